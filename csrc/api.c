@@ -1,0 +1,165 @@
+/* The public functions: check, split into tasks, go. */
+#include "pepg_fast.h"
+#include "dispatch.h"
+#include "parallel.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Nanoseconds an element costs, roughly; they decide only whether a team is worth waking. */
+#define DRAW_COST 0.5
+#define READ_COST 0.1
+#define STEP_COST 0.7
+#define MULTIPLY_COST 0.07
+
+/* Elements of a sampling task: enough to hide its start, few enough to share out evenly. */
+#define SAMPLE_TASK 16384
+/* Tasks a thread gets at least, where columns are shared out; and the columns that are never split, a cache line. */
+#define TASKS_PER_THREAD 4
+#define COLUMN_SHARE 16
+
+static ptrdiff_t min_size(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+static int is_draw_valid(const pepg_draw *draw) {
+    return draw->n_pairs >= 1 && draw->dim >= 1 && draw->n_pairs <= PTRDIFF_MAX / 8 / draw->dim &&
+           (uint64_t)draw->dim <= UINT64_C(1) << 34 && (uint64_t)draw->n_pairs <= UINT64_C(1) << 32 &&
+           draw->first_pair <= (UINT64_C(1) << 32) - (uint64_t)draw->n_pairs;
+}
+
+static int is_activation(int code) { return code >= PEPG_IDENTITY && code <= PEPG_SOFTMAX; }
+
+/* Column tiles by blocks of pairs; tasks run along a row first. */
+typedef struct {
+    ptrdiff_t n_pairs, dim, rows, tiles, n_tasks;
+} pepg_grid;
+
+static pepg_grid sample_grid(ptrdiff_t n_pairs, ptrdiff_t dim) {
+    const ptrdiff_t columns = min_size(dim, PEPG_COLUMNS);
+    pepg_grid grid = {.n_pairs = n_pairs, .dim = dim};
+    grid.rows = SAMPLE_TASK / columns > 1 ? SAMPLE_TASK / columns : 1;
+    grid.tiles = (dim + PEPG_COLUMNS - 1) / PEPG_COLUMNS;
+    grid.n_tasks = (n_pairs + grid.rows - 1) / grid.rows * grid.tiles;
+    return grid;
+}
+
+static pepg_tile grid_tile(const pepg_grid *grid, ptrdiff_t task) {
+    const ptrdiff_t row = task / grid->tiles * grid->rows, col = task % grid->tiles * PEPG_COLUMNS;
+    return (pepg_tile){row, min_size(row + grid->rows, grid->n_pairs), col, min_size(col + PEPG_COLUMNS, grid->dim)};
+}
+
+/* Columns a task owns: as many as the kernels take, fewer if a team would go idle. Each column's sums are its own, so
+ * this does not move a bit. */
+static ptrdiff_t column_tile(ptrdiff_t dim, int team) {
+    if (team == 1) return PEPG_COLUMNS;
+    const ptrdiff_t share = (dim + team * TASKS_PER_THREAD - 1) / (team * TASKS_PER_THREAD);
+    return min_size((share + COLUMN_SHARE - 1) / COLUMN_SHARE * COLUMN_SHARE, PEPG_COLUMNS);
+}
+
+/* b^t by squaring: the same bits on every machine, unlike pow(). */
+static double power(double b, uint64_t t) {
+    double result = 1.0;
+    for (; t; t >>= 1, b *= b)
+        if (t & 1) result *= b;
+    return result;
+}
+
+static double adam_step_size(double alpha, double beta_1, double beta_2, uint64_t t) {
+    return alpha * (sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t)));
+}
+
+pepg_status pepg_philox4x32(ptrdiff_t n, const uint32_t *counters, uint64_t key, uint32_t *words) {
+    if (n < 1 || !counters || !words) return PEPG_EINVAL;
+    pepg_active->philox(n, counters, key, words);
+    return PEPG_OK;
+}
+
+typedef struct {
+    const pepg_draw *draw;
+    pepg_grid grid;
+    float *noise;
+    double *wide;
+} normals_job;
+
+static void normals_task(ptrdiff_t task, int worker, void *context) {
+    const normals_job *job = context;
+    const pepg_tile tile = grid_tile(&job->grid, task);
+    const ptrdiff_t dim = job->draw->dim, n = tile.col_hi - tile.col_lo;
+    (void)worker;
+    if (job->noise) {
+        pepg_active->normals(tile, job->draw, job->noise + tile.row_lo * dim + tile.col_lo, dim);
+        return;
+    }
+    float z[PEPG_COLUMNS];
+    for (ptrdiff_t row = tile.row_lo; row < tile.row_hi; ++row) {
+        pepg_active->normals((pepg_tile){row, row + 1, tile.col_lo, tile.col_hi}, job->draw, z, n);
+        for (ptrdiff_t j = 0; j < n; ++j) job->wide[row * dim + tile.col_lo + j] = (double)z[j];
+    }
+}
+
+static pepg_status draw_normals(const pepg_draw *draw, float *noise, double *wide, int n_threads) {
+    if (!is_draw_valid(draw) || (!noise && !wide)) return PEPG_EINVAL;
+    normals_job job = {draw, sample_grid(draw->n_pairs, draw->dim), noise, wide};
+    const double work = DRAW_COST * (double)draw->n_pairs * (double)draw->dim;
+    pepg_parallel(job.grid.n_tasks, pepg_team(n_threads, work, job.grid.n_tasks), normals_task, &job);
+    return PEPG_OK;
+}
+
+pepg_status pepg_normals(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
+                         double *noise, int n_threads) {
+    const pepg_draw draw = {n_pairs, dim, key, generation, first_pair, NULL, NULL};
+    return draw_normals(&draw, NULL, noise, n_threads);
+}
+
+pepg_status pepg_normals_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
+                             uint64_t first_pair, float *noise, int n_threads) {
+    const pepg_draw draw = {n_pairs, dim, key, generation, first_pair, NULL, NULL};
+    return draw_normals(&draw, noise, NULL, n_threads);
+}
+
+ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias) {
+    ptrdiff_t total = 0;
+    if (n_layers < 1 || !sizes || sizes[0] < 1) return 0;
+    for (int l = 0; l < n_layers; ++l) {
+        const ptrdiff_t rows = sizes[l] + (bias != 0);
+        if (sizes[l + 1] < 1 || rows > (PTRDIFF_MAX / 8 - total) / sizes[l + 1]) return 0;
+        total += rows * sizes[l + 1];
+    }
+    return total;
+}
+
+static ptrdiff_t widest_hidden(const pepg_network *network) {
+    ptrdiff_t widest = 0;
+    for (int l = 1; l < network->n_layers; ++l)
+        widest = network->sizes[l] > widest ? network->sizes[l] : widest;
+    return widest;
+}
+
+/* Two rows a batch entry, to and fro; a cache line on top, so that workers do not share one. */
+static size_t scratch_per_worker(const pepg_network *network, ptrdiff_t batch) {
+    return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)widest_hidden(network) + COLUMN_SHARE;
+}
+
+size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t batch, int n_threads) {
+    const pepg_network network = {n_layers, 1, 0, 0, sizes};
+    return scratch_per_worker(&network, batch) * (size_t)pepg_available_threads(n_threads);
+}
+
+#define PASTE(a, b) a##b
+#define JOIN(a, b) PASTE(a, b)
+#define R(name) JOIN(name, SUFFIX)
+
+#define real double
+#define SUFFIX _f64
+#define NAME(name) name
+#define KERNELS pepg_active->f64
+#include "api_real.inc"
+
+#undef real
+#undef SUFFIX
+#undef NAME
+#undef KERNELS
+#define real float
+#define SUFFIX _f32
+#define NAME(name) name##_f32
+#define KERNELS pepg_active->f32
+#include "api_real.inc"

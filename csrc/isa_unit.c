@@ -1,0 +1,48 @@
+/* Every kernel, compiled once per instruction set (CMake sets the flags and PEPG_UNIT) and exported as one table. */
+#include "kernels.h"
+#include "pepg_fast.h"
+#include "rng.h"
+
+#include "kernels/normals.c"
+#include "kernels/ranks.c"
+
+#define PEPG_REAL_BITS 64
+#include "kernels/real.h"
+
+#include "kernels/activation.c"
+#include "kernels/forward.c"
+#include "kernels/gradient.c"
+#include "kernels/optimizer.c"
+#include "kernels/sample.c"
+
+#undef PEPG_REAL_BITS
+#define PEPG_REAL_BITS 32
+#include "kernels/real.h"
+
+#include "kernels/activation.c"
+#include "kernels/forward.c"
+#include "kernels/gradient.c"
+#include "kernels/optimizer.c"
+#include "kernels/sample.c"
+
+#define STRING(name) #name
+#define NAME(name) STRING(name)
+#define JOIN(a, b) a##b
+#define TABLE(unit) JOIN(pepg_kernels_, unit)
+
+#define REAL_TABLE(suffix)                                                                                             \
+    {                                                                                                                  \
+        .sample = sample_block_##suffix, .gradients = gradients_block_##suffix, .adam = adam_block_##suffix,           \
+        .adam_ascent = adam_ascent_block_##suffix, .sigma_ascent = sigma_ascent_block_##suffix,                        \
+        .activate = activate_block_##suffix, .layer = layer_block_##suffix, .network = network_block_##suffix,         \
+    }
+
+extern const pepg_kernels TABLE(PEPG_UNIT);
+const pepg_kernels TABLE(PEPG_UNIT) = {
+    .name = NAME(PEPG_UNIT),
+    .philox = philox_block,
+    .normals = normals_block,
+    .compare_ranks = compare_ranks_block,
+    .f64 = REAL_TABLE(f64),
+    .f32 = REAL_TABLE(f32),
+};

@@ -1,0 +1,84 @@
+/* The table of serial kernels that each instruction-set unit exports, and the sizes of the blocks it works in.
+ *
+ * Every kernel is a pure function of its arguments, allocates nothing, and writes only its outputs. Matrices are
+ * row-major. Rows are mirrored pairs (or members of a population), columns coordinates.
+ */
+#ifndef PEPG_KERNELS_H
+#define PEPG_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Columns of a tile: its float64 sums (2 x 8 KiB) and a row of its noise stay in the first-level cache. */
+#define PEPG_COLUMNS 1024
+/* Pairs summed in one go; a gradient is the sum of these partial sums in pair order, which fixes its bits. */
+#define PEPG_PAIRS 64
+/* Above this many rewards, sorting beats comparing each with each. */
+#define PEPG_COMPARE_LIMIT 256
+/* Inputs of a batch that pass through a network together; bounds the scratch memory. */
+#define PEPG_BATCH 32
+
+/* Where the noise of one generation comes from: `epsilon` if it is given (explicit noise, in the real type), else
+ * `noise` if it is given (stored standard normals), else drawn again from (key, generation, pair). */
+typedef struct {
+    ptrdiff_t n_pairs, dim;
+    uint64_t key, generation, first_pair;
+    const float *noise;
+    const void *epsilon;
+} pepg_draw;
+
+/* Rows [row_lo, row_hi) by columns [col_lo, col_hi). */
+typedef struct {
+    ptrdiff_t row_lo, row_hi, col_lo, col_hi;
+} pepg_tile;
+
+typedef struct {
+    double step_size, beta_1, beta_2, epsilon, l2;
+} pepg_adam_rule;
+
+typedef struct {
+    double learning_rate, minimum, maximum;
+} pepg_sigma_rule;
+
+typedef struct {
+    int n_layers;           /* weight blocks, one less than sizes */
+    int bias;               /* a block has a last row of biases */
+    int hidden, output;     /* pepg_activation */
+    const ptrdiff_t *sizes; /* n_layers + 1 widths, input first */
+} pepg_network;
+
+/* Columns [col_lo, col_hi) of a layer of `in` inputs and `out` outputs. */
+typedef struct {
+    ptrdiff_t in, out, col_lo, col_hi;
+    int bias;
+} pepg_layer;
+
+#define PEPG_REAL_KERNELS(real)                                                                                        \
+    struct {                                                                                                           \
+        void (*sample)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma, float *noise,         \
+                       real *plus, real *minus);                                                                       \
+        void (*gradients)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta, const double *even,  \
+                          const real *sigma, real *g_mu, real *g_sigma);                                               \
+        void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_rule rule, real *m, real *v, real *step);            \
+        void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_rule rule, real *m, real *v, real *mu);           \
+        void (*sigma_ascent)(ptrdiff_t n, const real *g_sigma, pepg_sigma_rule rule, real *sigma);                     \
+        void (*activate)(ptrdiff_t n, int activation, real *values);                                                   \
+        void (*layer)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x, ptrdiff_t x_stride,       \
+                      real *y);                                                                                        \
+        void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights, const real *x,              \
+                        ptrdiff_t x_stride, real *y, real *work);                                                      \
+    }
+
+typedef PEPG_REAL_KERNELS(double) pepg_kernels_f64;
+typedef PEPG_REAL_KERNELS(float) pepg_kernels_f32;
+
+typedef struct {
+    const char *name;
+    void (*philox)(ptrdiff_t n, const uint32_t *counters, uint64_t key, uint32_t *words);
+    void (*normals)(pepg_tile tile, const pepg_draw *draw, float *noise, ptrdiff_t stride);
+    void (*compare_ranks)(ptrdiff_t n, const double *rewards, double *twice_rank);
+    pepg_kernels_f64 f64;
+    pepg_kernels_f32 f32;
+} pepg_kernels;
+
+#endif

@@ -1,0 +1,71 @@
+/* Standard normals of a tile, from the counters alone (rng.h). */
+
+/* words[4 i .. 4 i + 3] = Philox4x32-10 of counters[4 i .. 4 i + 3]. */
+static void philox_block(ptrdiff_t n, const uint32_t *restrict counters, uint64_t key,
+                         uint32_t *restrict words) {
+    for (ptrdiff_t lo = 0; lo < n; lo += RNG_COUNTERS) {
+        const ptrdiff_t count = n - lo < RNG_COUNTERS ? n - lo : RNG_COUNTERS;
+        rng_words x = {0};
+        for (ptrdiff_t i = 0; i < count; ++i)
+            for (int w = 0; w < 4; ++w)
+                x.word[w][i / LANES_32][i % LANES_32] = counters[4 * (lo + i) + w];
+        philox(&x, key);
+        for (ptrdiff_t i = 0; i < count; ++i)
+            for (int w = 0; w < 4; ++w)
+                words[4 * (lo + i) + w] = x.word[w][i / LANES_32][i % LANES_32];
+    }
+}
+
+/* What whole vectors of counters leave over at the end of each row, several rows to a vector: `n_blocks` counters
+ * a row, from `first_block` on, the first of them at out[row * stride]. */
+static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t first_block,
+                                ptrdiff_t n_blocks, ptrdiff_t n_columns, const pepg_draw *draw,
+                                float *restrict out, ptrdiff_t stride) {
+    uint32_t blocks[RNG_COUNTERS] = {0}, pairs[RNG_COUNTERS] = {0};
+    float values[RNG_NORMALS];
+    float *target[RNG_COUNTERS];
+    ptrdiff_t width[RNG_COUNTERS];
+    ptrdiff_t row = 0, block = 0;
+    while (row < n_rows) {
+        int count = 0;
+        for (; count < RNG_COUNTERS && row < n_rows; ++count) {
+            blocks[count] = first_block + (uint32_t)block;
+            pairs[count] = first_pair + (uint32_t)row;
+            target[count] = out + row * stride + 4 * block;
+            width[count] = n_columns - 4 * block;
+            if (++block == n_blocks) {
+                block = 0;
+                ++row;
+            }
+        }
+        rng_words x;
+        load_counters(&x, blocks, pairs, draw->generation);
+        normals_in_order(&x, draw->key, values);
+        for (int i = 0; i < count; ++i) {
+            if (width[i] >= 4)
+                memcpy(target[i], values + 4 * i, 4 * sizeof(float));
+            else
+                for (ptrdiff_t j = 0; j < width[i]; ++j) target[i][j] = values[4 * i + j];
+        }
+    }
+}
+
+/* noise[(row - row_lo) * stride + (col - col_lo)], col_lo a multiple of 4. */
+static void normals_block(pepg_tile tile, const pepg_draw *draw, float *restrict noise,
+                          ptrdiff_t stride) {
+    const ptrdiff_t n_rows = tile.row_hi - tile.row_lo, n_columns = tile.col_hi - tile.col_lo;
+    const ptrdiff_t whole = n_columns - n_columns % RNG_NORMALS;
+    const uint32_t first_pair = (uint32_t)(draw->first_pair + (uint64_t)tile.row_lo);
+    const uint32_t first_block = (uint32_t)(tile.col_lo / 4);
+    const v_u32 order = lane_counters();
+    for (ptrdiff_t row = 0; row < n_rows; ++row)
+        for (ptrdiff_t col = 0; col < whole; col += RNG_NORMALS) {
+            rng_words x;
+            consecutive_counters(&x, order, first_block + (uint32_t)(col / 4),
+                                 first_pair + (uint32_t)row, draw->generation);
+            normals_in_order(&x, draw->key, noise + row * stride + col);
+        }
+    if (whole < n_columns)
+        normals_of_row_ends(n_rows, first_pair, first_block + (uint32_t)(whole / 4),
+                            (n_columns - whole + 3) / 4, n_columns - whole, draw, noise + whole, stride);
+}

@@ -1,0 +1,37 @@
+/* Steps of the search distribution: Adam on the mean, plain ascent on sigma. All element by element. */
+
+/* step = -step_size m / (sqrt(v) + epsilon): Adam in its eps-hat form (Kingma and Ba 2015, end of section 2), with
+ * step_size = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t). m and v in and out. */
+static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_rule rule, real *restrict m,
+                          real *restrict v, real *restrict step) {
+    const real b1 = (real)rule.beta_1, c1 = (real)(1.0 - rule.beta_1);
+    const real b2 = (real)rule.beta_2, c2 = (real)(1.0 - rule.beta_2);
+    const real minus_size = (real)-rule.step_size, epsilon = (real)rule.epsilon;
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        m[j] = b1 * m[j] + c1 * gradient[j];
+        v[j] = b2 * v[j] + c2 * (gradient[j] * gradient[j]);
+        step[j] = minus_size * m[j] / (SQRT(v[j]) + epsilon);
+    }
+}
+
+/* mu += Adam(l2 mu - g_mu), n <= PEPG_COLUMNS: as in pepg-es, weight decay enters before Adam. */
+static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_rule rule,
+                                 real *restrict m, real *restrict v, real *restrict mu) {
+    real descent[PEPG_COLUMNS], step[PEPG_COLUMNS];
+    const real l2 = (real)rule.l2;
+    for (ptrdiff_t j = 0; j < n; ++j) descent[j] = l2 * mu[j] - g_mu[j];
+    R(adam_block)(n, descent, rule, m, v, step);
+    for (ptrdiff_t j = 0; j < n; ++j) mu[j] += step[j];
+}
+
+/* sigma = clip(sigma + learning_rate g_sigma, minimum, maximum) */
+static void R(sigma_ascent_block)(ptrdiff_t n, const real *restrict g_sigma, pepg_sigma_rule rule,
+                                  real *restrict sigma) {
+    const real rate = (real)rule.learning_rate;
+    const real minimum = (real)rule.minimum, maximum = (real)rule.maximum;
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        real s = sigma[j] + rate * g_sigma[j];
+        s = s < minimum ? minimum : s;
+        sigma[j] = s > maximum ? maximum : s;
+    }
+}

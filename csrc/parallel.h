@@ -1,0 +1,23 @@
+/* The only door to OpenMP. */
+#ifndef PEPG_PARALLEL_H
+#define PEPG_PARALLEL_H
+
+#include <stddef.h>
+
+/* One task of many; `worker` counts from 0 to the team's size. Tasks own disjoint outputs. */
+typedef void pepg_task(ptrdiff_t task, int worker, void *context);
+
+/* Threads that a call may use: `n_threads`, or OpenMP's usual number if that is < 1; 1 without OpenMP, inside a
+ * parallel region, and in a forked child. */
+int pepg_available_threads(int n_threads);
+
+/* Threads worth using for `work` elementary operations (nanoseconds, roughly) split into `n_tasks`. */
+int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
+
+/* Run tasks 0 .. n_tasks - 1 on `team` threads; on the calling thread, in order, if team is 1. */
+void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
+
+/* OpenMP's version date (201511 for 4.5), or 0 if this was built without. */
+int pepg_openmp_version(void);
+
+#endif

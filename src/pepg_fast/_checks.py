@@ -1,0 +1,144 @@
+"""User-facing validation: what was given, as what the kernels take, or an error that names it."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import kernels
+
+
+def integer(name: str, value: Any, *, at_least: int) -> int:
+    """Take a whole number, also one that is written as a float (``1e3``)."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        if not (isinstance(value, float) and value.is_integer()):
+            raise TypeError(f"{name}: wanted a whole number, got {value!r}") from None
+        number = int(value)
+    if number < at_least:
+        raise ValueError(f"{name}: wanted at least {at_least}, got {number}")
+    return number
+
+
+def population_size(value: Any) -> int:
+    """Take an even number of candidates: they come in mirrored pairs."""
+    size = integer("population_size", value, at_least=2)
+    if size % 2:
+        raise ValueError(f"population_size: wanted an even number (mirrored pairs), got {size}")
+    return size
+
+
+def number(name: str, value: Any, *, positive: bool = False, infinite: bool = False) -> float:
+    """Take one real number, finite unless `infinite`."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: wanted a number, got {value!r}") from None
+    if np.isnan(result) or (np.isinf(result) and not infinite):
+        raise ValueError(f"{name}: wanted a finite number, got {result}")
+    if positive and result <= 0:
+        raise ValueError(f"{name}: wanted a number above 0, got {result}")
+    return result
+
+
+def thread_count(value: Any) -> int:
+    """Take a number of threads; None (OpenMP's usual number) becomes 0."""
+    return 0 if value is None else integer("n_threads", value, at_least=1)
+
+
+def real_dtype(value: Any) -> "np.dtype[Any]":
+    """Take float64 or float32, in any spelling that NumPy knows."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    for known in (np.dtype(np.float64), np.dtype(np.float32)):
+        if dtype == known:
+            return known  # NumPy's own instance, so that `is` will do
+    raise ValueError(f"dtype: wanted float64 or float32, got {value!r}")
+
+
+def vector(name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]") -> NDArray[Any]:
+    """Take a number, or one number for each of `size` coordinates, as a new array of them."""
+    try:
+        given = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: wanted numbers, got {_shown(value)}") from None
+    if given.shape not in ((), (1,), (size,)):
+        raise ValueError(f"{name}: wanted a number or shape ({size},), got shape {given.shape}")
+    result = np.empty(size, dtype=dtype)
+    result[...] = given
+    if not np.isfinite(result).all():
+        raise ValueError(f"{name}: wanted finite {dtype} numbers, got {_first_bad(result)}")
+    return result
+
+
+def matrix(name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]") -> NDArray[Any]:
+    """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
+    try:
+        given = np.asarray(value)
+        if given.dtype.kind not in "fiub":
+            raise TypeError
+        result = np.require(given, dtype=dtype, requirements="CA")
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: wanted numbers, got {_shown(value)}") from None
+    if result.shape != shape:
+        raise ValueError(f"{name}: wanted shape {shape}, got {result.shape}")
+    return result
+
+
+def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
+    """Take an array that a result can be written into as it is."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name}: wanted an array, got {type(value).__name__}")
+    if value.shape != shape or value.dtype != dtype:
+        raise ValueError(f"{name}: wanted shape {shape} and dtype {dtype}, got {value.shape} and {value.dtype}")
+    if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable):
+        raise ValueError(f"{name}: wanted a C-contiguous, aligned, writeable array")
+    return value
+
+
+def rewards(value: Any, out: NDArray[np.float64]) -> int:
+    """Copy one number a candidate into `out` and return the index of the best."""
+    best = kernels.read_rewards(value, out)
+    if best == -1:
+        try:
+            given = np.asarray(value)
+            if given.dtype.kind not in "fiub" and given.dtype != object:
+                raise TypeError
+            given = np.ascontiguousarray(given, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"rewards: wanted {out.size} numbers, got {_shown(value)}") from None
+        if given.shape != out.shape:
+            raise ValueError(f"rewards: wanted one number a candidate, shape {out.shape}, got shape {given.shape}")
+        best = kernels.read_rewards(given.view(np.ndarray), out)
+    if best < 0:
+        raise ValueError(
+            f"rewards: wanted numbers, got NaN at index {-2 - best}; give a failed candidate a low reward "
+            "such as -inf"
+        )
+    return best
+
+
+def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """Take a callable, or the name of a native activation."""
+    if isinstance(value, str):
+        if value not in by_name:
+            raise ValueError(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}")
+        return by_name[value]
+    if not callable(value):
+        raise TypeError(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}")
+    return value
+
+
+def _first_bad(values: NDArray[Any]) -> str:
+    index = int(np.flatnonzero(~np.isfinite(values))[0])
+    return f"{values[index]} at index {index}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

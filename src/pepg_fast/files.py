@@ -1,0 +1,223 @@
+"""Files that are data: npz with a format version and a digest, written whole or not at all, read without pickle.
+
+A state is a dict of numbers, strings, None, arrays, and lists and dicts of those. Arrays become members of the npz
+under their path in the state, all else one JSON member; a SHA-256 of everything is the archive's comment, so that any
+change to the file is noticed.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = "pepg_fast"
+VERSION = 1
+_DIGEST = b"sha256:"
+_COMMENT_SIZE = len(_DIGEST) + 64
+_META = "meta"
+_ARRAY = "$array"
+_TUPLE = "$tuple"
+
+
+def save(filename: "str | os.PathLike[str]", kind: str, state: dict[str, Any], *, overwrite: bool = True) -> Path:
+    """Write `state` as a file of this kind and return its absolute path.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed into place: a crash
+    leaves the old file or the new one.
+
+    Raises
+    ------
+    TypeError
+        If the state holds what a file cannot, before anything is written.
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    OSError
+        If the file cannot be written; no temporary file is left.
+    """
+    path = Path(os.path.abspath(filename))
+    content = _encode(kind, state)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
+    temporary = _write_temporary(path, content)
+    try:
+        if overwrite:
+            os.replace(temporary, path)
+        else:
+            _publish(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    _flush_folder(path.parent)
+    return path
+
+
+def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
+    """Read a state written by `save`.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of another kind, or of a newer format version; the message names it.
+    OSError
+        If the file cannot be read.
+    """
+    content = Path(filename).read_bytes()
+    with contents_of(filename, kind):
+        _check_digest(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(str(arrays.pop(_META)))
+        if meta.get("format") != FORMAT:
+            raise ValueError("it was not written by pepg_fast")
+        if meta["version"] > VERSION:
+            raise ValueError(
+                f"its format version is {meta['version']}, this pepg_fast reads up to {VERSION}: upgrade pepg_fast"
+            )
+        if meta["kind"] != kind:
+            raise ValueError(f"it holds a {meta['kind']}")
+        state: dict[str, Any] = _unpack(meta["state"], arrays)
+        return state
+
+
+@contextlib.contextmanager
+def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]:
+    """Turn whatever goes wrong in making sense of a file into a ValueError that names the file."""
+    try:
+        yield
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        EOFError,
+        OverflowError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        MemoryError,
+    ) as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{os.fspath(filename)!s}: not a usable {kind} file: {reason}") from error
+
+
+def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
+    """`stem.suffix`, then `stem-1.suffix`, `stem-2.suffix`, ..."""
+    yield folder / f"{stem}{suffix}"
+    for i in range(1, 10_000):
+        yield folder / f"{stem}-{i}{suffix}"
+
+
+def _encode(kind: str, state: dict[str, Any]) -> bytes:
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    meta = {"format": FORMAT, "version": VERSION, "kind": kind, "state": _pack(state, "", arrays)}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{_META: np.array(json.dumps(meta))}, **arrays)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = b"0" * _COMMENT_SIZE
+    body = buffer.getvalue()[:-_COMMENT_SIZE]
+    return body + _DIGEST + hashlib.sha256(body).hexdigest().encode("ascii")
+
+
+def _check_digest(content: bytes) -> None:
+    if not content:
+        raise ValueError("it is empty")
+    if not content.startswith(b"PK"):
+        raise ValueError("it is neither an npz file nor a pickle of pepg-es")
+    body, comment = content[:-_COMMENT_SIZE], content[-_COMMENT_SIZE:]
+    if not comment.startswith(_DIGEST):
+        raise ValueError("it is cut short, or was not written by pepg_fast")
+    if comment[len(_DIGEST) :] != hashlib.sha256(body).hexdigest().encode("ascii"):
+        raise ValueError("its checksum does not match: the file was changed or damaged")
+
+
+def _pack(value: Any, path: str, arrays: dict[str, Any]) -> Any:
+    """JSON for `value`; its arrays go into `arrays`."""
+    if isinstance(value, np.generic):
+        value = np.asarray(value) if value.dtype.kind == "c" else value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise TypeError(f"{path}: a file holds arrays of numbers, not of Python objects")
+        name = path or "state"
+        arrays[name] = value
+        return {_ARRAY: name}
+    if isinstance(value, tuple):
+        return {_TUPLE: [_pack(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]}
+    if isinstance(value, list):
+        return [_pack(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]
+    if isinstance(value, dict) and all(isinstance(key, str) and not key.startswith("$") for key in value):
+        return {key: _pack(item, f"{path}.{key}" if path else key, arrays) for key, item in value.items()}
+    raise TypeError(
+        f"{path}: a file holds numbers, strings, arrays and lists and dicts of those, not {type(value).__name__}"
+    )
+
+
+def is_storable(value: Any) -> bool:
+    """Whether a file can hold `value`."""
+    try:
+        _pack(value, "", {})
+    except TypeError:
+        return False
+    return True
+
+
+def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_unpack(item, arrays) for item in value]
+    if isinstance(value, dict):
+        if _ARRAY in value:
+            return arrays[value[_ARRAY]]
+        if _TUPLE in value:
+            return tuple(_unpack(item, arrays) for item in value[_TUPLE])
+        return {key: _unpack(item, arrays) for key, item in value.items()}
+    return value
+
+
+def _write_temporary(path: Path, content: bytes) -> str:
+    """Write `content` to a new file beside `path`, down to the disk, and return its name."""
+    temporary = str(path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp"))
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, path.stat().st_mode & 0o777)  # keep the permissions of what is replaced
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _publish(temporary: str, path: Path) -> None:
+    """Give `temporary` its name unless that is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with open(path, "xb"):
+            pass
+        os.replace(temporary, path)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new name last through a power cut, where the system lets us."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+

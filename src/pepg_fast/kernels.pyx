@@ -1,0 +1,643 @@
+"""Typed forwarding to the C kernels (`pepg_fast.h` has their formulas).
+
+Arrays must be C-contiguous, aligned and of the width the call works in, and outputs writeable; shapes are the
+caller's to choose. A mismatch raises ValueError and names the argument. The GIL is released in every C call.
+"""
+
+cimport cython
+cimport numpy as cnp
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.long cimport PyLong_AsDouble, PyLong_Check
+from cpython.object cimport PyObject
+from libc.math cimport isnan
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+import os
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject* o)
+
+cdef extern from "dispatch.h" nogil:
+    ctypedef struct pepg_kernels:
+        const char* name
+    const pepg_kernels* pepg_active
+    const char* pepg_isa_usable(int i)
+    const char* pepg_isa_built(int i)
+    int pepg_select_isa(const char* name)
+
+cdef extern from "parallel.h" nogil:
+    int pepg_available_threads(int n_threads)
+    int pepg_openmp_version()
+
+cdef extern from "pepg_fast.h" nogil:
+    int PEPG_OK, PEPG_ENAN
+    int PEPG_IDENTITY, PEPG_SIGMOID, PEPG_TANH, PEPG_RELU, PEPG_SOFTMAX
+    int pepg_philox4x32(Py_ssize_t n, const uint32_t* counters, uint64_t key, uint32_t* words)
+    int pepg_normals(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
+                     double* noise, int n_threads)
+    int pepg_normals_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
+                         uint64_t first_pair, float* noise, int n_threads)
+    int pepg_sample(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
+                    const double* mu, const double* sigma, float* noise, double* plus, double* minus, int n_threads)
+    int pepg_sample_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
+                        const float* mu, const float* sigma, float* noise, float* plus, float* minus, int n_threads)
+    int pepg_mirror(Py_ssize_t n_pairs, Py_ssize_t dim, const double* mu, const double* epsilon, double* plus,
+                    double* minus, int n_threads)
+    int pepg_mirror_f32(Py_ssize_t n_pairs, Py_ssize_t dim, const float* mu, const float* epsilon, float* plus,
+                        float* minus, int n_threads)
+    size_t pepg_centered_ranks_work_size(Py_ssize_t n)
+    int pepg_centered_ranks(Py_ssize_t n, const double* rewards, double* shaped, void* work)
+    int pepg_antithetic(Py_ssize_t n_pairs, const double* shaped, double* delta, double* even)
+    int pepg_gradients(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
+                       const float* noise, const double* delta, const double* even, const double* sigma,
+                       double* g_mu, double* g_sigma, int n_threads)
+    int pepg_gradients_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
+                           uint64_t first_pair, const float* noise, const double* delta, const double* even,
+                           const float* sigma, float* g_mu, float* g_sigma, int n_threads)
+    int pepg_gradients_epsilon(Py_ssize_t n_pairs, Py_ssize_t dim, const double* epsilon, const double* delta,
+                               const double* even, const double* sigma, double* g_mu, double* g_sigma,
+                               int n_threads)
+    int pepg_gradients_epsilon_f32(Py_ssize_t n_pairs, Py_ssize_t dim, const float* epsilon, const double* delta,
+                                   const double* even, const float* sigma, float* g_mu, float* g_sigma,
+                                   int n_threads)
+    int pepg_adam(Py_ssize_t n, const double* gradient, double alpha, double beta_1, double beta_2, double epsilon,
+                  uint64_t t, double* m, double* v, double* step, int n_threads)
+    int pepg_adam_f32(Py_ssize_t n, const float* gradient, double alpha, double beta_1, double beta_2,
+                      double epsilon, uint64_t t, float* m, float* v, float* step, int n_threads)
+    int pepg_sigma_step(Py_ssize_t n, const double* g_sigma, double sigma_lr, double sigma_min, double sigma_max,
+                        double* sigma, int n_threads)
+    int pepg_sigma_step_f32(Py_ssize_t n, const float* g_sigma, double sigma_lr, double sigma_min,
+                            double sigma_max, float* sigma, int n_threads)
+    int pepg_update_adam(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
+                         const float* noise, const double* epsilon, const double* delta, const double* even,
+                         const double* drawn_sigma, double alpha, double beta_1, double beta_2,
+                         double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_min,
+                         double sigma_max, double* m, double* v, double* mu, double* sigma, int n_threads)
+    int pepg_update_adam_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
+                             uint64_t first_pair, const float* noise, const float* epsilon, const double* delta,
+                             const double* even, const float* drawn_sigma, double alpha, double beta_1,
+                             double beta_2, double adam_epsilon, uint64_t t, double l2, double sigma_lr,
+                             double sigma_min, double sigma_max, float* m, float* v, float* mu, float* sigma,
+                             int n_threads)
+    Py_ssize_t pepg_network_parameters(int n_layers, const Py_ssize_t* sizes, int bias)
+    size_t pepg_forward_work_size(int n_layers, const Py_ssize_t* sizes, Py_ssize_t batch, int n_threads)
+    int pepg_forward(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output, Py_ssize_t batch,
+                     const double* weights, const double* x, double* y, double* work, int n_threads)
+    int pepg_forward_f32(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output, Py_ssize_t batch,
+                         const float* weights, const float* x, float* y, float* work, int n_threads)
+    int pepg_forward_population(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output,
+                                Py_ssize_t n, Py_ssize_t batch, const double* weights, Py_ssize_t weights_stride,
+                                const double* x, Py_ssize_t member_stride, Py_ssize_t input_stride, double* y,
+                                double* work, int n_threads)
+    int pepg_forward_population_f32(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output,
+                                    Py_ssize_t n, Py_ssize_t batch, const float* weights,
+                                    Py_ssize_t weights_stride, const float* x, Py_ssize_t member_stride,
+                                    Py_ssize_t input_stride, float* y, float* work, int n_threads)
+    int pepg_activate(Py_ssize_t n, int activation, double* values)
+    int pepg_activate_f32(Py_ssize_t n, int activation, float* values)
+
+
+ACTIVATIONS = {"identity": PEPG_IDENTITY, "sigmoid": PEPG_SIGMOID, "tanh": PEPG_TANH, "relu": PEPG_RELU,
+               "softmax": PEPG_SOFTMAX}
+
+# ---- the process: instruction set, threads -------------------------------------------------------------------
+
+
+def isas_built():
+    """Names of the instruction-set units in this build, slowest first."""
+    return _names(pepg_isa_built)
+
+
+def isas_usable():
+    """Names of the units that this CPU can run, slowest first."""
+    return _names(pepg_isa_usable)
+
+
+cdef list _names(const char* (*name)(int) noexcept nogil):
+    names = []
+    while name(len(names)) != NULL:
+        names.append(name(len(names)).decode("ascii"))
+    return names
+
+
+def isa():
+    """Name of the unit in use."""
+    return pepg_active.name.decode("ascii")
+
+
+def select_isa(name):
+    """Use the unit `name`, or the fastest for None; for tests, and only while no kernel runs in another thread."""
+    encoded = None if name is None else name.encode("ascii", "replace")
+    if pepg_select_isa(NULL if encoded is None else <const char*>encoded) != 0:
+        raise ValueError(f"isa: wanted one of {', '.join(isas_usable())} (usable on this CPU), got {name!r}")
+
+
+def available_threads(int n_threads=0):
+    """Threads that a kernel call would use for large work."""
+    return pepg_available_threads(n_threads)
+
+
+def openmp_version():
+    """OpenMP version date of the build, 0 without OpenMP."""
+    return pepg_openmp_version()
+
+
+_forced_isa = os.environ.get("PEPG_FAST_ISA", "").strip()
+try:
+    select_isa(_forced_isa or None)
+except ValueError:
+    raise ImportError(f"PEPG_FAST_ISA: wanted one of {', '.join(isas_usable())} (usable on this CPU) or nothing, "
+                      f"got {_forced_isa!r}") from None
+
+# ---- arguments -----------------------------------------------------------------------------------------------
+
+cdef int _fail(str name, str wanted, object got) except -1:
+    raise ValueError(f"{name}: wanted {wanted}, got {got}")
+
+
+# Data pointer of a contiguous array of `type_num` and `size` elements.
+cdef inline void* _data(cnp.ndarray a, str name, int type_num, Py_ssize_t size, bint writeable) except NULL:
+    if a is None:
+        _fail(name, "an array", None)
+    if cnp.PyArray_TYPE(a) != type_num or not cnp.PyArray_ISNOTSWAPPED(a):
+        _fail(name, f"dtype {cnp.PyArray_DescrFromType(type_num)}", a.dtype)
+    if not cnp.PyArray_IS_C_CONTIGUOUS(a) or not cnp.PyArray_ISALIGNED(a):
+        _fail(name, "a C-contiguous, aligned array", f"strides {(<object>a).strides}")
+    if cnp.PyArray_SIZE(a) != size:
+        _fail(name, f"{size} elements", f"shape {(<object>a).shape}")
+    if writeable and not cnp.PyArray_ISWRITEABLE(a):
+        _fail(name, "a writeable array", "a read-only one")
+    return cnp.PyArray_DATA(a)
+
+
+cdef inline void* _optional(cnp.ndarray a, str name, int type_num, Py_ssize_t size, bint writeable) except? NULL:
+    return NULL if a is None else _data(a, name, type_num, size, writeable)
+
+
+# float64 or float32: the width a call works in.
+cdef inline int _width(cnp.ndarray a, str name) except -1:
+    if a is None or (cnp.PyArray_TYPE(a) != cnp.NPY_DOUBLE and cnp.PyArray_TYPE(a) != cnp.NPY_FLOAT):
+        _fail(name, "a float64 or float32 array", "None" if a is None else f"dtype {a.dtype}")
+    return cnp.PyArray_TYPE(a)
+
+
+def is_plain(array, Py_ssize_t size, dtype):
+    """Whether `array` is `size` numbers of `dtype` that a kernel can read and write in place."""
+    return (isinstance(array, cnp.ndarray) and cnp.PyArray_SIZE(array) == size and array.dtype is dtype
+            and cnp.PyArray_ISCARRAY(array))
+
+
+cdef inline int _raise(int status) except -1:
+    if status == PEPG_OK:
+        return 0
+    if status == PEPG_ENAN:
+        raise ValueError("rewards: wanted numbers, got NaN")
+    raise ValueError("sizes: wanted at least one pair and one coordinate, and no more than the counters can number")
+
+
+cdef class RecycledArray:
+    """One array that is handed out again and again, but never while somebody still holds it or a view of it.
+
+    Fresh memory costs several times more than filling memory that was used before.
+    """
+
+    cdef cnp.ndarray array
+
+    def empty(self, Py_ssize_t rows, Py_ssize_t columns, dtype):
+        """An uninitialised array (rows, columns): the last one again if nobody but this object holds it."""
+        cdef cnp.npy_intp[2] shape
+        cdef cnp.ndarray last = self.array
+        # two references: this object's attribute and the local name
+        if (last is not None and Py_REFCNT(<PyObject*>last) == 2 and cnp.PyArray_DIM(last, 0) == rows
+                and cnp.PyArray_DIM(last, 1) == columns and last.dtype is dtype):
+            return last
+        last = self.array = None  # give the old memory back before asking for more
+        shape[0], shape[1] = rows, columns
+        self.array = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE if dtype.itemsize == 8 else cnp.NPY_FLOAT, False)
+        return self.array
+
+    def get(self):
+        """The array last handed out or put, or None."""
+        return self.array
+
+    def put(self, cnp.ndarray array):
+        """Hold another array."""
+        self.array = array
+
+
+# ---- noise and sampling --------------------------------------------------------------------------------------
+
+
+def philox4x32(cnp.ndarray counters, uint64_t key, cnp.ndarray words):
+    """Write Philox4x32-10 of `counters` (n, 4) uint32 into `words` (n, 4) uint32."""
+    cdef Py_ssize_t size = cnp.PyArray_SIZE(counters), n = size // 4
+    cdef uint32_t* c = <uint32_t*>_data(counters, "counters", cnp.NPY_UINT32, 4 * n, False)
+    cdef uint32_t* w = <uint32_t*>_data(words, "words", cnp.NPY_UINT32, 4 * n, True)
+    cdef int status
+    with nogil:
+        status = pepg_philox4x32(n, c, key, w)
+    _raise(status)
+
+
+def normals(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray noise, int n_threads=0):
+    """Write the standard normals of pairs `first_pair` ... into `noise` (n_pairs, dim), float64 or float32."""
+    cdef int width = _width(noise, "noise"), status
+    if cnp.PyArray_NDIM(noise) != 2:
+        _fail("noise", "two dimensions", cnp.PyArray_NDIM(noise))
+    cdef Py_ssize_t n = cnp.PyArray_DIM(noise, 0), d = cnp.PyArray_DIM(noise, 1)
+    cdef void* z = _data(noise, "noise", width, n * d, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_normals(n, d, key, generation, first_pair, <double*>z, n_threads)
+        else:
+            status = pepg_normals_f32(n, d, key, generation, first_pair, <float*>z, n_threads)
+    _raise(status)
+
+
+def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray drawn, cnp.ndarray noise,
+           cnp.ndarray theta, int n_threads=0):
+    """Write a symmetric population of `drawn` (mu and sigma, (2, dim)) into `theta` (2 n_pairs, dim).
+
+    Its normals go to `noise` (n_pairs, dim) unless that is None.
+    """
+    cdef int width = _width(drawn, "drawn"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2, n = cnp.PyArray_SIZE(theta) // (2 * d) if d else 0
+    cdef char* m = <char*>_data(drawn, "drawn", width, 2 * d, False)
+    cdef char* s = m + d * cnp.PyArray_ITEMSIZE(drawn)
+    cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, True)
+    cdef void* t = _data(theta, "theta", width, 2 * n * d, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_sample(n, d, key, generation, first_pair, <double*>m, <double*>s, z, <double*>t,
+                                 <double*>t + n * d, n_threads)
+        else:
+            status = pepg_sample_f32(n, d, key, generation, first_pair, <float*>m, <float*>s, z, <float*>t,
+                                     <float*>t + n * d, n_threads)
+    _raise(status)
+
+
+def sample_member(uint64_t key, uint64_t generation, uint64_t pair, bint minus, cnp.ndarray drawn,
+                  cnp.ndarray theta):
+    """Write one member of that population, mu + or - sigma z of `pair`, into `theta` (dim,)."""
+    cdef int width = _width(drawn, "drawn"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2
+    cdef char* m = <char*>_data(drawn, "drawn", width, 2 * d, False)
+    cdef char* s = m + d * cnp.PyArray_ITEMSIZE(drawn)
+    cdef void* t = _data(theta, "theta", width, d, True)
+    cdef void* plus = NULL if minus else t
+    cdef void* other = t if minus else NULL
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_sample(1, d, key, generation, pair, <double*>m, <double*>s, NULL, <double*>plus,
+                                 <double*>other, 0)
+        else:
+            status = pepg_sample_f32(1, d, key, generation, pair, <float*>m, <float*>s, NULL, <float*>plus,
+                                     <float*>other, 0)
+    _raise(status)
+
+
+def mirror(cnp.ndarray mu, cnp.ndarray epsilon, cnp.ndarray theta, int n_threads=0):
+    """Write [mu + epsilon; mu - epsilon] into `theta` (2 n_pairs, dim)."""
+    cdef int width = _width(mu, "mu"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(epsilon) // d if d else 0
+    cdef void* m = _data(mu, "mu", width, d, False)
+    cdef void* e = _data(epsilon, "epsilon", width, n * d, False)
+    cdef void* t = _data(theta, "theta", width, 2 * n * d, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_mirror(n, d, <double*>m, <double*>e, <double*>t, <double*>t + n * d, n_threads)
+        else:
+            status = pepg_mirror_f32(n, d, <float*>m, <float*>e, <float*>t, <float*>t + n * d, n_threads)
+    _raise(status)
+
+
+def keep_distribution(cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray drawn):
+    """Copy `mu` and `sigma` (dim,) into the rows of `drawn` (2, dim)."""
+    cdef int width = _width(mu, "mu")
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), size = d * cnp.PyArray_ITEMSIZE(mu)
+    cdef char* to = <char*>_data(drawn, "drawn", width, 2 * d, True)
+    memcpy(to, _data(mu, "mu", width, d, False), size)
+    memcpy(to + size, _data(sigma, "sigma", width, d, False), size)
+
+
+# ---- fitness -------------------------------------------------------------------------------------------------
+
+
+def read_rewards(rewards, cnp.ndarray out):
+    """Copy a list, tuple or float64 array of numbers into `out` (n,) float64 and return the index of the best.
+
+    Returns -1, with `out` undefined, for anything else (the caller has the slow way and the messages); -2 - i if
+    reward i is NaN. No temporary is made.
+    """
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(out), i, best = 0
+    cdef double* x = <double*>_data(out, "out", cnp.NPY_DOUBLE, n, True)
+    cdef object item
+    if isinstance(rewards, cnp.ndarray):
+        if (cnp.PyArray_TYPE(rewards) != cnp.NPY_DOUBLE or cnp.PyArray_NDIM(rewards) != 1
+                or cnp.PyArray_SIZE(rewards) != n or not cnp.PyArray_ISCARRAY_RO(rewards)
+                or type(rewards) is not cnp.ndarray):
+            return -1
+        memcpy(x, cnp.PyArray_DATA(rewards), n * sizeof(double))
+    elif type(rewards) is list:
+        if len(<list>rewards) != n:
+            return -1
+        for i in range(n):
+            item = (<list>rewards)[i]
+            if PyFloat_Check(item):
+                x[i] = PyFloat_AS_DOUBLE(item)
+            elif PyLong_Check(item):
+                x[i] = PyLong_AsDouble(item)
+            else:
+                return -1
+    else:
+        return -1
+    for i in range(n):
+        if isnan(x[i]):
+            return -2 - i
+        if x[i] > x[best]:
+            best = i
+    return best
+
+
+def centered_ranks_work_size(Py_ssize_t n):
+    """Bytes of scratch that `centered_ranks` needs for n rewards."""
+    return pepg_centered_ranks_work_size(n)
+
+
+def centered_ranks(cnp.ndarray rewards, cnp.ndarray shaped, cnp.ndarray work):
+    """Write the centered average ranks of `rewards` (n,) into `shaped` (n,), which may be `rewards`."""
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(rewards)
+    cdef double* x = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, n, False)
+    cdef double* s = <double*>_data(shaped, "shaped", cnp.NPY_DOUBLE, n, True)
+    cdef void* w = _data(work, "work", cnp.NPY_UINT8, pepg_centered_ranks_work_size(n), True)
+    cdef int status
+    with nogil:
+        status = pepg_centered_ranks(n, x, s, w)
+    _raise(status)
+
+
+def antithetic(cnp.ndarray shaped, cnp.ndarray weights):
+    """Write delta and even of `shaped` (2 n_pairs,) into the two rows of `weights` (2, n_pairs)."""
+    cdef Py_ssize_t size = cnp.PyArray_SIZE(shaped), n = size // 2
+    cdef double* s = <double*>_data(shaped, "shaped", cnp.NPY_DOUBLE, 2 * n, False)
+    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, True)
+    cdef int status
+    with nogil:
+        status = pepg_antithetic(n, s, w, w + n)
+    _raise(status)
+
+
+# ---- gradients and steps -------------------------------------------------------------------------------------
+
+
+def gradients(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray noise, cnp.ndarray epsilon,
+              cnp.ndarray weights, cnp.ndarray sigma, cnp.ndarray g_mu, cnp.ndarray g_sigma, int n_threads=0):
+    """Write both gradients (dim,) from `epsilon` if it is given, else from `noise`, else from noise drawn again."""
+    cdef int width = _width(sigma, "sigma"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(sigma), n = cnp.PyArray_SIZE(weights) // 2
+    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
+    cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
+    cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
+    cdef void* s = _data(sigma, "sigma", width, d, False)
+    cdef void* gm = _data(g_mu, "g_mu", width, d, True)
+    cdef void* gs = _data(g_sigma, "g_sigma", width, d, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            if e != NULL:
+                status = pepg_gradients_epsilon(n, d, <double*>e, w, w + n, <double*>s, <double*>gm, <double*>gs,
+                                                n_threads)
+            else:
+                status = pepg_gradients(n, d, key, generation, first_pair, z, w, w + n, <double*>s, <double*>gm,
+                                        <double*>gs, n_threads)
+        elif e != NULL:
+            status = pepg_gradients_epsilon_f32(n, d, <float*>e, w, w + n, <float*>s, <float*>gm, <float*>gs,
+                                                n_threads)
+        else:
+            status = pepg_gradients_f32(n, d, key, generation, first_pair, z, w, w + n, <float*>s, <float*>gm,
+                                        <float*>gs, n_threads)
+    _raise(status)
+
+
+def adam(cnp.ndarray gradient, double alpha, double beta_1, double beta_2, double epsilon, uint64_t t,
+         cnp.ndarray m, cnp.ndarray v, cnp.ndarray step, int n_threads=0):
+    """Advance Adam's `m` and `v` (n,) by one gradient and write the step (n,); `step` may be `gradient`."""
+    cdef int width = _width(gradient, "gradient"), status
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(gradient)
+    cdef void* g = _data(gradient, "gradient", width, n, False)
+    cdef void* pm = _data(m, "m", width, n, True)
+    cdef void* pv = _data(v, "v", width, n, True)
+    cdef void* s = _data(step, "step", width, n, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_adam(n, <double*>g, alpha, beta_1, beta_2, epsilon, t, <double*>pm, <double*>pv,
+                               <double*>s, n_threads)
+        else:
+            status = pepg_adam_f32(n, <float*>g, alpha, beta_1, beta_2, epsilon, t, <float*>pm, <float*>pv,
+                                   <float*>s, n_threads)
+    _raise(status)
+
+
+def sigma_step(cnp.ndarray g_sigma, double sigma_lr, double sigma_min, double sigma_max, cnp.ndarray sigma,
+               int n_threads=0):
+    """Move `sigma` (n,) along its gradient, within its limits."""
+    cdef int width = _width(sigma, "sigma"), status
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(sigma)
+    cdef void* g = _data(g_sigma, "g_sigma", width, n, False)
+    cdef void* s = _data(sigma, "sigma", width, n, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_sigma_step(n, <double*>g, sigma_lr, sigma_min, sigma_max, <double*>s, n_threads)
+        else:
+            status = pepg_sigma_step_f32(n, <float*>g, sigma_lr, sigma_min, sigma_max, <float*>s, n_threads)
+    _raise(status)
+
+
+def update_adam(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray noise, cnp.ndarray epsilon,
+                cnp.ndarray weights, cnp.ndarray drawn_sigma, double alpha, double beta_1, double beta_2,
+                double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_min, double sigma_max,
+                cnp.ndarray m, cnp.ndarray v, cnp.ndarray mu, cnp.ndarray sigma, int n_threads=0):
+    """Gradients, Adam on `mu` and the step of `sigma` in one pass over the noise (see `gradients`)."""
+    cdef int width = _width(mu, "mu"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(weights) // 2
+    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
+    cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
+    cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
+    cdef void* s = _data(drawn_sigma, "drawn_sigma", width, d, False)
+    cdef void* pm = _data(m, "m", width, d, True)
+    cdef void* pv = _data(v, "v", width, d, True)
+    cdef void* pmu = _data(mu, "mu", width, d, True)
+    cdef void* psigma = _data(sigma, "sigma", width, d, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_update_adam(n, d, key, generation, first_pair, z, <double*>e, w, w + n, <double*>s, alpha,
+                                      beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_min, sigma_max,
+                                      <double*>pm, <double*>pv, <double*>pmu, <double*>psigma, n_threads)
+        else:
+            status = pepg_update_adam_f32(n, d, key, generation, first_pair, z, <float*>e, w, w + n, <float*>s,
+                                          alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_min,
+                                          sigma_max, <float*>pm, <float*>pv, <float*>pmu, <float*>psigma, n_threads)
+    _raise(status)
+
+
+# ---- multilayer perceptrons ----------------------------------------------------------------------------------
+
+cdef enum:
+    STACK_SCRATCH = 1024  # doubles on the stack before scratch memory is allocated
+
+
+cdef class Perceptron:
+    """The shape of a multilayer perceptron, ready for the forward kernels; it holds no weights."""
+
+    cdef Py_ssize_t* sizes
+    cdef readonly int n_layers
+    cdef int bias, hidden, output
+    cdef readonly Py_ssize_t n_parameters
+    cdef size_t single_work
+
+    def __cinit__(self, sizes, bint bias, int hidden, int output):
+        cdef int i
+        self.n_layers = len(sizes) - 1
+        self.sizes = <Py_ssize_t*>malloc(len(sizes) * sizeof(Py_ssize_t))
+        if self.sizes == NULL:
+            raise MemoryError()
+        for i in range(self.n_layers + 1):
+            self.sizes[i] = sizes[i]
+        self.bias, self.hidden, self.output = bias, hidden, output
+        self.n_parameters = pepg_network_parameters(self.n_layers, self.sizes, bias)
+        if self.n_parameters == 0:
+            _fail("sizes", "positive sizes whose parameters can be counted", list(sizes))
+        self.single_work = pepg_forward_work_size(self.n_layers, self.sizes, 1, 1)
+
+    def __dealloc__(self):
+        free(self.sizes)
+
+    def __reduce__(self):
+        return Perceptron, ([self.sizes[i] for i in range(self.n_layers + 1)], bool(self.bias), self.hidden,
+                            self.output)
+
+    def one(self, cnp.ndarray weights, value):
+        """Outputs (out,) float64 for one input: a float64 array or a list of numbers. None for anything else."""
+        cdef Py_ssize_t n = self.sizes[0], i
+        cdef cnp.npy_intp outputs = self.sizes[self.n_layers]
+        cdef double[STACK_SCRATCH] stack
+        cdef double* work = stack
+        cdef double* x
+        cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, self.n_parameters, False)
+        cdef double* allocated = NULL
+        cdef size_t needed = self.single_work
+        cdef object item
+        cdef cnp.ndarray y
+        cdef int status
+        if type(value) is list and len(<list>value) == n:
+            needed += n
+        elif not (type(value) is cnp.ndarray and cnp.PyArray_TYPE(value) == cnp.NPY_DOUBLE
+                  and cnp.PyArray_SIZE(value) == n and cnp.PyArray_ISCARRAY_RO(value)):
+            return None
+        y = cnp.PyArray_EMPTY(1, &outputs, cnp.NPY_DOUBLE, False)
+        if needed > STACK_SCRATCH:
+            work = allocated = <double*>malloc(needed * sizeof(double))
+            if allocated == NULL:
+                raise MemoryError()
+        try:
+            if type(value) is list:
+                x = work + self.single_work
+                for i in range(n):
+                    item = (<list>value)[i]
+                    if PyFloat_Check(item):
+                        x[i] = PyFloat_AS_DOUBLE(item)
+                    elif PyLong_Check(item):
+                        x[i] = PyLong_AsDouble(item)
+                    else:
+                        return None
+            else:
+                x = <double*>cnp.PyArray_DATA(value)
+            with nogil:
+                status = pepg_forward(self.n_layers, self.sizes, self.bias, self.hidden, self.output, 1, w, x,
+                                      <double*>cnp.PyArray_DATA(y), work, 0)
+        finally:
+            free(allocated)
+        _raise(status)
+        return y
+
+    def batch(self, cnp.ndarray weights, cnp.ndarray x, cnp.ndarray y, int n_threads=0):
+        """Write the outputs of `x` (batch, in) into `y` (batch, out), one set of weights, one width throughout."""
+        cdef int width = _width(weights, "weights"), status
+        cdef Py_ssize_t batch = cnp.PyArray_SIZE(x) // self.sizes[0]
+        cdef void* w = _data(weights, "weights", width, self.n_parameters, False)
+        cdef void* px = _data(x, "x", width, batch * self.sizes[0], False)
+        cdef void* py = _data(y, "y", width, batch * self.sizes[self.n_layers], True)
+        cdef void* work = malloc(pepg_forward_work_size(self.n_layers, self.sizes, batch, n_threads) * sizeof(double))
+        if work == NULL:
+            raise MemoryError()
+        with nogil:
+            if width == cnp.NPY_DOUBLE:
+                status = pepg_forward(self.n_layers, self.sizes, self.bias, self.hidden, self.output, batch,
+                                      <double*>w, <double*>px, <double*>py, <double*>work, n_threads)
+            else:
+                status = pepg_forward_f32(self.n_layers, self.sizes, self.bias, self.hidden, self.output, batch,
+                                          <float*>w, <float*>px, <float*>py, <float*>work, n_threads)
+            free(work)
+        _raise(status)
+
+    def population(self, cnp.ndarray solutions, cnp.ndarray inputs, int n_threads=0):
+        """Outputs (n, out) or (n, batch, out) of `solutions` (n, parameters) for `inputs` (n, in) or (n, batch, in).
+
+        Both of one width. Rows of `solutions` and vectors of `inputs` must be contiguous; strides between them are
+        free, 0 included.
+        """
+        cdef int width = _width(solutions, "solutions"), status, input_dims = cnp.PyArray_NDIM(inputs)
+        cdef Py_ssize_t item = 8 if width == cnp.NPY_DOUBLE else 4
+        cdef Py_ssize_t n = cnp.PyArray_DIM(solutions, 0), batch = 1
+        cdef Py_ssize_t member_stride, input_stride = 0, weights_stride
+        cdef cnp.npy_intp[3] shape
+        if input_dims == 3:
+            batch = cnp.PyArray_DIM(inputs, 1)
+            input_stride = cnp.PyArray_STRIDE(inputs, 1) // item
+        if (cnp.PyArray_TYPE(inputs) != width or cnp.PyArray_NDIM(solutions) != 2
+                or cnp.PyArray_DIM(solutions, 1) != self.n_parameters or not 2 <= input_dims <= 3
+                or cnp.PyArray_DIM(inputs, 0) != n or cnp.PyArray_DIM(inputs, input_dims - 1) != self.sizes[0]):
+            _fail("inputs", "one input or batch a member, of the solutions' dtype",
+                  f"{(<object>inputs).shape} {inputs.dtype}")
+        weights_stride = cnp.PyArray_STRIDE(solutions, 0) // item
+        member_stride = cnp.PyArray_STRIDE(inputs, 0) // item
+        shape[0], shape[1], shape[2] = n, batch, self.sizes[self.n_layers]
+        if input_dims == 2:
+            shape[1] = shape[2]
+        cdef cnp.ndarray y = cnp.PyArray_EMPTY(input_dims, shape, width, False)
+        cdef double[STACK_SCRATCH] stack
+        cdef size_t needed = pepg_forward_work_size(self.n_layers, self.sizes, batch, n_threads)
+        cdef void* allocated = NULL if needed <= STACK_SCRATCH else malloc(needed * sizeof(double))
+        cdef void* work = stack if needed <= STACK_SCRATCH else allocated
+        if work == NULL:
+            raise MemoryError()
+        with nogil:
+            if width == cnp.NPY_DOUBLE:
+                status = pepg_forward_population(
+                    self.n_layers, self.sizes, self.bias, self.hidden, self.output, n, batch,
+                    <double*>cnp.PyArray_DATA(solutions), weights_stride, <double*>cnp.PyArray_DATA(inputs),
+                    member_stride, input_stride, <double*>cnp.PyArray_DATA(y), <double*>work, n_threads)
+            else:
+                status = pepg_forward_population_f32(
+                    self.n_layers, self.sizes, self.bias, self.hidden, self.output, n, batch,
+                    <float*>cnp.PyArray_DATA(solutions), weights_stride, <float*>cnp.PyArray_DATA(inputs),
+                    member_stride, input_stride, <float*>cnp.PyArray_DATA(y), <float*>work, n_threads)
+            free(allocated)
+        _raise(status)
+        return y
+
+
+def activate(int activation, cnp.ndarray values):
+    """Apply an activation to one vector, in place."""
+    cdef int width = _width(values, "values"), status
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(values)
+    cdef void* x = _data(values, "values", width, n, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_activate(n, activation, <double*>x)
+        else:
+            status = pepg_activate_f32(n, activation, <float*>x)
+    _raise(status)

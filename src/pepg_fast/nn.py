@@ -1,0 +1,450 @@
+"""A multilayer perceptron whose weights are one flat vector, as an evolution strategy wants them."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _checks, files, kernels, legacy
+
+Activation = Callable[[Any], Any]
+
+
+def identity(x: Any) -> Any:
+    """Return the input unchanged."""
+    return x
+
+
+def sigmoid(x: Any) -> Any:
+    """Logistic function ``1 / (1 + exp(-x))``, without overflow for large negative x."""
+    t = np.exp(-np.abs(x))
+    return np.where(np.greater_equal(x, 0), 1, t)[()] / (1 + t)
+
+
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent."""
+    return np.tanh(x)
+
+
+def relu(x: Any) -> Any:
+    """Rectifier ``max(x, 0)``."""
+    return np.maximum(x, 0)
+
+
+def softmax(x: Any) -> Any:
+    """``exp(x) / sum(exp(x))`` over the last axis, without overflow."""
+    t = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return t / np.sum(t, axis=-1, keepdims=True)
+
+
+#: The activations with a C kernel, by name.
+NATIVE: dict[str, Activation] = {
+    "identity": identity,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "relu": relu,
+    "softmax": softmax,
+}
+
+
+def native_name(activation: Activation) -> str | None:
+    """Name of the C kernel that computes `activation`, or None."""
+    if activation is np.tanh:
+        return "tanh"
+    return next((name for name, function in NATIVE.items() if function is activation), None)
+
+
+class NeuralNetwork:
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    input_size, output_size : int
+        Numbers of inputs and outputs.
+    hidden_sizes : sequence of int
+        Widths of the hidden layers.
+    hidden_activation, output_activation : callable or str
+        Applied to each layer's whole pre-activation vector. `identity`, `sigmoid`, `tanh` (also ``np.tanh``), `relu`
+        and `softmax`, given as the functions of this package or by name, run in C. Any other callable is called in
+        Python, with one vector at a time (a NumPy ufunc with all of them).
+    bias : bool
+        Whether each layer has biases.
+
+    Attributes
+    ----------
+    number_of_parameters : int
+    sizes : ndarray of int
+        All widths, input first.
+    weights : ndarray of float64, shape (number_of_parameters,), or None
+        Per layer a C-order block (in, out), then the layer's biases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a size below 1 or an activation that is neither callable nor known by name.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        hidden_sizes: Sequence[int] = (),
+        hidden_activation: Activation | str = identity,
+        output_activation: Activation | str = identity,
+        bias: bool = True,
+    ) -> None:
+        self.input_size = _checks.integer("input_size", input_size, at_least=1)
+        self.output_size = _checks.integer("output_size", output_size, at_least=1)
+        self.hidden_sizes = [_checks.integer("hidden_sizes", size, at_least=1) for size in hidden_sizes]
+        self.bias = bool(bias)
+        self.sizes: NDArray[np.int_] = np.array(
+            [self.input_size, *self.hidden_sizes, self.output_size], dtype=int
+        )
+        self._hidden_activation = _checks.activation("hidden_activation", hidden_activation, NATIVE)
+        self._output_activation = _checks.activation("output_activation", output_activation, NATIVE)
+        self._weights: NDArray[np.float64] | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Build what the kernels need from the sizes and activations."""
+        sizes = [int(size) for size in self.sizes]
+        hidden, output = native_name(self._hidden_activation), native_name(self._output_activation)
+        if len(sizes) == 2:
+            hidden = "identity"  # there is no hidden layer
+        self._perceptron = (
+            kernels.Perceptron(sizes, self.bias, kernels.ACTIVATIONS[hidden], kernels.ACTIVATIONS[output])
+            if hidden and output
+            else None
+        )
+        self._layers = [
+            kernels.Perceptron(layer, self.bias, 0, 0) for layer in zip(sizes, sizes[1:], strict=False)
+        ]
+        self.number_of_parameters: int = sum(layer.n_parameters for layer in self._layers)
+
+    @property
+    def hidden_activation(self) -> Activation:
+        """Activation of the hidden layers."""
+        return self._hidden_activation
+
+    @hidden_activation.setter
+    def hidden_activation(self, value: Activation | str) -> None:
+        self._hidden_activation = _checks.activation("hidden_activation", value, NATIVE)
+        self._prepare()
+
+    @property
+    def output_activation(self) -> Activation:
+        """Activation of the output layer."""
+        return self._output_activation
+
+    @output_activation.setter
+    def output_activation(self, value: Activation | str) -> None:
+        self._output_activation = _checks.activation("output_activation", value, NATIVE)
+        self._prepare()
+
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """The parameters, a float64 vector; assigning copies. None until assigned."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, value: ArrayLike) -> None:
+        try:
+            weights = np.array(value, dtype=np.float64, order="C").reshape(-1)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"weights: wanted {self.number_of_parameters} numbers, got {type(value).__name__}"
+            ) from None
+        if weights.size != self.number_of_parameters:
+            raise ValueError(
+                f"weights: wanted {self.number_of_parameters} numbers (number_of_parameters), "
+                f"got {weights.size}"
+            )
+        self._weights = weights
+
+    def __call__(self, value: ArrayLike) -> Any:
+        """Outputs for one input.
+
+        Parameters
+        ----------
+        value : array_like of float, `input_size` numbers in any shape
+            One input; an image is flattened. For many inputs see `forward_batch`.
+
+        Returns
+        -------
+        ndarray of float64, shape (output_size,)
+            Or whatever a Python output activation returns.
+
+        Raises
+        ------
+        RuntimeError
+            If no weights have been assigned.
+        ValueError, TypeError
+            If `value` is not `input_size` numbers.
+        """
+        perceptron = self._perceptron
+        if perceptron is not None and self._weights is not None:
+            output = perceptron.one(self._weights, value)
+            if output is not None:
+                return output
+        return self._call(value)
+
+    def _call(self, value: ArrayLike) -> Any:
+        """Outputs for an input that the kernel does not read as it is, or through Python activations."""
+        weights = self._assigned_weights()
+        inputs = self._numbers("value", value)
+        if not self.bias and not self.hidden_sizes and inputs.ndim > 1:
+            return self.forward_batch(inputs)  # as in pepg-es, which just multiplies here
+        if inputs.size != self.input_size:
+            hint = "; for many inputs call forward_batch" if inputs.ndim > 1 else ""
+            raise ValueError(f"value: wanted {self.input_size} numbers, got shape {inputs.shape}{hint}")
+        inputs = np.array(inputs, dtype=np.float64, order="C").reshape(-1)
+        if self._perceptron is not None:
+            return self._perceptron.one(weights, inputs)
+        return self._through_python(weights, inputs[None], self._activate_vector)
+
+    def forward_batch(self, inputs: ArrayLike, *, n_threads: int | None = None) -> Any:
+        """Outputs for a batch of inputs.
+
+        Parameters
+        ----------
+        inputs : array_like of float, shape (B, input_size)
+            One input a row.
+        n_threads : int, optional
+            Threads for large batches; OpenMP's usual number by default.
+
+        Returns
+        -------
+        ndarray of float64, shape (B, output_size)
+            Row b equals ``network(inputs[b])`` to the last bit.
+
+        Raises
+        ------
+        RuntimeError
+            If no weights have been assigned.
+        ValueError, TypeError
+            If the shape is wrong or the inputs are not numbers.
+        """
+        weights = self._assigned_weights()
+        x = np.ascontiguousarray(self._numbers("inputs", inputs), dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != self.input_size:
+            raise ValueError(f"inputs: wanted shape (B, {self.input_size}), got {x.shape}")
+        if not len(x):
+            return np.empty((0, self.output_size))
+        if self._perceptron is None:
+            return self._through_python(weights, x, self._activate_rows)
+        y = np.empty((len(x), self.output_size))
+        self._perceptron.batch(weights, x, y, _checks.thread_count(n_threads))
+        return y
+
+    def forward_population(
+        self, solutions: ArrayLike, inputs: ArrayLike, *, n_threads: int | None = None
+    ) -> NDArray[Any]:
+        """Outputs of a whole population of networks of this shape; `weights` is not touched.
+
+        Parameters
+        ----------
+        solutions : array_like of float, shape (n, number_of_parameters)
+            One network a row; float32 is computed and returned as float32, all else as float64.
+        inputs : array_like of float, shape (n, input_size) or (n, B, input_size)
+            One input, or a batch of B, for each network. Views such as ``np.broadcast_to`` are not copied.
+        n_threads : int, optional
+            Threads for large work; OpenMP's usual number by default.
+
+        Returns
+        -------
+        ndarray, shape (n, output_size) or (n, B, output_size)
+            Row i equals network i's own outputs; the same bits at any number of threads.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a shape is wrong or a value is not a number.
+        """
+        weights = self._numbers("solutions", solutions)
+        x = self._numbers("inputs", inputs)
+        if weights.ndim != 2 or weights.shape[1] != self.number_of_parameters:
+            raise ValueError(
+                f"solutions: wanted shape (n, {self.number_of_parameters}), got {weights.shape}"
+            )
+        n, size = len(weights), self.input_size
+        if x.ndim not in (2, 3) or x.shape[0] != n or x.shape[-1] != size:
+            raise ValueError(f"inputs: wanted shape ({n}, {size}) or ({n}, B, {size}), got {x.shape}")
+        dtype = np.float32 if weights.dtype == np.float32 else np.float64
+        weights, x = _rows(weights, dtype), _rows(x, dtype)
+        if not n or not x.shape[1]:
+            return np.empty((*x.shape[:-1], self.output_size), dtype)
+        if self._perceptron is not None:
+            return self._perceptron.population(weights, x, _checks.thread_count(n_threads))
+        members = x if x.ndim == 3 else x[:, None]
+        outputs = [
+            self._through_python(np.ascontiguousarray(w), np.ascontiguousarray(batch), self._activate_rows)
+            for w, batch in zip(weights, members, strict=True)
+        ]
+        return np.reshape(outputs, (*x.shape[:-1], -1)).astype(dtype, copy=False)
+
+    def _through_python(self, weights: Any, x: Any, activate: Callable[..., Any]) -> Any:
+        """Layer by layer, with activations called in Python between the kernels."""
+        index = 0
+        for i, layer in enumerate(self._layers):
+            y = np.empty((len(x), self.sizes[i + 1]), x.dtype)
+            layer.batch(weights[index : index + layer.n_parameters], x, y)
+            index += layer.n_parameters
+            if i + 1 == len(self._layers):
+                return activate(self._output_activation, y, None)
+            x = activate(self._hidden_activation, y, y.dtype)
+        raise AssertionError("a network has at least one layer")
+
+    @staticmethod
+    def _activate_vector(activation: Activation, y: NDArray[Any], dtype: Any) -> Any:
+        """Apply an activation to the one row of y; the last layer's result is the caller's as it comes."""
+        result = activation(y[0])
+        return result if dtype is None else _activated(result, y[:1].shape, dtype)
+
+    @staticmethod
+    def _activate_rows(activation: Activation, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        """Apply an activation row by row, since it may look at the whole vector; a ufunc cannot."""
+        result = activation(y) if isinstance(activation, np.ufunc) else [activation(row) for row in y]
+        return _activated(result, y.shape, dtype or y.dtype)
+
+    def _assigned_weights(self) -> NDArray[np.float64]:
+        if self._weights is None:
+            raise RuntimeError("weights: assign network.weights before calling the network")
+        return self._weights
+
+    @staticmethod
+    def _numbers(name: str, value: ArrayLike) -> NDArray[Any]:
+        try:
+            array = np.asarray(value)
+            if array.dtype.kind not in "fiub":
+                array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name}: wanted numbers, got {type(value).__name__}") from None
+        return array
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what `_prepare` builds."""
+        state = self.__dict__.copy()
+        for built in ("_perceptron", "_layers"):
+            state.pop(built, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore and build the rest."""
+        self.__dict__.update(state)
+        self._prepare()
+
+    def save_network(self, filename: "str | PathLike[str]") -> None:
+        """Write sizes, activations and weights to a file, whole or not at all.
+
+        Parameters
+        ----------
+        filename : path
+            Written as given; the format is NumPy's npz whatever the name says.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older file of that name is left as it was.
+
+        Notes
+        -----
+        Native activations and NumPy's ufuncs are stored by name. Any other callable cannot be: hand it to
+        `load_network`.
+        """
+        files.save(
+            filename,
+            "network",
+            {
+                "sizes": [int(size) for size in self.sizes],
+                "bias": self.bias,
+                "hidden_activation": _activation_to_name(self._hidden_activation),
+                "output_activation": _activation_to_name(self._output_activation),
+                "weights": self._weights,
+            },
+        )
+
+    @classmethod
+    def load_network(
+        cls,
+        filename: "str | PathLike[str]",
+        *,
+        hidden_activation: Activation | str | None = None,
+        output_activation: Activation | str | None = None,
+    ) -> "NeuralNetwork":
+        """Read a network written by `save_network`, or by pepg-es.
+
+        Parameters
+        ----------
+        filename : path
+        hidden_activation, output_activation : callable or str, optional
+            Used instead of the stored ones; needed where those could not be stored.
+
+        Returns
+        -------
+        NeuralNetwork
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another kind or version, names a callable that was not handed over, or is a
+            pickle that names anything but NumPy and pepg. The file's name is in the message.
+        OSError
+            If the file cannot be read.
+        """
+        given = {"hidden_activation": hidden_activation, "output_activation": output_activation}
+        state = legacy.load_network(filename) if legacy.is_pickle(filename) else files.load(filename, "network")
+        with files.contents_of(filename, "network"):
+            chosen = {
+                key: value if value is not None else _activation_from_name(key, state[key])
+                for key, value in given.items()
+            }
+            sizes = [int(size) for size in state["sizes"]]
+            network = cls.__new__(cls)
+            NeuralNetwork.__init__(
+                network, sizes[0], sizes[-1], sizes[1:-1], bias=bool(state["bias"]), **chosen
+            )
+            if state["weights"] is not None:
+                network.weights = state["weights"]
+        return network
+
+
+def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """`array` with contiguous, aligned vectors of `dtype` along its last axis; strides before it are free."""
+    plain = (
+        array.dtype == dtype
+        and array.dtype.isnative
+        and array.strides[-1] == array.itemsize
+        and array.flags.aligned
+        and all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
+    )
+    return array if plain else np.ascontiguousarray(array, dtype=dtype)
+
+
+def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """What an activation returned, as the next layer's inputs."""
+    array = np.ascontiguousarray(result, dtype=dtype)
+    if array.size != np.prod(shape):
+        raise ValueError(f"activation: wanted as many values as it was given, {shape}, got shape {array.shape}")
+    return array.reshape(shape)
+
+
+def _activation_to_name(activation: Activation) -> str:
+    """`name` of a native activation, `numpy.name` of a ufunc, `python:name` of what cannot be stored."""
+    name = native_name(activation)
+    if name is None and isinstance(activation, np.ufunc) and getattr(np, activation.__name__, None) is activation:
+        name = f"numpy.{activation.__name__}"
+    if name is None:
+        name = f"python:{getattr(activation, '__qualname__', type(activation).__qualname__)}"
+    return name
+
+
+def _activation_from_name(key: str, name: str) -> Activation:
+    if name in NATIVE:
+        return NATIVE[name]
+    if name.startswith("numpy."):
+        ufunc = getattr(np, name.removeprefix("numpy."), None)
+        if isinstance(ufunc, np.ufunc):
+            return ufunc
+    raise ValueError(f"its {key} {name!r} is a Python callable that files do not hold: hand it over as {key}=")

@@ -1,0 +1,86 @@
+"""Rank transforms as pepg-es exposes them.
+
+These keep the original's order of equal scores, whatever NumPy's argsort makes of them on this CPU. `PEPG` itself
+shares the average rank among equal rewards unless it is built with ``ties="argsort"``.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _checks
+
+
+def utility_function(population_size: int) -> NDArray[np.float64]:
+    """Rank utilities of natural evolution strategies, worst rank first.
+
+    Parameters
+    ----------
+    population_size : int
+        Number of candidates, at least 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (population_size,)
+        Utilities that sum to 0; a new array each time.
+
+    References
+    ----------
+    Wierstra et al. 2014, "Natural Evolution Strategies", section 3.1.
+    """
+    n = _checks.integer("population_size", population_size, at_least=1)
+    top = np.log(n / 2 + 1)
+    utility = np.clip(top - np.log(np.arange(n, 0, -1)), 0, None)
+    return utility / np.clip(top - np.log(np.arange(1, n + 1)), 0, None).sum() - 1 / n
+
+
+def center_function(population_size: int) -> NDArray[np.float64]:
+    """Centered ranks, worst first: ``rank / (population_size - 1) - 0.5``.
+
+    Parameters
+    ----------
+    population_size : int
+        Number of candidates, at least 1 (a single one has the centre, 0).
+
+    Returns
+    -------
+    ndarray of float64, shape (population_size,)
+        A new array each time.
+    """
+    n = _checks.integer("population_size", population_size, at_least=1)
+    return np.arange(n) / (n - 1) - 0.5 if n > 1 else np.zeros(1)
+
+
+def compute_ranks(fitness_scores: ArrayLike) -> NDArray[np.int_]:
+    """Ranks from 0 (worst) of the scores, equal scores in argsort's order.
+
+    Parameters
+    ----------
+    fitness_scores : array_like of float, shape (n,)
+        Scores; higher is better.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        A permutation of 0 .. n-1.
+    """
+    scores = np.asarray(fitness_scores)
+    ranks = np.empty(scores.size, dtype=int)
+    ranks[scores.argsort()] = np.arange(scores.size)
+    return ranks
+
+
+def fitness_transformation(fitness_scores: ArrayLike) -> NDArray[np.float64]:
+    """Centered ranks of the scores, from -0.5 (worst) to 0.5 (best).
+
+    Parameters
+    ----------
+    fitness_scores : array_like of float, shape (n,)
+        Scores; higher is better.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        ``center_function(n)[compute_ranks(fitness_scores)]``.
+    """
+    ranks = compute_ranks(fitness_scores)
+    return center_function(len(ranks))[ranks]
