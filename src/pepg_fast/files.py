@@ -24,7 +24,9 @@ _DIGEST = b"sha256:"
 _COMMENT_SIZE = len(_DIGEST) + 64
 _META = "meta"
 _ARRAY = "$array"
+_SCALAR = "$scalar"
 _TUPLE = "$tuple"
+_TAKEN = (_META, "file", "allow_pickle")  # names that arrays cannot have in np.savez
 
 
 def save(filename: "str | os.PathLike[str]", kind: str, state: dict[str, Any], *, overwrite: bool = True) -> Path:
@@ -42,20 +44,26 @@ def save(filename: "str | os.PathLike[str]", kind: str, state: dict[str, Any], *
     OSError
         If the file cannot be written; no temporary file is left.
     """
-    path = Path(os.path.abspath(filename))
+    path = Path(os.path.abspath(os.fsdecode(filename)))
     content = _encode(kind, state)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
-    temporary = _write_temporary(path, content)
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
+    target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
     try:
-        if overwrite:
-            os.replace(temporary, path)
-        else:
-            _publish(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-    _flush_folder(path.parent)
+        temporary = _write_temporary(target, content)
+        try:
+            if overwrite:
+                os.replace(temporary, target)
+            else:
+                _publish(temporary, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+    except OSError as error:  # which names the temporary file, or none
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    _flush_folder(target.parent)
     return path
 
 
@@ -69,7 +77,8 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
     OSError
         If the file cannot be read.
     """
-    content = Path(filename).read_bytes()
+    with open(filename, "rb") as file:
+        content = file.read()
     with contents_of(filename, kind):
         _check_digest(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
@@ -105,7 +114,9 @@ def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]
         MemoryError,
     ) as error:
         reason = str(error) or type(error).__name__
-        raise ValueError(f"{os.fspath(filename)!s}: not a usable {kind} file: {reason}") from error
+        raise ValueError(
+            f"{os.fsdecode(filename)}: not a usable {kind} file: {reason}"
+        ) from error
 
 
 def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
@@ -140,16 +151,16 @@ def _check_digest(content: bytes) -> None:
 
 def _pack(value: Any, path: str, arrays: dict[str, Any]) -> Any:
     """JSON for `value`; its arrays go into `arrays`."""
-    if isinstance(value, np.generic):
-        value = np.asarray(value) if value.dtype.kind == "c" else value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.generic) or type(value) in (np.ndarray, np.memmap):
         if value.dtype.hasobject:
             raise TypeError(f"{path}: a file holds arrays of numbers, not of Python objects")
         name = path or "state"
-        arrays[name] = value
-        return {_ARRAY: name}
+        while name in arrays or name in _TAKEN:
+            name += "_"
+        arrays[name] = np.asarray(value)
+        return {_SCALAR if isinstance(value, np.generic) else _ARRAY: name}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, tuple):
         return {_TUPLE: [_pack(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]}
     if isinstance(value, list):
@@ -176,6 +187,8 @@ def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
     if isinstance(value, dict):
         if _ARRAY in value:
             return arrays[value[_ARRAY]]
+        if _SCALAR in value:
+            return arrays[value[_SCALAR]][()]
         if _TUPLE in value:
             return tuple(_unpack(item, arrays) for item in value[_TUPLE])
         return {key: _unpack(item, arrays) for key, item in value.items()}
@@ -184,7 +197,7 @@ def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
 
 def _write_temporary(path: Path, content: bytes) -> str:
     """Write `content` to a new file beside `path`, down to the disk, and return its name."""
-    temporary = str(path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp"))
+    temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.tmp"))
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(handle, "wb") as output:

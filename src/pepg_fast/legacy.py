@@ -4,8 +4,11 @@ The unpickler admits the names that NumPy arrays and scalars and pepg-es's own c
 of this module's, made anew for each file: whatever a pickle does to them, it does to nothing else.
 """
 
+import io
 import os
 import pickle
+import pickletools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +25,7 @@ def is_pickle(filename: "str | os.PathLike[str]") -> bool:
 
 
 class Named:
-    """Stands for a class or function that a pickle names; calling it makes an `Instance`."""
+    """Stands for a function that a pickle names; it cannot be called."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -50,9 +53,9 @@ class _DType:
         self._order = state[1]
 
     def resolve(self) -> "np.dtype[Any]":
-        dtype = np.dtype(self._code if isinstance(self._code, str) else None)
-        if dtype.kind not in "biuf" or not isinstance(self._code, str):
+        if not (isinstance(self._code, str) and re.fullmatch(r"[biuf]\d{1,2}", self._code)):
             raise ValueError(f"the pickle holds an array of {self._code!r}, not of numbers")
+        dtype = np.dtype(self._code)
         return dtype if self._order == "|" else dtype.newbyteorder(self._order)
 
 
@@ -70,29 +73,33 @@ def _array(data: Any, dtype: _DType, shape: Any, order: Any) -> NDArray[Any]:
     return np.frombuffer(data, dtype.resolve()).reshape(shape, order=order).copy()
 
 
-def _resolved(value: Any) -> Any:
-    """Replace the stand-ins for arrays in what a pickle held."""
+def _resolved(value: Any, done: dict[int, Any]) -> Any:
+    """Replace the stand-ins for arrays in what a pickle held, shared objects once."""
+    if id(value) in done:
+        return done[id(value)]
+    result = value
     if isinstance(value, _Array):
-        return value.resolve()
-    if isinstance(value, Instance):
-        value.__dict__.update({key: _resolved(item) for key, item in vars(value).items()})
-    if isinstance(value, dict):
-        return {key: _resolved(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_resolved(item) for item in value)
-    return value
+        result = value.resolve()
+    elif isinstance(value, Instance):
+        state = {key: _resolved(item, done) for key, item in vars(value).items()}
+        value.__dict__.update(state)
+    elif isinstance(value, dict):
+        result = {key: _resolved(item, done) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        result = type(value)(_resolved(item, done) for item in value)
+    done[id(value)] = result
+    return result
 
 
 def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) -> dict[str, Any]:
     """Attributes of a pickled PEPG; its optimizer is an `Instance`."""
-    admitted = {optimizer.__qualname__: _instance_of} if optimizer is not None else {}
-    return _dict_of(filename, "checkpoint", admitted, "optimizer=")
+    return _dict_of(filename, "checkpoint", _names((optimizer,)), "optimizer=")
 
 
 def load_best(filename: "str | os.PathLike[str]") -> tuple[Any, Any, Any]:
     """The (theta, mu, sigma) of a pickled best."""
     with files.contents_of(filename, "best"):
-        value = _load(filename, {}, "")
+        value = _load(filename, frozenset(), "")
         if not (isinstance(value, tuple) and len(value) == 3):
             raise ValueError("it holds something else than (theta, mu, sigma)")
         if not all(item is None or isinstance(item, np.ndarray) for item in value):
@@ -104,8 +111,8 @@ def load_network(
     filename: "str | os.PathLike[str]", activations: tuple[Callable[..., Any], ...] = ()
 ) -> dict[str, Any]:
     """State of a pickled network, as `NeuralNetwork.save_network` stores it."""
-    admitted = {getattr(f, "__qualname__", ""): Named for f in activations}
-    state = _dict_of(filename, "network", admitted, "hidden_activation= or output_activation=")
+    hint = "hidden_activation= or output_activation="
+    state = _dict_of(filename, "network", _names(activations), hint)
     with files.contents_of(filename, "network"):
         return {
             "sizes": [state["input_size"], *state["hidden_sizes"], state["output_size"]],
@@ -117,15 +124,23 @@ def load_network(
 
 
 def _activation_name(value: Any) -> str:
+    kind = value if isinstance(value, type) else type(value)
+    if issubclass(kind, Instance):
+        return f"python:{kind.pickled_name}"
     if not isinstance(value, Named):
-        raise ValueError(f"an activation is a {type(value).__name__}")
+        raise ValueError(f"an activation is a {kind.__name__}")
     module, _, name = value.name.rpartition(".")
     if module == "numpy":
         return f"numpy.{name}"
-    return name if module == "pepg.nn" else f"python:{value.name}"
+    return name
 
 
-def _dict_of(filename: Any, kind: str, admitted: dict[str, Any], hint: str) -> dict[str, Any]:
+def _names(given: tuple[Any, ...]) -> frozenset[str]:
+    """Qualified names under which pickles know what the user handed over, or its class."""
+    return frozenset(getattr(f, "__qualname__", type(f).__qualname__) for f in given)
+
+
+def _dict_of(filename: Any, kind: str, admitted: frozenset[str], hint: str) -> dict[str, Any]:
     with files.contents_of(filename, kind):
         value = _load(filename, admitted, hint)
         if not isinstance(value, dict):
@@ -133,18 +148,28 @@ def _dict_of(filename: Any, kind: str, admitted: dict[str, Any], hint: str) -> d
         return value
 
 
-def _load(filename: Any, admitted: dict[str, Any], hint: str) -> Any:
+def _load(filename: Any, admitted: frozenset[str], hint: str) -> Any:
     with open(filename, "rb") as file:
-        try:
-            return _resolved(_Unpickler(file, admitted, hint).load())
-        except pickle.UnpicklingError as error:
-            raise ValueError(str(error)) from error
+        content = file.read()
+    _check_lengths(content)
+    try:
+        return _resolved(_Unpickler(io.BytesIO(content), admitted, hint).load(), {})
+    except pickle.UnpicklingError as error:
+        raise ValueError(str(error)) from error
+
+
+def _check_lengths(content: bytes) -> None:
+    """Refuse a damaged pickle before the unpickler makes room for what it says is to come."""
+    for opcode, argument, _ in pickletools.genops(content):
+        is_place = opcode.name in ("PUT", "LONG_BINPUT", "FRAME")
+        if is_place and not 0 <= argument <= len(content):
+            raise ValueError(f"the pickle is damaged: {opcode.name} {argument}")
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits the names that pepg-es's files need; `admitted` maps further qualified names to stand-ins."""
+    """Admits the names that pepg-es's files need, and further qualified names as `Instance`s."""
 
-    def __init__(self, file: Any, admitted: dict[str, Any], hint: str) -> None:
+    def __init__(self, file: Any, admitted: frozenset[str], hint: str) -> None:
         super().__init__(file)
         self._admitted = admitted
         self._hint = hint
@@ -162,7 +187,7 @@ class _Unpickler(pickle.Unpickler):
             return lambda data, dtype, shape, order: _array(data, dtype, shape, order)
         if module == "numpy" and name == "dtype":
             return lambda *arguments: _DType(*arguments)
-        if module == "numpy" and (name == "ndarray" or isinstance(getattr(np, name, None), np.ufunc)):
+        if module == "numpy" and (name == "ndarray" or isinstance(vars(np).get(name), np.ufunc)):
             return Named(f"numpy.{name}")
         if module == "_codecs" and name == "encode":
             return lambda text, encoding: text.encode("latin1" if encoding == "latin1" else "ascii")
@@ -171,7 +196,7 @@ class _Unpickler(pickle.Unpickler):
         if module in ("pepg.optimizers", "pepg") and name == "Adam":
             return _instance_of("Adam")
         if name in self._admitted:
-            return self._admitted[name](f"{module}.{name}" if self._admitted[name] is Named else name)
+            return _instance_of(name)
         hint = f"; if that is yours, hand it over as {self._hint}" if self._hint else ""
         raise ValueError(
             f"the pickle names {module}.{name}, which pepg-es's files do not need: refused, and nothing was run{hint}"

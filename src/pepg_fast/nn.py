@@ -394,7 +394,10 @@ class NeuralNetwork:
             If the file cannot be read.
         """
         given = {"hidden_activation": hidden_activation, "output_activation": output_activation}
-        state = legacy.load_network(filename) if legacy.is_pickle(filename) else files.load(filename, "network")
+        if legacy.is_pickle(filename):
+            state = legacy.load_network(filename, tuple(f for f in given.values() if callable(f)))
+        else:
+            state = files.load(filename, "network")
         with files.contents_of(filename, "network"):
             chosen = {
                 key: value if value is not None else _activation_from_name(key, state[key])

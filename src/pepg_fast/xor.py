@@ -1,0 +1,53 @@
+"""The example of pepg-es's README: a 2-2-1 network that computes XOR."""
+
+import argparse
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .nn import NeuralNetwork
+from .pepg import PEPG
+
+INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+OUTPUTS = np.array([0.0, 1.0, 1.0, 0.0])
+#: Fitness of a network that has all four rows of the truth table right.
+SOLVED = 16.0
+
+
+def make_network() -> NeuralNetwork:
+    """The 2-2-1 sigmoid network of the example."""
+    return NeuralNetwork(2, 1, [2], hidden_activation="sigmoid", output_activation="sigmoid")
+
+
+def make_search(network: NeuralNetwork, *, population_size: int = 100, rng: Any = None) -> PEPG:
+    """The search with the example's hyperparameters."""
+    return PEPG(
+        population_size, network.number_of_parameters, mu_init=0.0, sigma_init=2.0, mu_lr=0.3, sigma_lr=0.2, rng=rng
+    )
+
+
+def fitness(network: NeuralNetwork, solutions: NDArray[Any]) -> NDArray[np.float64]:
+    """(4 - number of wrong rows)**2 of each solution, shape (n,)."""
+    inputs = np.broadcast_to(INPUTS, (len(solutions), *INPUTS.shape))
+    outputs = network.forward_population(solutions, inputs)[:, :, 0]
+    return (4.0 - np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)) ** 2
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search until the truth table is right or the steps run out; the exit status."""
+    network = make_network()
+    es = make_search(network, population_size=options.population_size, rng=options.seed)
+    live = sys.stdout.isatty()
+    while es.best_fitness < SOLVED:
+        if es.step >= options.max_steps:
+            print(f"{chr(10) if live else ''}No solution within {options.max_steps} steps: the best fitness was "
+                  f"{es.best_fitness:g} of {SOLVED:g}", file=sys.stderr)  # fmt: skip
+            return 1
+        es.update(fitness(network, es.get_parameters()))
+        line = f"Step: {es.step}  Best fitness: {es.best_fitness:g}"
+        print(f"\r{line}" if live else line, end="" if live else "\n", flush=live)
+    print("\nSolution Found" if live else "Solution Found")
+    print(f"Parameters: {es.best_theta}")
+    return 0

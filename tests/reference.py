@@ -1,0 +1,79 @@
+"""The formulas in NumPy float64, written from the papers; slow, plain, and the oracle of the kernel tests."""
+
+import numpy as np
+
+PHILOX_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+PHILOX_WEYL = (0x9E3779B9, 0xBB67AE85)
+WORD = 0xFFFFFFFF
+
+
+def philox4x32(counter, key: int, rounds: int = 10) -> list[int]:
+    """Philox4x32 of one counter in Python integers (Salmon et al. 2011, section 3.3)."""
+    x, k0, k1 = list(counter), key & WORD, key >> 32
+    for _ in range(rounds):
+        first, second = PHILOX_MULTIPLIERS[0] * x[0], PHILOX_MULTIPLIERS[1] * x[2]
+        x = [(second >> 32) ^ x[1] ^ k0, second & WORD, (first >> 32) ^ x[3] ^ k1, first & WORD]
+        k0, k1 = (k0 + PHILOX_WEYL[0]) & WORD, (k1 + PHILOX_WEYL[1]) & WORD
+    return x
+
+
+def normal(key: int, generation: int, pair: int, coordinate: int) -> float:
+    """One normal: Box-Muller in float64 on the words of the coordinate's counter."""
+    counter = (coordinate // 4, pair, generation & WORD, generation >> 32)
+    words = philox4x32(counter, key)[2 * (coordinate % 4 // 2) :][:2]
+    radius = np.sqrt(-2.0 * np.log((words[0] + 0.5) / 2.0**32))
+    signed = words[1] - 2**32 if words[1] >> 31 else words[1]
+    angle = np.pi / 2 * signed / 2.0**31
+    if coordinate % 2:
+        return float(radius * np.sin(angle))
+    return float(radius * np.cos(angle) * (-1 if words[1] & 1 else 1))
+
+
+def centered_ranks(rewards) -> np.ndarray:
+    """Average ranks from -1/2 to 1/2, by counting."""
+    x = np.asarray(rewards, dtype=np.float64)
+    below = (x[None, :] < x[:, None]).sum(axis=1)
+    not_above = (x[None, :] <= x[:, None]).sum(axis=1)
+    return (below + not_above - 1) / 2 / (len(x) - 1) - 0.5
+
+
+def antithetic(shaped) -> np.ndarray:
+    """Rows delta and even."""
+    plus, minus = np.split(np.asarray(shaped), 2)
+    return np.array([plus - minus, (plus + minus) / 2 - np.mean(shaped)])
+
+
+def gradients(epsilon, weights, sigma) -> tuple[np.ndarray, np.ndarray]:
+    """g_mu and g_sigma as pepg-es computes them."""
+    population = 2 * len(epsilon)
+    s = (epsilon**2 - sigma**2) / sigma
+    return epsilon.T @ weights[0] / population, s.T @ weights[1] / population
+
+
+def adam(gradient, m, v, t, alpha, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """(step, m, v) after one step of Adam, eps-hat form."""
+    m = beta_1 * m + (1 - beta_1) * gradient
+    v = beta_2 * v + (1 - beta_2) * gradient**2
+    size = alpha * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return -size * m / (np.sqrt(v) + epsilon), m, v
+
+
+ACTIVATIONS = {
+    "identity": lambda x: x,
+    "sigmoid": lambda x: 0.5 * (1 + np.tanh(x / 2)),
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "softmax": lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum(),
+}
+
+
+def forward(sizes, weights, x, hidden, output, bias=True) -> np.ndarray:
+    """Outputs of one network for one input."""
+    index, x = 0, np.asarray(x, dtype=np.float64)
+    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        rows = inputs + bias
+        block = np.asarray(weights[index : index + rows * outputs], dtype=np.float64).reshape(rows, outputs)
+        index += rows * outputs
+        y = x @ block[:inputs] + (block[inputs] if bias else 0.0)
+        x = ACTIVATIONS[output if layer == len(sizes) - 2 else hidden](y)
+    return x

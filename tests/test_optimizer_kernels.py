@@ -1,0 +1,63 @@
+"""kernels/optimizer.c: Adam, the step of sigma, and the fused update."""
+
+import numpy as np
+import pytest
+import reference
+from tolerance import assert_close, rtol_of
+
+from pepg_fast import kernels
+
+DIMS = [1, 7, 8, 9, 17, 1023, 1024, 1025]
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_adam_matches_the_formula_over_steps(isa, dtype, dim, rng):
+    m, v = np.zeros((2, dim), dtype)
+    wanted_m, wanted_v = np.zeros((2, dim))
+    for t in range(1, 6):
+        gradient = rng.standard_normal(dim).astype(dtype)
+        step = np.empty(dim, dtype)
+        kernels.adam(gradient, 0.3, 0.8, 0.99, 1e-6, t, m, v, step)
+        wanted, wanted_m, wanted_v = reference.adam(
+            gradient.astype(float), wanted_m, wanted_v, t, 0.3, 0.8, 0.99, 1e-6
+        )
+        assert_close(step, wanted, rtol_of(dtype))
+    assert_close(m, wanted_m, rtol_of(dtype))
+    assert_close(v, wanted_v, rtol_of(dtype))
+
+
+@pytest.mark.parametrize("t", [1, 2, 1000, 10**6, 10**12])
+def test_adams_bias_correction_at_any_t(t):
+    step, moments = np.ones(1), np.zeros((2, 1))
+    kernels.adam(step, 0.1, 0.9, 0.999, 1e-8, t, moments[0], moments[1], step)
+    size = 0.1 * np.sqrt(-np.expm1(t * np.log(0.999))) / -np.expm1(t * np.log(0.9))
+    np.testing.assert_allclose(step, -size * 0.1 / (np.sqrt(0.001) + 1e-8), rtol=1e-11)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_sigma_steps_within_its_limits(isa, dtype, dim, rng):
+    sigma, g_sigma = rng.uniform(0.5, 2.0, dim).astype(dtype), (10 * rng.standard_normal(dim)).astype(dtype)
+    wanted = np.clip(sigma + dtype.type(0.2) * g_sigma, dtype.type(0.4), dtype.type(3.0))
+    kernels.sigma_step(g_sigma, 0.2, 0.4, 3.0, sigma)
+    np.testing.assert_array_equal(sigma, wanted)
+
+
+@pytest.mark.parametrize(("n_pairs", "dim"), [(1, 1), (50, 9), (66, 3000)])
+@pytest.mark.parametrize("source", ["noise", "epsilon", "neither"])
+def test_the_fused_update_is_its_parts(isa, dtype, n_pairs, dim, source, rng):
+    noise, weights = np.empty((n_pairs, dim), np.float32), rng.standard_normal((2, n_pairs))
+    kernels.normals(3, 4, 0, noise)
+    mu, drawn, sigma, m, v = rng.uniform(0.5, 2.0, (5, dim)).astype(dtype)
+    epsilon = (drawn * noise).astype(dtype) if source == "epsilon" else None
+    draw = (3, 4, 0, noise if source == "noise" else None, epsilon, weights, drawn)
+
+    wanted = [x.copy() for x in (m, v, mu, sigma)]
+    g_mu, g_sigma, step = np.empty((3, dim), dtype)
+    kernels.gradients(*draw, g_mu, g_sigma)
+    kernels.adam(dtype.type(0.01) * mu - g_mu, 0.3, 0.9, 0.999, 1e-8, 7, wanted[0], wanted[1], step)
+    wanted[2] += step
+    kernels.sigma_step(g_sigma, 0.2, 0.6, 1.9, wanted[3])
+
+    kernels.update_adam(*draw, 0.3, 0.9, 0.999, 1e-8, 7, 0.01, 0.2, 0.6, 1.9, m, v, mu, sigma)
+    for got, part in zip((m, v, mu, sigma), wanted, strict=True):
+        np.testing.assert_array_equal(got, part)

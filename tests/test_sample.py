@@ -1,0 +1,103 @@
+"""kernels/sample.c: populations from noise."""
+
+import numpy as np
+import pytest
+
+from pepg_fast import kernels
+
+DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 127, 128, 129, 1023, 1024, 1025, 3000]
+
+
+def distribution(dim, dtype, rng):
+    return np.array([rng.standard_normal(dim), rng.uniform(0.5, 2.0, dim)], dtype=dtype)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("n_pairs", [1, 5])
+def test_a_population_is_symmetric_around_mu(isa, dtype, dim, n_pairs, rng):
+    drawn = distribution(dim, dtype, rng)
+    noise, theta = np.empty((n_pairs, dim), np.float32), np.empty((2 * n_pairs, dim), dtype)
+    kernels.sample(3, 4, 5, drawn, noise, theta)
+    epsilon = drawn[1] * noise.astype(dtype)
+    np.testing.assert_array_equal(theta, np.concatenate([drawn[0] + epsilon, drawn[0] - epsilon]))
+    alone = np.empty_like(noise)
+    kernels.normals(3, 4, 5, alone)
+    np.testing.assert_array_equal(noise, alone)
+
+
+def test_storing_the_noise_does_not_change_the_population(isa, dtype, rng):
+    drawn = distribution(2500, dtype, rng)
+    stored, fresh = np.empty((2, 14, 2500), dtype)
+    kernels.sample(3, 4, 0, drawn, np.empty((7, 2500), np.float32), stored)
+    kernels.sample(3, 4, 0, drawn, None, fresh)
+    np.testing.assert_array_equal(stored, fresh)
+
+
+@pytest.mark.parametrize("dim", [9, 2500])
+def test_one_member_is_that_member(isa, dtype, dim, rng):
+    drawn = distribution(dim, dtype, rng)
+    theta, member = np.empty((12, dim), dtype), np.empty(dim, dtype)
+    kernels.sample(3, 4, 0, drawn, None, theta)
+    for pair in (0, 5):
+        for minus in (False, True):
+            kernels.sample_member(3, 4, pair, minus, drawn, member)
+            np.testing.assert_array_equal(member, theta[pair + 6 * minus])
+
+
+@pytest.mark.parametrize("dim", [1, 9, 1025])
+def test_noise_from_elsewhere_is_mirrored(isa, dtype, dim, rng):
+    mu, epsilon = rng.standard_normal(dim).astype(dtype), rng.standard_normal((3, dim)).astype(dtype)
+    theta = np.empty((6, dim), dtype)
+    kernels.mirror(mu, epsilon, theta)
+    np.testing.assert_array_equal(theta, np.concatenate([mu + epsilon, mu - epsilon]))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("drawn", np.ones((2, 3), np.int64)),
+        ("noise", np.empty((2, 3))),
+        ("noise", np.empty((3, 3), np.float32)),
+        ("theta", np.empty((4, 3), np.float32)),
+        ("theta", np.empty((4, 6))[:, ::2]),
+        ("theta", np.empty((4, 3), ">f8")),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(argument, value):
+    given = {"drawn": np.ones((2, 3)), "noise": np.empty((2, 3), np.float32), "theta": np.empty((4, 3))}
+    given[argument] = value
+    with pytest.raises(ValueError, match=argument):
+        kernels.sample(1, 1, 0, given["drawn"], given["noise"], given["theta"])
+
+
+def test_a_read_only_output_is_refused():
+    theta = np.zeros((4, 3))
+    theta.flags.writeable = False
+    with pytest.raises(ValueError, match="theta: wanted a writeable array"):
+        kernels.sample(1, 1, 0, np.ones((2, 3)), None, theta)
+
+
+class TestRecycledArray:
+    def test_memory_comes_back_once_nobody_holds_it(self):
+        recycled = kernels.RecycledArray()
+        first = recycled.empty(3, 4, np.dtype(float))
+        address = first.ctypes.data
+        del first
+        assert recycled.empty(3, 4, np.dtype(float)).ctypes.data == address
+
+    @pytest.mark.parametrize("hold", [lambda a: a, lambda a: a[1], lambda a: memoryview(a), lambda a: a.T[:1]])
+    def test_memory_that_is_held_is_left_alone(self, hold):
+        recycled = kernels.RecycledArray()
+        held = hold(recycled.empty(3, 4, np.dtype(float)))
+        before = np.array(held)
+        recycled.empty(3, 4, np.dtype(float))[:] = 7.5
+        assert not np.shares_memory(np.asarray(held), recycled.get())
+        np.testing.assert_array_equal(np.array(held), before)
+
+    @pytest.mark.parametrize(("rows", "dtype"), [(4, float), (3, np.float32)])
+    def test_another_shape_or_width_is_new(self, rows, dtype):
+        recycled = kernels.RecycledArray()
+        recycled.empty(3, 4, np.dtype(float))
+        again = recycled.empty(rows, 4, np.dtype(dtype))
+        assert again.shape == (rows, 4)
+        assert again.dtype == dtype
