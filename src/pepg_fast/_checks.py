@@ -1,5 +1,6 @@
 """User-facing validation: what was given, as what the kernels take, or an error that names it."""
 
+import contextlib
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -51,26 +52,36 @@ def thread_count(value: Any) -> int:
 
 def real_dtype(value: Any) -> "np.dtype[Any]":
     """Take float64 or float32, in any spelling that NumPy knows."""
-    try:
+    dtype = None
+    with contextlib.suppress(TypeError):
         dtype = np.dtype(value)
-    except TypeError:
-        dtype = None
     for known in (np.dtype(np.float64), np.dtype(np.float32)):
-        if dtype == known:
+        if dtype is not None and dtype == known:  # NumPy takes None for float64
             return known  # NumPy's own instance, so that `is` will do
     raise ValueError(f"dtype: wanted float64 or float32, got {value!r}")
 
 
+def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
+    """Take real numbers of any kind and shape, as an array of a numeric dtype (a view where it can be)."""
+    try:
+        given = np.asarray(value)
+        if given.dtype == object:
+            given = given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        given = None
+    if given is None or given.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: wanted {wanted}, got {_shown(value)}")
+    return given
+
+
 def vector(name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]") -> NDArray[Any]:
     """Take a number, or one number for each of `size` coordinates, as a new array of them."""
-    try:
-        given = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: wanted numbers, got {_shown(value)}") from None
+    given = numbers(name, value)
     if given.shape not in ((), (1,), (size,)):
         raise ValueError(f"{name}: wanted a number or shape ({size},), got shape {given.shape}")
     result = np.empty(size, dtype=dtype)
-    result[...] = given
+    with np.errstate(over="ignore"):  # float32 infinities are found below
+        result[...] = given
     if not np.isfinite(result).all():
         raise ValueError(f"{name}: wanted finite {dtype} numbers, got {_first_bad(result)}")
     return result
@@ -78,13 +89,7 @@ def vector(name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]") -> ND
 
 def matrix(name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]") -> NDArray[Any]:
     """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
-    try:
-        given = np.asarray(value)
-        if given.dtype.kind not in "fiub":
-            raise TypeError
-        result = np.require(given, dtype=dtype, requirements="CA")
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: wanted numbers, got {_shown(value)}") from None
+    result = np.require(numbers(name, value), dtype=dtype, requirements="CA")
     if result.shape != shape:
         raise ValueError(f"{name}: wanted shape {shape}, got {result.shape}")
     return result
@@ -103,18 +108,14 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
 
 def rewards(value: Any, out: NDArray[np.float64]) -> int:
     """Copy one number a candidate into `out` and return the index of the best."""
-    best = kernels.read_rewards(value, out)
+    best = -1
+    with contextlib.suppress(OverflowError):  # an int beyond float64
+        best = kernels.read_rewards(value, out)
     if best == -1:
-        try:
-            given = np.asarray(value)
-            if given.dtype.kind not in "fiub" and given.dtype != object:
-                raise TypeError
-            given = np.ascontiguousarray(given, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"rewards: wanted {out.size} numbers, got {_shown(value)}") from None
+        given = numbers("rewards", value, f"{out.size} numbers")
         if given.shape != out.shape:
             raise ValueError(f"rewards: wanted one number a candidate, shape {out.shape}, got shape {given.shape}")
-        best = kernels.read_rewards(given.view(np.ndarray), out)
+        best = kernels.read_rewards(np.ascontiguousarray(given, dtype=np.float64), out)
     if best < 0:
         raise ValueError(
             f"rewards: wanted numbers, got NaN at index {-2 - best}; give a failed candidate a low reward "

@@ -520,7 +520,7 @@ cdef class Perceptron:
                             self.output)
 
     def one(self, cnp.ndarray weights, value):
-        """Outputs (out,) float64 for one input: a float64 array or a list of numbers. None for anything else."""
+        """Outputs (out,) float64 for one input: a float64 vector or a list of numbers. None for anything else."""
         cdef Py_ssize_t n = self.sizes[0], i
         cdef cnp.npy_intp outputs = self.sizes[self.n_layers]
         cdef double[STACK_SCRATCH] stack
@@ -535,7 +535,8 @@ cdef class Perceptron:
         if type(value) is list and len(<list>value) == n:
             needed += n
         elif not (type(value) is cnp.ndarray and cnp.PyArray_TYPE(value) == cnp.NPY_DOUBLE
-                  and cnp.PyArray_SIZE(value) == n and cnp.PyArray_ISCARRAY_RO(value)):
+                  and cnp.PyArray_NDIM(value) == 1 and cnp.PyArray_DIM(value, 0) == n
+                  and cnp.PyArray_ISCARRAY_RO(value)):
             return None
         y = cnp.PyArray_EMPTY(1, &outputs, cnp.NPY_DOUBLE, False)
         if needed > STACK_SCRATCH:

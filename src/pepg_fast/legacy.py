@@ -93,7 +93,7 @@ def _resolved(value: Any, done: dict[int, Any]) -> Any:
 
 def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) -> dict[str, Any]:
     """Attributes of a pickled PEPG; its optimizer is an `Instance`."""
-    return _dict_of(filename, "checkpoint", _names((optimizer,)), "optimizer=")
+    return _dict_of(filename, "checkpoint", _names((optimizer,) if optimizer else ()), "optimizer=")
 
 
 def load_best(filename: "str | os.PathLike[str]") -> tuple[Any, Any, Any]:

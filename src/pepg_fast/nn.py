@@ -150,12 +150,8 @@ class NeuralNetwork:
 
     @weights.setter
     def weights(self, value: ArrayLike) -> None:
-        try:
-            weights = np.array(value, dtype=np.float64, order="C").reshape(-1)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"weights: wanted {self.number_of_parameters} numbers, got {type(value).__name__}"
-            ) from None
+        given = _checks.numbers("weights", value, f"{self.number_of_parameters} numbers")
+        weights = np.array(given, dtype=np.float64, order="C").reshape(-1)
         if weights.size != self.number_of_parameters:
             raise ValueError(
                 f"weights: wanted {self.number_of_parameters} numbers (number_of_parameters), "
@@ -193,7 +189,7 @@ class NeuralNetwork:
     def _call(self, value: ArrayLike) -> Any:
         """Outputs for an input that the kernel does not read as it is, or through Python activations."""
         weights = self._assigned_weights()
-        inputs = self._numbers("value", value)
+        inputs = _checks.numbers("value", value)
         if not self.bias and not self.hidden_sizes and inputs.ndim > 1:
             return self.forward_batch(inputs)  # as in pepg-es, which just multiplies here
         if inputs.size != self.input_size:
@@ -227,7 +223,7 @@ class NeuralNetwork:
             If the shape is wrong or the inputs are not numbers.
         """
         weights = self._assigned_weights()
-        x = np.ascontiguousarray(self._numbers("inputs", inputs), dtype=np.float64)
+        x = np.ascontiguousarray(_checks.numbers("inputs", inputs), dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(f"inputs: wanted shape (B, {self.input_size}), got {x.shape}")
         if not len(x):
@@ -262,8 +258,8 @@ class NeuralNetwork:
         ValueError, TypeError
             If a shape is wrong or a value is not a number.
         """
-        weights = self._numbers("solutions", solutions)
-        x = self._numbers("inputs", inputs)
+        weights = _checks.numbers("solutions", solutions)
+        x = _checks.numbers("inputs", inputs)
         if weights.ndim != 2 or weights.shape[1] != self.number_of_parameters:
             raise ValueError(
                 f"solutions: wanted shape (n, {self.number_of_parameters}), got {weights.shape}"
@@ -312,16 +308,6 @@ class NeuralNetwork:
         if self._weights is None:
             raise RuntimeError("weights: assign network.weights before calling the network")
         return self._weights
-
-    @staticmethod
-    def _numbers(name: str, value: ArrayLike) -> NDArray[Any]:
-        try:
-            array = np.asarray(value)
-            if array.dtype.kind not in "fiub":
-                array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"{name}: wanted numbers, got {type(value).__name__}") from None
-        return array
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but what `_prepare` builds."""

@@ -1,0 +1,90 @@
+"""The command line, as a user runs it."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+import pepg_fast
+from pepg_fast import cli
+
+
+def test_xor_runs_to_its_end(capsys):
+    assert cli.main(["xor", "--seed", "1"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("Step: 1  Best fitness: ")
+    assert "Solution Found" in out
+    assert "Best fitness: 16" in out[out.index("Solution Found") - 1]
+    assert out[out.index("Solution Found") + 1].startswith("Parameters: [")
+
+
+def test_xor_repeats_with_a_seed_and_differs_without(capsys):
+    outputs = []
+    for arguments in (["--seed", "3"], ["--seed", "3"], [], []):
+        cli.main(["xor", *arguments])
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert outputs[2] != outputs[3]
+
+
+def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
+    assert cli.main(["xor", "--seed", "4", "--max-steps", "2"]) == 1
+    assert "No solution within 2 steps: the best fitness was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--population-size", "7"], "population_size: wanted an even number"), (["--seed", "-1"], "rng: wanted")],
+)
+def test_bad_values_are_said_plainly(capsys, arguments, message):
+    assert cli.main(["xor", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["xor", "--help"], ["--version"]])
+def test_help_and_version(capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 0
+    assert capsys.readouterr().out
+
+
+def test_without_a_command_it_says_what_is_missing(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([])
+    assert stop.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_as_a_module():
+    run = subprocess.run(
+        [sys.executable, "-m", "pepg_fast", "xor", "--seed", "1"], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Solution Found" in run.stdout
+
+
+def test_on_a_terminal_progress_is_one_line():
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pepg_fast", "xor", "--seed", "1"], stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while piece := os.read(master, 4096):
+            shown += piece
+    except OSError:  # the terminal closes with the process
+        pass
+    assert process.wait(timeout=60) == 0
+    progress, _, rest = shown.partition(b"\r\nSolution Found")
+    assert rest
+    assert b"\n" not in progress
+    assert progress.count(b"\r") > 1
+
+
+def test_config_names_the_build(capsys):
+    assert cli.main(["config"]) == 0
+    assert f"pepg_fast {pepg_fast.__version__}" in capsys.readouterr().out

@@ -1,0 +1,427 @@
+"""Files are data, written whole or not at all, and no damage goes unnoticed."""
+
+import hashlib
+import io
+import math
+import os
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+
+from pepg_fast import files
+
+KIND = "checkpoint"
+STATE = {
+    "none": None,
+    "flags": [True, False],
+    "numbers": [0, -1, 2**127, 0.1, 5e-324, -math.inf],
+    "text": "grüße \ud800\x00",
+    "array": np.arange(6.0).reshape(2, 3),
+    "nested": {"list": [np.float32([1.5]), {"deep": np.uint8(3)}], "tuple": (1, (2.0, None))},
+}
+#: Of more bytes than a disk block, so that damage can be far from both ends.
+LARGE = {**STATE, "population": np.random.default_rng(0).normal(size=(40, 50))}
+
+
+@pytest.fixture
+def target(tmp_path):
+    """A file that holds STATE, alone in its folder."""
+    return files.save(tmp_path / "state.npz", KIND, STATE)
+
+
+def round_trip(path, state):
+    """What a file gives back."""
+    files.save(path, KIND, state)
+    return files.load(path, KIND)
+
+
+def assert_same(got, wanted):
+    """Equal in type and value, to the last bit."""
+    assert type(got) is type(wanted)
+    if isinstance(wanted, dict):
+        assert list(got) == list(wanted)
+        for key in wanted:
+            assert_same(got[key], wanted[key])
+    elif isinstance(wanted, list | tuple):
+        assert len(got) == len(wanted)
+        for item, other in zip(got, wanted, strict=True):
+            assert_same(item, other)
+    elif isinstance(wanted, np.ndarray | np.generic):
+        assert got.dtype == wanted.dtype
+        assert got.shape == wanted.shape
+        assert repr(got.tolist()) == repr(wanted.tolist())  # exact, also for NaN and -0.0
+    else:
+        assert got == wanted
+
+
+def with_digest(body):
+    """Sign bytes as files.save does."""
+    return body + b"sha256:" + hashlib.sha256(body).hexdigest().encode()
+
+
+# ---- round trips ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", STATE)
+def test_round_trip(tmp_path, key):
+    assert_same(round_trip(tmp_path / "f", {key: STATE[key]}), {key: STATE[key]})
+
+
+def test_round_trip_of_nan(tmp_path):
+    assert math.isnan(round_trip(tmp_path / "f", {"x": math.nan})["x"])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(0),
+        np.zeros((3, 0), np.float32),
+        np.array(2.5),
+        np.array([math.nan, -0.0, math.inf]),
+        np.arange(12.0).reshape(3, 4)[::-2, ::3],
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(3, dtype=">i2"),
+        np.array([True, False]),
+        np.array([1 + 2j], np.complex64),
+        np.array(["a", "bc"]),
+        np.zeros(2, [("a", "f4"), ("b", "i8")]),
+    ],
+    ids=lambda array: f"{array.dtype.str}-{array.shape}",
+)
+def test_round_trip_of_arrays(tmp_path, array):
+    assert_same(round_trip(tmp_path / "f", {"a": array}), {"a": array})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.float64(0.1), np.float32(0.1), np.longdouble(0.1), np.int8(-3), np.bool_(True),
+     np.complex128(1j), np.str_("x")],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_numpy_scalars_keep_their_type(tmp_path, value):
+    assert_same(round_trip(tmp_path / "f", {"x": value}), {"x": value})
+
+
+@pytest.mark.parametrize("key", ["file", "meta", "allow_pickle", "arr_0", "a/b", "../a", "é"])
+def test_any_key_can_hold_an_array(tmp_path, key):
+    assert_same(round_trip(tmp_path / "f", {key: np.ones(2)}), {key: np.ones(2)})
+
+
+def test_keys_with_dots_do_not_collide(tmp_path):
+    state = {"a": {"b": np.ones(1), "0": np.ones(2)}, "a.b": np.ones(3), "a.0": [np.ones(4)]}
+    assert_same(round_trip(tmp_path / "f", state), state)
+
+
+def test_loaded_arrays_are_writeable(target):
+    files.load(target, KIND)["array"][0, 0] = 7
+
+
+def test_file_is_an_npz_without_pickles(target):
+    with np.load(target, allow_pickle=False) as archive:
+        assert_same(archive["array"], STATE["array"])
+        assert all(not archive[name].dtype.hasobject for name in archive.files)
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (object(), "x"),
+        (print, "x"),
+        (b"bytes", "x"),
+        (1j, "x"),
+        ({1: 2}, "x"),
+        ({"$array": "y"}, "x"),
+        ([1, {2, 3}], "x.1"),
+        ({"a": [object()]}, "x.a.0"),
+        (np.array([None]), "x"),
+        (np.zeros(2, [("a", object)]), "x"),
+        (np.ma.array([1.0, 2.0], mask=[True, False]), "x"),
+    ],
+    ids=repr,
+)
+def test_what_a_file_cannot_hold_is_named_and_nothing_is_written(tmp_path, target, value, named):
+    before = target.read_bytes()
+    with pytest.raises(TypeError, match=rf"^{named}: a file holds"):
+        files.save(target, KIND, {"x": value})
+    assert not files.is_storable({"x": value})
+    assert target.read_bytes() == before
+    assert os.listdir(tmp_path) == [target.name]
+
+
+@pytest.mark.parametrize("key", STATE)
+def test_what_a_file_can_hold_is_storable(key):
+    assert files.is_storable(STATE[key])
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("convert", [str, os.fsencode, lambda path: path], ids=["str", "bytes", "Path"])
+def test_any_kind_of_path(tmp_path, convert):
+    path = tmp_path / "a b.x"
+    assert files.save(convert(path), KIND, STATE) == path
+    assert_same(files.load(convert(path), KIND), STATE)
+
+
+def test_returned_path_is_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert files.save("name", KIND, {}) == tmp_path / "name"
+    assert os.listdir() == ["name"]
+
+
+def test_save_replaces(target):
+    files.save(target, KIND, {"new": 1})
+    assert files.load(target, KIND) == {"new": 1}
+
+
+@pytest.mark.parametrize("function", ["replace", "fsync", "fdopen", "chmod"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failed_save_leaves_the_old_file(tmp_path, target, monkeypatch, function, error):
+    def fail(*_, **__):
+        raise error
+
+    before = target.read_bytes()
+    monkeypatch.setattr(os, function, fail)
+    with pytest.raises(type(error)) as caught:
+        files.save(target, KIND, LARGE)
+    monkeypatch.undo()
+    if isinstance(error, OSError):
+        assert str(caught.value) == f"[Errno 28] No space left on device: '{target}'"
+    assert target.read_bytes() == before
+    assert os.listdir(tmp_path) == [target.name]
+
+
+def test_temporary_file_is_whole_and_beside_the_target(tmp_path, target, monkeypatch):
+    seen = []
+    replace = os.replace
+
+    def watched(source, destination):
+        seen.append((os.path.dirname(source), files.load(source, KIND)["new"]))
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", watched)
+    files.save(target, KIND, {"new": 1})
+    assert seen == [(str(tmp_path), 1)]
+
+
+def test_bytes_reach_the_disk_before_the_name(target, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        function = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *args, f=function, name=name: (calls.append(name), f(*args))
+        )
+    files.save(target, KIND, STATE)
+    assert calls[:2] == ["fsync", "replace"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_permissions_of_the_old_file_are_kept(target, mode):
+    target.chmod(mode)
+    files.save(target, KIND, STATE)
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_permissions_of_a_new_file_are_the_usual(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        path = files.save(tmp_path / "new", KIND, STATE)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path, target):
+    link = tmp_path / "folder" / "latest"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    assert files.save(link, KIND, {"new": 1}) == link
+    assert link.is_symlink()
+    assert files.load(target, KIND) == {"new": 1}
+    assert os.listdir(link.parent) == ["latest"]
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path):
+    path = tmp_path / ("ü" * 127)
+    assert round_trip(path, {"x": 1}) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [(".", IsADirectoryError), ("missing/f", FileNotFoundError), ("state.npz/f", NotADirectoryError)],
+)
+def test_a_name_that_cannot_be_written(tmp_path, target, name, error):
+    path = os.path.abspath(tmp_path / name)
+    with pytest.raises(error) as caught:
+        files.save(path, KIND, STATE)
+    assert path in str(caught.value)
+    assert ".tmp" not in str(caught.value)
+    assert os.listdir(tmp_path) == [target.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder(tmp_path, target):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError, match="state.npz"):
+            files.save(target, KIND, STATE)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_device_or_pipe_is_not_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="pipe"):
+        files.save(path, KIND, STATE)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_without_overwrite_an_existing_file_stays(tmp_path, target, monkeypatch, has_links):
+    def no_links(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_links)
+    before = target.read_bytes()
+    with pytest.raises(FileExistsError, match="state.npz"):
+        files.save(target, KIND, {}, overwrite=False)
+    assert target.read_bytes() == before
+    files.save(tmp_path / "new", KIND, {"x": 1}, overwrite=False)
+    assert files.load(tmp_path / "new", KIND) == {"x": 1}
+    assert sorted(os.listdir(tmp_path)) == ["new", target.name]
+
+
+def test_unique_paths(tmp_path):
+    names = files.unique_path(tmp_path, "12", ".checkpoint")
+    assert [next(names).name for _ in range(3)] == [
+        "12.checkpoint", "12-1.checkpoint", "12-2.checkpoint"
+    ]  # fmt: skip
+
+
+# ---- damage -----------------------------------------------------------------------------------
+
+
+def assert_refused(path, content, reason=None):
+    """Loading these bytes raises a ValueError that names the file and says why."""
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=reason) as caught:
+        files.load(path, KIND)
+    assert str(caught.value).startswith(f"{path}: not a usable {KIND} file: ")
+
+
+@pytest.fixture
+def large(tmp_path):
+    """The bytes of a file of a few pages."""
+    return files.save(tmp_path / "large.npz", KIND, LARGE).read_bytes()
+
+
+def test_every_truncation_is_noticed(tmp_path, large):
+    ends = range(100)
+    lengths = {*ends, *(len(large) - 1 - end for end in ends), *range(0, len(large), 97)}
+    for length in lengths:
+        assert_refused(tmp_path / "cut", large[:length])
+
+
+def test_every_flipped_bit_is_noticed(tmp_path, large):
+    places = np.random.default_rng(1).integers(100, len(large) - 300, 150)
+    for place in {*range(0, 100, 3), *places, *range(len(large) - 300, len(large), 3)}:
+        damaged = bytearray(large)
+        damaged[place] ^= 1 << (place % 8)
+        assert_refused(tmp_path / "flipped", bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda whole: b"", "empty"),
+        (lambda whole: whole + b"x", "cut short"),
+        (lambda whole: whole + whole, "checksum"),
+        (lambda whole: whole[:2000] + bytes(500) + whole[2500:], "checksum"),
+        (lambda whole: np.random.default_rng(2).bytes(5000), "neither an npz"),
+        (lambda whole: b"PK" + np.random.default_rng(2).bytes(5000), "cut short, or was not"),
+        (lambda whole: b"population_size = 100\n" * 20, "neither an npz"),
+    ],
+    ids=["empty", "longer", "twice", "hole", "random", "random PK", "text"],
+)
+def test_other_bytes_are_refused(tmp_path, large, make, reason):
+    assert_refused(tmp_path / "other", make(large), reason)
+
+
+def test_a_plain_npz_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    np.savez(buffer, mu=np.ones(3))
+    assert_refused(tmp_path / "plain.npz", buffer.getvalue(), "not written by pepg_fast")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"PK",
+        b"PK" + bytes(500),
+        b"PK\x05\x06" + bytes(16) + b"\x47\x00",
+    ],
+    ids=["two bytes", "no archive", "empty archive"],
+)
+def test_a_right_checksum_does_not_make_a_file(tmp_path, body):
+    assert_refused(tmp_path / "signed", with_digest(body))
+
+
+@pytest.mark.parametrize(
+    "meta",
+    ["", "nonsense", "[]", "{}", "3", '{"format": "pepg_fast"}', '{"format": "other"}',
+     '{"format": "pepg_fast", "version": "x", "kind": "checkpoint", "state": {}}',
+     '{"format": "pepg_fast", "version": 1, "kind": "checkpoint", "state": {"$array": "gone"}}',
+     "[" * 100_000],
+    ids=lambda meta: meta[:40],
+)  # fmt: skip
+def test_a_signed_archive_with_other_contents_is_refused(tmp_path, meta):
+    buffer = io.BytesIO()
+    np.savez(buffer, meta=np.array(meta))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = b"0" * 71
+    assert_refused(tmp_path / "signed", with_digest(buffer.getvalue()[:-71]))
+
+
+def test_a_signed_archive_of_pickles_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    np.savez(buffer, meta=np.array([{"format": "pepg_fast"}], dtype=object))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = b"0" * 71
+    assert_refused(tmp_path / "signed", with_digest(buffer.getvalue()[:-71]), "allow_pickle")
+
+
+def test_signed_damage_is_refused_or_harmless(tmp_path, large):
+    body = large[:-71]
+    for place in np.random.default_rng(3).integers(0, len(body), 200):
+        damaged = bytearray(body)
+        damaged[place] ^= 0xFF
+        (tmp_path / "signed").write_bytes(with_digest(bytes(damaged)))
+        try:
+            files.load(tmp_path / "signed", KIND)
+        except ValueError as error:
+            assert str(error).startswith(str(tmp_path / "signed"))  # noqa: PT017
+
+
+def test_a_newer_version_asks_for_an_upgrade(target, monkeypatch):
+    monkeypatch.setattr(files, "VERSION", files.VERSION + 1)
+    files.save(target, KIND, STATE)
+    monkeypatch.undo()
+    assert_refused(target, target.read_bytes(), f"version is {files.VERSION + 1}.*upgrade")
+
+
+@pytest.mark.parametrize("kind", ["network", "best"])
+def test_another_kind_is_refused(target, kind):
+    files.save(target, kind, STATE)
+    assert_refused(target, target.read_bytes(), f"holds a {kind}")
+
+
+@pytest.mark.parametrize(("name", "error"), [("missing", FileNotFoundError), ("", IsADirectoryError)])
+def test_a_file_that_cannot_be_read(tmp_path, name, error):
+    with pytest.raises(error, match=str(tmp_path / name)):
+        files.load(tmp_path / name, KIND)
