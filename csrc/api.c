@@ -127,20 +127,19 @@ ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias
     return total;
 }
 
-static ptrdiff_t widest_hidden(const pepg_network *network) {
-    ptrdiff_t widest = 0;
-    for (int l = 1; l < network->n_layers; ++l)
-        widest = network->sizes[l] > widest ? network->sizes[l] : widest;
-    return widest;
+static pepg_network network_of(int n_layers, const ptrdiff_t *sizes, int bias, int hidden, int output) {
+    pepg_network network = {n_layers, bias != 0, hidden, output, sizes, 0};
+    for (int l = 1; l <= n_layers; ++l) network.widest = sizes[l] > network.widest ? sizes[l] : network.widest;
+    return network;
 }
 
 /* Two rows a batch entry, to and fro; a cache line on top, so that workers do not share one. */
 static size_t scratch_per_worker(const pepg_network *network, ptrdiff_t batch) {
-    return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)widest_hidden(network) + COLUMN_SHARE;
+    return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)PEPG_PADDED(network->widest) + COLUMN_SHARE;
 }
 
 size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t batch, int n_threads) {
-    const pepg_network network = {n_layers, 1, 0, 0, sizes};
+    const pepg_network network = network_of(n_layers, sizes, 1, PEPG_IDENTITY, PEPG_IDENTITY);
     return scratch_per_worker(&network, batch) * (size_t)pepg_available_threads(n_threads);
 }
 

@@ -34,7 +34,8 @@
     {                                                                                                                  \
         .sample = sample_block_##suffix, .gradients = gradients_block_##suffix, .adam = adam_block_##suffix,           \
         .adam_ascent = adam_ascent_block_##suffix, .sigma_ascent = sigma_ascent_block_##suffix,                        \
-        .activate = activate_block_##suffix, .layer = layer_block_##suffix, .network = network_block_##suffix,         \
+        .activate = activate_block_##suffix, .layer = layer_block_##suffix, .network = network_block_##suffix, \
+        .members = members_block_##suffix,        \
     }
 
 extern const pepg_kernels TABLE(PEPG_UNIT);

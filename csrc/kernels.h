@@ -17,6 +17,11 @@
 #define PEPG_COMPARE_LIMIT 256
 /* Inputs of a batch that pass through a network together; bounds the scratch memory. */
 #define PEPG_BATCH 32
+/* Up to this many parameters a population passes through its networks with one member a lane; members of a task. */
+#define PEPG_FEW_PARAMETERS 128
+#define PEPG_MEMBERS 16
+/* Elements of a scratch row: whole vectors of every instruction set, and at least a cache line. */
+#define PEPG_PADDED(n) (((n) + 15) / 16 * 16)
 
 /* Where the noise of one generation comes from: `epsilon` if it is given (explicit noise, in the real type), else
  * `noise` if it is given (stored standard normals), else drawn again from (key, generation, pair). */
@@ -45,6 +50,7 @@ typedef struct {
     int bias;               /* a block has a last row of biases */
     int hidden, output;     /* pepg_activation */
     const ptrdiff_t *sizes; /* n_layers + 1 widths, input first */
+    ptrdiff_t widest;       /* of all sizes but the first */
 } pepg_network;
 
 /* Columns [col_lo, col_hi) of a layer of `in` inputs and `out` outputs. */
@@ -64,7 +70,10 @@ typedef struct {
         void (*sigma_ascent)(ptrdiff_t n, const real *g_sigma, pepg_sigma_rule rule, real *sigma);                     \
         void (*activate)(ptrdiff_t n, int activation, real *values);                                                   \
         void (*layer)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x, ptrdiff_t x_stride,       \
-                      real *y);                                                                                        \
+                      real *y, ptrdiff_t y_stride);                                                                    \
+        void (*members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch, const real *weights,          \
+                        ptrdiff_t weights_stride, const real *x, ptrdiff_t member_stride, ptrdiff_t input_stride,      \
+                        real *y);                                                                                      \
         void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights, const real *x,              \
                         ptrdiff_t x_stride, real *y, real *work);                                                      \
     }

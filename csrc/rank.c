@@ -61,8 +61,9 @@ static void sorted_twice_ranks(ptrdiff_t n, const double *rewards, double *twice
 
 pepg_status pepg_centered_ranks(ptrdiff_t n, const double *rewards, double *shaped, void *work) {
     if (n < 2 || !rewards || !shaped || !work) return PEPG_EINVAL;
-    for (ptrdiff_t i = 0; i < n; ++i)
-        if (isnan(rewards[i])) return PEPG_ENAN;
+    int has_nan = 0;
+    for (ptrdiff_t i = 0; i < n; ++i) has_nan |= isnan(rewards[i]) != 0;
+    if (has_nan) return PEPG_ENAN;
     if (n <= PEPG_COMPARE_LIMIT) {
         pepg_active->compare_ranks(n, rewards, work);
         memcpy(shaped, work, (size_t)n * sizeof *shaped);

@@ -118,19 +118,29 @@ PEPG_INLINE void normals_in_order(rng_words *x, uint64_t key, float *out) {
     }
 }
 
-/* Counter words for `blocks` and `pairs` given in order, RNG_COUNTERS of each. */
-PEPG_INLINE void load_counters(rng_words *x, const uint32_t *blocks, const uint32_t *pairs, uint64_t generation) {
+PEPG_INLINE v_u32 lane_counters(void) {
+    v_u32 order = {0};
+    for (int p = 0; p < LANES_32; ++p) order[p] = (uint32_t)LANE_COUNTER(p);
+    return order;
+}
+
+/* Counter words number first .. first + RNG_COUNTERS - 1 of a list that has `n_blocks` blocks a pair, pair by pair.
+ * The division is exact: its numbers stay below 2^17 (a tile), where float32 is 100 times finer than 1 / n_blocks. */
+PEPG_INLINE void row_end_counters(rng_words *x, v_u32 lane_order, uint32_t first, uint32_t n_blocks,
+                                  uint32_t first_block, uint32_t first_pair, uint64_t generation) {
+    const float reciprocal = 1.0f / (float)n_blocks;
     for (int i = 0; i < RNG_VECTORS; ++i) {
-        for (int p = 0; p < LANES_32; ++p) {
-            x->word[0][i][p] = blocks[i * LANES_32 + LANE_COUNTER(p)];
-            x->word[1][i][p] = pairs[i * LANES_32 + LANE_COUNTER(p)];
-        }
+        const v_u32 number = lane_order + (first + (uint32_t)(i * LANES_32));
+        const v_f32 quotient = (TO_F32((v_i32)number) + 0.5f) * reciprocal;
+        const v_u32 row = (v_u32)__builtin_convertvector(quotient, v_i32);
+        x->word[0][i] = number - row * n_blocks + first_block;
+        x->word[1][i] = row + first_pair;
         x->word[2][i] = (v_u32){0} + (uint32_t)generation;
         x->word[3][i] = (v_u32){0} + (uint32_t)(generation >> 32);
     }
 }
 
-/* Counter words for consecutive blocks of one pair; `lane_order` is `lane_counters()`. */
+/* Counter words for consecutive blocks of one pair; `lane_order` is lane_counters(). */
 PEPG_INLINE void consecutive_counters(rng_words *x, v_u32 lane_order, uint32_t block, uint32_t pair,
                                       uint64_t generation) {
     for (int i = 0; i < RNG_VECTORS; ++i) {
@@ -139,12 +149,6 @@ PEPG_INLINE void consecutive_counters(rng_words *x, v_u32 lane_order, uint32_t b
         x->word[2][i] = (v_u32){0} + (uint32_t)generation;
         x->word[3][i] = (v_u32){0} + (uint32_t)(generation >> 32);
     }
-}
-
-PEPG_INLINE v_u32 lane_counters(void) {
-    v_u32 order = {0};
-    for (int p = 0; p < LANES_32; ++p) order[p] = (uint32_t)LANE_COUNTER(p);
-    return order;
 }
 
 #endif

@@ -117,6 +117,16 @@ PEPG_INLINE v_f64 fma_f64(v_f64 a, v_f64 b, v_f64 c) {
 #endif
 }
 
+/* count + 1 in the lanes where a < b. */
+PEPG_INLINE v_i64 count_less(v_i64 count, v_f64 a, v_f64 b) {
+#if defined(PEPG_AVX512)
+    const __mmask8 less = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ);
+    return (v_i64)_mm512_mask_add_epi64((__m512i)count, less, (__m512i)count, _mm512_set1_epi64(1));
+#else
+    return count - (v_i64)(a < b);
+#endif
+}
+
 PEPG_INLINE v_f32 load_f32(const float *p) {
     v_f32 v;
     memcpy(&v, p, sizeof v);
@@ -127,6 +137,17 @@ PEPG_INLINE v_f64 load_f64(const double *p) {
     v_f64 v;
     memcpy(&v, p, sizeof v);
     return v;
+}
+
+/* LANES_64 floats, widened. */
+PEPG_INLINE v_f64 load_f32_as_f64(const float *p) {
+#if defined(PEPG_AVX512)
+    return (v_f64)_mm512_cvtps_pd(_mm256_loadu_ps(p));
+#elif defined(PEPG_AVX2)
+    return (v_f64)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
+    return (v_f64){(double)p[0], (double)p[1]};
+#endif
 }
 
 /* The first `count` lanes (0 < count < all) from memory, zero in the others; nothing past them is touched. */
@@ -152,6 +173,19 @@ PEPG_INLINE v_f64 load_first_f64(const double *p, ptrdiff_t count) {
 #else
     v_f64 v = {0};
     for (ptrdiff_t lane = 0; lane < count; ++lane) v[lane] = p[lane];
+    return v;
+#endif
+}
+
+PEPG_INLINE v_f64 load_first_f32_as_f64(const float *p, ptrdiff_t count) {
+#if defined(PEPG_AVX512)
+    return (v_f64)_mm512_cvtps_pd(_mm256_maskz_loadu_ps((__mmask8)((1u << count) - 1u), p));
+#elif defined(PEPG_AVX2)
+    const __m128i lane = _mm_setr_epi32(0, 1, 2, 3);
+    return (v_f64)_mm256_cvtps_pd(_mm_maskload_ps(p, _mm_cmpgt_epi32(_mm_set1_epi32((int)count), lane)));
+#else
+    v_f64 v = {0};
+    for (ptrdiff_t lane = 0; lane < count; ++lane) v[lane] = (double)p[lane];
     return v;
 #endif
 }

@@ -21,7 +21,8 @@ def make_case(n_pairs, dim, dtype, rng):
 
 def gradients(noise, epsilon, weights, sigma, n_threads=0):
     g = np.empty((2, sigma.size), sigma.dtype)
-    kernels.gradients(3, 4, 0, noise, epsilon, weights, sigma, g[0], g[1], n_threads)
+    drawn = np.array([np.zeros_like(sigma), sigma])
+    kernels.gradients(3, 4, noise, epsilon, weights, drawn, g[0], g[1], n_threads)
     return g
 
 

@@ -47,9 +47,10 @@ def test_sigma_steps_within_its_limits(isa, dtype, dim, rng):
 def test_the_fused_update_is_its_parts(isa, dtype, n_pairs, dim, source, rng):
     noise, weights = np.empty((n_pairs, dim), np.float32), rng.standard_normal((2, n_pairs))
     kernels.normals(3, 4, 0, noise)
-    mu, drawn, sigma, m, v = rng.uniform(0.5, 2.0, (5, dim)).astype(dtype)
-    epsilon = (drawn * noise).astype(dtype) if source == "epsilon" else None
-    draw = (3, 4, 0, noise if source == "noise" else None, epsilon, weights, drawn)
+    mu, sigma, m, v = rng.uniform(0.5, 2.0, (4, dim)).astype(dtype)
+    drawn = rng.uniform(0.5, 2.0, (2, dim)).astype(dtype)
+    epsilon = (drawn[1] * noise).astype(dtype) if source == "epsilon" else None
+    draw = (3, 4, noise if source == "noise" else None, epsilon, weights, drawn)
 
     wanted = [x.copy() for x in (m, v, mu, sigma)]
     g_mu, g_sigma, step = np.empty((3, dim), dtype)

@@ -60,6 +60,15 @@ def test_a_normal_depends_on_nothing_but_key_generation_pair_coordinate(each_isa
             )
 
 
+@pytest.mark.parametrize("n_pairs", [1, 2, 5, 33, 40])
+@pytest.mark.parametrize("dim", [*range(1, 14), 127, 129, 1025])
+def test_nothing_is_written_past_the_last_normal(isa, n_pairs, dim):
+    memory = np.full(n_pairs * dim + 64, 7.0, np.float32)
+    kernels.normals(1, 1, 0, memory[: n_pairs * dim].reshape(n_pairs, dim))
+    np.testing.assert_array_equal(memory[n_pairs * dim :], 7.0)
+    assert not np.any(memory[: n_pairs * dim] == 7.0)
+
+
 @pytest.mark.parametrize(
     "change", [{"key": 12}, {"key": 11 + (1 << 32)}, {"generation": 2}, {"generation": 1 + (1 << 32)}, {"first_pair": 64}]
 )

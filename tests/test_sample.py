@@ -17,7 +17,7 @@ def distribution(dim, dtype, rng):
 def test_a_population_is_symmetric_around_mu(isa, dtype, dim, n_pairs, rng):
     drawn = distribution(dim, dtype, rng)
     noise, theta = np.empty((n_pairs, dim), np.float32), np.empty((2 * n_pairs, dim), dtype)
-    kernels.sample(3, 4, 5, drawn, noise, theta)
+    kernels.sample(3, 4, 5, *drawn, None, noise, theta)
     epsilon = drawn[1] * noise.astype(dtype)
     np.testing.assert_array_equal(theta, np.concatenate([drawn[0] + epsilon, drawn[0] - epsilon]))
     alone = np.empty_like(noise)
@@ -28,8 +28,8 @@ def test_a_population_is_symmetric_around_mu(isa, dtype, dim, n_pairs, rng):
 def test_storing_the_noise_does_not_change_the_population(isa, dtype, rng):
     drawn = distribution(2500, dtype, rng)
     stored, fresh = np.empty((2, 14, 2500), dtype)
-    kernels.sample(3, 4, 0, drawn, np.empty((7, 2500), np.float32), stored)
-    kernels.sample(3, 4, 0, drawn, None, fresh)
+    kernels.sample(3, 4, 0, *drawn, None, np.empty((7, 2500), np.float32), stored)
+    kernels.sample(3, 4, 0, *drawn, None, None, fresh)
     np.testing.assert_array_equal(stored, fresh)
 
 
@@ -37,7 +37,7 @@ def test_storing_the_noise_does_not_change_the_population(isa, dtype, rng):
 def test_one_member_is_that_member(isa, dtype, dim, rng):
     drawn = distribution(dim, dtype, rng)
     theta, member = np.empty((12, dim), dtype), np.empty(dim, dtype)
-    kernels.sample(3, 4, 0, drawn, None, theta)
+    kernels.sample(3, 4, 0, *drawn, None, None, theta)
     for pair in (0, 5):
         for minus in (False, True):
             kernels.sample_member(3, 4, pair, minus, drawn, member)
@@ -55,7 +55,9 @@ def test_noise_from_elsewhere_is_mirrored(isa, dtype, dim, rng):
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("drawn", np.ones((2, 3), np.int64)),
+        ("mu", np.ones(3, np.int64)),
+        ("sigma", np.ones(4)),
+        ("drawn", np.ones((2, 2))),
         ("noise", np.empty((2, 3))),
         ("noise", np.empty((3, 3), np.float32)),
         ("theta", np.empty((4, 3), np.float32)),
@@ -64,17 +66,22 @@ def test_noise_from_elsewhere_is_mirrored(isa, dtype, dim, rng):
     ],
 )
 def test_arrays_that_do_not_fit_are_named(argument, value):
-    given = {"drawn": np.ones((2, 3)), "noise": np.empty((2, 3), np.float32), "theta": np.empty((4, 3))}
-    given[argument] = value
+    given = {
+        "mu": np.ones(3),
+        "sigma": np.ones(3),
+        "drawn": np.ones((2, 3)),
+        "noise": np.empty((2, 3), np.float32),
+        "theta": np.empty((4, 3)),
+    }
     with pytest.raises(ValueError, match=argument):
-        kernels.sample(1, 1, 0, given["drawn"], given["noise"], given["theta"])
+        kernels.sample(1, 1, 0, **(given | {argument: value}))
 
 
 def test_a_read_only_output_is_refused():
     theta = np.zeros((4, 3))
     theta.flags.writeable = False
     with pytest.raises(ValueError, match="theta: wanted a writeable array"):
-        kernels.sample(1, 1, 0, np.ones((2, 3)), None, theta)
+        kernels.sample(1, 1, 0, *np.ones((2, 3)), None, None, theta)
 
 
 class TestRecycledArray:

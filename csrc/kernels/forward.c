@@ -10,10 +10,13 @@
 #define TILE_VECTORS 8 /* independent chains that keep two multiply-adders of latency 4 busy */
 #define TILE_ROWS 4
 
+/* Results go to scratch rows of whole vectors (a stride that is a multiple of LANES): the next layer then reads what
+ * was stored as it was stored. A masked store that is read back at once stalls until it has left the core. */
+
 /* `rows` inputs by `vectors` vectors of outputs, all sums in registers; `last` lanes of the last vector, or all if 0.
  * rows, vectors and the truth of `last` are compile-time constants. w and y point at the tile's first column. */
 PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg_layer layer,
-                         const real *w, const real *x, ptrdiff_t x_stride, real *y) {
+                         const real *w, const real *x, ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     v_real sum[TILE_ROWS][TILE_VECTORS];
     for (int k = 0; k < vectors; ++k) {
         v_real b = {0};
@@ -28,25 +31,19 @@ PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg
             const v_real column = last && k == vectors - 1 ? LOAD_FIRST(w + k * LANES, last) : LOAD(w + k * LANES);
             for (int r = 0; r < rows; ++r) sum[r][k] = FMA((v_real){0} + x[r * x_stride + i], column, sum[r][k]);
         }
-    for (int r = 0; r < rows; ++r)
-        for (int k = 0; k < vectors; ++k) {
-            if (last && k == vectors - 1)
-                STORE_FIRST(y + r * layer.out + k * LANES, sum[r][k], last);
-            else
-                memcpy(y + r * layer.out + k * LANES, &sum[r][k], sizeof(v_real));
-        }
+    for (int r = 0; r < rows; ++r) memcpy(y + r * y_stride, sum[r], (size_t)vectors * sizeof(v_real));
 }
 
-/* The same for a number of vectors known only at run time. */
+/* The same for a number of columns known only at run time. */
 PEPG_INLINE void R(tile_of)(const int rows, ptrdiff_t columns, pepg_layer layer, const real *w, const real *x,
-                            ptrdiff_t x_stride, real *y) {
+                            ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     const ptrdiff_t last = columns % LANES;
 #define TILE_CASE(count)                                                                                               \
     case count:                                                                                                        \
         if (last)                                                                                                      \
-            R(tile)(rows, count, last, layer, w, x, x_stride, y);                                                      \
+            R(tile)(rows, count, last, layer, w, x, x_stride, y, y_stride);                                            \
         else                                                                                                           \
-            R(tile)(rows, count, 0, layer, w, x, x_stride, y);                                                         \
+            R(tile)(rows, count, 0, layer, w, x, x_stride, y, y_stride);                                               \
         break;
     switch ((columns + LANES - 1) / LANES) {
         TILE_CASE(1)
@@ -61,87 +58,129 @@ PEPG_INLINE void R(tile_of)(const int rows, ptrdiff_t columns, pepg_layer layer,
 #undef TILE_CASE
 }
 
-/* One input through a layer wider than a tile: eight rows of weights at a time, read once and in order, the sums in
- * the first-level cache. */
-static void R(wide_row)(pepg_layer layer, const real *restrict weights, const real *restrict x,
-                        real *restrict y) {
-    const ptrdiff_t lo = layer.col_lo, hi = layer.col_hi, out = layer.out;
+/* y += x_i w_i over `rows` (a compile-time constant) rows of weights, for columns [lo, hi). */
+PEPG_INLINE void R(add_rows)(const int rows, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t out, const real *w,
+                             const real *x, real *y) {
     const ptrdiff_t whole = lo + (hi - lo) / LANES * LANES;
-    for (ptrdiff_t j = lo; j < hi; ++j) y[j] = layer.bias ? weights[layer.in * out + j] : 0;
-    ptrdiff_t i = 0;
-    for (; i + 8 <= layer.in; i += 8) {
-        const real *w = weights + i * out;
-        v_real xi[8];
-        for (int k = 0; k < 8; ++k) xi[k] = (v_real){0} + x[i + k];
-        for (ptrdiff_t j = lo; j < whole; j += LANES) {
-            v_real sum = LOAD(y + j);
-#pragma GCC unroll 8
-            for (int k = 0; k < 8; ++k) sum = FMA(xi[k], LOAD(w + k * out + j), sum);
-            memcpy(y + j, &sum, sizeof sum);
-        }
-        if (whole < hi) {
-            v_real sum = LOAD_FIRST(y + whole, hi - whole);
-            for (int k = 0; k < 8; ++k) sum = FMA(xi[k], LOAD_FIRST(w + k * out + whole, hi - whole), sum);
-            STORE_FIRST(y + whole, sum, hi - whole);
-        }
+    v_real xi[8], sum;
+    for (int k = 0; k < rows; ++k) xi[k] = (v_real){0} + x[k];
+    for (ptrdiff_t j = lo; j < whole; j += LANES) {
+        sum = LOAD(y + j);
+        for (int k = 0; k < rows; ++k) sum = FMA(xi[k], LOAD(w + k * out + j), sum);
+        memcpy(y + j, &sum, sizeof sum);
     }
-    for (; i < layer.in; ++i) {
-        const real *w = weights + i * out;
-        const v_real xi = (v_real){0} + x[i];
-        for (ptrdiff_t j = lo; j < whole; j += LANES) {
-            const v_real sum = FMA(xi, LOAD(w + j), LOAD(y + j));
-            memcpy(y + j, &sum, sizeof sum);
-        }
-        if (whole < hi)
-            STORE_FIRST(y + whole, FMA(xi, LOAD_FIRST(w + whole, hi - whole), LOAD_FIRST(y + whole, hi - whole)),
-                        hi - whole);
-    }
+    if (whole == hi) return;
+    sum = LOAD(y + whole);
+    for (int k = 0; k < rows; ++k) sum = FMA(xi[k], LOAD_FIRST(w + k * out + whole, hi - whole), sum);
+    memcpy(y + whole, &sum, sizeof sum);
 }
 
-/* Pre-activations of `batch` inputs, row r at y[r * out]. */
+/* One input through a layer wider than a tile: eight rows of weights at a time, each weight read once and in order,
+ * the sums in the first-level cache. */
+static void R(wide_row)(pepg_layer layer, const real *weights, const real *x, real *y) {
+    const ptrdiff_t lo = layer.col_lo, hi = layer.col_hi, out = layer.out;
+    const real *biases = weights + layer.in * out;
+    for (ptrdiff_t j = lo; j < hi; ++j) y[j] = layer.bias ? biases[j] : 0;
+    for (ptrdiff_t j = hi; (j - lo) % LANES; ++j) y[j] = 0;
+    ptrdiff_t i = 0;
+    for (; i + 8 <= layer.in; i += 8) R(add_rows)(8, lo, hi, out, weights + i * out, x + i, y);
+    for (; i < layer.in; ++i) R(add_rows)(1, lo, hi, out, weights + i * out, x + i, y);
+}
+
+/* Pre-activations of `batch` inputs, row r at y[r * y_stride], a whole number of vectors each. */
 static void R(layer_block)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,
-                           ptrdiff_t x_stride, real *y) {
-    const ptrdiff_t wide = TILE_VECTORS * LANES, narrow = wide / 2;
+                           ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
+    const ptrdiff_t wide = TILE_VECTORS * LANES, narrow = wide / 2, n = layer.col_hi - layer.col_lo;
     ptrdiff_t r = 0;
     for (; r + TILE_ROWS <= batch; r += TILE_ROWS)
         for (ptrdiff_t j = layer.col_lo; j < layer.col_hi; j += narrow) {
             const ptrdiff_t columns = layer.col_hi - j < narrow ? layer.col_hi - j : narrow;
-            R(tile_of)(TILE_ROWS, columns, layer, weights + j, x + r * x_stride, x_stride, y + r * layer.out + j);
+            R(tile_of)(TILE_ROWS, columns, layer, weights + j, x + r * x_stride, x_stride,
+                       y + r * y_stride + j, y_stride);
         }
     for (; r < batch; ++r) {
-        if (layer.col_hi - layer.col_lo > wide)
-            R(wide_row)(layer, weights, x + r * x_stride, y + r * layer.out);
+        real *row = y + r * y_stride;
+        if (n > wide)
+            R(wide_row)(layer, weights, x + r * x_stride, row);
         else
-            R(tile_of)(1, layer.col_hi - layer.col_lo, layer, weights + layer.col_lo, x + r * x_stride, x_stride,
-                       y + r * layer.out + layer.col_lo);
+            R(tile_of)(1, n, layer, weights + layer.col_lo, x + r * x_stride, x_stride, row + layer.col_lo, y_stride);
     }
 }
 
 /* `batch` inputs through all layers to y, row-major (batch, outputs). `work` holds 2 * min(batch, PEPG_BATCH) rows
- * of the widest layer. */
+ * of PEPG_PADDED(widest layer) elements. */
 static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const real *weights, const real *x,
                              ptrdiff_t x_stride, real *y, real *work) {
     const ptrdiff_t chunk = batch < PEPG_BATCH ? batch : PEPG_BATCH;
-    ptrdiff_t widest = 0;
-    for (int l = 1; l < network->n_layers; ++l)
-        widest = network->sizes[l] > widest ? network->sizes[l] : widest;
+    const ptrdiff_t outputs = network->sizes[network->n_layers];
     for (ptrdiff_t lo = 0; lo < batch; lo += chunk) {
         const ptrdiff_t rows = batch - lo < chunk ? batch - lo : chunk;
         const real *input = x + lo * x_stride, *w = weights;
-        ptrdiff_t stride = x_stride;
+        ptrdiff_t in = network->sizes[0], stride = x_stride;
         for (int l = 0; l < network->n_layers; ++l) {
-            const int is_last = l == network->n_layers - 1;
-            const ptrdiff_t in = network->sizes[l], out = network->sizes[l + 1];
-            real *output = is_last ? y + lo * out : work + (l % 2) * chunk * widest;
-            R(layer_block)(rows, (pepg_layer){in, out, 0, out, network->bias}, w, input, stride, output);
-            const int activation = is_last ? network->output : network->hidden;
+            const ptrdiff_t out = network->sizes[l + 1], padded = (out + LANES - 1) / LANES * LANES;
+            const int activation = l == network->n_layers - 1 ? network->output : network->hidden;
+            real *output = work + (l % 2 ? chunk * PEPG_PADDED(network->widest) : 0);
+            R(layer_block)(rows, (pepg_layer){in, out, 0, out, network->bias}, w, input, stride, output, padded);
             if (activation == PEPG_SOFTMAX)
-                for (ptrdiff_t r = 0; r < rows; ++r) R(activate_block)(out, activation, output + r * out);
-            else
-                R(activate_block)(rows * out, activation, output);
+                for (ptrdiff_t r = 0; r < rows; ++r) R(activate_block)(out, activation, output + r * padded);
+            else if (activation != PEPG_IDENTITY)
+                R(activate_block)(rows * padded, activation, output);
             w += (in + network->bias) * out;
             input = output;
-            stride = out;
+            in = out;
+            stride = padded;
         }
+        for (ptrdiff_t r = 0; r < rows; ++r)
+            for (ptrdiff_t j = 0; j < outputs; ++j) y[(lo + r) * outputs + j] = input[r * stride + j];
     }
+}
+
+/* Up to LANES members of a small population at once, one a lane: networks so small that a layer would leave most of a
+ * vector empty. At most PEPG_FEW_PARAMETERS parameters, element-wise activations. */
+static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch, const real *weights,
+                           ptrdiff_t weights_stride, const real *x, ptrdiff_t member_stride,
+                           ptrdiff_t input_stride, real *y) {
+    v_real transposed[PEPG_FEW_PARAMETERS], values[2][PEPG_FEW_PARAMETERS];
+    const ptrdiff_t outputs = network->sizes[network->n_layers];
+    ptrdiff_t parameters = 0;
+    for (int l = 0; l < network->n_layers; ++l)
+        parameters += (network->sizes[l] + network->bias) * network->sizes[l + 1];
+    for (int lane = 0; lane < LANES; ++lane) {
+        const real *own = weights + (lane < members ? lane : members - 1) * weights_stride;
+        for (ptrdiff_t p = 0; p < parameters; ++p) ((real *)transposed)[p * LANES + lane] = own[p];
+    }
+    for (ptrdiff_t b = 0; b < batch; ++b) {
+        const v_real *w = transposed, *input = values[1];
+        for (int lane = 0; lane < LANES; ++lane) {
+            const real *own = x + (lane < members ? lane : members - 1) * member_stride + b * input_stride;
+            for (ptrdiff_t i = 0; i < network->sizes[0]; ++i) ((real *)values[1])[i * LANES + lane] = own[i];
+        }
+        for (int l = 0; l < network->n_layers; ++l) {
+            const ptrdiff_t in = network->sizes[l], out = network->sizes[l + 1];
+            v_real *output = values[l % 2];
+            for (ptrdiff_t o = 0; o < out; ++o) {
+                v_real sum = network->bias ? w[in * out + o] : (v_real){0};
+                for (ptrdiff_t i = 0; i < in; ++i) sum = FMA(input[i], w[i * out + o], sum);
+                output[o] = sum;
+            }
+            R(activate_block)(out * LANES, l == network->n_layers - 1 ? network->output : network->hidden,
+                              (real *)output);
+            w += (in + network->bias) * out;
+            input = output;
+        }
+        for (ptrdiff_t lane = 0; lane < members; ++lane)
+            for (ptrdiff_t o = 0; o < outputs; ++o)
+                y[(lane * batch + b) * outputs + o] = ((const real *)input)[o * LANES + lane];
+    }
+}
+
+/* Any number of members of such networks. */
+static void R(members_block)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,
+                             const real *weights, ptrdiff_t weights_stride, const real *x,
+                             ptrdiff_t member_stride, ptrdiff_t input_stride, real *y) {
+    for (ptrdiff_t lo = 0; lo < members; lo += LANES)
+        R(few_members)(network, members - lo < LANES ? members - lo : LANES, batch, weights + lo * weights_stride,
+                       weights_stride, x + lo * member_stride, member_stride, input_stride,
+                       y + lo * batch * network->sizes[network->n_layers]);
 }

@@ -7,12 +7,30 @@
  * serves both. Each column's sums run over blocks of PEPG_PAIRS pairs, in pair order, then over the blocks in order.
  */
 
-/* sum_z[j] += sum z[i,j] delta[i], sum_zz[j] += sum z[i,j]^2 even[i] over `rows` rows, four at a time so that the
- * sums are loaded and stored once for the four. */
-#define PEPG_SUM_ROWS(name, element)                                                                                   \
-    static void R(name)(ptrdiff_t rows, ptrdiff_t n, const element *restrict z, ptrdiff_t stride,                      \
-                        const double *restrict delta, const double *restrict even, real *restrict sum_z,               \
-                        real *restrict sum_zz) {                                                                       \
+/* sum_z[j] += sum z[i,j] delta[i], sum_zz[j] += sum z[i,j]^2 even[i] over `rows` rows of `element`s.
+ *
+ * A few columns: one row after the other, the sums in registers. Many: four rows at a time, so that the sums are loaded
+ * and stored once for the four, and each row is read in order. Either way a column adds up in row order. */
+#define PEPG_SUM_ROWS(name, element, LOAD_ALL, LOAD_SOME)                                                              \
+    PEPG_INLINE void R(few_##name)(const int vectors, ptrdiff_t rows, ptrdiff_t n, const element *z, ptrdiff_t stride, \
+                                   const double *delta, const double *even, real *sum_z, real *sum_zz) {               \
+        const ptrdiff_t last = n - (vectors - 1) * LANES;                                                              \
+        v_real by_delta[FEW_VECTORS], by_even[FEW_VECTORS];                                                            \
+        memcpy(by_delta, sum_z, (size_t)vectors * sizeof(v_real));                                                     \
+        memcpy(by_even, sum_zz, (size_t)vectors * sizeof(v_real));                                                     \
+        for (ptrdiff_t i = 0; i < rows; ++i, z += stride)                                                              \
+            for (int k = 0; k < vectors; ++k) {                                                                        \
+                const element *p = z + k * LANES;                                                                      \
+                const v_real zk = k == vectors - 1 && last < LANES ? LOAD_SOME(p, last) : LOAD_ALL(p);                 \
+                by_delta[k] += zk * (real)delta[i];                                                                    \
+                by_even[k] += zk * zk * (real)even[i];                                                                 \
+            }                                                                                                          \
+        memcpy(sum_z, by_delta, (size_t)vectors * sizeof(v_real));                                                     \
+        memcpy(sum_zz, by_even, (size_t)vectors * sizeof(v_real));                                                     \
+    }                                                                                                                  \
+    static void R(many_##name)(ptrdiff_t rows, ptrdiff_t n, const element *restrict z, ptrdiff_t stride,               \
+                               const double *restrict delta, const double *restrict even, real *restrict sum_z,        \
+                               real *restrict sum_zz) {                                                                \
         ptrdiff_t i = 0;                                                                                               \
         for (; i + 4 <= rows; i += 4, z += 4 * stride) {                                                               \
             const real d0 = (real)delta[i], d1 = (real)delta[i + 1];                                                   \
@@ -34,12 +52,25 @@
                 sum_zz[j] += zj * zj * m;                                                                              \
             }                                                                                                          \
         }                                                                                                              \
+    }                                                                                                                  \
+    static void R(name)(ptrdiff_t rows, ptrdiff_t n, const element *z, ptrdiff_t stride, const double *delta,          \
+                        const double *even, real *sum_z, real *sum_zz) {                                               \
+        switch ((n + LANES - 1) / LANES) {                                                                             \
+        case 1: R(few_##name)(1, rows, n, z, stride, delta, even, sum_z, sum_zz); break;                               \
+        case 2: R(few_##name)(2, rows, n, z, stride, delta, even, sum_z, sum_zz); break;                               \
+        case 3: R(few_##name)(3, rows, n, z, stride, delta, even, sum_z, sum_zz); break;                               \
+        case 4: R(few_##name)(4, rows, n, z, stride, delta, even, sum_z, sum_zz); break;                               \
+        default: R(many_##name)(rows, n, z, stride, delta, even, sum_z, sum_zz);                                       \
+        }                                                                                                              \
     }
 
-PEPG_SUM_ROWS(sum_noise_rows, float)
+#undef FEW_VECTORS
+#define FEW_VECTORS 4
 #if PEPG_REAL_BITS == 64
-PEPG_SUM_ROWS(sum_epsilon_rows, double)
+PEPG_SUM_ROWS(sum_noise_rows, float, load_f32_as_f64, load_first_f32_as_f64)
+PEPG_SUM_ROWS(sum_epsilon_rows, double, LOAD, LOAD_FIRST)
 #else
+PEPG_SUM_ROWS(sum_noise_rows, float, LOAD, LOAD_FIRST)
 #define sum_epsilon_rows_f32 sum_noise_rows_f32
 #endif
 #undef PEPG_SUM_ROWS

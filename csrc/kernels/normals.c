@@ -16,36 +16,33 @@ static void philox_block(ptrdiff_t n, const uint32_t *restrict counters, uint64_
     }
 }
 
-/* What whole vectors of counters leave over at the end of each row, several rows to a vector: `n_blocks` counters
- * a row, from `first_block` on, the first of them at out[row * stride]. */
+/* What whole vectors of counters leave over at the end of each row, several rows to a vector: `n_blocks` (fewer than
+ * RNG_COUNTERS) counters a row, from `first_block` on, `n_columns` normals of them; the first at out[row * stride]. */
 static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t first_block,
                                 ptrdiff_t n_blocks, ptrdiff_t n_columns, const pepg_draw *draw,
                                 float *restrict out, ptrdiff_t stride) {
-    uint32_t blocks[RNG_COUNTERS] = {0}, pairs[RNG_COUNTERS] = {0};
     float values[RNG_NORMALS];
-    float *target[RNG_COUNTERS];
-    ptrdiff_t width[RNG_COUNTERS];
-    ptrdiff_t row = 0, block = 0;
-    while (row < n_rows) {
-        int count = 0;
-        for (; count < RNG_COUNTERS && row < n_rows; ++count) {
-            blocks[count] = first_block + (uint32_t)block;
-            pairs[count] = first_pair + (uint32_t)row;
-            target[count] = out + row * stride + 4 * block;
-            width[count] = n_columns - 4 * block;
+    const v_u32 order = lane_counters();
+    const ptrdiff_t n_counters = n_rows * n_blocks;
+    /* Where rows follow each other without a gap, what one writes too much the next ones overwrite. */
+    const float *const dense_end = n_columns == stride ? out + n_rows * stride : out;
+    ptrdiff_t block = 0;
+    for (ptrdiff_t first = 0; first < n_counters; first += RNG_COUNTERS) {
+        const ptrdiff_t count = n_counters - first < RNG_COUNTERS ? n_counters - first : RNG_COUNTERS;
+        rng_words x;
+        row_end_counters(&x, order, (uint32_t)first, (uint32_t)n_blocks, first_block, first_pair, draw->generation);
+        normals_in_order(&x, draw->key, values);
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            const ptrdiff_t left = n_columns - 4 * block;
+            float *const to = out + 4 * block;
+            if (left >= 4 || dense_end - to >= 4)
+                memcpy(to, values + 4 * i, 4 * sizeof(float));
+            else
+                for (ptrdiff_t j = 0; j < left; ++j) to[j] = values[4 * i + j];
             if (++block == n_blocks) {
                 block = 0;
-                ++row;
+                out += stride;
             }
-        }
-        rng_words x;
-        load_counters(&x, blocks, pairs, draw->generation);
-        normals_in_order(&x, draw->key, values);
-        for (int i = 0; i < count; ++i) {
-            if (width[i] >= 4)
-                memcpy(target[i], values + 4 * i, 4 * sizeof(float));
-            else
-                for (ptrdiff_t j = 0; j < width[i]; ++j) target[i][j] = values[4 * i + j];
         }
     }
 }

@@ -38,7 +38,7 @@ static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *m
             R(mirror_row)(n_columns, mu + tile.col_lo, epsilon + at, p, m);
             continue;
         }
-        if (!noise) normals_block((pepg_tile){row, row + 1, tile.col_lo, tile.col_hi}, draw, scratch, 0);
+        if (!noise) normals_block((pepg_tile){row, row + 1, tile.col_lo, tile.col_hi}, draw, scratch, PEPG_COLUMNS);
         R(sample_row)(n_columns, mu + tile.col_lo, sigma + tile.col_lo, z, p, m);
     }
 }

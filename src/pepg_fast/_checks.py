@@ -108,9 +108,10 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
 
 def rewards(value: Any, out: NDArray[np.float64]) -> int:
     """Copy one number a candidate into `out` and return the index of the best."""
-    best = -1
-    with contextlib.suppress(OverflowError):  # an int beyond float64
+    try:
         best = kernels.read_rewards(value, out)
+    except OverflowError:  # an int beyond float64
+        best = -1
     if best == -1:
         given = numbers("rewards", value, f"{out.size} numbers")
         if given.shape != out.shape:

@@ -16,10 +16,15 @@ from libc.string cimport memcpy
 
 import os
 
+import numpy as np
+
 cnp.import_array()
 
 cdef extern from "Python.h":
+    ctypedef struct PyTypeObject
+    PyTypeObject* Py_TYPE(PyObject* o)
     Py_ssize_t Py_REFCNT(PyObject* o)
+    PyObject* PyList_GET_ITEM(object list, Py_ssize_t i)  # borrowed
 
 cdef extern from "dispatch.h" nogil:
     ctypedef struct pepg_kernels:
@@ -118,9 +123,11 @@ def isas_usable():
 
 
 cdef list _names(const char* (*name)(int) noexcept nogil):
+    cdef const char* found = name(0)
     names = []
-    while name(len(names)) != NULL:
-        names.append(name(len(names)).decode("ascii"))
+    while found != NULL:
+        names.append((<bytes>found).decode("ascii"))
+        found = name(len(names))
     return names
 
 
@@ -185,10 +192,14 @@ cdef inline int _width(cnp.ndarray a, str name) except -1:
     return cnp.PyArray_TYPE(a)
 
 
-def is_plain(array, Py_ssize_t size, dtype):
-    """Whether `array` is `size` numbers of `dtype` that a kernel can read and write in place."""
-    return (isinstance(array, cnp.ndarray) and cnp.PyArray_SIZE(array) == size and array.dtype is dtype
-            and cnp.PyArray_ISCARRAY(array))
+def are_plain(first, second, Py_ssize_t size, dtype):
+    """Whether both are arrays of `size` numbers of `dtype` that a kernel can read and write in place."""
+    return _is_plain(first, size, dtype) and _is_plain(second, size, dtype)
+
+
+cdef inline bint _is_plain(array, Py_ssize_t size, dtype):
+    return (isinstance(array, cnp.ndarray) and cnp.PyArray_SIZE(array) == size
+            and <object>cnp.PyArray_DESCR(array) is dtype and cnp.PyArray_ISCARRAY(array))
 
 
 cdef inline int _raise(int status) except -1:
@@ -258,18 +269,22 @@ def normals(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray 
     _raise(status)
 
 
-def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray drawn, cnp.ndarray noise,
-           cnp.ndarray theta, int n_threads=0):
-    """Write a symmetric population of `drawn` (mu and sigma, (2, dim)) into `theta` (2 n_pairs, dim).
+def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray mu, cnp.ndarray sigma,
+           cnp.ndarray drawn, cnp.ndarray noise, cnp.ndarray theta, int n_threads=0):
+    """Write a symmetric population around `mu` with `sigma` (dim,) into `theta` (2 n_pairs, dim).
 
-    Its normals go to `noise` (n_pairs, dim) unless that is None.
+    Its normals go to `noise` (n_pairs, dim), mu and sigma to the rows of `drawn` (2, dim), unless those are None.
     """
-    cdef int width = _width(drawn, "drawn"), status
-    cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2, n = cnp.PyArray_SIZE(theta) // (2 * d) if d else 0
-    cdef char* m = <char*>_data(drawn, "drawn", width, 2 * d, False)
-    cdef char* s = m + d * cnp.PyArray_ITEMSIZE(drawn)
+    cdef int width = _width(mu, "mu"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(theta) // (2 * d) if d else 0
+    cdef void* m = _data(mu, "mu", width, d, False)
+    cdef void* s = _data(sigma, "sigma", width, d, False)
+    cdef char* kept = <char*>_optional(drawn, "drawn", width, 2 * d, True)
     cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, True)
     cdef void* t = _data(theta, "theta", width, 2 * n * d, True)
+    if kept != NULL:
+        memcpy(kept, m, d * cnp.PyArray_ITEMSIZE(mu))
+        memcpy(kept + d * cnp.PyArray_ITEMSIZE(mu), s, d * cnp.PyArray_ITEMSIZE(mu))
     with nogil:
         if width == cnp.NPY_DOUBLE:
             status = pepg_sample(n, d, key, generation, first_pair, <double*>m, <double*>s, z, <double*>t,
@@ -328,39 +343,49 @@ def keep_distribution(cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray drawn):
 
 
 def read_rewards(rewards, cnp.ndarray out):
-    """Copy a list, tuple or float64 array of numbers into `out` (n,) float64 and return the index of the best.
+    """Copy a list or float64 vector of numbers into `out` (n,) float64 and return the index of the best.
 
     Returns -1, with `out` undefined, for anything else (the caller has the slow way and the messages); -2 - i if
     reward i is NaN. No temporary is made.
     """
     cdef Py_ssize_t n = cnp.PyArray_SIZE(out), i, best = 0
     cdef double* x = <double*>_data(out, "out", cnp.NPY_DOUBLE, n, True)
-    cdef object item
-    if isinstance(rewards, cnp.ndarray):
-        if (cnp.PyArray_TYPE(rewards) != cnp.NPY_DOUBLE or cnp.PyArray_NDIM(rewards) != 1
-                or cnp.PyArray_SIZE(rewards) != n or not cnp.PyArray_ISCARRAY_RO(rewards)
-                or type(rewards) is not cnp.ndarray):
+    cdef double top
+    if type(rewards) is list and len(<list>rewards) == n:
+        if not _numbers_of_list(<list>rewards, x):
             return -1
+    elif (type(rewards) is cnp.ndarray and cnp.PyArray_TYPE(rewards) == cnp.NPY_DOUBLE
+          and cnp.PyArray_NDIM(rewards) == 1 and cnp.PyArray_DIM(rewards, 0) == n
+          and cnp.PyArray_ISCARRAY_RO(rewards)):
         memcpy(x, cnp.PyArray_DATA(rewards), n * sizeof(double))
-    elif type(rewards) is list:
-        if len(<list>rewards) != n:
-            return -1
-        for i in range(n):
-            item = (<list>rewards)[i]
-            if PyFloat_Check(item):
-                x[i] = PyFloat_AS_DOUBLE(item)
-            elif PyLong_Check(item):
-                x[i] = PyLong_AsDouble(item)
-            else:
-                return -1
     else:
         return -1
+    top = x[0]
     for i in range(n):
-        if isnan(x[i]):
-            return -2 - i
-        if x[i] > x[best]:
-            best = i
-    return best
+        if not x[i] <= top:  # better, or NaN
+            if isnan(x[i]):
+                return -2 - i
+            best, top = i, x[i]
+    return best if not isnan(top) else -2
+
+
+# A list made from an array holds these; knowing the type spares a walk through its bases for each item.
+cdef PyTypeObject* FLOAT64 = <PyTypeObject*>np.float64
+
+
+# Copy the numbers of a list to x; False if one is neither a float nor an int.
+cdef inline bint _numbers_of_list(list values, double* x) except -1:
+    cdef Py_ssize_t i
+    cdef PyObject* item
+    for i in range(len(values)):
+        item = PyList_GET_ITEM(values, i)
+        if Py_TYPE(item) == FLOAT64 or PyFloat_Check(<object>item):
+            x[i] = PyFloat_AS_DOUBLE(<object>item)
+        elif PyLong_Check(<object>item):
+            x[i] = PyLong_AsDouble(<object>item)
+        else:
+            return False
+    return True
 
 
 def centered_ranks_work_size(Py_ssize_t n):
@@ -382,7 +407,7 @@ def centered_ranks(cnp.ndarray rewards, cnp.ndarray shaped, cnp.ndarray work):
 
 def antithetic(cnp.ndarray shaped, cnp.ndarray weights):
     """Write delta and even of `shaped` (2 n_pairs,) into the two rows of `weights` (2, n_pairs)."""
-    cdef Py_ssize_t size = cnp.PyArray_SIZE(shaped), n = size // 2
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(shaped) // 2
     cdef double* s = <double*>_data(shaped, "shaped", cnp.NPY_DOUBLE, 2 * n, False)
     cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, True)
     cdef int status
@@ -391,18 +416,41 @@ def antithetic(cnp.ndarray shaped, cnp.ndarray weights):
     _raise(status)
 
 
+def rank_weights(cnp.ndarray rewards, cnp.ndarray weights, cnp.ndarray work):
+    """`centered_ranks` in place on `rewards` (2 n_pairs,) and `antithetic` in one call."""
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(rewards) // 2
+    cdef double* x = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, 2 * n, True)
+    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, True)
+    cdef void* scratch = _data(work, "work", cnp.NPY_UINT8, pepg_centered_ranks_work_size(2 * n), True)
+    cdef int status
+    with nogil:
+        status = pepg_centered_ranks(2 * n, x, x, scratch)
+        if status == PEPG_OK:
+            status = pepg_antithetic(n, x, w, w + n)
+    _raise(status)
+
+
 # ---- gradients and steps -------------------------------------------------------------------------------------
 
 
-def gradients(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray noise, cnp.ndarray epsilon,
-              cnp.ndarray weights, cnp.ndarray sigma, cnp.ndarray g_mu, cnp.ndarray g_sigma, int n_threads=0):
-    """Write both gradients (dim,) from `epsilon` if it is given, else from `noise`, else from noise drawn again."""
-    cdef int width = _width(sigma, "sigma"), status
-    cdef Py_ssize_t d = cnp.PyArray_SIZE(sigma), n = cnp.PyArray_SIZE(weights) // 2
+# The key of a draw; one that was never made has none, and then explicit noise is used.
+cdef inline uint64_t _key(key) except? 0:
+    return 0 if key is None else <uint64_t>key
+
+
+def gradients(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
+              cnp.ndarray drawn, cnp.ndarray g_mu, cnp.ndarray g_sigma, int n_threads=0):
+    """Write both gradients (dim,) from `epsilon` if it is given, else from `noise`, else from noise drawn again.
+
+    `weights` (2, n_pairs) are delta and even, `drawn` (2, dim) the mu and sigma that the noise was drawn with.
+    """
+    cdef int width = _width(drawn, "drawn"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2, n = cnp.PyArray_SIZE(weights) // 2
+    cdef uint64_t k = _key(key)
     cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
     cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
     cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
-    cdef void* s = _data(sigma, "sigma", width, d, False)
+    cdef char* s = <char*>_data(drawn, "drawn", width, 2 * d, False) + d * cnp.PyArray_ITEMSIZE(drawn)
     cdef void* gm = _data(g_mu, "g_mu", width, d, True)
     cdef void* gs = _data(g_sigma, "g_sigma", width, d, True)
     with nogil:
@@ -411,13 +459,13 @@ def gradients(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarra
                 status = pepg_gradients_epsilon(n, d, <double*>e, w, w + n, <double*>s, <double*>gm, <double*>gs,
                                                 n_threads)
             else:
-                status = pepg_gradients(n, d, key, generation, first_pair, z, w, w + n, <double*>s, <double*>gm,
+                status = pepg_gradients(n, d, k, generation, 0, z, w, w + n, <double*>s, <double*>gm,
                                         <double*>gs, n_threads)
         elif e != NULL:
             status = pepg_gradients_epsilon_f32(n, d, <float*>e, w, w + n, <float*>s, <float*>gm, <float*>gs,
                                                 n_threads)
         else:
-            status = pepg_gradients_f32(n, d, key, generation, first_pair, z, w, w + n, <float*>s, <float*>gm,
+            status = pepg_gradients_f32(n, d, k, generation, 0, z, w, w + n, <float*>s, <float*>gm,
                                         <float*>gs, n_threads)
     _raise(status)
 
@@ -456,8 +504,8 @@ def sigma_step(cnp.ndarray g_sigma, double sigma_lr, double sigma_min, double si
     _raise(status)
 
 
-def update_adam(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray noise, cnp.ndarray epsilon,
-                cnp.ndarray weights, cnp.ndarray drawn_sigma, double alpha, double beta_1, double beta_2,
+def update_adam(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
+                cnp.ndarray drawn, double alpha, double beta_1, double beta_2,
                 double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_min, double sigma_max,
                 cnp.ndarray m, cnp.ndarray v, cnp.ndarray mu, cnp.ndarray sigma, int n_threads=0):
     """Gradients, Adam on `mu` and the step of `sigma` in one pass over the noise (see `gradients`)."""
@@ -466,18 +514,19 @@ def update_adam(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndar
     cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
     cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
     cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
-    cdef void* s = _data(drawn_sigma, "drawn_sigma", width, d, False)
+    cdef uint64_t k = _key(key)
+    cdef char* s = <char*>_data(drawn, "drawn", width, 2 * d, False) + d * cnp.PyArray_ITEMSIZE(drawn)
     cdef void* pm = _data(m, "m", width, d, True)
     cdef void* pv = _data(v, "v", width, d, True)
     cdef void* pmu = _data(mu, "mu", width, d, True)
     cdef void* psigma = _data(sigma, "sigma", width, d, True)
     with nogil:
         if width == cnp.NPY_DOUBLE:
-            status = pepg_update_adam(n, d, key, generation, first_pair, z, <double*>e, w, w + n, <double*>s, alpha,
+            status = pepg_update_adam(n, d, k, generation, 0, z, <double*>e, w, w + n, <double*>s, alpha,
                                       beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_min, sigma_max,
                                       <double*>pm, <double*>pv, <double*>pmu, <double*>psigma, n_threads)
         else:
-            status = pepg_update_adam_f32(n, d, key, generation, first_pair, z, <float*>e, w, w + n, <float*>s,
+            status = pepg_update_adam_f32(n, d, k, generation, 0, z, <float*>e, w, w + n, <float*>s,
                                           alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_min,
                                           sigma_max, <float*>pm, <float*>pv, <float*>pmu, <float*>psigma, n_threads)
     _raise(status)
@@ -521,7 +570,7 @@ cdef class Perceptron:
 
     def one(self, cnp.ndarray weights, value):
         """Outputs (out,) float64 for one input: a float64 vector or a list of numbers. None for anything else."""
-        cdef Py_ssize_t n = self.sizes[0], i
+        cdef Py_ssize_t n = self.sizes[0]
         cdef cnp.npy_intp outputs = self.sizes[self.n_layers]
         cdef double[STACK_SCRATCH] stack
         cdef double* work = stack
@@ -529,7 +578,6 @@ cdef class Perceptron:
         cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, self.n_parameters, False)
         cdef double* allocated = NULL
         cdef size_t needed = self.single_work
-        cdef object item
         cdef cnp.ndarray y
         cdef int status
         if type(value) is list and len(<list>value) == n:
@@ -546,14 +594,8 @@ cdef class Perceptron:
         try:
             if type(value) is list:
                 x = work + self.single_work
-                for i in range(n):
-                    item = (<list>value)[i]
-                    if PyFloat_Check(item):
-                        x[i] = PyFloat_AS_DOUBLE(item)
-                    elif PyLong_Check(item):
-                        x[i] = PyLong_AsDouble(item)
-                    else:
-                        return None
+                if not _numbers_of_list(<list>value, x):
+                    return None
             else:
                 x = <double*>cnp.PyArray_DATA(value)
             with nogil:

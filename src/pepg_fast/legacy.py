@@ -5,6 +5,7 @@ of this module's, made anew for each file: whatever a pickle does to them, it do
 """
 
 import io
+import math
 import os
 import pickle
 import pickletools
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import files
+from . import _checks, files
 
 
 def is_pickle(filename: "str | os.PathLike[str]") -> bool:
@@ -70,7 +71,10 @@ class _Array:
 
 
 def _array(data: Any, dtype: _DType, shape: Any, order: Any) -> NDArray[Any]:
-    return np.frombuffer(data, dtype.resolve()).reshape(shape, order=order).copy()
+    array: NDArray[Any] = np.ndarray(shape, dtype.resolve(), data, order=order)
+    if array.nbytes != len(data):
+        raise ValueError(f"the pickle holds {len(data)} bytes for an array of {array.nbytes}")
+    return array.copy()
 
 
 def _resolved(value: Any, done: dict[int, Any]) -> Any:
@@ -93,7 +97,38 @@ def _resolved(value: Any, done: dict[int, Any]) -> Any:
 
 def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) -> dict[str, Any]:
     """Attributes of a pickled PEPG; its optimizer is an `Instance`."""
-    return _dict_of(filename, "checkpoint", _names((optimizer,) if optimizer else ()), "optimizer=")
+    names = _names(() if optimizer is None else (optimizer,))
+    state = _dict_of(filename, "checkpoint", names, "optimizer=")
+    with files.contents_of(filename, "checkpoint"):
+        check_search(state)
+        if optimizer is None and isinstance(state["optimizer"], Instance):
+            _check_adam(vars(state["optimizer"]), state["theta_size"])
+    return state
+
+
+def check_search(state: dict[str, Any]) -> None:
+    """Refuse what only a later update of a stored search would trip over."""
+    _checks.integer("theta_size", state["theta_size"], at_least=1)
+    if math.isnan(state["best_fitness"]):
+        raise ValueError("best_fitness: wanted a number, got NaN")
+    for name in ("mu", "sigma", "best_mu", "best_sigma", "best_theta"):
+        if state[name] is not None or name in ("mu", "sigma"):
+            _check_vector(name, state[name], state["theta_size"])
+
+
+def _check_adam(state: dict[str, Any], size: int) -> None:
+    """Refuse an Adam that could not go on."""
+    for name in ("alpha", "beta_1", "beta_2", "epsilon"):
+        _checks.number(f"Adam.{name}", state[name])
+    _checks.integer("Adam.t", state["t"], at_least=0)
+    if state["m"] is not None or state["v"] is not None:
+        for name in ("m", "v"):
+            _check_vector(f"Adam.{name}", state[name], size)
+
+
+def _check_vector(name: str, value: Any, size: int) -> None:
+    if not (isinstance(value, np.ndarray) and value.shape == (size,) and np.isfinite(value).all()):
+        raise ValueError(f"{name}: wanted {size} finite numbers")
 
 
 def load_best(filename: "str | os.PathLike[str]") -> tuple[Any, Any, Any]:
@@ -114,8 +149,9 @@ def load_network(
     hint = "hidden_activation= or output_activation="
     state = _dict_of(filename, "network", _names(activations), hint)
     with files.contents_of(filename, "network"):
+        sizes = [state["input_size"], *state["hidden_sizes"], state["output_size"]]
         return {
-            "sizes": [state["input_size"], *state["hidden_sizes"], state["output_size"]],
+            "sizes": [_checks.integer("sizes", size, at_least=1) for size in sizes],
             "bias": state["bias"],
             "hidden_activation": _activation_name(state["hidden_activation"]),
             "output_activation": _activation_name(state["output_activation"]),

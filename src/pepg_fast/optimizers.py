@@ -80,15 +80,13 @@ class Adam(Optimizer):
 
     def moments(self, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> tuple[NDArray[Any], NDArray[Any]]:
         """Return `m` and `v` as arrays of this shape and dtype that a kernel can update in place."""
+        if kernels.are_plain(self.m, self.v, math.prod(shape), dtype):
+            return self.m, self.v  # type: ignore[return-value]
         if self.m is None:
             self.m, self.v = np.zeros(shape, dtype), np.zeros(shape, dtype)
         for name in ("m", "v"):
-            moment = getattr(self, name)
-            if not kernels.is_plain(moment, math.prod(shape), dtype):
-                moment = np.array(moment, dtype=dtype, order="C")
-                if moment.shape != shape:
-                    raise ValueError(
-                        f"Adam.{name}: wanted the gradients' shape {shape}, got {moment.shape}"
-                    )
-                setattr(self, name, moment)
+            moment = np.array(getattr(self, name), dtype=dtype, order="C")
+            if moment.shape != shape:
+                raise ValueError(f"Adam.{name}: wanted the gradients' shape {shape}, got {moment.shape}")
+            setattr(self, name, moment)
         return self.m, self.v  # type: ignore[return-value]

@@ -180,11 +180,12 @@ class PEPG:
             theta = _checks.output("out", out, shape, self.dtype)
             self._population.put(theta)
         if self._rng is None:
+            if self._noise is None:
+                self._noise = np.empty((pairs, self.theta_size), np.float32)
             self._begin_native_generation()
-            noise = self._noise
-            if noise is None:
-                noise = self._noise = np.empty((pairs, self.theta_size), np.float32)
-            kernels.sample(self._key, self._generation, 0, self._drawn, noise, theta, self.n_threads)
+            kernels.sample(
+                self._key, self._generation, 0, self._mu, self._sigma, self._drawn, self._noise, theta, self.n_threads
+            )
         else:
             kernels.keep_distribution(self._mu, self._sigma, self._drawn)
             noise = self._rng.normal(0.0, self._sigma, (pairs, self.theta_size))
@@ -194,10 +195,9 @@ class PEPG:
         return theta
 
     def _begin_native_generation(self) -> None:
-        """Count a new generation and keep the distribution it is drawn from."""
+        """Count a new generation of the native stream."""
         if self._key is None:
             self._key = streams.key_from_global_state()
-        kernels.keep_distribution(self._mu, self._sigma, self._drawn)
         self._generation += 1
         self._epsilon = None
 
@@ -236,16 +236,19 @@ class PEPG:
         self._population.put(None)
         self._noise = None
         self._begin_native_generation()
+        kernels.keep_distribution(self._mu, self._sigma, self._drawn)
         self._is_pending = True
-        return self._chunks(chunk // 2, self._generation, self._drawn.copy())
+        return self._chunks(chunk // 2, self._generation, *self._drawn.copy())
 
-    def _chunks(self, rows: int, generation: int, drawn: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    def _chunks(
+        self, rows: int, generation: int, mu: NDArray[Any], sigma: NDArray[Any]
+    ) -> Iterator[tuple[slice, NDArray[Any]]]:
         pairs = self._population_size // 2
         rows = min(rows, pairs)
         buffer = np.empty((2 * rows, self.theta_size), self.dtype)
         for lo in range(0, pairs, rows):
             n = min(rows, pairs - lo)
-            kernels.sample(self._key, generation, lo, drawn, None, buffer[: 2 * n], self.n_threads)
+            kernels.sample(self._key, generation, lo, mu, sigma, None, None, buffer[: 2 * n], self.n_threads)
             yield slice(lo, lo + n), buffer[:n]
             yield slice(pairs + lo, pairs + lo + n), buffer[n : 2 * n]
 
@@ -271,34 +274,33 @@ class PEPG:
         best = _checks.rewards(rewards, self._shaped)
         fitness = rewards[best] if isinstance(rewards, list | np.ndarray) else float(self._shaped[best])
         if self.ties == "average":
-            kernels.centered_ranks(self._shaped, self._shaped, self._rank_work)
+            kernels.rank_weights(self._shaped, self._weights, self._rank_work)
         else:
-            self._shaped[:] = shaping.fitness_transformation(rewards)
-        kernels.antithetic(self._shaped, self._weights)
+            kernels.antithetic(shaping.fitness_transformation(rewards), self._weights)
 
         optimizer = self.optimizer
         if type(optimizer) is Adam:
             m, v = optimizer.moments((self.theta_size,), self.dtype)
             self._keep_best(fitness, best)
             kernels.update_adam(
-                *self._draw(), optimizer.alpha, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon,
-                optimizer.t + 1, self.l2_coeff, self.sigma_lr, self.sigma_min, self.sigma_max,
+                self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
+                optimizer.alpha, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.t + 1,
+                self.l2_coeff, self.sigma_lr, self.sigma_min, self.sigma_max,
                 m, v, self._mu, self._sigma, self.n_threads,
             )  # fmt: skip
             optimizer.t += 1
         else:
             g_mu, g_sigma = np.empty_like(self._mu), np.empty_like(self._sigma)
-            kernels.gradients(*self._draw(), g_mu, g_sigma, self.n_threads)
+            kernels.gradients(
+                self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
+                g_mu, g_sigma, self.n_threads,
+            )  # fmt: skip
             mu = self._mu + optimizer(-g_mu + self.l2_coeff * self._mu)
             self._keep_best(fitness, best)
             self._mu[...] = mu
             kernels.sigma_step(g_sigma, self.sigma_lr, self.sigma_min, self.sigma_max, self._sigma, self.n_threads)
         self._is_pending = False
         self.step += 1
-
-    def _draw(self) -> tuple[Any, ...]:
-        """What the gradient kernels need to know of the last population."""
-        return (self._key or 0, self._generation, 0, self._noise, self._epsilon, self._weights, self._drawn[1])
 
     def _keep_best(self, fitness: float, index: int) -> None:
         """Copy the candidate and its distribution if it beats the best so far."""
@@ -407,7 +409,7 @@ class PEPG:
             kernels.mirror(self._drawn[0], self._epsilon, theta, self.n_threads)
         else:
             self._require_population("theta")
-            kernels.sample(self._key, self._generation, 0, self._drawn, None, theta, self.n_threads)
+            kernels.sample(self._key, self._generation, 0, *self._drawn, None, None, theta, self.n_threads)
         return theta
 
     def _stored_noise(self) -> NDArray[np.float32]:
