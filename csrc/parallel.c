@@ -10,6 +10,13 @@
 /* A team costs a few microseconds to wake: below this much work it cannot pay. Measured, see bench/README.md. */
 #define WORTH_A_TEAM 10000.0
 
+/* Where other programs use the processors too, a team member may be off its processor for a whole time slice, and the
+ * others wait for it: 16 ms for 0.3 ms of work were seen. The thread that opened the team notices such a wait and
+ * works alone for a while, longer after each. Results do not depend on the number of threads, so nothing but time
+ * does. Work so large that such a wait is small against it always gets its team. */
+#define STALL_SECONDS 0.0005
+#define NEVER_ALONE 50e6
+#define LONGEST_REST 512
 #ifdef _OPENMP
 
 /* libgomp's threads do not survive fork(), and a child that opens a parallel region waits for them for ever: after
@@ -39,19 +46,64 @@ int pepg_available_threads(int n_threads) {
 
 #endif
 
+#ifdef _OPENMP
+
+/* Calls that the calling thread makes alone from here on, and how many it will after the next stall. */
+static _Thread_local int rest = 0, next_rest = 8;
+
+static int is_resting(double work) {
+    if (rest == 0 || work >= NEVER_ALONE) return 0;
+    --rest;
+    return 1;
+}
+
+static void judge_wait(double seconds) {
+    if (seconds > STALL_SECONDS) {
+        rest = next_rest;
+        next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
+    } else if (next_rest > 8) {
+        --next_rest;
+    }
+}
+
+/* Tasks are handed out in small runs, so that a thread that comes late leaves the work to the others. */
+static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
+    const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
+    const double asked = omp_get_wtime();
+    double started = asked, done = asked;
+#pragma omp parallel num_threads(team)
+    {
+        const int worker = omp_get_thread_num();
+        if (worker == 0) started = omp_get_wtime();
+#pragma omp for schedule(dynamic, run) nowait
+        for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, worker, context);
+        if (worker == 0) done = omp_get_wtime();
+    }
+    judge_wait((started - asked) + (omp_get_wtime() - done));
+}
+
+#else
+
+static int is_resting(double work) {
+    (void)work;
+    return 0;
+}
+
+#endif
+
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
-    if (n_threads == 1 || n_tasks < 2 || work < WORTH_A_TEAM) return 1;
+    if (n_threads == 1 || n_tasks < 2 || work < WORTH_A_TEAM || is_resting(work)) return 1;
     const int threads = pepg_available_threads(n_threads);
     return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
 }
 
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
-    if (team <= 1) {
-        for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, 0, context);
+#ifdef _OPENMP
+    if (team > 1) {
+        run_on_team(n_tasks, team, task, context);
         return;
     }
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(team)
-    for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, omp_get_thread_num(), context);
 #endif
+    (void)team;
+    for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, 0, context);
 }
