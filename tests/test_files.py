@@ -158,7 +158,9 @@ def test_what_a_file_can_hold_is_storable(key):
 # ---- writing ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("convert", [str, os.fsencode, lambda path: path], ids=["str", "bytes", "Path"])
+@pytest.mark.parametrize(
+    "convert", [str, os.fsencode, lambda path: path], ids=["str", "bytes", "Path"]
+)
 def test_any_kind_of_path(tmp_path, convert):
     path = tmp_path / "a b.x"
     assert files.save(convert(path), KIND, STATE) == path
@@ -251,7 +253,11 @@ def test_a_name_as_long_as_names_can_be(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "error"),
-    [(".", IsADirectoryError), ("missing/f", FileNotFoundError), ("state.npz/f", NotADirectoryError)],
+    [
+        (".", IsADirectoryError),
+        ("missing/f", FileNotFoundError),
+        ("state.npz/f", NotADirectoryError),
+    ],
 )
 def test_a_name_that_cannot_be_written(tmp_path, target, name, error):
     path = os.path.abspath(tmp_path / name)
@@ -262,11 +268,13 @@ def test_a_name_that_cannot_be_written(tmp_path, target, name, error):
     assert os.listdir(tmp_path) == [target.name]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
 def test_a_read_only_folder(tmp_path, target):
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(PermissionError, match="state.npz"):
+        with pytest.raises(PermissionError, match=r"state\.npz"):
             files.save(target, KIND, STATE)
     finally:
         tmp_path.chmod(0o700)
@@ -289,7 +297,7 @@ def test_without_overwrite_an_existing_file_stays(tmp_path, target, monkeypatch,
     if not has_links:
         monkeypatch.setattr(os, "link", no_links)
     before = target.read_bytes()
-    with pytest.raises(FileExistsError, match="state.npz"):
+    with pytest.raises(FileExistsError, match=r"state\.npz"):
         files.save(target, KIND, {}, overwrite=False)
     assert target.read_bytes() == before
     files.save(tmp_path / "new", KIND, {"x": 1}, overwrite=False)
@@ -421,7 +429,9 @@ def test_another_kind_is_refused(target, kind):
     assert_refused(target, target.read_bytes(), f"holds a {kind}")
 
 
-@pytest.mark.parametrize(("name", "error"), [("missing", FileNotFoundError), ("", IsADirectoryError)])
+@pytest.mark.parametrize(
+    ("name", "error"), [("missing", FileNotFoundError), ("", IsADirectoryError)]
+)
 def test_a_file_that_cannot_be_read(tmp_path, name, error):
     with pytest.raises(error, match=str(tmp_path / name)):
         files.load(tmp_path / name, KIND)

@@ -1,8 +1,8 @@
-"""Files that are data: npz with a format version and a digest, written whole or not at all, read without pickle.
+"""Files that are data: npz with a format version and a digest, written whole, read without pickle.
 
-A state is a dict of numbers, strings, None, arrays, and lists and dicts of those. Arrays become members of the npz
-under their path in the state, all else one JSON member; a SHA-256 of everything is the archive's comment, so that any
-change to the file is noticed.
+A state is a dict of numbers, strings, None, arrays, and lists and dicts of those. Arrays become
+members of the npz under their path in the state, all else one JSON member; a SHA-256 of everything
+is the archive's comment, so that any change to the file is noticed.
 """
 
 import contextlib
@@ -29,11 +29,13 @@ _TUPLE = "$tuple"
 _TAKEN = (_META, "file", "allow_pickle")  # names that arrays cannot have in np.savez
 
 
-def save(filename: "str | os.PathLike[str]", kind: str, state: dict[str, Any], *, overwrite: bool = True) -> Path:
+def save(
+    filename: "str | os.PathLike[str]", kind: str, state: dict[str, Any], *, overwrite: bool = True
+) -> Path:
     """Write `state` as a file of this kind and return its absolute path.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed into place: a crash
-    leaves the old file or the new one.
+    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed into
+    place: a crash leaves the old file or the new one.
 
     Raises
     ------
@@ -88,7 +90,8 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
             raise ValueError("it was not written by pepg_fast")
         if meta["version"] > VERSION:
             raise ValueError(
-                f"its format version is {meta['version']}, this pepg_fast reads up to {VERSION}: upgrade pepg_fast"
+                f"its format version is {meta['version']}, this pepg_fast reads up to {VERSION}: "
+                "upgrade pepg_fast"
             )
         if meta["kind"] != kind:
             raise ValueError(f"it holds a {meta['kind']}")
@@ -114,9 +117,7 @@ def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]
         MemoryError,
     ) as error:
         reason = str(error) or type(error).__name__
-        raise ValueError(
-            f"{os.fsdecode(filename)}: not a usable {kind} file: {reason}"
-        ) from error
+        raise ValueError(f"{os.fsdecode(filename)}: not a usable {kind} file: {reason}") from error
 
 
 def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
@@ -165,10 +166,16 @@ def _pack(value: Any, path: str, arrays: dict[str, Any]) -> Any:
         return {_TUPLE: [_pack(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]}
     if isinstance(value, list):
         return [_pack(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]
-    if isinstance(value, dict) and all(isinstance(key, str) and not key.startswith("$") for key in value):
-        return {key: _pack(item, f"{path}.{key}" if path else key, arrays) for key, item in value.items()}
+    if isinstance(value, dict) and all(
+        isinstance(key, str) and not key.startswith("$") for key in value
+    ):
+        return {
+            key: _pack(item, f"{path}.{key}" if path else key, arrays)
+            for key, item in value.items()
+        }
     raise TypeError(
-        f"{path}: a file holds numbers, strings, arrays and lists and dicts of those, not {type(value).__name__}"
+        f"{path}: a file holds numbers, strings, arrays and lists and dicts of those, "
+        f"not {type(value).__name__}"
     )
 
 
@@ -198,14 +205,18 @@ def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
 def _write_temporary(path: Path, content: bytes) -> str:
     """Write `content` to a new file beside `path`, down to the disk, and return its name."""
     temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.tmp"))
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    handle = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+    )
     try:
         with os.fdopen(handle, "wb") as output:
             output.write(content)
             output.flush()
             os.fsync(output.fileno())
         with contextlib.suppress(FileNotFoundError):
-            os.chmod(temporary, path.stat().st_mode & 0o777)  # keep the permissions of what is replaced
+            os.chmod(
+                temporary, path.stat().st_mode & 0o777
+            )  # keep the permissions of what is replaced
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -233,4 +244,3 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-

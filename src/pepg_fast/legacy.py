@@ -1,7 +1,8 @@
 """Reading the pickles of pepg-es without running what a pickle can run.
 
-The unpickler admits the names that NumPy arrays and scalars and pepg-es's own classes need, and gives each a stand-in
-of this module's, made anew for each file: whatever a pickle does to them, it does to nothing else.
+The unpickler admits the names that NumPy arrays and scalars and pepg-es's own classes need, and
+gives each a stand-in of this module's, made anew for each file: whatever a pickle does to them, it
+does to nothing else.
 """
 
 import io
@@ -17,6 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _checks, files
+
+#: Where NumPy's versions say that their ufuncs are.
+_UFUNC_MODULES = (
+    "numpy",
+    "numpy.core.umath",
+    "numpy.core._multiarray_umath",
+    "numpy._core.umath",
+    "numpy._core._multiarray_umath",
+)
 
 
 def is_pickle(filename: "str | os.PathLike[str]") -> bool:
@@ -71,6 +81,8 @@ class _Array:
 
 
 def _array(data: Any, dtype: _DType, shape: Any, order: Any) -> NDArray[Any]:
+    if not isinstance(shape, tuple):
+        raise ValueError(f"the pickle holds an array of shape {shape!r}")
     array: NDArray[Any] = np.ndarray(shape, dtype.resolve(), data, order=order)
     if array.nbytes != len(data):
         raise ValueError(f"the pickle holds {len(data)} bytes for an array of {array.nbytes}")
@@ -98,41 +110,11 @@ def _resolved(value: Any, done: dict[int, Any]) -> Any:
 def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) -> dict[str, Any]:
     """Attributes of a pickled PEPG; its optimizer is an `Instance`."""
     names = _names(() if optimizer is None else (optimizer,))
-    state = _dict_of(filename, "checkpoint", names, "optimizer=")
-    with files.contents_of(filename, "checkpoint"):
-        check_search(state)
-        if optimizer is None and isinstance(state["optimizer"], Instance):
-            _check_adam(vars(state["optimizer"]), state["theta_size"])
-    return state
-
-
-def check_search(state: dict[str, Any]) -> None:
-    """Refuse what only a later update of a stored search would trip over."""
-    _checks.integer("theta_size", state["theta_size"], at_least=1)
-    if math.isnan(state["best_fitness"]):
-        raise ValueError("best_fitness: wanted a number, got NaN")
-    for name in ("mu", "sigma", "best_mu", "best_sigma", "best_theta"):
-        if state[name] is not None or name in ("mu", "sigma"):
-            _check_vector(name, state[name], state["theta_size"])
-
-
-def _check_adam(state: dict[str, Any], size: int) -> None:
-    """Refuse an Adam that could not go on."""
-    for name in ("alpha", "beta_1", "beta_2", "epsilon"):
-        _checks.number(f"Adam.{name}", state[name])
-    _checks.integer("Adam.t", state["t"], at_least=0)
-    if state["m"] is not None or state["v"] is not None:
-        for name in ("m", "v"):
-            _check_vector(f"Adam.{name}", state[name], size)
-
-
-def _check_vector(name: str, value: Any, size: int) -> None:
-    if not (isinstance(value, np.ndarray) and value.shape == (size,) and np.isfinite(value).all()):
-        raise ValueError(f"{name}: wanted {size} finite numbers")
+    return _dict_of(filename, "checkpoint", names, "optimizer=")
 
 
 def load_best(filename: "str | os.PathLike[str]") -> tuple[Any, Any, Any]:
-    """The (theta, mu, sigma) of a pickled best."""
+    """Read the (theta, mu, sigma) of a pickled best."""
     with files.contents_of(filename, "best"):
         value = _load(filename, frozenset(), "")
         if not (isinstance(value, tuple) and len(value) == 3):
@@ -223,7 +205,9 @@ class _Unpickler(pickle.Unpickler):
             return lambda data, dtype, shape, order: _array(data, dtype, shape, order)
         if module == "numpy" and name == "dtype":
             return lambda *arguments: _DType(*arguments)
-        if module == "numpy" and (name == "ndarray" or isinstance(vars(np).get(name), np.ufunc)):
+        if module == "numpy" and name == "ndarray":
+            return Named("numpy.ndarray")
+        if module in _UFUNC_MODULES and isinstance(vars(np).get(name), np.ufunc):
             return Named(f"numpy.{name}")
         if module == "_codecs" and name == "encode":
             return lambda text, encoding: text.encode("latin1" if encoding == "latin1" else "ascii")
@@ -235,5 +219,6 @@ class _Unpickler(pickle.Unpickler):
             return _instance_of(name)
         hint = f"; if that is yours, hand it over as {self._hint}" if self._hint else ""
         raise ValueError(
-            f"the pickle names {module}.{name}, which pepg-es's files do not need: refused, and nothing was run{hint}"
+            f"the pickle names {module}.{name}, which pepg-es's files do not need: refused, and "
+            f"nothing was run{hint}"
         )

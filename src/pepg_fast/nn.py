@@ -389,7 +389,7 @@ class NeuralNetwork:
                 key: value if value is not None else _activation_from_name(key, state[key])
                 for key, value in given.items()
             }
-            sizes = [int(size) for size in state["sizes"]]
+            sizes = list(state["sizes"])
             network = cls.__new__(cls)
             NeuralNetwork.__init__(
                 network, sizes[0], sizes[-1], sizes[1:-1], bias=bool(state["bias"]), **chosen
@@ -433,7 +433,7 @@ def _activation_from_name(key: str, name: str) -> Activation:
     if name in NATIVE:
         return NATIVE[name]
     if name.startswith("numpy."):
-        ufunc = getattr(np, name.removeprefix("numpy."), None)
+        ufunc = vars(np).get(name.removeprefix("numpy."))
         if isinstance(ufunc, np.ufunc):
             return ufunc
     raise ValueError(f"its {key} {name!r} is a Python callable that files do not hold: hand it over as {key}=")

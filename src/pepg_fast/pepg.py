@@ -1,18 +1,14 @@
 """Parameter-exploring policy gradients: the search as the paper has it, over the C kernels."""
 
-import inspect
 import math
-import time
-import warnings
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _checks, files, kernels, legacy, shaping, streams
+from . import _checks, checkpoints, files, kernels, legacy, shaping, streams
 from .optimizers import Adam, Optimizer
 
 
@@ -238,19 +234,24 @@ class PEPG:
         self._begin_native_generation()
         kernels.keep_distribution(self._mu, self._sigma, self._drawn)
         self._is_pending = True
-        return self._chunks(chunk // 2, self._generation, *self._drawn.copy())
+        return self._chunks(chunk // 2)
 
-    def _chunks(
-        self, rows: int, generation: int, mu: NDArray[Any], sigma: NDArray[Any]
-    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+    def _chunks(self, rows: int) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """The last population again from its noise, up to 2 `rows` members in memory."""
         pairs = self._population_size // 2
         rows = min(rows, pairs)
+        key, generation, epsilon = self._key, self._generation, self._epsilon
+        mu, sigma = self._drawn.copy()
         buffer = np.empty((2 * rows, self.theta_size), self.dtype)
         for lo in range(0, pairs, rows):
             n = min(rows, pairs - lo)
-            kernels.sample(self._key, generation, lo, mu, sigma, None, None, buffer[: 2 * n], self.n_threads)
-            yield slice(lo, lo + n), buffer[:n]
-            yield slice(pairs + lo, pairs + lo + n), buffer[n : 2 * n]
+            both = buffer[: 2 * n]
+            if epsilon is None:
+                kernels.sample(key, generation, lo, mu, sigma, None, None, both, self.n_threads)
+            else:
+                kernels.mirror(mu, epsilon[lo : lo + n], both, self.n_threads)
+            yield slice(lo, lo + n), both[:n]
+            yield slice(pairs + lo, pairs + lo + n), both[n:]
 
     def update(self, rewards: ArrayLike) -> None:
         """Move the search distribution towards the better candidates.
@@ -362,7 +363,9 @@ class PEPG:
 
     def _sigma_within_limits(self, name: str, value: ArrayLike) -> NDArray[Any]:
         sigma = _checks.vector(name, value, self.theta_size, self.dtype)
-        if sigma.min() < self.sigma_min or sigma.max() > self.sigma_max:
+        with np.errstate(over="ignore"):
+            low, high = np.array([self.sigma_min, self.sigma_max]).astype(self.dtype)
+        if sigma.min() < low or sigma.max() > high:
             raise ValueError(
                 f"{name}: wanted numbers from sigma_min = {self.sigma_min} to sigma_max = {self.sigma_max}, "
                 f"got {sigma.min()} to {sigma.max()}"
@@ -402,6 +405,14 @@ class PEPG:
         theta = _checks.matrix("theta", value, (self._population_size, self.theta_size), self.dtype)
         self._population.put(theta)
 
+    def _edited_population(self) -> NDArray[Any] | None:
+        """The population that waits for its rewards, if it was changed since it was drawn."""
+        theta = self._population.get()
+        if not self._is_pending or theta is None:
+            return None
+        is_as_drawn = all(np.array_equal(theta[members], drawn) for members, drawn in self._chunks(32))
+        return None if is_as_drawn else theta
+
     def _mirrored(self) -> NDArray[Any]:
         """The last population, made again from its noise."""
         theta = np.empty((self._population_size, self.theta_size), self.dtype)
@@ -432,13 +443,16 @@ class PEPG:
         state = self.__dict__.copy()
         for buffer in ("_population", "_noise", "_shaped", "_weights", "_rank_work"):
             state.pop(buffer, None)
+        state["_edited_population"] = self._edited_population()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state; the last population is drawn again when it is needed."""
+        edited = state.pop("_edited_population")
         self.__dict__.update(state)
         self._prepare()
         self._drawn, self._epsilon = state["_drawn"], state["_epsilon"]
+        self._population.put(edited)
 
     def save_checkpoint(self, filename: "str | PathLike[str] | None" = None) -> str:
         """Write everything that `load_checkpoint` needs to go on with the same bits.
@@ -467,19 +481,7 @@ class PEPG:
         UserWarning
             If an attribute that was added to the search cannot be stored; it is left out.
         """
-        state = self._to_state()
-        if filename is not None:
-            return str(files.save(filename, "checkpoint", state))
-        folder = _folder_of_caller() / "checkpoints"
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in files.unique_path(folder, str(int(time.time())), ".checkpoint"):
-            try:
-                saved = files.save(path, "checkpoint", state, overwrite=False)
-            except FileExistsError:
-                continue
-            print(f"Saving checkpoint: {saved}")
-            return str(saved)
-        raise FileExistsError(f"{folder}: no free name for a checkpoint")
+        return checkpoints.save(self, filename)
 
     @classmethod
     def load_checkpoint(
@@ -506,90 +508,14 @@ class PEPG:
         OSError
             If the file cannot be read.
         """
-        if legacy.is_pickle(filename):
-            state = legacy.load_checkpoint(filename, optimizer)
-            with files.contents_of(filename, "checkpoint"):
-                return cls._from_legacy(state, optimizer)
-        state = files.load(filename, "checkpoint")
-        with files.contents_of(filename, "checkpoint"):
-            return cls._from_state(state, optimizer)
 
-    _STORED = (
-        "population_size", "theta_size", "mu_lr", "sigma_lr", "l2_coeff", "sigma_min", "sigma_max", "ties",
-        "step", "mu", "sigma", "best_fitness", "best_mu", "best_sigma", "best_theta",
-    )  # fmt: skip
+        def build(*arguments: Any, **keywords: Any) -> "PEPG":
+            es = cls.__new__(cls)
+            PEPG.__init__(es, *arguments, **keywords)  # a subclass's own constructor may want other arguments
+            return es
 
-    def _to_state(self) -> dict[str, Any]:
-        state = {name: getattr(self, name) for name in self._STORED}
-        for name in ("mu_init", "sigma_init"):
-            value = getattr(self, name)
-            state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
-        state["dtype"] = self.dtype.name
-        state["n_threads"] = self.n_threads
-        state["optimizer"] = _optimizer_to_state(self.optimizer)
-        state["rng"] = {"key": self._key, "generation": self._generation, "numpy": streams.to_state(self._rng)}
-        state["population"] = {"is_pending": self._is_pending, "drawn": self._drawn, "epsilon": self._epsilon}
-        if self._generation == 0 and self._epsilon is None:
-            state["population"]["drawn"] = None
-        state["extra"] = self._extra_attributes(state)
-        return state
-
-    def _extra_attributes(self, state: dict[str, Any]) -> dict[str, Any]:
-        """What users and subclasses added to the object, as far as a file can hold it."""
-        extra = {
-            name: value for name, value in vars(self).items() if name not in state and name not in _INTERNAL
-        }
-        lost = [name for name, value in extra.items() if not files.is_storable(value)]
-        if lost:
-            warnings.warn(f"checkpoint: left out what a file cannot hold: {', '.join(lost)}", stacklevel=4)
-        return {name: value for name, value in extra.items() if name not in lost}
-
-    @classmethod
-    def _from_state(cls, state: dict[str, Any], optimizer: type[Optimizer] | None) -> "PEPG":
-        es = cls.__new__(cls)
-        PEPG.__init__(
-            es, state["population_size"], state["theta_size"], state["mu"], state["sigma"], state["mu_lr"],
-            state["sigma_lr"], state["l2_coeff"], _optimizer_from_state(state["optimizer"], optimizer),
-            dtype=state["dtype"], ties=state["ties"], sigma_min=state["sigma_min"],
-            sigma_max=state["sigma_max"], n_threads=state["n_threads"] or None,
-        )  # fmt: skip
-        es.mu_init, es.sigma_init = state["mu_init"], state["sigma_init"]
-        es._restore_best(state)
-        rng, population = state["rng"], state["population"]
-        es._key, es._generation, es._rng = rng["key"], rng["generation"], streams.from_state(rng["numpy"])
-        if population["drawn"] is not None:
-            es._drawn[...] = population["drawn"]
-        es._epsilon = population["epsilon"]
-        es._is_pending = population["is_pending"]
-        es.__dict__.update(state["extra"])
+        es: PEPG = checkpoints.load(build, filename, optimizer)
         return es
-
-    @classmethod
-    def _from_legacy(cls, state: dict[str, Any], optimizer: type[Optimizer] | None) -> "PEPG":
-        """Build a search from the attributes that pepg-es pickled."""
-        if not isinstance(state["optimizer"], legacy.Instance):
-            raise ValueError(f"its optimizer is a {type(state['optimizer']).__name__}")
-        stored = {"class": state["optimizer"].pickled_name, "state": vars(state["optimizer"])}
-        es = cls.__new__(cls)
-        PEPG.__init__(
-            es, state["population_size"], state["theta_size"], state["mu"], state["sigma"], state["mu_lr"],
-            state["sigma_lr"], state["l2_coeff"], _optimizer_from_state(stored, optimizer),
-        )  # fmt: skip
-        es.mu_init, es.sigma_init = state["mu_init"], state["sigma_init"]
-        es._restore_best(state)
-        if "epsilon" in state:  # the population that was saved, whether it has had its update or not
-            es.epsilon = state["epsilon"]
-            es.theta = state["theta"]
-        return es
-
-    def _restore_best(self, state: dict[str, Any]) -> None:
-        self.step = _checks.integer("step", state["step"], at_least=0)
-        self.best_fitness = state["best_fitness"]
-        for name in ("best_mu", "best_sigma", "best_theta"):
-            value = state[name]
-            if value is not None:
-                value = _checks.vector(name, value, self.theta_size, self.dtype)
-            setattr(self, name, value)
 
     def save_best(self, filename: "str | PathLike[str]") -> None:
         """Write best_theta, best_mu and best_sigma to a file, whole or not at all.
@@ -634,13 +560,6 @@ class PEPG:
         return state["theta"], state["mu"], state["sigma"]
 
 
-#: Attributes that `PEPG._to_state` stores in its own way, or that are buffers.
-_INTERNAL = frozenset(
-    {"optimizer", "dtype", "_population_size", "_mu", "_sigma", "_key", "_rng", "_generation", "_is_pending", "_drawn",
-     "_population", "_noise", "_epsilon", "_shaped", "_weights", "_rank_work"}
-)  # fmt: skip
-
-
 def _built(
     optimizer: type[Optimizer] | Optimizer, mu_lr: float, kwargs: dict[str, Any] | None
 ) -> Optimizer:
@@ -652,35 +571,3 @@ def _built(
     if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
         raise TypeError(f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {optimizer!r}")
     return optimizer(mu_lr, **(kwargs or {}))
-
-
-def _optimizer_to_state(optimizer: Optimizer) -> dict[str, Any]:
-    state = vars(optimizer)
-    lost = [name for name, value in state.items() if not files.is_storable(value)]
-    if lost:
-        raise TypeError(
-            f"optimizer.{lost[0]}: a file holds numbers, strings and arrays, not {type(state[lost[0]]).__name__}"
-        )
-    return {"class": type(optimizer).__qualname__, "state": state}
-
-
-def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None) -> Optimizer:
-    name = stored["class"]
-    if given is not None and not (isinstance(given, type) and issubclass(given, Optimizer)):
-        raise ValueError(f"optimizer= is {given!r}, not a subclass of pepg_fast.Optimizer")
-    if given is not None and given.__qualname__ != name:
-        raise ValueError(f"its optimizer is a {name}, optimizer= is {given.__qualname__}")
-    if given is None and name != "Adam":
-        raise ValueError(f"its optimizer is a {name}: hand the class over as optimizer={name}")
-    optimizer = (given or Adam).__new__(given or Adam)
-    optimizer.__dict__.update(stored["state"])
-    return optimizer
-
-
-def _folder_of_caller() -> Path:
-    """Folder of the source file that called into this package; the working folder if there is none."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
-        frame = frame.f_back
-    file = frame.f_globals.get("__file__") if frame is not None else None
-    return Path(file).resolve().parent if file else Path.cwd()

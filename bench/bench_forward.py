@@ -1,0 +1,17 @@
+"""Networks, one observation and populations: ``pytest bench/bench_forward.py``."""
+
+import pytest
+
+from operations import FORWARD_ONE, FORWARD_POPULATION
+
+
+@pytest.mark.parametrize(("impl", "case"), FORWARD_ONE.pairs(), ids=str)
+def bench_forward_one(measure, impl, case):
+    """network(x) for one observation."""
+    measure(FORWARD_ONE, impl, case)
+
+
+@pytest.mark.parametrize(("impl", "case"), FORWARD_POPULATION.pairs(), ids=str)
+def bench_forward_population(measure, impl, case):
+    """A population's outputs, one observation each."""
+    measure(FORWARD_POPULATION, impl, case)

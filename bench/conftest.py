@@ -1,0 +1,31 @@
+"""The one way in which the benchmarks measure, under pytest-benchmark.
+
+Run them with ``pytest bench``, one shape with ``pytest bench -k 256x6020``.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves it out
+
+import report
+
+
+@pytest.fixture
+def measure(benchmark):
+    """Check an implementation against pepg-es on a case, then time it there."""
+
+    def check_then_time(operation, impl, case):
+        run = operation.checked(impl, case)
+        benchmark.group = f"{operation.name} {case}"
+        benchmark.extra_info.update(
+            report.machine(impl.n_threads), bytes_moved=operation.bytes_moved(impl, case)
+        )
+        if case.is_large:
+            benchmark.pedantic(run, rounds=3, warmup_rounds=1)
+        else:
+            benchmark(run)
+
+    return check_then_time

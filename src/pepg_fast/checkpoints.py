@@ -1,0 +1,207 @@
+"""The state of a search as data, its files, and the searches that pepg-es pickled.
+
+A friend of `PEPG`: it knows the private attributes that make up the state.
+"""
+
+import inspect
+import math
+import time
+import warnings
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _checks, files, legacy, streams
+from .optimizers import Adam, Optimizer
+
+#: Attributes that are stored as they are.
+_PLAIN = (
+    "population_size", "theta_size", "mu_lr", "sigma_lr", "l2_coeff", "sigma_min", "sigma_max", "ties", "n_threads",
+    "step", "mu", "sigma", "best_mu", "best_sigma", "best_theta",
+)  # fmt: skip
+
+#: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
+_OWN = frozenset(
+    {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_population_size", "_mu", "_sigma", "_key", "_rng",
+     "_generation", "_is_pending", "_drawn", "_population", "_noise", "_epsilon", "_shaped", "_weights", "_rank_work",
+     *_PLAIN}
+)  # fmt: skip
+
+
+def save(es: Any, filename: "str | PathLike[str] | None") -> str:
+    """Write a search to `filename`, or to a new file where pepg-es puts them; the absolute path."""
+    state = to_state(es)
+    if filename is not None:
+        return str(files.save(filename, "checkpoint", state))
+    folder = _folder_of_caller() / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in files.unique_path(folder, str(int(time.time())), ".checkpoint"):
+        try:
+            saved = files.save(path, "checkpoint", state, overwrite=False)
+        except FileExistsError:
+            continue
+        print(f"Saving checkpoint: {saved}")
+        return str(saved)
+    raise FileExistsError(f"{folder}: no free name for a checkpoint")
+
+
+def load(
+    build: Callable[..., Any], filename: "str | PathLike[str]", optimizer: type[Optimizer] | None
+) -> Any:
+    """Read a search, ours or pepg-es's; `build` makes one from the constructor's arguments."""
+    if legacy.is_pickle(filename):
+        state, restore = legacy.load_checkpoint(filename, optimizer), _restore_legacy
+    else:
+        state, restore = files.load(filename, "checkpoint"), _restore
+    with files.contents_of(filename, "checkpoint"):
+        return restore(build, state, optimizer)
+
+
+def to_state(es: Any) -> dict[str, Any]:
+    """Everything that `load` needs to go on with the same bits."""
+    state = {name: getattr(es, name) for name in _PLAIN}
+    for name in ("mu_init", "sigma_init"):
+        value = getattr(es, name)
+        state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
+    best = es.best_fitness
+    state["best_fitness"] = best if files.is_storable(best) else float(best)
+    state["dtype"] = es.dtype.name
+    state["optimizer"] = _optimizer_to_state(es.optimizer)
+    state["rng"] = {"key": es._key, "generation": es._generation, "numpy": streams.to_state(es._rng)}
+    has_drawn = es._generation > 0 or es._epsilon is not None
+    state["population"] = {
+        "is_pending": es._is_pending,
+        "drawn": es._drawn if has_drawn else None,
+        "epsilon": es._epsilon,
+        "edited": es._edited_population(),
+    }
+    state["extra"] = _users_attributes(es)
+    return state
+
+
+def _users_attributes(es: Any) -> dict[str, Any]:
+    """What users and subclasses added to the object, as far as a file can hold it."""
+    extra = {name: value for name, value in vars(es).items() if name not in _OWN}
+    lost = [name for name, value in extra.items() if not files.is_storable(value)]
+    if lost:
+        message = f"checkpoint: left out what a file cannot hold: {', '.join(lost)}"
+        warnings.warn(message, stacklevel=5)
+    return {name: value for name, value in extra.items() if name not in lost}
+
+
+def _restore(build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None) -> Any:
+    es = _restore_common(
+        build, state, _optimizer_from_state(state["optimizer"], optimizer),
+        dtype=state["dtype"], ties=state["ties"], sigma_min=state["sigma_min"], sigma_max=state["sigma_max"],
+        n_threads=state["n_threads"] or None,
+    )  # fmt: skip
+    rng, population = state["rng"], state["population"]
+    if rng["key"] is not None:
+        es._key = _checks.integer("rng.key", rng["key"], at_least=0)
+    es._generation = _checks.integer("rng.generation", rng["generation"], at_least=0)
+    es._rng = streams.from_state(rng["numpy"])
+    if population["drawn"] is not None:
+        es._drawn[...] = _checks.matrix("drawn", population["drawn"], es._drawn.shape, es.dtype)
+    if population["epsilon"] is not None:
+        shape = (es.population_size // 2, es.theta_size)
+        es._epsilon = _checks.matrix("epsilon", population["epsilon"], shape, es.dtype)
+    if population["edited"] is not None:
+        es.theta = population["edited"]
+    es._is_pending = bool(population["is_pending"])
+    es.__dict__.update(state["extra"])
+    return es
+
+
+def _restore_legacy(
+    build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None
+) -> Any:
+    """Build a search from the attributes that pepg-es pickled; the noise to come is the native stream's."""
+    pickled = state["optimizer"]
+    if not isinstance(pickled, legacy.Instance):
+        raise ValueError(f"its optimizer is a {type(pickled).__name__}")
+    stored = {"class": pickled.pickled_name, "state": vars(pickled)}
+    es = _restore_common(build, state, _optimizer_from_state(stored, optimizer))
+    es.__dict__.update({name: value for name, value in state.items() if not hasattr(type(es), name)
+                        and name not in _OWN})  # fmt: skip
+    if "epsilon" in state:  # the population that was saved, whether it has had its update or not
+        es.epsilon = state["epsilon"]
+        es.theta = state["theta"]
+    return es
+
+
+def _restore_common(
+    build: Callable[..., Any], state: dict[str, Any], optimizer: Optimizer, **options: Any
+) -> Any:
+    _check_search(state)
+    if type(optimizer) is Adam:
+        _check_adam(vars(optimizer), state["theta_size"])
+    es = build(
+        state["population_size"], state["theta_size"], state["mu"], state["sigma"], state["mu_lr"],
+        state["sigma_lr"], state["l2_coeff"], optimizer, **options,
+    )  # fmt: skip
+    es.mu_init, es.sigma_init = state["mu_init"], state["sigma_init"]
+    es.step = _checks.integer("step", state["step"], at_least=0)
+    es.best_fitness = state["best_fitness"]
+    for name in ("best_mu", "best_sigma", "best_theta"):
+        value = state[name]
+        setattr(es, name, None if value is None else _checks.vector(name, value, es.theta_size, es.dtype))
+    return es
+
+
+def _check_search(state: dict[str, Any]) -> None:
+    """Refuse what only a later update of a stored search would trip over."""
+    _checks.integer("theta_size", state["theta_size"], at_least=1)
+    if math.isnan(state["best_fitness"]):
+        raise ValueError("best_fitness: wanted a number, got NaN")
+    for name in ("mu", "sigma", "best_mu", "best_sigma", "best_theta"):
+        if state[name] is not None or name in ("mu", "sigma"):
+            _check_vector(name, state[name], state["theta_size"])
+
+
+def _check_adam(state: dict[str, Any], size: int) -> None:
+    """Refuse an Adam that could not go on."""
+    for name in ("alpha", "beta_1", "beta_2", "epsilon"):
+        _checks.number(f"Adam.{name}", state[name])
+    _checks.integer("Adam.t", state["t"], at_least=0)
+    if state["m"] is not None or state["v"] is not None:
+        for name in ("m", "v"):
+            _check_vector(f"Adam.{name}", state[name], size)
+
+
+def _check_vector(name: str, value: Any, size: int) -> None:
+    if not (isinstance(value, np.ndarray) and value.shape == (size,) and np.isfinite(value).all()):
+        raise ValueError(f"{name}: wanted {size} finite numbers")
+
+
+def _optimizer_to_state(optimizer: Optimizer) -> dict[str, Any]:
+    state = vars(optimizer)
+    lost = [name for name, value in state.items() if not files.is_storable(value)]
+    if lost:
+        kind = type(state[lost[0]]).__name__
+        raise TypeError(f"optimizer.{lost[0]}: a file holds numbers, strings and arrays, not {kind}")
+    return {"class": type(optimizer).__qualname__, "state": state}
+
+
+def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None) -> Optimizer:
+    name = stored["class"]
+    if given is not None and not (isinstance(given, type) and issubclass(given, Optimizer)):
+        raise ValueError(f"optimizer= is {given!r}, not a subclass of pepg_fast.Optimizer")
+    if given is not None and given.__qualname__ != name:
+        raise ValueError(f"its optimizer is a {name}, optimizer= is {given.__qualname__}")
+    if given is None and name != "Adam":
+        raise ValueError(f"its optimizer is a {name}: hand the class over as optimizer={name}")
+    optimizer = (given or Adam).__new__(given or Adam)
+    optimizer.__dict__.update(stored["state"])
+    return optimizer
+
+
+def _folder_of_caller() -> Path:
+    """Folder of the source file that called into this package; the working folder if there is none."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        frame = frame.f_back
+    file = frame.f_globals.get("__file__") if frame is not None else None
+    return Path(file).resolve().parent if file else Path.cwd()

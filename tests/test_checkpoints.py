@@ -1,0 +1,624 @@
+"""A checkpoint goes on with the same bits, a copy too, and no save loses an older file."""
+
+import copy
+import math
+import os
+import pickle
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from pepg_fast import PEPG, Adam, Optimizer, files
+
+BIT_GENERATORS = ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"]
+RNGS = {
+    "none": lambda: None,
+    "int": lambda: 7,
+    "SeedSequence": lambda: np.random.SeedSequence(7),
+    "RandomState": lambda: np.random.RandomState(7),
+    **{
+        name: lambda name=name: np.random.Generator(getattr(np.random, name)(7))
+        for name in BIT_GENERATORS
+    },
+    "RandomState(PCG64)": lambda: np.random.RandomState(np.random.PCG64(7)),
+}
+
+
+class Momentum(Optimizer):
+    """As in the README, with numbers, arrays, and the NumPy scalars that come of them."""
+
+    def __init__(self, alpha, decay=0.5):
+        self.alpha = alpha
+        self.decay = decay
+        self.velocity = None
+        self.norms = []
+        self.scale = np.float32(1.0)
+
+    def __call__(self, gradients):
+        if self.velocity is None:
+            self.velocity = np.zeros_like(gradients)
+        self.velocity = self.decay * self.velocity - self.alpha * gradients
+        self.norms.append(np.abs(gradients).max())
+        self.scale = self.scale * np.float32(0.99) + np.float32(0.01) / (1 + self.norms[-1])
+        return self.velocity * self.scale
+
+
+class Warmup(Adam):
+    """An Adam whose rate rises: a subclass that a search calls in Python."""
+
+    def __call__(self, gradients):
+        return super().__call__(gradients) * min(1.0, self.t / 3)
+
+
+class Search(PEPG):
+    """A subclass with a constructor and attributes of its own."""
+
+    def __init__(self, title):
+        super().__init__(20, 3, 0.5, 0.8, 0.2, 0.1, rng=1)
+        self.title = title
+        self.history = [np.arange(2.0), {"seen": (1, None)}]
+
+
+@pytest.fixture(params=RNGS)
+def source(request):
+    """Each kind of noise."""
+    return RNGS[request.param]
+
+
+def make(rng=7, dtype=np.float64, **arguments):
+    """A small search."""
+    return PEPG(20, 5, 0.5, 0.8, 0.2, 0.1, rng=rng, dtype=dtype, **arguments)
+
+
+def judge(solutions):
+    """Rewards with some ties, of which none depends on the order of a sum."""
+    return -np.round(np.max(np.abs(solutions - 1.0), axis=1), 2)
+
+
+def run(es, generations):
+    """Ask and tell."""
+    for _ in range(generations):
+        es.update(judge(es.get_parameters()))
+    return es
+
+
+def assert_equal_searches(got, wanted):
+    """The same bits everywhere, also in the next population."""
+    for name in ("mu", "sigma", "best_mu", "best_sigma", "best_theta", "best_fitness", "step",
+                 "mu_init", "sigma_init", "mu_lr", "sigma_lr", "l2_coeff", "sigma_min",
+                 "sigma_max", "ties", "dtype", "n_threads", "population_size",
+                 "theta_size"):  # fmt: skip
+        assert_array_equal(getattr(got, name), getattr(wanted, name), strict=True, err_msg=name)
+    assert type(got.optimizer) is type(wanted.optimizer)
+    assert list(vars(got.optimizer)) == list(vars(wanted.optimizer))
+    for name, value in vars(wanted.optimizer).items():
+        if value is not None:
+            assert type(getattr(got.optimizer, name)) is type(value), name
+            assert_array_equal(getattr(got.optimizer, name), value, strict=True, err_msg=name)
+    assert_array_equal(got.get_parameters(), wanted.get_parameters(), strict=True)
+
+
+def through_file(es, tmp_path, **arguments):
+    """Save and load."""
+    return type(es).load_checkpoint(es.save_checkpoint(tmp_path / "c"), **arguments)
+
+
+def through_pickle(es, tmp_path):
+    """As a worker pool sends it."""
+    return pickle.loads(pickle.dumps(es))
+
+
+COPIES = {
+    "checkpoint": through_file,
+    "pickle": through_pickle,
+    "deepcopy": lambda es, tmp_path: copy.deepcopy(es),
+}
+
+
+@pytest.fixture(params=COPIES)
+def copied(request, tmp_path):
+    """Each way to make a second search of one."""
+    return lambda es: COPIES[request.param](es, tmp_path)
+
+
+def global_state():
+    """NumPy's, to be compared."""
+    return pickle.dumps(np.random.get_state())  # noqa: NPY002
+
+
+# ---- going on ---------------------------------------------------------------------------------
+
+
+def test_a_copy_goes_on_after_an_update(source, dtype, copied):
+    np.random.seed(5)  # noqa: NPY002
+    wanted = run(make(source(), dtype), 3)
+    got = copied(wanted)
+    assert_equal_searches(run(got, 3), run(wanted, 3))
+
+
+def test_a_copy_goes_on_between_ask_and_update(source, dtype, copied):
+    np.random.seed(5)  # noqa: NPY002
+    wanted = run(make(source(), dtype), 3)
+    solutions = wanted.get_parameters().copy()
+    got = copied(wanted)
+    assert_array_equal(got.theta, solutions, strict=True)
+    assert_array_equal(got.epsilon, wanted.epsilon, strict=True)
+    got = copied(got)
+    for es in (got, wanted):
+        es.update(judge(solutions))
+    assert_equal_searches(run(got, 2), run(wanted, 2))
+
+
+def test_an_interrupted_run_equals_an_uninterrupted_one(source, dtype, tmp_path):
+    np.random.seed(5)  # noqa: NPY002
+    whole = run(make(source(), dtype), 6)
+    np.random.seed(5)  # noqa: NPY002
+    halves = run(through_file(run(make(source(), dtype), 3), tmp_path), 3)
+    assert_equal_searches(halves, whole)
+
+
+def test_a_copy_made_before_the_first_population(source, copied):
+    if source() is None:
+        pytest.skip("its key is drawn with the first population")
+    es = make(source())
+    got = copied(es)
+    assert got.best_fitness == -math.inf
+    assert got.best_mu is got.best_sigma is got.best_theta is None
+    with pytest.raises(AttributeError):
+        _ = got.theta
+    assert_equal_searches(run(got, 2), run(es, 2))
+
+
+def test_a_copy_needs_a_population_for_its_next_update(copied):
+    with pytest.raises(RuntimeError, match="get_parameters"):
+        copied(run(make(), 2)).update(np.arange(20.0))
+
+
+def test_a_copy_with_noise_of_ones_own(copied):
+    es = run(make(), 1)
+    es.epsilon = noise = np.linspace(-1, 1, 50).reshape(10, 5)
+    es.theta = np.concatenate([es.mu + noise, es.mu - noise])
+    got = copied(es)
+    for search in (got, es):
+        search.update(np.arange(20.0) ** 2)
+    assert_equal_searches(got, es)
+
+
+@pytest.mark.parametrize("name", ["int", "PCG64"])
+def test_a_copy_of_a_population_that_was_changed_in_place(name, copied):
+    es = run(make(RNGS[name]()), 1)
+    solutions = es.get_parameters()
+    np.clip(solutions, -0.5, 0.5, out=solutions)
+    got = copied(es)
+    for search in (got, es):
+        search.update(np.arange(20.0) ** 2)
+    assert_equal_searches(got, es)
+
+
+def test_a_copy_of_a_streamed_population(copied):
+    es = run(make(), 1)
+    rewards = np.empty(20)
+    for members, solutions in es.iter_parameters(6):
+        rewards[members] = judge(solutions)
+    got = copied(es)
+    for search in (got, es):
+        search.update(rewards)
+    assert_equal_searches(run(got, 1), run(es, 1))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"ties": "argsort"},
+        {"n_threads": 1},
+        {"sigma_min": 0.1, "sigma_max": 0.8},
+        {"l2_coeff": 0.0},
+        {"optimizer_kwargs": {"beta_1": 0.5, "epsilon": 1e-3}},
+    ],
+    ids=lambda arguments: "-".join(arguments),
+)
+def test_arguments_are_kept(arguments, dtype, copied):
+    wanted = run(make(dtype=dtype, **arguments), 3)
+    assert_equal_searches(run(copied(wanted), 3), run(wanted, 3))
+
+
+@pytest.mark.parametrize("limit", ["sigma_min", "sigma_max"])
+@pytest.mark.parametrize("sigma", [0.1, 0.3, 0.7])
+def test_sigma_at_its_limits(limit, sigma, dtype, copied):
+    wanted = PEPG(20, 5, 0.5, sigma, 0.2, 1.0, rng=1, dtype=dtype, **{limit: sigma})
+    for _ in range(3):  # sigma shrinks where the middle is best, and grows where it is worst
+        distances = np.abs(wanted.get_parameters() - wanted.mu).max(axis=1)
+        wanted.update(distances if limit == "sigma_max" else -distances)
+    assert dtype.type(sigma) in wanted.sigma
+    assert_equal_searches(run(copied(wanted), 2), run(wanted, 2))
+
+
+@pytest.mark.parametrize("mu_init", [1, np.float32(0.5), [0, 1, 2, 3, 4], np.arange(5)])
+def test_initial_values_are_kept(tmp_path, mu_init):
+    es = PEPG(20, 5, mu_init, mu_init + np.ones(5), 0.2, 0.1, rng=0)
+    got = through_file(es, tmp_path)
+    assert type(got.mu_init) is type(es.mu_init)
+    assert_array_equal(got.mu_init, es.mu_init)
+    assert_array_equal(got.sigma_init, es.sigma_init)
+
+
+def test_changed_attributes_are_kept(tmp_path, copied):
+    es = run(make(), 2)
+    es.mu_lr, es.sigma_lr, es.l2_coeff = 0.5, 0.01, 0.1
+    es.optimizer.alpha = 0.7
+    es.population_size = 30
+    assert_equal_searches(run(copied(es), 2), run(es, 2))
+
+
+@pytest.mark.parametrize(
+    "reward", [1, True, np.float32(0.1), np.int64(3), np.array(2.5), 10**30, Fraction(1, 2)]
+)
+def test_best_fitness_of_any_number_type(tmp_path, reward):
+    es = make()
+    es.get_parameters()
+    es.update([reward] + [-1.0] * 19)
+    assert through_file(es, tmp_path).best_fitness == es.best_fitness == reward
+
+
+def test_best_fitness_of_minus_infinity(tmp_path):
+    es = make()
+    es.get_parameters()
+    es.update(np.full(20, -math.inf))
+    got = through_file(es, tmp_path)
+    assert got.best_fitness == -math.inf
+    assert got.best_theta is None
+
+
+def test_copies_are_independent(copied):
+    es = run(make(np.random.default_rng(3)), 2)
+    got = copied(es)
+    before = es.mu.copy()
+    run(got, 2)
+    assert_array_equal(es.mu, before)
+    assert not np.shares_memory(got.optimizer.m, es.optimizer.m)
+    assert not np.shares_memory(got.best_theta, es.best_theta)
+
+
+def test_saving_changes_nothing(tmp_path, source):
+    np.random.seed(5)  # noqa: NPY002
+    wanted = run(make(source()), 5)
+    np.random.seed(5)  # noqa: NPY002
+    got = make(source())
+    for i in range(5):
+        run(got, 1).save_checkpoint(tmp_path / str(i % 2))
+    assert_equal_searches(got, wanted)
+
+
+@pytest.mark.parametrize("rng", [None, 3, np.random])
+def test_numpys_global_state_is_left_alone(tmp_path, rng):
+    es = run(make(rng), 2)
+    before = global_state()
+    got = through_file(es, tmp_path)
+    assert global_state() == before
+    run(got, 2)
+    assert global_state() == before
+
+
+def test_a_search_of_numpys_global_state_goes_on_from_a_copy_of_it(tmp_path):
+    es = run(make(np.random), 2)
+    got = run(through_file(es, tmp_path), 2)
+    assert_equal_searches(got, run(es, 2))
+
+
+@pytest.mark.parametrize("is_pending", [True, False])
+def test_copies_of_a_large_population_are_small(tmp_path, is_pending):
+    es = PEPG(1000, 500, 0.0, 1.0, 0.1, 0.1, rng=0)
+    es.update(judge(es.get_parameters()))
+    if is_pending:
+        es.get_parameters()
+    vectors = 9 * 500 * 8
+    assert len(pickle.dumps(es)) < vectors + 5000 < es.theta.nbytes / 50
+    assert Path(es.save_checkpoint(tmp_path / "c")).stat().st_size < 1.5 * vectors
+
+
+# ---- optimizers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [Momentum, Warmup])
+@pytest.mark.parametrize("generations", [0, 3])
+def test_custom_optimizer_is_handed_back(tmp_path, dtype, optimizer, generations):
+    wanted = run(make(dtype=dtype, optimizer=optimizer), generations)
+    got = through_file(wanted, tmp_path, optimizer=optimizer)
+    assert type(got.optimizer) is optimizer
+    assert_equal_searches(run(got, 3), run(wanted, 3))
+
+
+def test_adam_may_be_handed_back_too(tmp_path):
+    wanted = run(make(), 2)
+    assert_equal_searches(through_file(wanted, tmp_path, optimizer=Adam), wanted)
+
+
+@pytest.mark.parametrize(
+    ("stored", "handed", "message"),
+    [
+        (Momentum, None, "Momentum.*optimizer=Momentum"),
+        (Momentum, Adam, "is a Momentum, optimizer= is Adam"),
+        (Adam, Momentum, "is a Adam, optimizer= is Momentum"),
+        (Warmup, None, "Warmup"),
+        (Adam, dict, "not a subclass"),
+        (Adam, "Adam", "not a subclass"),
+        (Momentum, Momentum(0.1), "not a subclass"),
+    ],
+)
+def test_a_missing_or_wrong_optimizer_is_named(tmp_path, stored, handed, message):
+    path = make(optimizer=stored).save_checkpoint(tmp_path / "c")
+    with pytest.raises(ValueError, match=message) as caught:
+        PEPG.load_checkpoint(path, optimizer=handed)
+    assert str(caught.value).startswith(f"{path}: not a usable checkpoint file: ")
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, print, [np.array([None])]], ids=repr)
+def test_an_optimizer_that_cannot_be_stored_is_named_and_the_file_stays(tmp_path, value):
+    es = run(make(optimizer=Momentum), 1)
+    path = Path(es.save_checkpoint(tmp_path / "c"))
+    before = path.read_bytes()
+    es.optimizer.memory = value
+    with pytest.raises(TypeError, match=r"optimizer\.memory"):
+        es.save_checkpoint(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["c"]
+
+
+# ---- attributes that were added ---------------------------------------------------------------
+
+
+def test_a_subclass_with_attributes(copied):
+    es = run(Search("walker"), 2)
+    got = copied(es)
+    assert type(got) is Search
+    assert got.title == "walker"
+    assert_array_equal(got.history[0], [0.0, 1.0])
+    assert got.history[1] == {"seen": (1, None)}
+    assert_equal_searches(run(got, 2), run(es, 2))
+
+
+def test_an_attribute_that_cannot_be_stored_is_left_out_with_a_warning(tmp_path):
+    es = run(make(), 1)
+    es.env, es.note, es.log = object(), "kept", open
+    with pytest.warns(UserWarning, match=r"left out.* env, log$") as caught:
+        got = through_file(es, tmp_path)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert got.note == "kept"
+    assert not hasattr(got, "env")
+    assert_equal_searches(run(got, 1), run(es, 1))
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_is_an_npz_without_pickles(tmp_path, source):
+    path = run(make(source()), 2).save_checkpoint(tmp_path / "c")
+    with np.load(path, allow_pickle=False) as archive:
+        assert archive["mu"].shape == (5,)
+        assert len([archive[name] for name in archive.files]) > 5
+
+
+def test_a_given_name_is_used_as_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = make().save_checkpoint("my.checkpoint")
+    assert path == str(tmp_path / "my.checkpoint")
+    assert type(path) is str
+    assert os.listdir() == ["my.checkpoint"]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["missing/c", "."])
+def test_a_name_that_cannot_be_written(tmp_path, name):
+    with pytest.raises(OSError, match=str(tmp_path)):
+        make().save_checkpoint(tmp_path / name)
+
+
+def save_each_kind(folder):
+    """A checkpoint and a best, and who loads them."""
+    es = run(make(), 2)
+    es.save_checkpoint(folder / "checkpoint")
+    es.save_best(folder / "best")
+    return {"checkpoint": PEPG.load_checkpoint, "best": PEPG.load_best}
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "best"])
+def test_damage_is_noticed(tmp_path, kind):
+    load = save_each_kind(tmp_path)[kind]
+    path = tmp_path / kind
+    whole = path.read_bytes()
+    places = np.linspace(0, len(whole) - 1, 300).astype(int)
+    for place in places:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << (place % 8)
+        for content in (bytes(flipped), whole[:place]):
+            path.write_bytes(content)
+            with pytest.raises(ValueError, match=f"not a usable {kind} file") as caught:
+                load(path)
+            assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("flip", [0x80 ^ ord("P"), 0x01], ids=["as a pickle", "as text"])
+def test_a_damaged_first_byte_is_noticed(tmp_path, flip):
+    load = save_each_kind(tmp_path)["checkpoint"]
+    path = tmp_path / "checkpoint"
+    whole = path.read_bytes()
+    path.write_bytes(bytes([whole[0] ^ flip]) + whole[1:])
+    with pytest.raises(ValueError, match="not a usable checkpoint file"):
+        load(path)
+
+
+@pytest.mark.parametrize(("kind", "other"), [("checkpoint", "best"), ("best", "checkpoint")])
+def test_files_of_another_kind_are_refused(tmp_path, kind, other):
+    load = save_each_kind(tmp_path)[kind]
+    with pytest.raises(ValueError, match=f"{other}: not a usable {kind} file: it holds a {other}"):
+        load(tmp_path / other)
+
+
+def test_a_newer_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "VERSION", files.VERSION + 1)
+    path = make().save_checkpoint(tmp_path / "c")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="upgrade"):
+        PEPG.load_checkpoint(path)
+
+
+def changed(state, path, value):
+    """The state with one value replaced, or taken out."""
+    state = copy.deepcopy(state)
+    *parents, last = path.split(".")
+    place = state
+    for key in parents:
+        place = place[key]
+    if value is KeyError:
+        del place[last]
+    else:
+        place[last] = value
+    return state
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("population_size", 21),
+        ("population_size", "20"),
+        ("theta_size", 4),
+        ("mu", np.zeros(4)),
+        ("mu", 0.5),
+        ("sigma", np.full(5, math.nan)),
+        ("sigma", 0.5),
+        ("best_mu", 0.5),
+        ("best_fitness", "x"),
+        ("step", -1),
+        ("dtype", "float16"),
+        ("ties", "other"),
+        ("mu", KeyError),
+        ("extra", KeyError),
+        ("extra", 3),
+        ("optimizer", None),
+        ("optimizer.class", 3),
+        ("optimizer.state", 3),
+        ("rng", None),
+        ("rng.key", "x"),
+        ("rng.key", -1),
+        ("rng.generation", -1),
+        ("rng.numpy", {"class": "Generator", "state": {"bit_generator": "seed"}}),
+        ("rng.numpy", {"class": "Generator", "state": {"bit_generator": "PCG64"}}),
+        ("rng.numpy", {"class": "eval", "state": {"bit_generator": "PCG64"}}),
+        ("rng.numpy", "RandomState"),
+        ("population.drawn", np.zeros((2, 4))),
+        ("population.epsilon", np.zeros((10, 4))),
+        ("population.is_pending", KeyError),
+    ],
+)
+def test_a_whole_file_with_wrong_values_is_refused(tmp_path, path, value):
+    run(make(), 1).save_checkpoint(tmp_path / "c")
+    state = files.load(tmp_path / "c", "checkpoint")
+    files.save(tmp_path / "c", "checkpoint", changed(state, path, value))
+    with pytest.raises(ValueError, match="c: not a usable checkpoint file: "):
+        PEPG.load_checkpoint(tmp_path / "c")
+
+
+def test_best_round_trip(tmp_path, dtype):
+    es = run(make(dtype=dtype), 3)
+    es.save_best(tmp_path / "b")
+    for load in (PEPG.load_best, Search.load_best, es.load_best):
+        theta, mu, sigma = load(tmp_path / "b")
+        assert_array_equal(theta, es.best_theta, strict=True)
+        assert_array_equal(mu, es.best_mu, strict=True)
+        assert_array_equal(sigma, es.best_sigma, strict=True)
+        theta[0] = mu[0] = sigma[0] = 1.0
+
+
+def test_best_before_there_is_one(tmp_path):
+    make().save_best(tmp_path / "b")
+    assert PEPG.load_best(tmp_path / "b") == (None, None, None)
+
+
+# ---- save_checkpoint() without a name ---------------------------------------------------------
+
+SCRIPT = """
+from pepg_fast import PEPG
+es = PEPG(20, 3, 0.0, 1.0, 0.1, 0.1, rng=0)
+es.update(range(len(es.get_parameters())))
+print(es.save_checkpoint())
+"""
+
+
+def run_python(*arguments, cwd, **options):
+    """Lines that a new interpreter prints."""
+    command = [sys.executable, "-W", "error", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def assert_one_checkpoint(folder, lines):
+    """One loadable file with the time as its name; its path was printed and returned."""
+    (path,) = (folder / "checkpoints").iterdir()
+    assert lines == [f"Saving checkpoint: {path}", str(path)]
+    assert path.suffix == ".checkpoint"
+    assert abs(int(path.stem) - time.time()) < 60
+    assert PEPG.load_checkpoint(path).step == 1
+
+
+@pytest.mark.parametrize("is_relative", [False, True], ids=["absolute", "relative"])
+def test_a_script_saves_beside_itself(tmp_path, is_relative):
+    folder, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "train.py").write_text(SCRIPT)
+    name = "../project/train.py" if is_relative else folder / "train.py"
+    assert_one_checkpoint(folder, run_python(name, cwd=elsewhere))
+    assert not any(elsewhere.iterdir())
+
+
+def test_an_imported_module_saves_beside_itself(tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "train.py").write_text(f"def main():{SCRIPT}".replace("\n", "\n    "))
+    command = "import package.train; package.train.main()"
+    assert_one_checkpoint(tmp_path / "package", run_python("-c", command, cwd=tmp_path))
+
+
+@pytest.mark.parametrize(("arguments", "stdin"), [(("-c", SCRIPT), None), (("-",), SCRIPT)])
+def test_without_a_file_the_working_folder_is_used(tmp_path, arguments, stdin):
+    assert_one_checkpoint(tmp_path, run_python(*arguments, cwd=tmp_path, input=stdin))
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Call a search's save_checkpoint() from a module in a folder of its own."""
+    names = {"__name__": "script", "__file__": str(tmp_path / "script.py")}
+    exec("def save(es): return es.save_checkpoint()", names)
+    return names["save"]
+
+
+def test_two_saves_in_one_second_give_two_files(tmp_path, monkeypatch, here):
+    monkeypatch.setattr(time, "time", lambda: 1234.5)
+    saved = [Path(here(run(make(), steps))) for steps in range(3)]
+    assert [path.name for path in saved] == [
+        "1234.checkpoint", "1234-1.checkpoint", "1234-2.checkpoint"
+    ]  # fmt: skip
+    assert [PEPG.load_checkpoint(path).step for path in saved] == [0, 1, 2]
+
+
+def test_nothing_is_left_by_an_unstorable_optimizer(tmp_path, here):
+    es = make(optimizer=Momentum)
+    es.optimizer.memory = object()
+    with pytest.raises(TypeError, match="memory"):
+        here(es)
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_a_subclass_may_override_and_call_up(tmp_path, here):
+    class Verbose(PEPG):
+        def save_checkpoint(self, filename=None):
+            return super().save_checkpoint(filename or tmp_path / "named")
+
+    assert here(Verbose(2, 1, 0.0, 1.0, 0.1, 0.1)) == str(tmp_path / "named")
