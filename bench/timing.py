@@ -12,9 +12,9 @@ Name = TypeVar("Name", bound=Hashable)
 #: first one with cold caches.
 BATCH_SECONDS = 0.02
 
-#: Idle time before a batch. The worker threads of OpenBLAS and OpenMP runtimes go on spinning for
-#: up to 0.1 s after a call, and would take the cores from the next contender.
-SETTLE_SECONDS = 0.1
+#: Idle time before a batch. OpenBLAS's threads, which pepg-es starts, go on spinning for 0.1 to 0.2 s
+#: after a call and would take a core from the next contender; no program alternates between the two.
+SETTLE_SECONDS = 0.3
 
 
 def interleaved(

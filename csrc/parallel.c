@@ -16,7 +16,9 @@
  * does. Work so large that such a wait is small against it always gets its team. */
 #define STALL_SECONDS 0.0005
 #define NEVER_ALONE 50e6
-#define LONGEST_REST 512
+#define SHORTEST_REST 0.01
+#define LONGEST_REST 0.16
+
 #ifdef _OPENMP
 
 /* libgomp's threads do not survive fork(), and a child that opens a parallel region waits for them for ever: after
@@ -48,21 +50,22 @@ int pepg_available_threads(int n_threads) {
 
 #ifdef _OPENMP
 
-/* Calls that the calling thread makes alone from here on, and how many it will after the next stall. */
-static _Thread_local int rest = 0, next_rest = 8;
+/* Until when the calling thread works alone, and for how long it will after the next stall; seconds. */
+static _Thread_local double rest_until = 0.0, next_rest = SHORTEST_REST;
 
 static int is_resting(double work) {
-    if (rest == 0 || work >= NEVER_ALONE) return 0;
-    --rest;
-    return 1;
+    if (rest_until == 0.0 || work >= NEVER_ALONE) return 0;
+    if (omp_get_wtime() < rest_until) return 1;
+    rest_until = 0.0;
+    return 0;
 }
 
-static void judge_wait(double seconds) {
-    if (seconds > STALL_SECONDS) {
-        rest = next_rest;
+static void judge_wait(double now, double waited) {
+    if (waited > STALL_SECONDS) {
+        rest_until = now + next_rest;
         next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
-    } else if (next_rest > 8) {
-        --next_rest;
+    } else if (next_rest > SHORTEST_REST) {
+        next_rest = next_rest / 2;
     }
 }
 
@@ -79,7 +82,8 @@ static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *cont
         for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, worker, context);
         if (worker == 0) done = omp_get_wtime();
     }
-    judge_wait((started - asked) + (omp_get_wtime() - done));
+    const double now = omp_get_wtime();
+    judge_wait(now, (started - asked) + (now - done));
 }
 
 #else

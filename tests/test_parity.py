@@ -100,14 +100,17 @@ def test_ties_in_argsort_order_are_the_originals():
     assert_close(ours.mu, original.mu, 1e-9)
 
 
-@pytest.mark.parametrize("rng", [np.random.RandomState(5), np.random.default_rng(5), np.random], ids=repr)
+@pytest.mark.parametrize(
+    "rng",
+    [np.random.RandomState(5), np.random.default_rng(5), np.random],
+    ids=["RandomState", "Generator", "numpy.random"],
+)
 def test_a_numpy_generator_is_drawn_from_as_the_original_draws(rng):
     es = pepg_fast.PEPG(10, 7, **HYPERPARAMETERS, rng=rng)
     np.random.seed(5)
     epsilon = es.get_parameters()[:5] - 0.5
     twin = np.random.default_rng(5) if isinstance(rng, np.random.Generator) else np.random.RandomState(5)
     np.testing.assert_allclose(epsilon, twin.normal(0.0, np.full(7, 2.0), (5, 7)), rtol=1e-13, atol=1e-15)
-    np.testing.assert_array_equal(es.epsilon, twin.__class__ and es.epsilon)
     following = rng.standard_normal()
     assert following == twin.standard_normal()
 

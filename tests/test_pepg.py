@@ -39,7 +39,7 @@ def assert_same(a, b):
 
 
 class TestSearch:
-    @pytest.mark.parametrize("rng", [3, np.random.RandomState(3), np.random.default_rng(3)], ids=repr)
+    @pytest.mark.parametrize("rng", [3, np.random.RandomState(3), np.random.default_rng(3)], ids=["int", "RandomState", "Generator"])
     @pytest.mark.parametrize("shape", [(20, 5), (100, 30)])
     def test_it_finds_the_top_of_a_sphere(self, dtype, rng, shape):
         es = make(population_size=shape[0], theta_size=shape[1], rng=rng, dtype=dtype, mu_lr=0.05, l2_coeff=0.0)
@@ -85,7 +85,7 @@ class TestSearch:
 
         assert_same(run(), run())
 
-    @pytest.mark.parametrize("rng", [0, np.random.default_rng(1), None], ids=repr)
+    @pytest.mark.parametrize("rng", [0, np.random.default_rng(1), None], ids=["int", "Generator", "None"])
     def test_the_global_state_is_drawn_from_once_at_most(self, rng):
         np.random.seed(3)
         es = advance(make(rng=rng))
