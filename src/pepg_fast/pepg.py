@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _checks, checkpoints, files, kernels, legacy, shaping, streams
+from . import _checks, checkpoints, files, kernels, legacy, streams
 from .optimizers import Adam, Optimizer
+from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
+
+#: pepg-es has the helpers of `pepg_fast.shaping` here.
+__all__ = ["PEPG", "center_function", "compute_ranks", "fitness_transformation", "utility_function"]
 
 
 class PEPG:
@@ -277,7 +281,7 @@ class PEPG:
         if self.ties == "average":
             kernels.rank_weights(self._shaped, self._weights, self._rank_work)
         else:
-            kernels.antithetic(shaping.fitness_transformation(rewards), self._weights)
+            kernels.antithetic(fitness_transformation(rewards), self._weights)
 
         optimizer = self.optimizer
         if type(optimizer) is Adam:
