@@ -14,6 +14,8 @@
 
 /* Elements of a sampling task: enough to hide its start, few enough to share out evenly. */
 #define SAMPLE_TASK 16384
+/* Bytes of a population that is written past the caches: no cache would hold it until it is read. */
+#define STREAM_BYTES 100e6
 /* Tasks a thread gets at least, where columns are shared out; and the columns that are never split, a cache line. */
 #define TASKS_PER_THREAD 4
 #define COLUMN_SHARE 16

@@ -62,7 +62,7 @@ typedef struct {
 #define PEPG_REAL_KERNELS(real)                                                                                        \
     struct {                                                                                                           \
         void (*sample)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma, float *noise,         \
-                       real *plus, real *minus);                                                                       \
+                       real *plus, real *minus, int stream);                                                           \
         void (*gradients)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta, const double *even,  \
                           const real *sigma, real *g_mu, real *g_sigma);                                               \
         void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_rule rule, real *m, real *v, real *step);            \

@@ -212,4 +212,36 @@ PEPG_INLINE void store_first_f64(double *p, v_f64 v, ptrdiff_t count) {
 #endif
 }
 
+/* Stores past the caches, for what does not fit there: saves reading each line before it is overwritten. The address
+ * is aligned to a whole vector; `stream_done` orders the stores before what follows. */
+PEPG_INLINE void stream_f32(float *p, v_f32 v) {
+#if defined(PEPG_AVX512)
+    _mm512_stream_ps(p, (__m512)v);
+#elif defined(PEPG_AVX2)
+    _mm256_stream_ps(p, (__m256)v);
+#elif defined(PEPG_SSE2)
+    _mm_stream_ps(p, (__m128)v);
+#else
+    memcpy(p, &v, sizeof v);
+#endif
+}
+
+PEPG_INLINE void stream_f64(double *p, v_f64 v) {
+#if defined(PEPG_AVX512)
+    _mm512_stream_pd(p, (__m512d)v);
+#elif defined(PEPG_AVX2)
+    _mm256_stream_pd(p, (__m256d)v);
+#elif defined(PEPG_SSE2)
+    _mm_stream_pd(p, (__m128d)v);
+#else
+    memcpy(p, &v, sizeof v);
+#endif
+}
+
+PEPG_INLINE void stream_done(void) {
+#if defined(PEPG_SSE2) || defined(PEPG_AVX2) || defined(PEPG_AVX512)
+    _mm_sfence();
+#endif
+}
+
 #endif

@@ -108,3 +108,18 @@ class TestRecycledArray:
         again = recycled.empty(rows, 4, np.dtype(dtype))
         assert again.shape == (rows, 4)
         assert again.dtype == dtype
+
+
+@pytest.mark.parametrize("offset", range(5))
+def test_a_population_past_the_caches_is_the_same(isa, dtype, offset, rng):
+    """Above 100 MB populations are written another way: aligned, misaligned and with any row length."""
+    dim = 13_000_000 // dtype.itemsize + offset
+    drawn = distribution(dim, dtype, rng)
+    memory = np.empty(10 * dim + 64, dtype)
+    large, small = memory[offset : offset + 10 * dim].reshape(10, dim), np.empty((2, dim), dtype)
+    memory[offset + 10 * dim :] = 7.0
+    kernels.sample(3, 4, 0, *drawn, None, None, large)
+    for pair in (0, 4):
+        kernels.sample(3, 4, pair, *drawn, None, None, small)
+        np.testing.assert_array_equal(large[[pair, pair + 5]], small)
+    np.testing.assert_array_equal(memory[offset + 10 * dim :], 7.0)

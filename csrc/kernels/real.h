@@ -10,6 +10,8 @@
 #undef LOAD_FIRST
 #undef STORE_FIRST
 #undef SQRT
+#undef STREAM
+#undef LOAD_NOISE
 
 #if PEPG_REAL_BITS == 64
 #define real double
@@ -22,6 +24,8 @@
 #define LOAD_FIRST load_first_f64
 #define STORE_FIRST store_first_f64
 #define SQRT __builtin_sqrt
+#define STREAM stream_f64
+#define LOAD_NOISE load_f32_as_f64
 #else
 #define real float
 #define v_real v_f32
@@ -33,4 +37,6 @@
 #define LOAD_FIRST load_first_f32
 #define STORE_FIRST store_first_f32
 #define SQRT __builtin_sqrtf
+#define STREAM stream_f32
+#define LOAD_NOISE load_f32
 #endif

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, files, kernels, legacy
+from . import _checks, kernels
 
 Activation = Callable[[Any], Any]
 
@@ -339,6 +339,8 @@ class NeuralNetwork:
         Native activations and NumPy's ufuncs are stored by name. Any other callable cannot be: hand it to
         `load_network`.
         """
+        from . import files  # imported where used: files are a fifth of the package's import
+
         files.save(
             filename,
             "network",
@@ -379,6 +381,8 @@ class NeuralNetwork:
         OSError
             If the file cannot be read.
         """
+        from . import files, legacy
+
         given = {"hidden_activation": hidden_activation, "output_activation": output_activation}
         if legacy.is_pickle(filename):
             state = legacy.load_network(filename, tuple(f for f in given.values() if callable(f)))

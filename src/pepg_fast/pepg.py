@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _checks, checkpoints, files, kernels, legacy, streams
+from . import _checks, kernels, streams
 from .optimizers import Adam, Optimizer
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
@@ -485,6 +485,8 @@ class PEPG:
         UserWarning
             If an attribute that was added to the search cannot be stored; it is left out.
         """
+        from . import checkpoints  # files are a fifth of the import's time, needed by few programs
+
         return checkpoints.save(self, filename)
 
     @classmethod
@@ -512,6 +514,7 @@ class PEPG:
         OSError
             If the file cannot be read.
         """
+        from . import checkpoints
 
         def build(*arguments: Any, **keywords: Any) -> "PEPG":
             es = cls.__new__(cls)
@@ -534,6 +537,8 @@ class PEPG:
         OSError
             If the file cannot be written.
         """
+        from . import files
+
         files.save(
             filename, "best", {"theta": self.best_theta, "mu": self.best_mu, "sigma": self.best_sigma}
         )
@@ -558,6 +563,8 @@ class PEPG:
         OSError
             If the file cannot be read.
         """
+        from . import files, legacy
+
         if legacy.is_pickle(filename):
             return legacy.load_best(filename)
         state = files.load(filename, "best")

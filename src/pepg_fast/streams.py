@@ -1,15 +1,16 @@
 """Where the noise comes from: a key of the native stream, or a NumPy generator that is replayed."""
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-NumpyRng: TypeAlias = np.random.RandomState | np.random.Generator
+if TYPE_CHECKING:  # numpy.random is a tenth of the import's time, and many a program never needs it
+    NumpyRng: TypeAlias = np.random.RandomState | np.random.Generator
 
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
-def resolve(rng: Any) -> tuple[int | None, NumpyRng | None]:
+def resolve(rng: Any) -> "tuple[int | None, NumpyRng | None]":
     """Split what the user gave as `rng` into (key, None) or (None, generator); (None, None) for None.
 
     Raises TypeError or ValueError for anything but None, an int >= 0, a SeedSequence, a RandomState, a Generator or
@@ -38,7 +39,7 @@ def key_from_global_state() -> int:
     return int(np.random.randint(0, 2**64, dtype=np.uint64))
 
 
-def to_state(rng: NumpyRng | None) -> dict[str, Any] | None:
+def to_state(rng: "NumpyRng | None") -> dict[str, Any] | None:
     """The generator's state as data."""
     if rng is None:
         return None
@@ -47,7 +48,7 @@ def to_state(rng: NumpyRng | None) -> dict[str, Any] | None:
     return {"class": "Generator", "state": rng.bit_generator.state}
 
 
-def from_state(data: dict[str, Any] | None) -> NumpyRng | None:
+def from_state(data: dict[str, Any] | None) -> "NumpyRng | None":
     """A new generator in a stored state; NumPy's global one is never touched."""
     if data is None:
         return None
