@@ -19,6 +19,15 @@
 #define SHORTEST_REST 0.01
 #define LONGEST_REST 0.16
 
+/* Beyond any machine this is for; libgomp ends the process when threads cannot be had. */
+#define MOST_THREADS 1024
+
+static int are_teams_forced = 0;
+static _Thread_local int last_team = 1;
+
+void pepg_force_teams(int forced) { are_teams_forced = forced; }
+int pepg_last_team(void) { return last_team; }
+
 #ifdef _OPENMP
 
 /* libgomp's threads do not survive fork(), and a child that opens a parallel region waits for them for ever: after
@@ -34,7 +43,8 @@ int pepg_openmp_version(void) { return _OPENMP; }
 
 int pepg_available_threads(int n_threads) {
     if (forked || omp_in_parallel()) return 1;
-    return n_threads > 0 ? n_threads : omp_get_max_threads();
+    n_threads = n_threads > 0 ? n_threads : omp_get_max_threads();
+    return n_threads < MOST_THREADS ? n_threads : MOST_THREADS;
 }
 
 #else
@@ -82,8 +92,10 @@ static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *cont
         for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, worker, context);
         if (worker == 0) done = omp_get_wtime();
     }
-    const double now = omp_get_wtime();
-    judge_wait(now, (started - asked) + (now - done));
+    /* The others may still be at their last run of tasks: that much is no stall. */
+    const double last_run = (done - started) * team * (double)run / (double)n_tasks;
+    const double now = omp_get_wtime(), at_end = now - done - 2 * last_run;
+    judge_wait(now, (started - asked) + (at_end > 0 ? at_end : 0));
 }
 
 #else
@@ -96,18 +108,19 @@ static int is_resting(double work) {
 #endif
 
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
-    if (n_threads == 1 || n_tasks < 2 || work < WORTH_A_TEAM || is_resting(work)) return 1;
+    if (n_threads == 1 || n_tasks < 2) return 1;
+    if (!are_teams_forced && (work < WORTH_A_TEAM || is_resting(work))) return 1;
     const int threads = pepg_available_threads(n_threads);
     return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
 }
 
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
+    last_team = team;
 #ifdef _OPENMP
     if (team > 1) {
         run_on_team(n_tasks, team, task, context);
         return;
     }
 #endif
-    (void)team;
     for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, 0, context);
 }

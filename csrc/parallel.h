@@ -17,6 +17,10 @@ int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 /* Run tasks 0 .. n_tasks - 1 on `team` threads; on the calling thread, in order, if team is 1. */
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 
+/* For tests: threads of this thread's last pepg_parallel, and teams without regard to work or stalls. */
+int pepg_last_team(void);
+void pepg_force_teams(int forced);
+
 /* OpenMP's version date (201511 for 4.5), or 0 if this was built without. */
 int pepg_openmp_version(void);
 

@@ -34,3 +34,11 @@ def dtype(request) -> np.dtype:
 def rng() -> np.random.Generator:
     """The test's own random numbers."""
     return np.random.default_rng(20101)
+
+
+@pytest.fixture
+def teams() -> Iterator[None]:
+    """Teams of threads whatever the work, so that a test of threads has them."""
+    kernels.force_teams(True)
+    yield
+    kernels.force_teams(False)

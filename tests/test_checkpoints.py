@@ -358,16 +358,31 @@ def test_a_missing_or_wrong_optimizer_is_named(tmp_path, stored, handed, message
     assert str(caught.value).startswith(f"{path}: not a usable checkpoint file: ")
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, print, [np.array([None])]], ids=repr)
-def test_an_optimizer_that_cannot_be_stored_is_named_and_the_file_stays(tmp_path, value):
+@pytest.mark.parametrize("value", [object(), {1, 2}, print, [np.array([None])]], ids=["object", "set", "function", "array"])
+def test_what_cannot_be_stored_of_an_optimizer_is_left_out_and_named(tmp_path, value):
     es = run(make(optimizer=Momentum), 1)
-    path = Path(es.save_checkpoint(tmp_path / "c"))
-    before = path.read_bytes()
     es.optimizer.memory = value
-    with pytest.raises(TypeError, match=r"optimizer\.memory"):
-        es.save_checkpoint(path)
-    assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["c"]
+    with pytest.warns(UserWarning, match=r"left out what a file cannot hold: optimizer\.memory$"):
+        path = es.save_checkpoint(tmp_path / "c")
+    got = PEPG.load_checkpoint(path, optimizer=Momentum)
+    assert vars(got.optimizer).keys() == vars(es.optimizer).keys() - {"memory"}
+
+
+def test_limits_that_were_moved_past_sigma_do_not_lose_the_search(tmp_path):
+    es = run(make(), 1)
+    es.sigma_min = 2 * float(es.sigma.max())
+    got = PEPG.load_checkpoint(es.save_checkpoint(tmp_path / "c"))
+    np.testing.assert_array_equal(got.sigma, es.sigma)
+    run(got, 1)
+    assert got.sigma.min() >= es.sigma_min
+
+
+def test_rates_of_each_parameter_are_stored(tmp_path):
+    es = make()
+    es.sigma_lr = es.l2_coeff = np.linspace(0.01, 0.1, es.theta_size)
+    got = PEPG.load_checkpoint(es.save_checkpoint(tmp_path / "c"))
+    np.testing.assert_array_equal(got.sigma_lr, es.sigma_lr)
+    np.testing.assert_array_equal(got.l2_coeff, es.l2_coeff)
 
 
 # ---- attributes that were added ---------------------------------------------------------------
@@ -606,14 +621,6 @@ def test_two_saves_in_one_second_give_two_files(tmp_path, monkeypatch, here):
         "1234.checkpoint", "1234-1.checkpoint", "1234-2.checkpoint"
     ]  # fmt: skip
     assert [PEPG.load_checkpoint(path).step for path in saved] == [0, 1, 2]
-
-
-def test_nothing_is_left_by_an_unstorable_optimizer(tmp_path, here):
-    es = make(optimizer=Momentum)
-    es.optimizer.memory = object()
-    with pytest.raises(TypeError, match="memory"):
-        here(es)
-    assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
 def test_a_subclass_may_override_and_call_up(tmp_path, here):

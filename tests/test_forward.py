@@ -50,8 +50,8 @@ def test_each_activation_in_each_place(isa, hidden, output, rng):
     np.testing.assert_allclose(run_batch(sizes, weights, x, hidden, output), wanted, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("sizes", [[2, 2, 1], [24, 64, 64, 4], [30, 200, 9]], ids=str)
-def test_one_in_a_batch_and_in_a_population_are_the_same_bits(isa, dtype, sizes, rng):
+@pytest.mark.parametrize("sizes", [[2, 2, 1], [4, 16, 1], [24, 64, 64, 4], [30, 200, 9]], ids=str)
+def test_one_in_a_batch_and_in_a_population_are_the_same_bits(isa, dtype, teams, sizes, rng):
     network = kernels.Perceptron(sizes, True, CODES["tanh"], CODES["sigmoid"])
     population = rng.standard_normal((6, network.n_parameters)).astype(dtype)
     inputs = rng.standard_normal((6, 35, sizes[0])).astype(dtype)
@@ -64,12 +64,19 @@ def test_one_in_a_batch_and_in_a_population_are_the_same_bits(isa, dtype, sizes,
             np.testing.assert_array_equal(together[3, 20], network.one(population[3], inputs[3, 20]))
 
 
-def test_columns_shared_among_threads_are_the_same_bits(isa, rng):
-    sizes = [376, 256, 300, 17]
-    weights, x = make_case(sizes, 1, np.float64, rng)
-    one = run_batch(sizes, weights, x, n_threads=1)
+@pytest.mark.parametrize("sizes", [[376, 256, 300, 17], [40, 100, 33]], ids=str)
+@pytest.mark.parametrize("hidden", ["tanh", "softmax"])
+def test_columns_shared_among_threads_are_the_same_bits(isa, dtype, teams, sizes, hidden, rng):
+    weights, x = make_case(sizes, 1, dtype, rng)
+    first = weights[: (sizes[0] + 1) * sizes[1]]
+    one = run_batch(sizes[:2], first, x, output=hidden, n_threads=1)
     for n_threads in (2, 3, 5):
-        np.testing.assert_array_equal(run_batch(sizes, weights, x, n_threads=n_threads), one)
+        got = run_batch(sizes[:2], first, x, output=hidden, n_threads=n_threads)
+        assert kernels.last_team() == n_threads or not kernels.openmp_version()
+        np.testing.assert_array_equal(got, one)
+        np.testing.assert_array_equal(
+            run_batch(sizes, weights, x, hidden, n_threads=n_threads), run_batch(sizes, weights, x, hidden, n_threads=1)
+        )
 
 
 def spread(dtype, limit):

@@ -711,7 +711,7 @@ ABSURD_CHECKPOINT = [
         "mu sigma": [None, "x", np.zeros(4), np.ones((3, 1)), np.array([1.0, np.nan, 1.0]), 0.5,
                      np.array([1.0, np.inf, 1.0])],
         "sigma": [-np.ones(3), np.zeros(3)],
-        "mu_lr sigma_lr l2_coeff": ["x", None, np.nan, [1.0]],
+        "mu_lr sigma_lr l2_coeff": ["x", None, np.nan, [1.0, 2.0]],
         "step": [-1, "x", None, 0.5],
         "best_fitness": ["x", None, np.nan, [1.0]],
         "best_mu best_sigma best_theta": ["x", np.zeros(4), 1.0, np.array([np.nan] * 3)],

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -50,7 +52,7 @@ class TestSearch:
         assert es.sigma.mean() < 1.0
 
     @pytest.mark.parametrize(("population", "dim"), [(100, 9), (64, 3000), (10, 70_000), (1000, 40)])
-    def test_bits_do_not_depend_on_threads_or_instruction_set(self, each_isa, dtype, population, dim):
+    def test_bits_do_not_depend_on_threads_or_instruction_set(self, each_isa, dtype, teams, population, dim):
         def result(isa, n_threads):
             kernels.select_isa(isa)
             es = make(population_size=population, theta_size=dim, dtype=dtype, n_threads=n_threads)
@@ -64,6 +66,8 @@ class TestSearch:
         for isa in each_isa:
             for n_threads in (1, 2, 3, 5, None):
                 es, population_ = result(isa, n_threads)
+                if dim > 1024 and n_threads and kernels.openmp_version():
+                    assert kernels.last_team() > 1 or n_threads == 1
                 assert_same(es, wanted)
                 np.testing.assert_array_equal(population_, solutions)
 
@@ -140,6 +144,33 @@ class TestPopulationMemory:
         es.get_parameters()
         np.testing.assert_array_equal(np.array(held), before)
 
+    def test_memory_of_the_users_is_never_used_again(self):
+        es, store = make(), np.zeros((2, 10, 3))
+        es.get_parameters(out=store[1])
+        es.update(REWARDS)
+        kept = store[1].copy()
+        es.get_parameters()
+        np.testing.assert_array_equal(store[1], kept)
+        store[0] = 5.0
+        es.theta = store[0]
+        es.get_parameters()
+        np.testing.assert_array_equal(store[0], 5.0)
+
+    @pytest.mark.parametrize("spoil", [lambda a: a.setflags(write=False), lambda a: setattr(a, "shape", (10, 3, 1))])
+    @pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
+    def test_memory_that_was_spoiled_is_not_used_again(self, spoil):
+        es = make()
+        spoil(es.get_parameters())
+        es.update(REWARDS)
+        assert es.get_parameters().shape == (10, 3)
+        es.update(REWARDS)
+
+    @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda es: pickle.loads(pickle.dumps(es))])
+    def test_copies_use_memory_again_too(self, duplicate):
+        es = duplicate(make())
+        address = es.get_parameters().ctypes.data
+        assert es.get_parameters().ctypes.data == address
+
     def test_out_is_written_and_returned(self, dtype):
         es, twin = make(dtype=dtype), make(dtype=dtype)
         out = np.empty((10, 3), dtype)
@@ -185,6 +216,12 @@ class TestIterParameters:
             whole.update(rewards)
             parts.update(got)
             assert_same(parts, whole)
+
+    def test_chunks_are_of_the_population_they_were_asked_for(self):
+        es, twin = make(), make()
+        chunks = es.iter_parameters(4)
+        es.get_parameters()
+        np.testing.assert_array_equal(next(chunks)[1], twin.get_parameters()[:2])
 
     def test_theta_and_epsilon_are_made_when_asked_for(self):
         whole, parts = make(), make()
@@ -319,6 +356,24 @@ class TestAccidentalFeatures:
             es.population_size = 7
         assert es.population_size == 24
 
+    def test_another_population_size_forgets_the_last_population(self):
+        es = advance(make())
+        es.population_size = 6
+        with pytest.raises(AttributeError, match="get_parameters"):
+            _ = es.theta
+        with pytest.raises(RuntimeError, match="get_parameters"):
+            es.update(range(6))
+
+    @pytest.mark.parametrize("name", ["mu_lr", "sigma_lr", "l2_coeff"])
+    def test_a_rate_for_each_parameter_as_broadcasting_had_it(self, dtype, name):
+        each, flat = make(**{name: [0.02, 0.02, 0.02]}, dtype=dtype), make(**{name: 0.02}, dtype=dtype)
+        advance(each, 3)
+        advance(flat, 3)
+        np.testing.assert_allclose(each.mu, flat.mu, rtol=1e-5 if dtype == np.float32 else 1e-12)
+        np.testing.assert_allclose(each.sigma, flat.sigma, rtol=1e-5 if dtype == np.float32 else 1e-12)
+        differing = make(**{name: [0.0, 0.02, 0.2]}, dtype=dtype)
+        assert not np.array_equal(advance(differing, 3).mu, each.mu)
+
     def test_rates_act_at_once_but_the_optimizers_own(self):
         a, b = make(), make()
         b.mu_lr = 77.0
@@ -412,6 +467,35 @@ class TestRewards:
         np.testing.assert_array_equal(a.mu, b.mu)
         assert a.best_fitness == math.inf
 
+    def test_a_rate_that_is_no_number_is_refused_and_nothing_is_lost(self):
+        es, twin = advance(make()), advance(make())
+        es.get_parameters()
+        twin.get_parameters()
+        es.l2_coeff = "x"
+        with pytest.raises(TypeError):
+            es.update([-1.0] * 10)
+        es.l2_coeff = twin.l2_coeff
+        es.update(REWARDS)
+        twin.update(REWARDS)
+        np.testing.assert_array_equal(es.mu, twin.mu)
+
+    @pytest.mark.parametrize("delay", [0.0005, 0.002, 0.004, 0.006])
+    def test_an_interrupt_finds_an_update_whole_or_not_begun(self, delay):
+        es = advance(make(population_size=20, theta_size=500_000, n_threads=1))
+        rewards = list(range(20))
+        es.get_parameters()
+        before = es.mu.copy()
+        previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            with pytest.raises(KeyboardInterrupt):
+                es.update(rewards)
+                signal.pause()
+        finally:
+            signal.signal(signal.SIGALRM, previous)
+        has_moved = not np.array_equal(es.mu, before)
+        assert has_moved == (es.step == 2) == (es.optimizer.t == 2) == (not es._is_pending)
+
     def test_an_update_needs_a_population_of_its_own(self):
         es = make()
         with pytest.raises(RuntimeError, match=r"call get_parameters\(\) first"):
@@ -498,6 +582,9 @@ class TestConstructor:
             ({"sigma_init": [1, -1, 1]}, ValueError, "sigma_init: wanted numbers from sigma_min"),
             ({"sigma_init": 3, "sigma_max": 2}, ValueError, "sigma_init: .* to sigma_max = 2"),
             ({"sigma_min": 0}, ValueError, "sigma_min: wanted a number above 0"),
+            ({"sigma_min": 1e-50, "dtype": "f4"}, ValueError, "sigma_min: wanted a number above 0 in float32"),
+            ({"n_threads": 2**31}, ValueError, "n_threads: wanted at most 1024"),
+            ({"mu_lr": [0.1, 0.2]}, ValueError, r"mu_lr: wanted a number or shape \(3,\)"),
             ({"sigma_min": 3, "sigma_max": 2}, ValueError, "sigma_min: wanted at most sigma_max"),
             ({"sigma_max": math.nan}, ValueError, "sigma_max"),
             ({"mu_lr": None}, TypeError, "mu_lr: wanted a number, got None"),

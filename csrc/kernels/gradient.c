@@ -98,7 +98,7 @@ static void R(gradients_block)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw
     for (ptrdiff_t row = 0; row < n_pairs; row += PEPG_PAIRS) {
         const ptrdiff_t rows = n_pairs - row < PEPG_PAIRS ? n_pairs - row : PEPG_PAIRS;
         const ptrdiff_t at = row * draw->dim + lo;
-        for (ptrdiff_t j = 0; j < n; ++j) sum_z[j] = sum_zz[j] = 0;
+        for (ptrdiff_t j = 0; j < PEPG_PADDED(n); ++j) sum_z[j] = sum_zz[j] = 0; /* whole vectors are read */
         if (draw->epsilon)
             R(sum_epsilon_rows)(rows, n, (const real *)draw->epsilon + at, draw->dim, delta + row, even + row,
                                 sum_z, sum_zz);

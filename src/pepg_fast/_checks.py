@@ -11,6 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from . import kernels
 
 
+#: As in csrc/parallel.c.
+MOST_THREADS = 1024
+
+
 def integer(name: str, value: Any, *, at_least: int) -> int:
     """Take a whole number, also one that is written as a float (``1e3``)."""
     try:
@@ -45,9 +49,19 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
     return result
 
 
+def rate(name: str, value: Any, size: int) -> Any:
+    """Take a learning rate: a number, or one for each coordinate."""
+    if np.ndim(value) == 0:
+        return number(name, value)
+    return vector(name, value, size, np.dtype(np.float64))
+
+
 def thread_count(value: Any) -> int:
     """Take a number of threads; None (OpenMP's usual number) becomes 0."""
-    return 0 if value is None else integer("n_threads", value, at_least=1)
+    threads = 0 if value is None else integer("n_threads", value, at_least=1)
+    if threads > MOST_THREADS:
+        raise ValueError(f"n_threads: wanted at most {MOST_THREADS}, got {threads}")
+    return threads
 
 
 def real_dtype(value: Any) -> "np.dtype[Any]":

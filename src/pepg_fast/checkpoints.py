@@ -26,7 +26,7 @@ _PLAIN = (
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
     {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_population_size", "_mu", "_sigma", "_key", "_rng",
-     "_generation", "_is_pending", "_drawn", "_population", "_noise", "_epsilon", "_shaped", "_weights", "_rank_work",
+     "_generation", "_has_population", "_is_pending", "_drawn", "_population", "_noise", "_epsilon", "_shaped", "_weights", "_rank_work",
      *_PLAIN}
 )  # fmt: skip
 
@@ -71,10 +71,9 @@ def to_state(es: Any) -> dict[str, Any]:
     state["dtype"] = es.dtype.name
     state["optimizer"] = _optimizer_to_state(es.optimizer)
     state["rng"] = {"key": es._key, "generation": es._generation, "numpy": streams.to_state(es._rng)}
-    has_drawn = es._generation > 0 or es._epsilon is not None
     state["population"] = {
         "is_pending": es._is_pending,
-        "drawn": es._drawn if has_drawn else None,
+        "drawn": es._drawn if es._has_population else None,
         "epsilon": es._epsilon,
         "edited": es._edited_population(),
     }
@@ -84,20 +83,27 @@ def to_state(es: Any) -> dict[str, Any]:
 
 def _users_attributes(es: Any) -> dict[str, Any]:
     """What users and subclasses added to the object, as far as a file can hold it."""
-    extra = {name: value for name, value in vars(es).items() if name not in _OWN}
-    lost = [name for name, value in extra.items() if not files.is_storable(value)]
+    return _storable({name: value for name, value in vars(es).items() if name not in _OWN}, "")
+
+
+def _storable(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The attributes that a file can hold, with a warning about the others: better some of a run than none."""
+    lost = [name for name, value in attributes.items() if not files.is_storable(value)]
     if lost:
-        message = f"checkpoint: left out what a file cannot hold: {', '.join(lost)}"
-        warnings.warn(message, stacklevel=5)
-    return {name: value for name, value in extra.items() if name not in lost}
+        names = ", ".join(prefix + name for name in lost)
+        warnings.warn(f"checkpoint: left out what a file cannot hold: {names}", stacklevel=6)
+    return {name: value for name, value in attributes.items() if name not in lost}
 
 
 def _restore(build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None) -> Any:
+    # Limits hold from the next update on: they may have been moved since sigma was last within them.
+    within = {"sigma": np.clip(state["sigma"], state["sigma_min"], state["sigma_max"])}
     es = _restore_common(
-        build, state, _optimizer_from_state(state["optimizer"], optimizer),
+        build, state | within, _optimizer_from_state(state["optimizer"], optimizer),
         dtype=state["dtype"], ties=state["ties"], sigma_min=state["sigma_min"], sigma_max=state["sigma_max"],
         n_threads=state["n_threads"] or None,
     )  # fmt: skip
+    es._sigma[...] = _checks.vector("sigma", state["sigma"], es.theta_size, es.dtype)
     rng, population = state["rng"], state["population"]
     if rng["key"] is not None:
         es._key = _checks.integer("rng.key", rng["key"], at_least=0)
@@ -105,6 +111,7 @@ def _restore(build: Callable[..., Any], state: dict[str, Any], optimizer: type[O
     es._rng = streams.from_state(rng["numpy"])
     if population["drawn"] is not None:
         es._drawn[...] = _checks.matrix("drawn", population["drawn"], es._drawn.shape, es.dtype)
+        es._has_population = True
     if population["epsilon"] is not None:
         shape = (es.population_size // 2, es.theta_size)
         es._epsilon = _checks.matrix("epsilon", population["epsilon"], shape, es.dtype)
@@ -163,7 +170,8 @@ def _check_search(state: dict[str, Any]) -> None:
 
 def _check_adam(state: dict[str, Any], size: int) -> None:
     """Refuse an Adam that could not go on."""
-    for name in ("alpha", "beta_1", "beta_2", "epsilon"):
+    _checks.rate("Adam.alpha", state["alpha"], size)
+    for name in ("beta_1", "beta_2", "epsilon"):
         _checks.number(f"Adam.{name}", state[name])
     _checks.integer("Adam.t", state["t"], at_least=0)
     if state["m"] is not None or state["v"] is not None:
@@ -177,12 +185,7 @@ def _check_vector(name: str, value: Any, size: int) -> None:
 
 
 def _optimizer_to_state(optimizer: Optimizer) -> dict[str, Any]:
-    state = vars(optimizer)
-    lost = [name for name, value in state.items() if not files.is_storable(value)]
-    if lost:
-        kind = type(state[lost[0]]).__name__
-        raise TypeError(f"optimizer.{lost[0]}: a file holds numbers, strings and arrays, not {kind}")
-    return {"class": type(optimizer).__qualname__, "state": state}
+    return {"class": type(optimizer).__qualname__, "state": _storable(vars(optimizer), "optimizer.")}
 
 
 def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None) -> Optimizer:

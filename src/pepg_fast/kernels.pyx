@@ -37,6 +37,8 @@ cdef extern from "dispatch.h" nogil:
 cdef extern from "parallel.h" nogil:
     int pepg_available_threads(int n_threads)
     int pepg_openmp_version()
+    int pepg_last_team()
+    void pepg_force_teams(int forced)
 
 cdef extern from "pepg_fast.h" nogil:
     int PEPG_OK, PEPG_ENAN
@@ -148,6 +150,16 @@ def available_threads(int n_threads=0):
     return pepg_available_threads(n_threads)
 
 
+def last_team():
+    """Threads that the last kernel call of this thread used, as far as it could have used several; for tests."""
+    return pepg_last_team()
+
+
+def force_teams(bint forced):
+    """Use a team whenever there are tasks for one, whatever the work and whoever stalls; for tests."""
+    pepg_force_teams(forced)
+
+
 def openmp_version():
     """OpenMP version date of the build, 0 without OpenMP."""
     return pepg_openmp_version()
@@ -217,18 +229,23 @@ cdef class RecycledArray:
     """
 
     cdef cnp.ndarray array
+    cdef bint is_own  # made here; memory that was put may be a view of somebody's
 
     def empty(self, Py_ssize_t rows, Py_ssize_t columns, dtype):
         """An uninitialised array (rows, columns): the last one again if nobody but this object holds it."""
         cdef cnp.npy_intp[2] shape
         cdef cnp.ndarray last = self.array
+        cdef int width = cnp.NPY_DOUBLE if dtype.itemsize == 8 else cnp.NPY_FLOAT
         # two references: this object's attribute and the local name
-        if (last is not None and Py_REFCNT(<PyObject*>last) == 2 and cnp.PyArray_DIM(last, 0) == rows
-                and cnp.PyArray_DIM(last, 1) == columns and last.dtype is dtype):
+        if (self.is_own and Py_REFCNT(<PyObject*>last) == 2 and cnp.PyArray_NDIM(last) == 2
+                and cnp.PyArray_DIM(last, 0) == rows and cnp.PyArray_DIM(last, 1) == columns
+                and cnp.PyArray_TYPE(last) == width and cnp.PyArray_ISCARRAY(last)):
             return last
         last = self.array = None  # give the old memory back before asking for more
+        self.is_own = False
         shape[0], shape[1] = rows, columns
-        self.array = cnp.PyArray_EMPTY(2, shape, cnp.NPY_DOUBLE if dtype.itemsize == 8 else cnp.NPY_FLOAT, False)
+        self.array = cnp.PyArray_EMPTY(2, shape, width, False)
+        self.is_own = True
         return self.array
 
     def get(self):
@@ -236,14 +253,14 @@ cdef class RecycledArray:
         return self.array
 
     def put(self, cnp.ndarray array):
-        """Hold another array."""
-        self.array = array
+        """Hold another array, which is never handed out again."""
+        self.array, self.is_own = array, False
 
 
 # ---- noise and sampling --------------------------------------------------------------------------------------
 
 
-def philox4x32(cnp.ndarray counters, uint64_t key, cnp.ndarray words):
+def philox4x32(cnp.ndarray counters not None, uint64_t key, cnp.ndarray words not None):
     """Write Philox4x32-10 of `counters` (n, 4) uint32 into `words` (n, 4) uint32."""
     cdef Py_ssize_t size = cnp.PyArray_SIZE(counters), n = size // 4
     cdef uint32_t* c = <uint32_t*>_data(counters, "counters", cnp.NPY_UINT32, 4 * n, False)
@@ -254,7 +271,7 @@ def philox4x32(cnp.ndarray counters, uint64_t key, cnp.ndarray words):
     _raise(status)
 
 
-def normals(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray noise, int n_threads=0):
+def normals(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray noise not None, int n_threads=0):
     """Write the standard normals of pairs `first_pair` ... into `noise` (n_pairs, dim), float64 or float32."""
     cdef int width = _width(noise, "noise"), status
     if cnp.PyArray_NDIM(noise) != 2:
@@ -269,8 +286,8 @@ def normals(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray 
     _raise(status)
 
 
-def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray mu, cnp.ndarray sigma,
-           cnp.ndarray drawn, cnp.ndarray noise, cnp.ndarray theta, int n_threads=0):
+def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray mu not None, cnp.ndarray sigma not None,
+           cnp.ndarray drawn, cnp.ndarray noise, cnp.ndarray theta not None, int n_threads=0):
     """Write a symmetric population around `mu` with `sigma` (dim,) into `theta` (2 n_pairs, dim).
 
     Its normals go to `noise` (n_pairs, dim), mu and sigma to the rows of `drawn` (2, dim), unless those are None.
@@ -295,8 +312,8 @@ def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray m
     _raise(status)
 
 
-def sample_member(uint64_t key, uint64_t generation, uint64_t pair, bint minus, cnp.ndarray drawn,
-                  cnp.ndarray theta):
+def sample_member(uint64_t key, uint64_t generation, uint64_t pair, bint minus, cnp.ndarray drawn not None,
+                  cnp.ndarray theta not None, int n_threads=0):
     """Write one member of that population, mu + or - sigma z of `pair`, into `theta` (dim,)."""
     cdef int width = _width(drawn, "drawn"), status
     cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2
@@ -308,14 +325,14 @@ def sample_member(uint64_t key, uint64_t generation, uint64_t pair, bint minus, 
     with nogil:
         if width == cnp.NPY_DOUBLE:
             status = pepg_sample(1, d, key, generation, pair, <double*>m, <double*>s, NULL, <double*>plus,
-                                 <double*>other, 0)
+                                 <double*>other, n_threads)
         else:
             status = pepg_sample_f32(1, d, key, generation, pair, <float*>m, <float*>s, NULL, <float*>plus,
-                                     <float*>other, 0)
+                                     <float*>other, n_threads)
     _raise(status)
 
 
-def mirror(cnp.ndarray mu, cnp.ndarray epsilon, cnp.ndarray theta, int n_threads=0):
+def mirror(cnp.ndarray mu not None, cnp.ndarray epsilon, cnp.ndarray theta not None, int n_threads=0):
     """Write [mu + epsilon; mu - epsilon] into `theta` (2 n_pairs, dim)."""
     cdef int width = _width(mu, "mu"), status
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(epsilon) // d if d else 0
@@ -330,7 +347,7 @@ def mirror(cnp.ndarray mu, cnp.ndarray epsilon, cnp.ndarray theta, int n_threads
     _raise(status)
 
 
-def keep_distribution(cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray drawn):
+def keep_distribution(cnp.ndarray mu not None, cnp.ndarray sigma not None, cnp.ndarray drawn):
     """Copy `mu` and `sigma` (dim,) into the rows of `drawn` (2, dim)."""
     cdef int width = _width(mu, "mu")
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), size = d * cnp.PyArray_ITEMSIZE(mu)
@@ -342,7 +359,7 @@ def keep_distribution(cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray drawn):
 # ---- fitness -------------------------------------------------------------------------------------------------
 
 
-def read_rewards(rewards, cnp.ndarray out):
+def read_rewards(rewards, cnp.ndarray out not None):
     """Copy a list or float64 vector of numbers into `out` (n,) float64 and return the index of the best.
 
     Returns -1, with `out` undefined, for anything else (the caller has the slow way and the messages); -2 - i if
@@ -393,7 +410,7 @@ def centered_ranks_work_size(Py_ssize_t n):
     return pepg_centered_ranks_work_size(n)
 
 
-def centered_ranks(cnp.ndarray rewards, cnp.ndarray shaped, cnp.ndarray work):
+def centered_ranks(cnp.ndarray rewards not None, cnp.ndarray shaped not None, cnp.ndarray work not None):
     """Write the centered average ranks of `rewards` (n,) into `shaped` (n,), which may be `rewards`."""
     cdef Py_ssize_t n = cnp.PyArray_SIZE(rewards)
     cdef double* x = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, n, False)
@@ -405,7 +422,7 @@ def centered_ranks(cnp.ndarray rewards, cnp.ndarray shaped, cnp.ndarray work):
     _raise(status)
 
 
-def antithetic(cnp.ndarray shaped, cnp.ndarray weights):
+def antithetic(cnp.ndarray shaped not None, cnp.ndarray weights not None):
     """Write delta and even of `shaped` (2 n_pairs,) into the two rows of `weights` (2, n_pairs)."""
     cdef Py_ssize_t n = cnp.PyArray_SIZE(shaped) // 2
     cdef double* s = <double*>_data(shaped, "shaped", cnp.NPY_DOUBLE, 2 * n, False)
@@ -416,7 +433,7 @@ def antithetic(cnp.ndarray shaped, cnp.ndarray weights):
     _raise(status)
 
 
-def rank_weights(cnp.ndarray rewards, cnp.ndarray weights, cnp.ndarray work):
+def rank_weights(cnp.ndarray rewards not None, cnp.ndarray weights not None, cnp.ndarray work not None):
     """`centered_ranks` in place on `rewards` (2 n_pairs,) and `antithetic` in one call."""
     cdef Py_ssize_t n = cnp.PyArray_SIZE(rewards) // 2
     cdef double* x = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, 2 * n, True)
@@ -438,8 +455,8 @@ cdef inline uint64_t _key(key) except? 0:
     return 0 if key is None else <uint64_t>key
 
 
-def gradients(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
-              cnp.ndarray drawn, cnp.ndarray g_mu, cnp.ndarray g_sigma, int n_threads=0):
+def gradients(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
+              cnp.ndarray drawn, cnp.ndarray g_mu not None, cnp.ndarray g_sigma not None, int n_threads=0):
     """Write both gradients (dim,) from `epsilon` if it is given, else from `noise`, else from noise drawn again.
 
     `weights` (2, n_pairs) are delta and even, `drawn` (2, dim) the mu and sigma that the noise was drawn with.
@@ -470,8 +487,8 @@ def gradients(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, 
     _raise(status)
 
 
-def adam(cnp.ndarray gradient, double alpha, double beta_1, double beta_2, double epsilon, uint64_t t,
-         cnp.ndarray m, cnp.ndarray v, cnp.ndarray step, int n_threads=0):
+def adam(cnp.ndarray gradient not None, double alpha, double beta_1, double beta_2, double epsilon, uint64_t t,
+         cnp.ndarray m not None, cnp.ndarray v not None, cnp.ndarray step not None, int n_threads=0):
     """Advance Adam's `m` and `v` (n,) by one gradient and write the step (n,); `step` may be `gradient`."""
     cdef int width = _width(gradient, "gradient"), status
     cdef Py_ssize_t n = cnp.PyArray_SIZE(gradient)
@@ -489,7 +506,7 @@ def adam(cnp.ndarray gradient, double alpha, double beta_1, double beta_2, doubl
     _raise(status)
 
 
-def sigma_step(cnp.ndarray g_sigma, double sigma_lr, double sigma_min, double sigma_max, cnp.ndarray sigma,
+def sigma_step(cnp.ndarray g_sigma not None, double sigma_lr, double sigma_min, double sigma_max, cnp.ndarray sigma not None,
                int n_threads=0):
     """Move `sigma` (n,) along its gradient, within its limits."""
     cdef int width = _width(sigma, "sigma"), status
@@ -504,10 +521,10 @@ def sigma_step(cnp.ndarray g_sigma, double sigma_lr, double sigma_min, double si
     _raise(status)
 
 
-def update_adam(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
+def update_adam(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
                 cnp.ndarray drawn, double alpha, double beta_1, double beta_2,
                 double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_min, double sigma_max,
-                cnp.ndarray m, cnp.ndarray v, cnp.ndarray mu, cnp.ndarray sigma, int n_threads=0):
+                cnp.ndarray m not None, cnp.ndarray v not None, cnp.ndarray mu not None, cnp.ndarray sigma not None, int n_threads=0):
     """Gradients, Adam on `mu` and the step of `sigma` in one pass over the noise (see `gradients`)."""
     cdef int width = _width(mu, "mu"), status
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(weights) // 2
@@ -568,7 +585,7 @@ cdef class Perceptron:
         return Perceptron, ([self.sizes[i] for i in range(self.n_layers + 1)], bool(self.bias), self.hidden,
                             self.output)
 
-    def one(self, cnp.ndarray weights, value):
+    def one(self, cnp.ndarray weights not None, value):
         """Outputs (out,) float64 for one input: a float64 vector or a list of numbers. None for anything else."""
         cdef Py_ssize_t n = self.sizes[0]
         cdef cnp.npy_intp outputs = self.sizes[self.n_layers]
@@ -606,7 +623,7 @@ cdef class Perceptron:
         _raise(status)
         return y
 
-    def batch(self, cnp.ndarray weights, cnp.ndarray x, cnp.ndarray y, int n_threads=0):
+    def batch(self, cnp.ndarray weights not None, cnp.ndarray x not None, cnp.ndarray y not None, int n_threads=0):
         """Write the outputs of `x` (batch, in) into `y` (batch, out), one set of weights, one width throughout."""
         cdef int width = _width(weights, "weights"), status
         cdef Py_ssize_t batch = cnp.PyArray_SIZE(x) // self.sizes[0]
@@ -626,7 +643,7 @@ cdef class Perceptron:
             free(work)
         _raise(status)
 
-    def population(self, cnp.ndarray solutions, cnp.ndarray inputs, int n_threads=0):
+    def population(self, cnp.ndarray solutions not None, cnp.ndarray inputs not None, int n_threads=0):
         """Outputs (n, out) or (n, batch, out) of `solutions` (n, parameters) for `inputs` (n, in) or (n, batch, in).
 
         Both of one width. Rows of `solutions` and vectors of `inputs` must be contiguous; strides between them are
@@ -673,7 +690,7 @@ cdef class Perceptron:
         return y
 
 
-def activate(int activation, cnp.ndarray values):
+def activate(int activation, cnp.ndarray values not None):
     """Apply an activation to one vector, in place."""
     cdef int width = _width(values, "values"), status
     cdef Py_ssize_t n = cnp.PyArray_SIZE(values)

@@ -222,16 +222,16 @@ class NeuralNetwork:
         ValueError, TypeError
             If the shape is wrong or the inputs are not numbers.
         """
-        weights = self._assigned_weights()
+        weights, threads = self._assigned_weights(), _checks.thread_count(n_threads)
         x = np.ascontiguousarray(_checks.numbers("inputs", inputs), dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(f"inputs: wanted shape (B, {self.input_size}), got {x.shape}")
         if not len(x):
             return np.empty((0, self.output_size))
         if self._perceptron is None:
-            return self._through_python(weights, x, self._activate_rows)
+            return self._through_python(weights, x, self._activate_rows, threads)
         y = np.empty((len(x), self.output_size))
-        self._perceptron.batch(weights, x, y, _checks.thread_count(n_threads))
+        self._perceptron.batch(weights, x, y, threads)
         return y
 
     def forward_population(
@@ -271,21 +271,24 @@ class NeuralNetwork:
         weights, x = _rows(weights, dtype), _rows(x, dtype)
         if not n or not x.shape[1]:
             return np.empty((*x.shape[:-1], self.output_size), dtype)
+        threads = _checks.thread_count(n_threads)
         if self._perceptron is not None:
-            return self._perceptron.population(weights, x, _checks.thread_count(n_threads))
+            return self._perceptron.population(weights, x, threads)
         members = x if x.ndim == 3 else x[:, None]
         outputs = [
-            self._through_python(np.ascontiguousarray(w), np.ascontiguousarray(batch), self._activate_rows)
+            self._through_python(np.ascontiguousarray(w), np.ascontiguousarray(batch), self._activate_rows, threads)
             for w, batch in zip(weights, members, strict=True)
         ]
         return np.reshape(outputs, (*x.shape[:-1], -1)).astype(dtype, copy=False)
 
-    def _through_python(self, weights: Any, x: Any, activate: Callable[..., Any]) -> Any:
+    def _through_python(
+        self, weights: Any, x: Any, activate: Callable[..., Any], n_threads: int = 0
+    ) -> Any:
         """Layer by layer, with activations called in Python between the kernels."""
         index = 0
         for i, layer in enumerate(self._layers):
             y = np.empty((len(x), self.sizes[i + 1]), x.dtype)
-            layer.batch(weights[index : index + layer.n_parameters], x, y)
+            layer.batch(weights[index : index + layer.n_parameters], x, y, n_threads)
             index += layer.n_parameters
             if i + 1 == len(self._layers):
                 return activate(self._output_activation, y, None)

@@ -31,8 +31,8 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    alpha : float
-        Learning rate, in parameter units.
+    alpha : float or array_like
+        Learning rate, in parameter units; an array holds one for each parameter.
     beta_1, beta_2 : float
         Decay rates of the two moments, in [0, 1).
     epsilon : float
@@ -74,9 +74,11 @@ class Adam(Optimizer):
         if not step.size:
             raise ValueError(f"gradients: wanted at least one number, got shape {step.shape}")
         m, v = self.moments(step.shape, dtype)
-        kernels.adam(step, self.alpha, self.beta_1, self.beta_2, self.epsilon, self.t + 1, m, v, step)
+        each = np.ndim(self.alpha) > 0  # a rate for each parameter
+        alpha = 1.0 if each else self.alpha
+        kernels.adam(step, alpha, self.beta_1, self.beta_2, self.epsilon, self.t + 1, m, v, step)
         self.t += 1
-        return step
+        return (step * self.alpha).astype(dtype) if each else step
 
     def moments(self, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> tuple[NDArray[Any], NDArray[Any]]:
         """Return `m` and `v` as arrays of this shape and dtype that a kernel can update in place."""

@@ -29,12 +29,12 @@ class PEPG:
         d.
     mu_init, sigma_init : float or array_like of shape (d,)
         Initial mean and (positive) standard deviation of each parameter, in parameter units.
-    mu_lr : float
+    mu_lr : float or array_like of shape (d,)
         Learning rate of the mean, handed to the optimizer.
-    sigma_lr : float
+    sigma_lr : float or array_like of shape (d,)
         Learning rate of sigma.
-    l2_coeff : float
-        Weight decay of the mean; it enters before the optimizer.
+    l2_coeff : float or array_like of shape (d,)
+        Weight decay of the mean; it enters before the optimizer. Where a rate is an array, updates go through NumPy.
     optimizer : subclass of Optimizer, or an instance
         Built as ``optimizer(mu_lr, **optimizer_kwargs)``. `Adam` itself runs in C; any other is called in Python.
     optimizer_kwargs : dict, optional
@@ -114,11 +114,13 @@ class PEPG:
         self.dtype = _checks.real_dtype(dtype)
         self.mu_init = mu_init
         self.sigma_init = sigma_init
-        self.mu_lr = _checks.number("mu_lr", mu_lr)
-        self.sigma_lr = _checks.number("sigma_lr", sigma_lr)
-        self.l2_coeff = _checks.number("l2_coeff", l2_coeff)
+        self.mu_lr = _checks.rate("mu_lr", mu_lr, self.theta_size)
+        self.sigma_lr = _checks.rate("sigma_lr", sigma_lr, self.theta_size)
+        self.l2_coeff = _checks.rate("l2_coeff", l2_coeff, self.theta_size)
         self.sigma_min = _checks.number("sigma_min", sigma_min, positive=True)
         self.sigma_max = _checks.number("sigma_max", sigma_max, positive=True, infinite=True)
+        if not self.dtype.type(self.sigma_min):
+            raise ValueError(f"sigma_min: wanted a number above 0 in {self.dtype}, got {self.sigma_min}")
         if self.sigma_min > self.sigma_max:
             raise ValueError(f"sigma_min: wanted at most sigma_max = {self.sigma_max}, got {self.sigma_min}")
         self.n_threads = _checks.thread_count(n_threads)
@@ -137,7 +139,8 @@ class PEPG:
         self.best_theta: NDArray[Any] | None = None
 
         self._generation = 0  # populations drawn from the native stream
-        self._is_pending = False  # a population is drawn and waits for its rewards
+        self._has_population = False  # one was drawn
+        self._is_pending = False  # and waits for its rewards
         self._prepare()
 
     def _prepare(self) -> None:
@@ -191,7 +194,7 @@ class PEPG:
             noise = self._rng.normal(0.0, self._sigma, (pairs, self.theta_size))
             self._epsilon = np.ascontiguousarray(noise, dtype=self.dtype)
             kernels.mirror(self._mu, self._epsilon, theta, self.n_threads)
-        self._is_pending = True
+        self._has_population = self._is_pending = True
         return theta
 
     def _begin_native_generation(self) -> None:
@@ -237,25 +240,29 @@ class PEPG:
         self._noise = None
         self._begin_native_generation()
         kernels.keep_distribution(self._mu, self._sigma, self._drawn)
-        self._is_pending = True
+        self._has_population = self._is_pending = True
         return self._chunks(chunk // 2)
 
     def _chunks(self, rows: int) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """The last population again from its noise, up to 2 `rows` members in memory."""
+        """The last population again from its noise, up to 2 `rows` members in memory; later ones do not change it."""
         pairs = self._population_size // 2
         rows = min(rows, pairs)
-        key, generation, epsilon = self._key, self._generation, self._epsilon
+        key, generation, epsilon, n_threads = self._key, self._generation, self._epsilon, self.n_threads
         mu, sigma = self._drawn.copy()
         buffer = np.empty((2 * rows, self.theta_size), self.dtype)
-        for lo in range(0, pairs, rows):
-            n = min(rows, pairs - lo)
-            both = buffer[: 2 * n]
-            if epsilon is None:
-                kernels.sample(key, generation, lo, mu, sigma, None, None, both, self.n_threads)
-            else:
-                kernels.mirror(mu, epsilon[lo : lo + n], both, self.n_threads)
-            yield slice(lo, lo + n), both[:n]
-            yield slice(pairs + lo, pairs + lo + n), both[n:]
+
+        def draw() -> Iterator[tuple[slice, NDArray[Any]]]:
+            for lo in range(0, pairs, rows):
+                n = min(rows, pairs - lo)
+                both = buffer[: 2 * n]
+                if epsilon is None:
+                    kernels.sample(key, generation, lo, mu, sigma, None, None, both, n_threads)
+                else:
+                    kernels.mirror(mu, epsilon[lo : lo + n], both, n_threads)
+                yield slice(lo, lo + n), both[:n]
+                yield slice(pairs + lo, pairs + lo + n), both[n:]
+
+        return draw()
 
     def update(self, rewards: ArrayLike) -> None:
         """Move the search distribution towards the better candidates.
@@ -283,29 +290,51 @@ class PEPG:
         else:
             kernels.antithetic(fitness_transformation(rewards), self._weights)
 
-        optimizer = self.optimizer
-        if type(optimizer) is Adam:
-            m, v = optimizer.moments((self.theta_size,), self.dtype)
-            self._keep_best(fitness, best)
+        if type(self.optimizer) is Adam and not self._has_array_rates():
+            self._update_fused(self.optimizer, fitness, best)
+        else:
+            self._update_in_parts(fitness, best)
+
+    def _update_fused(self, adam: Adam, fitness: float, best: int) -> None:
+        """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
+        m, v = adam.moments((self.theta_size,), self.dtype)
+        self._keep_best(fitness, best)
+        self._is_pending = False
+        self.step += 1
+        adam.t += 1
+        try:
             kernels.update_adam(
                 self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
-                optimizer.alpha, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.t + 1,
+                adam.alpha, adam.beta_1, adam.beta_2, adam.epsilon, adam.t,
                 self.l2_coeff, self.sigma_lr, self.sigma_min, self.sigma_max,
                 m, v, self._mu, self._sigma, self.n_threads,
             )  # fmt: skip
-            optimizer.t += 1
-        else:
-            g_mu, g_sigma = np.empty_like(self._mu), np.empty_like(self._sigma)
-            kernels.gradients(
-                self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
-                g_mu, g_sigma, self.n_threads,
-            )  # fmt: skip
-            mu = self._mu + optimizer(-g_mu + self.l2_coeff * self._mu)
-            self._keep_best(fitness, best)
-            self._mu[...] = mu
-            kernels.sigma_step(g_sigma, self.sigma_lr, self.sigma_min, self.sigma_max, self._sigma, self.n_threads)
+        except Exception:  # a rate that is no number: refused before anything was written
+            self._is_pending = True
+            self.step -= 1
+            adam.t -= 1
+            raise
+
+    def _update_in_parts(self, fitness: float, best: int) -> None:
+        """Any other optimizer, and rates that differ between parameters."""
+        g_mu, g_sigma = np.empty_like(self._mu), np.empty_like(self._sigma)
+        kernels.gradients(
+            self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
+            g_mu, g_sigma, self.n_threads,
+        )  # fmt: skip
+        mu = self._mu + self.optimizer(-g_mu + self.l2_coeff * self._mu)
+        sigma = np.clip(self._sigma + self.sigma_lr * g_sigma, self.sigma_min, self.sigma_max)
+        self._keep_best(fitness, best)
         self._is_pending = False
         self.step += 1
+        self._mu[...], self._sigma[...] = mu, sigma
+
+    def _has_array_rates(self) -> bool:
+        """Whether a rate differs between parameters."""
+        for rate in (self.sigma_lr, self.l2_coeff, self.optimizer.alpha):
+            if type(rate) is not float and np.ndim(rate):
+                return True
+        return False
 
     def _keep_best(self, fitness: float, index: int) -> None:
         """Copy the candidate and its distribution if it beats the best so far."""
@@ -323,7 +352,7 @@ class PEPG:
             return theta[index].copy()
         pairs = self._population_size // 2
         member = np.empty(self.theta_size, self.dtype)
-        kernels.sample_member(self._key, self._generation, index % pairs, index >= pairs, self._drawn, member)
+        kernels.sample_member(self._key, self._generation, index % pairs, index >= pairs, self._drawn, member, self.n_threads)
         return member
 
     def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -344,7 +373,7 @@ class PEPG:
     @population_size.setter
     def population_size(self, value: int) -> None:
         self._population_size = _checks.population_size(value)
-        self._is_pending = False
+        self._has_population = self._is_pending = False
         self._prepare()
 
     @property
@@ -393,7 +422,7 @@ class PEPG:
         kernels.keep_distribution(self._mu, self._sigma, self._drawn)
         if self._population.get() is None:
             self._population.put(self._mirrored())
-        self._is_pending = True
+        self._has_population = self._is_pending = True
 
     @property
     def theta(self) -> NDArray[Any]:
@@ -437,7 +466,7 @@ class PEPG:
         return noise
 
     def _require_population(self, attribute: str) -> None:
-        if self._generation == 0:
+        if not self._has_population:
             raise AttributeError(f"{attribute}: call get_parameters() first")
 
     # ---- files ------------------------------------------------------------------------------------------------
@@ -454,6 +483,7 @@ class PEPG:
         """Restore the state; the last population is drawn again when it is needed."""
         edited = state.pop("_edited_population")
         self.__dict__.update(state)
+        self.dtype = np.dtype(self.dtype.name)  # NumPy's own instance: a pickled one is another
         self._prepare()
         self._drawn, self._epsilon = state["_drawn"], state["_epsilon"]
         self._population.put(edited)
@@ -477,13 +507,12 @@ class PEPG:
         ------
         OSError
             If the file cannot be written.
-        TypeError
-            If a custom optimizer holds something else than numbers, strings and arrays.
 
         Warns
         -----
         UserWarning
-            If an attribute that was added to the search cannot be stored; it is left out.
+            If an attribute of a custom optimizer, or one that was added to the search, cannot be stored; it is left
+            out.
         """
         from . import checkpoints  # files are a fifth of the import's time, needed by few programs
 
