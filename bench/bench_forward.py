@@ -1,7 +1,6 @@
 """Networks, one observation and populations: ``pytest bench/bench_forward.py``."""
 
 import pytest
-
 from operations import FORWARD_ONE, FORWARD_POPULATION
 
 

@@ -1,7 +1,6 @@
 """One generation of every rival on every shape: ``pytest bench/bench_generation.py``."""
 
 import pytest
-
 from operations import GENERATION
 
 

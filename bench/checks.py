@@ -1,11 +1,10 @@
 """Equality with pepg-es, checked before anything is timed."""
 
 import numpy as np
-from numpy.testing import assert_allclose
-from numpy.typing import ArrayLike, NDArray
-
 from cases import NetworkCase, SearchCase
 from impls import ORIGINAL, Implementation, forward_one, forward_population
+from numpy.testing import assert_allclose
+from numpy.typing import ArrayLike, NDArray
 
 #: Adam's first step has the size of mu_lr and the sign of the gradient, so a rounding error in a
 #: gradient near 0 may turn it round. A large epsilon makes the step smooth, and comparable.

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pepg
+from cases import SEARCH_SETTINGS, NetworkCase, SearchCase
 from numpy.typing import NDArray
 
 import pepg_fast
-from cases import SEARCH_SETTINGS, NetworkCase, SearchCase
 
 Run = Callable[[], object]
 

@@ -48,7 +48,13 @@ def instructions(operation: str, calls: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "run.py")
         script.write_text(code)
-        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", sys.executable, str(script)]
+        command = [
+            "valgrind",
+            "--tool=callgrind",
+            f"--callgrind-out-file={folder}/out",
+            sys.executable,
+            str(script),
+        ]
         settings = {"PEPG_FAST_ISA": "avx2", "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
         run = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
     counted = re.search(r"Collected : (\d+)", run.stderr)
@@ -60,7 +66,9 @@ def instructions(operation: str, calls: int) -> int:
 def main() -> int:
     """Count, print, and compare with the limits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a count is above its limit")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 if a count is above its limit"
+    )
     check, failed = parser.parse_args().check, False
     for name, (operation, calls, limit) in OPERATIONS.items():
         count = (instructions(operation, calls) - instructions(operation, 0)) / calls

@@ -40,8 +40,14 @@ def on_all_threads(work: Callable[[np.ndarray], object], array: np.ndarray) -> f
 def bandwidths() -> tuple[float, float]:
     """Bytes a second that are written to warm memory, and read."""
     array = np.ones(100_000_000)
-    writing = min(on_all_threads(work, array) for work in (lambda a: a.fill(1.0), lambda a: a.view("u1").fill(1)))
-    reading = min(on_all_threads(work, array) for work in (np.max, np.add.reduce, lambda a: a.view("i8").max()))
+    writing = min(
+        on_all_threads(work, array)
+        for work in (lambda a: a.fill(1.0), lambda a: a.view("u1").fill(1))
+    )
+    reading = min(
+        on_all_threads(work, array)
+        for work in (np.max, np.add.reduce, lambda a: a.view("i8").max())
+    )
     return array.nbytes / writing, array.nbytes / reading
 
 
@@ -76,17 +82,36 @@ def forwarding(dtype: str, sizes: tuple[int, ...], n: int) -> tuple[float, int]:
 def bandwidth_rows(write: float, read: float) -> list[list[str]]:
     """Kernels that move more memory than the caches hold."""
     cases = [
-        (f"fill a population, {dtype}{', noise stored' if store else ''}", sampling(dtype, store=store), write, "writing")
+        (
+            f"fill a population, {dtype}{', noise stored' if store else ''}",
+            sampling(dtype, store=store),
+            write,
+            "writing",
+        )
         for dtype in ("float64", "float32")
         for store in (False, True)
     ]
-    cases += [(f"update from stored noise, {dtype}", updating(dtype), read, "reading") for dtype in ("float64", "float32")]
     cases += [
-        (f"forward_population, 256 of 376-256-256-17, {dtype}", forwarding(dtype, (376, 256, 256, 17), 256), read, "reading")
+        (f"update from stored noise, {dtype}", updating(dtype), read, "reading")
+        for dtype in ("float64", "float32")
+    ]
+    cases += [
+        (
+            f"forward_population, 256 of 376-256-256-17, {dtype}",
+            forwarding(dtype, (376, 256, 256, 17), 256),
+            read,
+            "reading",
+        )
         for dtype in ("float64", "float32")
     ]
     return [
-        [name, f"{what} {n_bytes / 1e6:.0f} MB", duration(seconds), duration(n_bytes / rate), ratio(seconds * rate / n_bytes)]
+        [
+            name,
+            f"{what} {n_bytes / 1e6:.0f} MB",
+            duration(seconds),
+            duration(n_bytes / rate),
+            ratio(seconds * rate / n_bytes),
+        ]
         for name, (seconds, n_bytes), rate, what in cases
     ]
 
@@ -98,12 +123,24 @@ def in_cache_rows() -> list[list[str]]:
     rows = [["normals, one thread", "arithmetic", f"{drawing / noise.size * 1e9:.3f} ns a normal"]]
     for dtype in ("float64", "float32"):
         seconds, n_bytes = forwarding(dtype, (24, 64, 64, 4), 256)
-        rows.append([f"forward_population, 256 of 24-64-64-4, {dtype}", "last-level cache", f"{n_bytes / seconds / 1e9:.0f} GB/s"])
+        rows.append(
+            [
+                f"forward_population, 256 of 24-64-64-4, {dtype}",
+                "last-level cache",
+                f"{n_bytes / seconds / 1e9:.0f} GB/s",
+            ]
+        )
     network = pepg_fast.NeuralNetwork(2, 1, [2], "sigmoid", "sigmoid")
     network.weights, x = np.ones(9), np.ones(2)
     call = fastest(lambda: [network(x) for _ in range(10_000)]) / 10_000
     nothing = fastest(lambda: [type(x) for _ in range(10_000)]) / 10_000
-    rows.append(["network(x), 2-2-1", "the call", f"{duration(call)}, of which an empty loop {duration(nothing)}"])
+    rows.append(
+        [
+            "network(x), 2-2-1",
+            "the call",
+            f"{duration(call)}, of which an empty loop {duration(nothing)}",
+        ]
+    )
     return rows
 
 
@@ -111,8 +148,16 @@ def main() -> None:
     """Measure and print."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     write, read = bandwidths()
-    print(f"{machine_line()}. Memory: {write / 1e9:.0f} GB/s written (warm), {read / 1e9:.0f} GB/s read.\n")
-    print(markdown(["Kernel", "Limit", "takes", "limit takes", "times the limit"], bandwidth_rows(write, read), n_text=2))
+    print(
+        f"{machine_line()}. Memory: {write / 1e9:.0f} GB/s written (warm), {read / 1e9:.0f} GB/s read.\n"
+    )
+    print(
+        markdown(
+            ["Kernel", "Limit", "takes", "limit takes", "times the limit"],
+            bandwidth_rows(write, read),
+            n_text=2,
+        )
+    )
     print()
     print(markdown(["Kernel, data in a cache", "Limit", "reaches"], in_cache_rows(), n_text=2))
 

@@ -85,7 +85,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a hundredth of the parameters")
     shrink = 100 if parser.parse_args().quick else 1
     rows = [row(name, run, p, d // shrink, chunk) for name, run, p, d, chunk in CASES]
-    columns = ["float64", "Shape", "one generation", "population", "peak growth", "of the population"]
+    columns = [
+        "float64",
+        "Shape",
+        "one generation",
+        "population",
+        "peak growth",
+        "of the population",
+    ]
     print(f"{machine_line()}.\n")
     print(markdown(columns, rows, n_text=2))
 

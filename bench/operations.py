@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import checks
 import impls
+import numpy as np
 from cases import NETWORKS, SEARCHES, NetworkCase, SearchCase
 from impls import FAST, FAST_F32, FAST_ONE_THREAD, ORIGINAL, Implementation, Run
 

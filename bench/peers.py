@@ -15,10 +15,9 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-
 from cases import SEARCHES, SearchCase
 from impls import FAST, FAST_F32, ORIGINAL, Implementation, Run
+from numpy.typing import NDArray
 from report import duration, machine_line, markdown, ratio
 from timing import interleaved
 

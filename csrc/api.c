@@ -14,9 +14,11 @@
 
 /* Elements of a sampling task: enough to hide its start, few enough to share out evenly. */
 #define SAMPLE_TASK 16384
-/* Bytes of a population that is written past the caches: no cache would hold it until it is read. */
+/* Bytes of a population that is written past the caches: no cache would hold it until it is read.
+ */
 #define STREAM_BYTES 100e6
-/* Tasks a thread gets at least, where columns are shared out; and the columns that are never split, a cache line. */
+/* Tasks a thread gets at least, where columns are shared out; and the columns that are never split,
+ * a cache line. */
 #define TASKS_PER_THREAD 4
 #define COLUMN_SHARE 16
 
@@ -24,7 +26,8 @@ static ptrdiff_t min_size(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 static int is_draw_valid(const pepg_draw *draw) {
     return draw->n_pairs >= 1 && draw->dim >= 1 && draw->n_pairs <= PTRDIFF_MAX / 8 / draw->dim &&
-           (uint64_t)draw->dim <= UINT64_C(1) << 34 && (uint64_t)draw->n_pairs <= UINT64_C(1) << 32 &&
+           (uint64_t)draw->dim <= UINT64_C(1) << 34 &&
+           (uint64_t)draw->n_pairs <= UINT64_C(1) << 32 &&
            draw->first_pair <= (UINT64_C(1) << 32) - (uint64_t)draw->n_pairs;
 }
 
@@ -46,11 +49,12 @@ static pepg_grid sample_grid(ptrdiff_t n_pairs, ptrdiff_t dim) {
 
 static pepg_tile grid_tile(const pepg_grid *grid, ptrdiff_t task) {
     const ptrdiff_t row = task / grid->tiles * grid->rows, col = task % grid->tiles * PEPG_COLUMNS;
-    return (pepg_tile){row, min_size(row + grid->rows, grid->n_pairs), col, min_size(col + PEPG_COLUMNS, grid->dim)};
+    return (pepg_tile){row, min_size(row + grid->rows, grid->n_pairs), col,
+                       min_size(col + PEPG_COLUMNS, grid->dim)};
 }
 
-/* Columns a task owns: as many as the kernels take, fewer if a team would go idle. Each column's sums are its own, so
- * this does not move a bit. */
+/* Columns a task owns: as many as the kernels take, fewer if a team would go idle. Each column's
+ * sums are its own, so this does not move a bit. */
 static ptrdiff_t column_tile(ptrdiff_t dim, int team) {
     if (team == 1) return PEPG_COLUMNS;
     const ptrdiff_t share = (dim + team * TASKS_PER_THREAD - 1) / (team * TASKS_PER_THREAD);
@@ -102,12 +106,13 @@ static pepg_status draw_normals(const pepg_draw *draw, float *noise, double *wid
     if (!is_draw_valid(draw) || (!noise && !wide)) return PEPG_EINVAL;
     normals_job job = {draw, sample_grid(draw->n_pairs, draw->dim), noise, wide};
     const double work = DRAW_COST * (double)draw->n_pairs * (double)draw->dim;
-    pepg_parallel(job.grid.n_tasks, pepg_team(n_threads, work, job.grid.n_tasks), normals_task, &job);
+    pepg_parallel(job.grid.n_tasks, pepg_team(n_threads, work, job.grid.n_tasks), normals_task,
+                  &job);
     return PEPG_OK;
 }
 
-pepg_status pepg_normals(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                         double *noise, int n_threads) {
+pepg_status pepg_normals(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
+                         uint64_t first_pair, double *noise, int n_threads) {
     const pepg_draw draw = {n_pairs, dim, key, generation, first_pair, NULL, NULL};
     return draw_normals(&draw, NULL, noise, n_threads);
 }
@@ -129,18 +134,22 @@ ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias
     return total;
 }
 
-static pepg_network network_of(int n_layers, const ptrdiff_t *sizes, int bias, int hidden, int output) {
+static pepg_network network_of(int n_layers, const ptrdiff_t *sizes, int bias, int hidden,
+                               int output) {
     pepg_network network = {n_layers, bias != 0, hidden, output, sizes, 0};
-    for (int l = 1; l <= n_layers; ++l) network.widest = sizes[l] > network.widest ? sizes[l] : network.widest;
+    for (int l = 1; l <= n_layers; ++l)
+        network.widest = sizes[l] > network.widest ? sizes[l] : network.widest;
     return network;
 }
 
 /* Two rows a batch entry, to and fro; a cache line on top, so that workers do not share one. */
 static size_t scratch_per_worker(const pepg_network *network, ptrdiff_t batch) {
-    return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)PEPG_PADDED(network->widest) + COLUMN_SHARE;
+    return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)PEPG_PADDED(network->widest) +
+           COLUMN_SHARE;
 }
 
-size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t batch, int n_threads) {
+size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t batch,
+                              int n_threads) {
     const pepg_network network = network_of(n_layers, sizes, 1, PEPG_IDENTITY, PEPG_IDENTITY);
     return scratch_per_worker(&network, batch) * (size_t)pepg_available_threads(n_threads);
 }

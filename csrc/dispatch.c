@@ -9,7 +9,8 @@ extern const pepg_kernels pepg_kernels_avx2, pepg_kernels_avx512;
 
 const pepg_kernels *pepg_active = &pepg_kernels_baseline;
 
-/* Slowest first. A unit is usable when the CPU and the operating system have every feature of its compiler flags. */
+/* Slowest first. A unit is usable when the CPU and the operating system have every feature of its
+ * compiler flags. */
 static const pepg_kernels *const units[] = {
     &pepg_kernels_baseline,
 #ifdef PEPG_BUILD_X86_UNITS

@@ -1,4 +1,5 @@
-/* Every kernel, compiled once per instruction set (CMake sets the flags and PEPG_UNIT) and exported as one table. */
+/* Every kernel, compiled once per instruction set (CMake sets the flags and PEPG_UNIT) and exported
+ * as one table. */
 #include "kernels.h"
 #include "pepg_fast.h"
 #include "rng.h"
@@ -30,12 +31,13 @@
 #define JOIN(a, b) a##b
 #define TABLE(unit) JOIN(pepg_kernels_, unit)
 
-#define REAL_TABLE(suffix)                                                                                             \
-    {                                                                                                                  \
-        .sample = sample_block_##suffix, .gradients = gradients_block_##suffix, .adam = adam_block_##suffix,           \
-        .adam_ascent = adam_ascent_block_##suffix, .sigma_ascent = sigma_ascent_block_##suffix,                        \
-        .activate = activate_block_##suffix, .layer = layer_block_##suffix, .network = network_block_##suffix, \
-        .members = members_block_##suffix,        \
+#define REAL_TABLE(suffix)                                                                         \
+    {                                                                                              \
+        .sample = sample_block_##suffix, .gradients = gradients_block_##suffix,                    \
+        .adam = adam_block_##suffix, .adam_ascent = adam_ascent_block_##suffix,                    \
+        .sigma_ascent = sigma_ascent_block_##suffix, .activate = activate_block_##suffix,          \
+        .layer = layer_block_##suffix, .network = network_block_##suffix,                          \
+        .members = members_block_##suffix,                                                         \
     }
 
 extern const pepg_kernels TABLE(PEPG_UNIT);

@@ -1,7 +1,9 @@
-/* The table of serial kernels that each instruction-set unit exports, and the sizes of the blocks it works in.
+/* The table of serial kernels that each instruction-set unit exports, and the sizes of the blocks
+ * it works in.
  *
- * Every kernel is a pure function of its arguments, allocates nothing, and writes only its outputs. Matrices are
- * row-major. Rows are mirrored pairs (or members of a population), columns coordinates.
+ * Every kernel is a pure function of its arguments, allocates nothing, and writes only its outputs.
+ * Matrices are row-major. Rows are mirrored pairs (or members of a population), columns
+ * coordinates.
  */
 #ifndef PEPG_KERNELS_H
 #define PEPG_KERNELS_H
@@ -9,22 +11,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Columns of a tile: its float64 sums (2 x 8 KiB) and a row of its noise stay in the first-level cache. */
+/* Columns of a tile: its float64 sums (2 x 8 KiB) and a row of its noise stay in the first-level
+ * cache. */
 #define PEPG_COLUMNS 1024
-/* Pairs summed in one go; a gradient is the sum of these partial sums in pair order, which fixes its bits. */
+/* Pairs summed in one go; a gradient is the sum of these partial sums in pair order, which fixes
+ * its bits. */
 #define PEPG_PAIRS 64
 /* Above this many rewards, sorting beats comparing each with each. */
 #define PEPG_COMPARE_LIMIT 256
 /* Inputs of a batch that pass through a network together; bounds the scratch memory. */
 #define PEPG_BATCH 32
-/* Up to this many parameters a population passes through its networks with one member a lane; members of a task. */
+/* Up to this many parameters a population passes through its networks with one member a lane;
+ * members of a task. */
 #define PEPG_FEW_PARAMETERS 128
 #define PEPG_MEMBERS 16
 /* Elements of a scratch row: whole vectors of every instruction set, and at least a cache line. */
 #define PEPG_PADDED(n) (((n) + 15) / 16 * 16)
 
-/* Where the noise of one generation comes from: `epsilon` if it is given (explicit noise, in the real type), else
- * `noise` if it is given (stored standard normals), else drawn again from (key, generation, pair). */
+/* Where the noise of one generation comes from: `epsilon` if it is given (explicit noise, in the
+ * real type), else `noise` if it is given (stored standard normals), else drawn again from (key,
+ * generation, pair). */
 typedef struct {
     ptrdiff_t n_pairs, dim;
     uint64_t key, generation, first_pair;
@@ -59,23 +65,25 @@ typedef struct {
     int bias;
 } pepg_layer;
 
-#define PEPG_REAL_KERNELS(real)                                                                                        \
-    struct {                                                                                                           \
-        void (*sample)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma, float *noise,         \
-                       real *plus, real *minus, int stream);                                                           \
-        void (*gradients)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta, const double *even,  \
-                          const real *sigma, real *g_mu, real *g_sigma);                                               \
-        void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_rule rule, real *m, real *v, real *step);            \
-        void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_rule rule, real *m, real *v, real *mu);           \
-        void (*sigma_ascent)(ptrdiff_t n, const real *g_sigma, pepg_sigma_rule rule, real *sigma);                     \
-        void (*activate)(ptrdiff_t n, int activation, real *values);                                                   \
-        void (*layer)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x, ptrdiff_t x_stride,       \
-                      real *y, ptrdiff_t y_stride);                                                                    \
-        void (*members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch, const real *weights,          \
-                        ptrdiff_t weights_stride, const real *x, ptrdiff_t member_stride, ptrdiff_t input_stride,      \
-                        real *y);                                                                                      \
-        void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights, const real *x,              \
-                        ptrdiff_t x_stride, real *y, real *work);                                                      \
+#define PEPG_REAL_KERNELS(real)                                                                    \
+    struct {                                                                                       \
+        void (*sample)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma,   \
+                       float *noise, real *plus, real *minus, int stream);                         \
+        void (*gradients)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta,  \
+                          const double *even, const real *sigma, real *g_mu, real *g_sigma);       \
+        void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_rule rule, real *m, real *v,     \
+                     real *step);                                                                  \
+        void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_rule rule, real *m, real *v,  \
+                            real *mu);                                                             \
+        void (*sigma_ascent)(ptrdiff_t n, const real *g_sigma, pepg_sigma_rule rule, real *sigma); \
+        void (*activate)(ptrdiff_t n, int activation, real *values);                               \
+        void (*layer)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,       \
+                      ptrdiff_t x_stride, real *y, ptrdiff_t y_stride);                            \
+        void (*members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,           \
+                        const real *weights, ptrdiff_t weights_stride, const real *x,              \
+                        ptrdiff_t member_stride, ptrdiff_t input_stride, real *y);                 \
+        void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights,         \
+                        const real *x, ptrdiff_t x_stride, real *y, real *work);                   \
     }
 
 typedef PEPG_REAL_KERNELS(double) pepg_kernels_f64;

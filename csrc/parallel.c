@@ -12,13 +12,15 @@
 #endif
 #endif
 
-/* A team costs a few microseconds to wake: below this much work it cannot pay. Measured, see bench/README.md. */
+/* A team costs a few microseconds to wake: below this much work it cannot pay. Measured, see
+ * bench/README.md. */
 #define WORTH_A_TEAM 10000.0
 
-/* Where other programs use the processors too, a team member may be off its processor for a whole time slice, and the
- * others wait for it: 16 ms for 0.3 ms of work were seen. The thread that opened the team notices such a wait and
- * works alone for a while, longer after each. Results do not depend on the number of threads, so nothing but time
- * does. Work so large that such a wait is small against it always gets its team. */
+/* Where other programs use the processors too, a team member may be off its processor for a whole
+ * time slice, and the others wait for it: 16 ms for 0.3 ms of work were seen. The thread that
+ * opened the team notices such a wait and works alone for a while, longer after each. Results do
+ * not depend on the number of threads, so nothing but time does. Work so large that such a wait is
+ * small against it always gets its team. */
 #define STALL_SECONDS 0.0005
 #define NEVER_ALONE 50e6
 #define SHORTEST_REST 0.01
@@ -35,8 +37,8 @@ int pepg_last_team(void) { return last_team; }
 
 #ifdef _OPENMP
 
-/* libgomp's threads do not survive fork(), and a child that opens a parallel region waits for them for ever: after
- * a fork this process works on one thread. */
+/* libgomp's threads do not survive fork(), and a child that opens a parallel region waits for them
+ * for ever: after a fork this process works on one thread. */
 static int forked = 0;
 static void note_fork(void) { forked = 1; }
 
@@ -65,7 +67,8 @@ int pepg_available_threads(int n_threads) {
 
 #ifdef _OPENMP
 
-/* Until when the calling thread works alone, and for how long it will after the next stall; seconds. */
+/* Until when the calling thread works alone, and for how long it will after the next stall;
+ * seconds. */
 static _Thread_local double rest_until = 0.0, next_rest = SHORTEST_REST;
 
 static int is_resting(double work) {
@@ -84,7 +87,8 @@ static void judge_wait(double now, double waited) {
     }
 }
 
-/* Tasks are handed out in small runs, so that a thread that comes late leaves the work to the others. */
+/* Tasks are handed out in small runs, so that a thread that comes late leaves the work to the
+ * others. */
 static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
     const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
     const double asked = omp_get_wtime();
@@ -99,8 +103,9 @@ static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *cont
         }
 #pragma omp for schedule(dynamic, run) nowait
         for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, worker, context);
-        /* A thread that was asleep may have been woken on this very processor, where it cannot run while this one
-         * spins at the barrier, as OpenMP would: 8 ms were seen. So give way until all are through. */
+        /* A thread that was asleep may have been woken on this very processor, where it cannot run
+         * while this one spins at the barrier, as OpenMP would: 8 ms were seen. So give way until
+         * all are through. */
         if (worker > 0) {
             atomic_fetch_sub(&working, 1);
         } else {

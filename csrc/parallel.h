@@ -7,17 +7,19 @@
 /* One task of many; `worker` counts from 0 to the team's size. Tasks own disjoint outputs. */
 typedef void pepg_task(ptrdiff_t task, int worker, void *context);
 
-/* Threads that a call may use: `n_threads`, or OpenMP's usual number if that is < 1; 1 without OpenMP, inside a
- * parallel region, and in a forked child. */
+/* Threads that a call may use: `n_threads`, or OpenMP's usual number if that is < 1; 1 without
+ * OpenMP, inside a parallel region, and in a forked child. */
 int pepg_available_threads(int n_threads);
 
-/* Threads worth using for `work` elementary operations (nanoseconds, roughly) split into `n_tasks`. */
+/* Threads worth using for `work` elementary operations (nanoseconds, roughly) split into `n_tasks`.
+ */
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 
 /* Run tasks 0 .. n_tasks - 1 on `team` threads; on the calling thread, in order, if team is 1. */
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 
-/* For tests: threads of this thread's last pepg_parallel, and teams without regard to work or stalls. */
+/* For tests: threads of this thread's last pepg_parallel, and teams without regard to work or
+ * stalls. */
 int pepg_last_team(void);
 void pepg_force_teams(int forced);
 

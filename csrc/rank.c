@@ -13,8 +13,9 @@ typedef struct {
 enum { DIGIT_BITS = 11, DIGITS = 6, BUCKETS = 1 << DIGIT_BITS };
 
 size_t pepg_centered_ranks_work_size(ptrdiff_t n) {
-    return n <= PEPG_COMPARE_LIMIT ? PEPG_COMPARE_LIMIT * sizeof(double)
-                                   : 2 * (size_t)n * sizeof(keyed) + DIGITS * BUCKETS * sizeof(size_t);
+    return n <= PEPG_COMPARE_LIMIT
+               ? PEPG_COMPARE_LIMIT * sizeof(double)
+               : 2 * (size_t)n * sizeof(keyed) + DIGITS * BUCKETS * sizeof(size_t);
 }
 
 /* An unsigned integer that orders as the number does; -0.0 and 0.0 are one number. */
@@ -25,14 +26,16 @@ static uint64_t order_key(double x) {
     return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
 }
 
-/* Least-significant-digit radix sort; digits that all keys share are skipped. Returns the sorted half of `work`. */
+/* Least-significant-digit radix sort; digits that all keys share are skipped. Returns the sorted
+ * half of `work`. */
 static const keyed *sort_rewards(ptrdiff_t n, const double *rewards, void *work) {
     size_t(*count)[BUCKETS] = work;
     keyed *from = (keyed *)(count + DIGITS), *to = from + n;
     memset(count, 0, DIGITS * sizeof *count);
     for (ptrdiff_t i = 0; i < n; ++i) {
         from[i] = (keyed){order_key(rewards[i]), (uint64_t)i};
-        for (int d = 0; d < DIGITS; ++d) ++count[d][from[i].key >> (d * DIGIT_BITS) & (BUCKETS - 1)];
+        for (int d = 0; d < DIGITS; ++d)
+            ++count[d][from[i].key >> (d * DIGIT_BITS) & (BUCKETS - 1)];
     }
     for (int d = 0; d < DIGITS; ++d) {
         const int shift = d * DIGIT_BITS;
@@ -43,7 +46,8 @@ static const keyed *sort_rewards(ptrdiff_t n, const double *rewards, void *work)
             count[d][b] = start;
             start += size;
         }
-        for (ptrdiff_t i = 0; i < n; ++i) to[count[d][from[i].key >> shift & (BUCKETS - 1)]++] = from[i];
+        for (ptrdiff_t i = 0; i < n; ++i)
+            to[count[d][from[i].key >> shift & (BUCKETS - 1)]++] = from[i];
         keyed *const sorted = to;
         to = from;
         from = sorted;
@@ -55,7 +59,8 @@ static void sorted_twice_ranks(ptrdiff_t n, const double *rewards, double *twice
     const keyed *const sorted = sort_rewards(n, rewards, work);
     for (ptrdiff_t first = 0, end; first < n; first = end) {
         for (end = first + 1; end < n && sorted[end].key == sorted[first].key;) ++end;
-        for (ptrdiff_t k = first; k < end; ++k) twice_rank[sorted[k].index] = (double)(first + end - 1);
+        for (ptrdiff_t k = first; k < end; ++k)
+            twice_rank[sorted[k].index] = (double)(first + end - 1);
     }
 }
 

@@ -1,15 +1,17 @@
 /* Counter-based standard normals: static inline and stateless.
  *
- * Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3) turns
- * a 64-bit key and the counter (coordinate / 4, pair, generation low, generation high) into four 32-bit words; the
- * Box-Muller transform (1958) turns words 0, 1 and words 2, 3 into the normals of coordinates 4b .. 4b+3. A normal
- * is thus a pure function of (key, generation, pair, coordinate), whoever draws it and in whatever order.
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3",
+ * section 3.3) turns a 64-bit key and the counter (coordinate / 4, pair, generation low, generation
+ * high) into four 32-bit words; the Box-Muller transform (1958) turns words 0, 1 and words 2, 3
+ * into the normals of coordinates 4b .. 4b+3. A normal is thus a pure function of (key, generation,
+ * pair, coordinate), whoever draws it and in whatever order.
  *
- * A normal has float32 resolution (24 significant bits) and |z| <= 6.76, the radius of the smallest uniform,
- * 2**-33: a true normal passes that once in 7e10 draws. Both float32 and float64 searches use the same normals.
+ * A normal has float32 resolution (24 significant bits) and |z| <= 6.76, the radius of the smallest
+ * uniform, 2**-33: a true normal passes that once in 7e10 draws. Both float32 and float64 searches
+ * use the same normals.
  *
- * Only +, -, *, square root and integer operations, never fused: the same bits on every instruction set.
- * Not for cryptography.
+ * Only +, -, *, square root and integer operations, never fused: the same bits on every instruction
+ * set. Not for cryptography.
  */
 #ifndef PEPG_RNG_H
 #define PEPG_RNG_H
@@ -22,7 +24,8 @@
 #define PHILOX_W0 0x9E3779B9u
 #define PHILOX_W1 0xBB67AE85u
 
-/* Counters drawn at a time: two vectors, because one alone leaves the multipliers waiting for each other. */
+/* Counters drawn at a time: two vectors, because one alone leaves the multipliers waiting for each
+ * other. */
 #define RNG_VECTORS 2
 #define RNG_COUNTERS (RNG_VECTORS * LANES_32)
 #define RNG_NORMALS (4 * RNG_COUNTERS)
@@ -49,8 +52,9 @@ PEPG_INLINE void philox(rng_words *x, uint64_t key) {
     }
 }
 
-/* -2 ln(u), u = (w + 1/2) / 2**32: exponent and mantissa apart, a degree-9 minimax polynomial (2.6e-8) on
- * [sqrt(1/2), sqrt(2)) for the mantissa. Never negative: u <= 1 has no exponent left where the polynomial is > 0. */
+/* -2 ln(u), u = (w + 1/2) / 2**32: exponent and mantissa apart, a degree-9 minimax polynomial
+ * (2.6e-8) on [sqrt(1/2), sqrt(2)) for the mantissa. Never negative: u <= 1 has no exponent left
+ * where the polynomial is > 0. */
 PEPG_INLINE v_f32 minus_two_log_uniform(v_u32 w) {
     const v_i32 bits = (v_i32)(TO_F32(w) + 0.5f);
     const v_i32 exponent = (bits - 0x3f3504f3) >> 23;
@@ -62,13 +66,15 @@ PEPG_INLINE v_f32 minus_two_log_uniform(v_u32 w) {
     return p * f + TO_F32(32 - exponent) * 1.3862944f;
 }
 
-/* A point of the unit circle. Half the circle comes from w as a signed fraction of pi/2 (minimax, 5e-8); the lowest
- * bit, 2**-31 of that angle, picks the other half. */
+/* A point of the unit circle. Half the circle comes from w as a signed fraction of pi/2 (minimax,
+ * 5e-8); the lowest bit, 2**-31 of that angle, picks the other half. */
 PEPG_INLINE void unit_circle(v_u32 w, v_f32 *cosine, v_f32 *sine) {
     const v_f32 t = TO_F32((v_i32)w) * 0x1p-31f;
     const v_f32 q = t * t, q2 = q * q;
-    *sine = t * ((q * -0.6459637f + 1.5707964f) + q2 * ((q * -0.004673767f + 0.07968968f) + q2 * 0.00015148522f));
-    const v_f32 half = (q * -1.2336982f + 0.99999994f) + q2 * ((q * -0.020810628f + 0.25365075f) + q2 * 0.0008581912f);
+    *sine = t * ((q * -0.6459637f + 1.5707964f) +
+                 q2 * ((q * -0.004673767f + 0.07968968f) + q2 * 0.00015148522f));
+    const v_f32 half = (q * -1.2336982f + 0.99999994f) +
+                       q2 * ((q * -0.020810628f + 0.25365075f) + q2 * 0.0008581912f);
     *cosine = (v_f32)((v_u32)half ^ (w << 31));
 }
 
@@ -80,8 +86,8 @@ PEPG_INLINE void box_muller(v_u32 w0, v_u32 w1, v_f32 *z0, v_f32 *z1) {
     *z1 = radius * sine;
 }
 
-/* Lane p of a vector holds the counter of position LANE_COUNTER(p), so that the 4 x 4 transposes inside 128-bit
- * lanes that `normals_in_order` makes leave the counters in order. */
+/* Lane p of a vector holds the counter of position LANE_COUNTER(p), so that the 4 x 4 transposes
+ * inside 128-bit lanes that `normals_in_order` makes leave the counters in order. */
 #define LANE_COUNTER(p) ((LANES_32 / 4) * ((p) % 4) + (p) / 4)
 
 #if PEPG_VECTOR_BYTES == 64
@@ -108,8 +114,10 @@ PEPG_INLINE void normals_in_order(rng_words *x, uint64_t key, float *out) {
         v_f32 z0, z1, z2, z3, row[4];
         box_muller(x->word[0][i], x->word[1][i], &z0, &z1);
         box_muller(x->word[2][i], x->word[3][i], &z2, &z3);
-        const v_f32 low01 = SHUFFLE_F32(z0, z1, PAIRS_LOW), high01 = SHUFFLE_F32(z0, z1, PAIRS_HIGH);
-        const v_f32 low23 = SHUFFLE_F32(z2, z3, PAIRS_LOW), high23 = SHUFFLE_F32(z2, z3, PAIRS_HIGH);
+        const v_f32 low01 = SHUFFLE_F32(z0, z1, PAIRS_LOW),
+                    high01 = SHUFFLE_F32(z0, z1, PAIRS_HIGH);
+        const v_f32 low23 = SHUFFLE_F32(z2, z3, PAIRS_LOW),
+                    high23 = SHUFFLE_F32(z2, z3, PAIRS_HIGH);
         row[0] = SHUFFLE_F32(low01, low23, QUADS_LOW);
         row[1] = SHUFFLE_F32(low01, low23, QUADS_HIGH);
         row[2] = SHUFFLE_F32(high01, high23, QUADS_LOW);
@@ -124,15 +132,16 @@ PEPG_INLINE v_u32 lane_counters(void) {
     return order;
 }
 
-/* Counter words number first .. first + RNG_COUNTERS - 1 of a list that has `n_blocks` blocks a pair, pair by pair.
- * The division is exact: its numbers stay below 2^17 (a tile), where float32 is 100 times finer than 1 / n_blocks. */
+/* Counter words number first .. first + RNG_COUNTERS - 1 of a list that has `n_blocks` blocks a
+ * pair, pair by pair. The division is exact: its numbers stay below 2^17 (a tile), where float32 is
+ * 100 times finer than 1 / n_blocks. */
 PEPG_INLINE void row_end_counters(rng_words *x, v_u32 lane_order, uint32_t first, uint32_t n_blocks,
                                   uint32_t first_block, uint32_t first_pair, uint64_t generation) {
     const float reciprocal = 1.0f / (float)n_blocks;
     for (int i = 0; i < RNG_VECTORS; ++i) {
         const v_u32 number = lane_order + (first + (uint32_t)(i * LANES_32));
         const v_f32 quotient = (TO_F32((v_i32)number) + 0.5f) * reciprocal;
-        const v_u32 row = (v_u32)__builtin_convertvector(quotient, v_i32);
+        const v_u32 row = (v_u32) __builtin_convertvector(quotient, v_i32);
         x->word[0][i] = number - row * n_blocks + first_block;
         x->word[1][i] = row + first_pair;
         x->word[2][i] = (v_u32){0} + (uint32_t)generation;

@@ -1,11 +1,12 @@
 /* Vectors of one instruction set: the only file that knows instruction-set names.
  *
- * A translation unit gets the widest vectors its compiler flags allow: 64 bytes with AVX-512, 32 with AVX2, 16
- * otherwise (SSE2, NEON). Arithmetic is written with the GCC/Clang vector operators; only what those cannot say
- * (a widening multiply, square root, fused multiply-add, partial loads) has a line per instruction set here.
+ * A translation unit gets the widest vectors its compiler flags allow: 64 bytes with AVX-512, 32
+ * with AVX2, 16 otherwise (SSE2, NEON). Arithmetic is written with the GCC/Clang vector operators;
+ * only what those cannot say (a widening multiply, square root, fused multiply-add, partial loads)
+ * has a line per instruction set here.
  *
- * Every function below but `fma_*` rounds the same on every instruction set, so a kernel that avoids `fma_*`
- * promises the same bits everywhere. `fma_*` is fused only where the hardware fuses.
+ * Every function below but `fma_*` rounds the same on every instruction set, so a kernel that
+ * avoids `fma_*` promises the same bits everywhere. `fma_*` is fused only where the hardware fuses.
  */
 #ifndef PEPG_SIMD_H
 #define PEPG_SIMD_H
@@ -43,7 +44,8 @@ typedef int64_t v_i64 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 #define PEPG_INLINE static inline __attribute__((always_inline))
 #define TO_F32(v) __builtin_convertvector(v, v_f32)
 
-/* Two-vector shuffle; indices count through `a`, then `b`. GCC has this builtin from version 12 on. */
+/* Two-vector shuffle; indices count through `a`, then `b`. GCC has this builtin from version 12 on.
+ */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define SHUFFLE_F32(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -150,7 +152,8 @@ PEPG_INLINE v_f64 load_f32_as_f64(const float *p) {
 #endif
 }
 
-/* The first `count` lanes (0 < count < all) from memory, zero in the others; nothing past them is touched. */
+/* The first `count` lanes (0 < count < all) from memory, zero in the others; nothing past them is
+ * touched. */
 PEPG_INLINE v_f32 load_first_f32(const float *p, ptrdiff_t count) {
 #if defined(PEPG_AVX512)
     return (v_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1u), p);
@@ -182,7 +185,8 @@ PEPG_INLINE v_f64 load_first_f32_as_f64(const float *p, ptrdiff_t count) {
     return (v_f64)_mm512_cvtps_pd(_mm256_maskz_loadu_ps((__mmask8)((1u << count) - 1u), p));
 #elif defined(PEPG_AVX2)
     const __m128i lane = _mm_setr_epi32(0, 1, 2, 3);
-    return (v_f64)_mm256_cvtps_pd(_mm_maskload_ps(p, _mm_cmpgt_epi32(_mm_set1_epi32((int)count), lane)));
+    return (v_f64)_mm256_cvtps_pd(
+        _mm_maskload_ps(p, _mm_cmpgt_epi32(_mm_set1_epi32((int)count), lane)));
 #else
     v_f64 v = {0};
     for (ptrdiff_t lane = 0; lane < count; ++lane) v[lane] = (double)p[lane];
@@ -212,8 +216,9 @@ PEPG_INLINE void store_first_f64(double *p, v_f64 v, ptrdiff_t count) {
 #endif
 }
 
-/* Stores past the caches, for what does not fit there: saves reading each line before it is overwritten. The address
- * is aligned to a whole vector; `stream_done` orders the stores before what follows. */
+/* Stores past the caches, for what does not fit there: saves reading each line before it is
+ * overwritten. The address is aligned to a whole vector; `stream_done` orders the stores before
+ * what follows. */
 PEPG_INLINE void stream_f32(float *p, v_f32 v) {
 #if defined(PEPG_AVX512)
     _mm512_stream_ps(p, (__m512)v);

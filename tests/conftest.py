@@ -7,6 +7,7 @@ import pytest
 
 from pepg_fast import kernels
 
+
 @pytest.fixture(params=kernels.isas_usable())
 def isa(request) -> Iterator[str]:
     """Run the test on each instruction set that this CPU has."""

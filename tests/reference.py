@@ -72,7 +72,9 @@ def forward(sizes, weights, x, hidden, output, bias=True) -> np.ndarray:
     index, x = 0, np.asarray(x, dtype=np.float64)
     for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
         rows = inputs + bias
-        block = np.asarray(weights[index : index + rows * outputs], dtype=np.float64).reshape(rows, outputs)
+        block = np.asarray(weights[index : index + rows * outputs], dtype=np.float64).reshape(
+            rows, outputs
+        )
         index += rows * outputs
         y = x @ block[:inputs] + (block[inputs] if bias else 0.0)
         x = ACTIVATIONS[output if layer == len(sizes) - 2 else hidden](y)

@@ -129,21 +129,21 @@ def copied(request, tmp_path):
 
 def global_state():
     """NumPy's, to be compared."""
-    return pickle.dumps(np.random.get_state())  # noqa: NPY002
+    return pickle.dumps(np.random.get_state())
 
 
 # ---- going on ---------------------------------------------------------------------------------
 
 
 def test_a_copy_goes_on_after_an_update(source, dtype, copied):
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     wanted = run(make(source(), dtype), 3)
     got = copied(wanted)
     assert_equal_searches(run(got, 3), run(wanted, 3))
 
 
 def test_a_copy_goes_on_between_ask_and_update(source, dtype, copied):
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     wanted = run(make(source(), dtype), 3)
     solutions = wanted.get_parameters().copy()
     got = copied(wanted)
@@ -156,9 +156,9 @@ def test_a_copy_goes_on_between_ask_and_update(source, dtype, copied):
 
 
 def test_an_interrupted_run_equals_an_uninterrupted_one(source, dtype, tmp_path):
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     whole = run(make(source(), dtype), 6)
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     halves = run(through_file(run(make(source(), dtype), 3), tmp_path), 3)
     assert_equal_searches(halves, whole)
 
@@ -286,9 +286,9 @@ def test_copies_are_independent(copied):
 
 
 def test_saving_changes_nothing(tmp_path, source):
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     wanted = run(make(source()), 5)
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     got = make(source())
     for i in range(5):
         run(got, 1).save_checkpoint(tmp_path / str(i % 2))
@@ -358,7 +358,11 @@ def test_a_missing_or_wrong_optimizer_is_named(tmp_path, stored, handed, message
     assert str(caught.value).startswith(f"{path}: not a usable checkpoint file: ")
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, print, [np.array([None])]], ids=["object", "set", "function", "array"])
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, print, [np.array([None])]],
+    ids=["object", "set", "function", "array"],
+)
 def test_what_cannot_be_stored_of_an_optimizer_is_left_out_and_named(tmp_path, value):
     es = run(make(optimizer=Momentum), 1)
     es.optimizer.memory = value

@@ -36,7 +36,10 @@ def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--population-size", "7"], "population_size: wanted an even number"), (["--seed", "-1"], "rng: wanted")],
+    [
+        (["--population-size", "7"], "population_size: wanted an even number"),
+        (["--seed", "-1"], "rng: wanted"),
+    ],
 )
 def test_bad_values_are_said_plainly(capsys, arguments, message):
     assert cli.main(["xor", *arguments]) == 2
@@ -60,7 +63,10 @@ def test_without_a_command_it_says_what_is_missing(capsys):
 
 def test_as_a_module():
     run = subprocess.run(
-        [sys.executable, "-m", "pepg_fast", "xor", "--seed", "1"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "pepg_fast", "xor", "--seed", "1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert run.returncode == 0, run.stderr
     assert "Solution Found" in run.stdout

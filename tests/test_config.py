@@ -12,7 +12,11 @@ from pepg_fast import kernels
 
 def python(code, **environment):
     return subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -22,7 +26,9 @@ def test_show_config_prints_what_it_returns(capsys):
     facts = pepg_fast.show_config(mode="dicts")
     for name in ("version", "compiler", "isa_unit_chosen", "threads"):
         assert str(facts[name]) in printed
-    assert facts["isa_units_usable"][-1] == facts["isa_unit_chosen"] or "PEPG_FAST_ISA" in os.environ
+    assert (
+        facts["isa_units_usable"][-1] == facts["isa_unit_chosen"] or "PEPG_FAST_ISA" in os.environ
+    )
 
 
 def test_show_config_refuses_another_mode():
@@ -49,7 +55,9 @@ def test_select_isa_names_what_can_be_had():
 
 
 def test_threads_follow_openmp():
-    run = python("from pepg_fast import kernels; print(kernels.available_threads())", OMP_NUM_THREADS="3")
+    run = python(
+        "from pepg_fast import kernels; print(kernels.available_threads())", OMP_NUM_THREADS="3"
+    )
     assert run.stdout.strip() == ("3" if kernels.openmp_version() else "1")
 
 
@@ -58,9 +66,21 @@ def test_the_import_loads_numpy_and_little_else():
     run = python(
         "import sys, numpy; before = set(sys.modules); import pepg_fast; print(*sorted(set(sys.modules) - before))"
     )
-    loaded = {name for name in run.stdout.split() if not name.startswith(("pepg_fast", "_cython", "cython"))}
+    loaded = {
+        name
+        for name in run.stdout.split()
+        if not name.startswith(("pepg_fast", "_cython", "cython"))
+    }
     assert len(loaded) < 8, loaded
-    assert not loaded & {"numpy.random", "zipfile", "json", "hashlib", "argparse", "scipy", "matplotlib"}
+    assert not loaded & {
+        "numpy.random",
+        "zipfile",
+        "json",
+        "hashlib",
+        "argparse",
+        "scipy",
+        "matplotlib",
+    }
 
 
 AFTER_A_TEAM = """

@@ -21,10 +21,14 @@ def run_batch(sizes, weights, x, hidden="tanh", output="identity", bias=True, n_
 def make_case(sizes, batch, dtype, rng, bias=True):
     n = kernels.Perceptron(sizes, bias, 0, 0).n_parameters
     scale = 1 / np.sqrt(max(sizes))
-    return (scale * rng.standard_normal(n)).astype(dtype), rng.standard_normal((batch, sizes[0])).astype(dtype)
+    return (scale * rng.standard_normal(n)).astype(dtype), rng.standard_normal(
+        (batch, sizes[0])
+    ).astype(dtype)
 
 
-@pytest.mark.parametrize("out", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 33, 63, 64, 65, 100, 127, 128, 129, 300])
+@pytest.mark.parametrize(
+    "out", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 33, 63, 64, 65, 100, 127, 128, 129, 300]
+)
 @pytest.mark.parametrize("batch", [1, 3, 4, 5, 33])
 def test_a_layer_of_any_width(isa, dtype, out, batch, rng):
     weights, x = make_case([5, out], batch, dtype, rng)
@@ -32,7 +36,9 @@ def test_a_layer_of_any_width(isa, dtype, out, batch, rng):
     np.testing.assert_allclose(run_batch([5, out], weights, x), wanted, **FORWARD[dtype.name])
 
 
-@pytest.mark.parametrize("sizes", [[2, 2, 1], [24, 64, 64, 4], [7, 33, 1, 70, 3], [376, 256, 256, 17]], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [[2, 2, 1], [24, 64, 64, 4], [7, 33, 1, 70, 3], [376, 256, 256, 17]], ids=str
+)
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_whole_network(isa, dtype, sizes, bias, rng):
     weights, x = make_case(sizes, 5, dtype, rng, bias)
@@ -47,7 +53,9 @@ def test_each_activation_in_each_place(isa, hidden, output, rng):
     sizes = [4, 9, 6]
     weights, x = make_case(sizes, 3, np.float64, rng)
     wanted = [reference.forward(sizes, weights, row, hidden, output) for row in x]
-    np.testing.assert_allclose(run_batch(sizes, weights, x, hidden, output), wanted, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        run_batch(sizes, weights, x, hidden, output), wanted, rtol=1e-12, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("sizes", [[2, 2, 1], [4, 16, 1], [24, 64, 64, 4], [30, 200, 9]], ids=str)
@@ -58,10 +66,14 @@ def test_one_in_a_batch_and_in_a_population_are_the_same_bits(isa, dtype, teams,
     for n_threads in (1, 2, 3, 5):
         together = network.population(population, inputs, n_threads)
         for member in range(6):
-            batch = run_batch(sizes, population[member], inputs[member], "tanh", "sigmoid", n_threads=n_threads)
+            batch = run_batch(
+                sizes, population[member], inputs[member], "tanh", "sigmoid", n_threads=n_threads
+            )
             np.testing.assert_array_equal(together[member], batch)
         if dtype == np.float64:
-            np.testing.assert_array_equal(together[3, 20], network.one(population[3], inputs[3, 20]))
+            np.testing.assert_array_equal(
+                together[3, 20], network.one(population[3], inputs[3, 20])
+            )
 
 
 @pytest.mark.parametrize("sizes", [[376, 256, 300, 17], [40, 100, 33]], ids=str)
@@ -75,7 +87,8 @@ def test_columns_shared_among_threads_are_the_same_bits(isa, dtype, teams, sizes
         assert kernels.last_team() == n_threads or not kernels.openmp_version()
         np.testing.assert_array_equal(got, one)
         np.testing.assert_array_equal(
-            run_batch(sizes, weights, x, hidden, n_threads=n_threads), run_batch(sizes, weights, x, hidden, n_threads=1)
+            run_batch(sizes, weights, x, hidden, n_threads=n_threads),
+            run_batch(sizes, weights, x, hidden, n_threads=1),
         )
 
 
@@ -86,14 +99,19 @@ def spread(dtype, limit):
 
 
 def units_in_the_last_place(got, wanted, dtype):
-    return np.max(np.abs(got.astype(np.longdouble) - wanted) / np.spacing(np.abs(wanted).astype(dtype)))
+    return np.max(
+        np.abs(got.astype(np.longdouble) - wanted) / np.spacing(np.abs(wanted).astype(dtype))
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "exact"),
     [
         ("tanh", np.tanh),
-        ("sigmoid", lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x)))),
+        (
+            "sigmoid",
+            lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x))),
+        ),
     ],
 )
 def test_activations_are_accurate_to_a_few_units_in_the_last_place(isa, dtype, name, exact):

@@ -51,7 +51,9 @@ def test_noise_drawn_again_gives_the_same_bits(isa, dtype, n_pairs, dim, rng):
     )
 
 
-def test_regenerated_and_explicit_noise_agree_with_every_isa_and_thread_count(each_isa, dtype, teams, rng):
+def test_regenerated_and_explicit_noise_agree_with_every_isa_and_thread_count(
+    each_isa, dtype, teams, rng
+):
     noise, weights, sigma = make_case(130, 5000, dtype, rng)
     epsilon = (sigma * noise).astype(dtype)
     for given in [(noise, None), (None, epsilon), (None, None)]:

@@ -39,10 +39,10 @@ def kind(request):
 @pytest.fixture(autouse=True)
 def numpy_seed():
     """pepg-es draws from NumPy's global state."""
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(12)  # noqa: NPY002
+    state = np.random.get_state()
+    np.random.seed(12)
     yield
-    np.random.set_state(state)  # noqa: NPY002
+    np.random.set_state(state)
 
 
 def rewards(rng, size=20):
@@ -162,9 +162,9 @@ def test_array_mu_init_and_optimizer_arguments(tmp_path):
 
 def test_loading_leaves_numpys_global_state(tmp_path):
     path = dumped(tmp_path / "c", searched().__dict__)
-    before = pickle.dumps(np.random.get_state())  # noqa: NPY002
+    before = pickle.dumps(np.random.get_state())
     PEPG.load_checkpoint(path)
-    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
+    assert pickle.dumps(np.random.get_state()) == before
 
 
 def test_a_loaded_checkpoint_can_be_saved_again(tmp_path):

@@ -15,8 +15,12 @@ SIZES = (3, 2, [5, 4])
 
 
 def make(rng=None, **options):
-    network = NeuralNetwork(*SIZES, **({"hidden_activation": "tanh", "output_activation": "sigmoid"} | options))
-    network.weights = (rng or np.random.default_rng(0)).standard_normal(network.number_of_parameters)
+    network = NeuralNetwork(
+        *SIZES, **({"hidden_activation": "tanh", "output_activation": "sigmoid"} | options)
+    )
+    network.weights = (rng or np.random.default_rng(0)).standard_normal(
+        network.number_of_parameters
+    )
     return network
 
 
@@ -55,7 +59,9 @@ class TestCall:
         with pytest.raises(ValueError, match="forward_batch"):
             make()(np.zeros((2, 3)))
 
-    @pytest.mark.parametrize("call", [lambda n: n([1, 2, 3]), lambda n: n.forward_batch([[1, 2, 3]])])
+    @pytest.mark.parametrize(
+        "call", [lambda n: n([1, 2, 3]), lambda n: n.forward_batch([[1, 2, 3]])]
+    )
     def test_weights_come_first(self, call):
         with pytest.raises(RuntimeError, match="weights: assign network.weights"):
             call(NeuralNetwork(*SIZES))
@@ -92,14 +98,22 @@ class TestWeights:
         network.weights[1] = 5.0
         assert network([3.0]) == [11.0]
 
-    @pytest.mark.parametrize("value", [[2, 1], np.array([[2], [1]]), np.float32([2, 1]), np.arange(4, 0, -1)[2:]])
+    @pytest.mark.parametrize(
+        "value", [[2, 1], np.array([[2], [1]]), np.float32([2, 1]), np.arange(4, 0, -1)[2:]]
+    )
     def test_any_numbers_that_fit(self, value):
         network = NeuralNetwork(1, 1)
         network.weights = value
         assert network([3.0]) == [7.0]
 
     @pytest.mark.parametrize(
-        ("value", "error"), [([1.0], ValueError), ([1.0] * 3, ValueError), ("ab", TypeError), ([[1], [2, 3]], TypeError)]
+        ("value", "error"),
+        [
+            ([1.0], ValueError),
+            ([1.0] * 3, ValueError),
+            ("ab", TypeError),
+            ([[1], [2, 3]], TypeError),
+        ],
     )
     def test_what_does_not_fit_is_refused_and_changes_nothing(self, value, error):
         network = NeuralNetwork(1, 1)
@@ -120,7 +134,10 @@ class TestActivations:
     @pytest.mark.parametrize("name", reference.ACTIVATIONS)
     def test_by_name_by_function_and_in_python_are_the_same(self, name, rng):
         function = getattr(pepg_fast, name)
-        networks = [make(hidden_activation=f, output_activation=f) for f in (name, function, python(function))]
+        networks = [
+            make(hidden_activation=f, output_activation=f)
+            for f in (name, function, python(function))
+        ]
         x = rng.standard_normal(3)
         np.testing.assert_array_equal(networks[0](x), networks[1](x))
         np.testing.assert_allclose(networks[0](x), networks[2](x), rtol=1e-13, atol=1e-15)
@@ -132,7 +149,10 @@ class TestActivations:
 
     def test_a_python_activation_gets_the_whole_vector(self):
         seen = []
-        network = make(hidden_activation=lambda x: seen.append(x.shape) or np.tanh(x), output_activation=lambda x: x.sum())
+        network = make(
+            hidden_activation=lambda x: seen.append(x.shape) or np.tanh(x),
+            output_activation=lambda x: x.sum(),
+        )
         assert np.isscalar(network([1, 2, 3]))
         assert seen == [(5,), (4,)]
 
@@ -152,9 +172,13 @@ class TestActivations:
         np.testing.assert_array_equal(network([1, 2, 3]), twin([1, 2, 3]))
         assert network.output_activation is pepg_fast.relu
 
-    @pytest.mark.parametrize(("value", "error"), [("swish", ValueError), (5, TypeError), (None, TypeError)])
+    @pytest.mark.parametrize(
+        ("value", "error"), [("swish", ValueError), (5, TypeError), (None, TypeError)]
+    )
     def test_an_unknown_one_is_refused(self, value, error):
-        with pytest.raises(error, match="hidden_activation: wanted a callable or one of identity, sigmoid"):
+        with pytest.raises(
+            error, match="hidden_activation: wanted a callable or one of identity, sigmoid"
+        ):
             NeuralNetwork(*SIZES, hidden_activation=value)
         with pytest.raises(error, match="output_activation: wanted"):
             make().output_activation = value
@@ -170,7 +194,9 @@ class TestBatch:
     def test_rows_are_the_single_outputs(self, bias, activation, rng):
         network = make(hidden_activation=activation, bias=bias)
         x = rng.standard_normal((50, 3))
-        np.testing.assert_allclose(network.forward_batch(x), [network(row) for row in x], rtol=1e-15)
+        np.testing.assert_allclose(
+            network.forward_batch(x), [network(row) for row in x], rtol=1e-15
+        )
 
     def test_a_batch_of_one_and_of_none(self):
         assert make().forward_batch([[1, 2, 3]]).shape == (1, 2)
@@ -208,7 +234,15 @@ class TestPopulation:
             lambda x: np.repeat(x, 2, axis=1)[:, ::2],
             lambda x: np.repeat(x, 2, axis=2)[:, :, ::2],
         ],
-        ids=["one-input", "one-a-member", "one-batch", "reversed", "fortran", "strided-batch", "strided-inputs"],
+        ids=[
+            "one-input",
+            "one-a-member",
+            "one-batch",
+            "reversed",
+            "fortran",
+            "strided-batch",
+            "strided-inputs",
+        ],
     )
     def test_views_give_what_their_copies_give(self, view, rng):
         network = make()
@@ -218,7 +252,9 @@ class TestPopulation:
         np.testing.assert_array_equal(network.forward_population(solutions, inputs), wanted)
         wide = np.repeat(solutions, 2, axis=0)
         np.testing.assert_array_equal(network.forward_population(wide[::2], inputs), wanted)
-        np.testing.assert_array_equal(network.forward_population(np.asfortranarray(solutions), inputs), wanted)
+        np.testing.assert_array_equal(
+            network.forward_population(np.asfortranarray(solutions), inputs), wanted
+        )
 
     def test_a_broadcast_view_is_not_copied(self, rng):
         from pepg_fast.nn import _rows
@@ -229,12 +265,16 @@ class TestPopulation:
     def test_weights_are_left_alone(self, rng):
         network = make()
         before = network.weights.copy()
-        network.forward_population(rng.standard_normal((4, network.number_of_parameters)), np.zeros((4, 3)))
+        network.forward_population(
+            rng.standard_normal((4, network.number_of_parameters)), np.zeros((4, 3))
+        )
         np.testing.assert_array_equal(network.weights, before)
 
     def test_an_empty_population_gives_nothing(self):
         network = make()
-        assert network.forward_population(np.empty((0, network.number_of_parameters)), np.empty((0, 3))).shape == (0, 2)
+        assert network.forward_population(
+            np.empty((0, network.number_of_parameters)), np.empty((0, 3))
+        ).shape == (0, 2)
 
     @pytest.mark.parametrize(
         ("solutions", "inputs", "message"),
@@ -269,9 +309,14 @@ class TestConstructor:
             NeuralNetwork(*arguments)
 
     def test_hidden_sizes_may_be_an_array(self):
-        assert NeuralNetwork(3, 2, np.array([5, 4])).number_of_parameters == make().number_of_parameters
+        assert (
+            NeuralNetwork(3, 2, np.array([5, 4])).number_of_parameters
+            == make().number_of_parameters
+        )
 
-    @pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, lambda n: pickle.loads(pickle.dumps(n))])
+    @pytest.mark.parametrize(
+        "duplicate", [copy.deepcopy, copy.copy, lambda n: pickle.loads(pickle.dumps(n))]
+    )
     def test_copies_and_pickles_work(self, duplicate):
         network = make()
         np.testing.assert_array_equal(duplicate(network)([1, 2, 3]), network([1, 2, 3]))

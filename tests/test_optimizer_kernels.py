@@ -36,7 +36,10 @@ def test_adams_bias_correction_at_any_t(t):
 
 @pytest.mark.parametrize("dim", DIMS)
 def test_sigma_steps_within_its_limits(isa, dtype, dim, rng):
-    sigma, g_sigma = rng.uniform(0.5, 2.0, dim).astype(dtype), (10 * rng.standard_normal(dim)).astype(dtype)
+    sigma, g_sigma = (
+        rng.uniform(0.5, 2.0, dim).astype(dtype),
+        (10 * rng.standard_normal(dim)).astype(dtype),
+    )
     wanted = np.clip(sigma + dtype.type(0.2) * g_sigma, dtype.type(0.4), dtype.type(3.0))
     kernels.sigma_step(g_sigma, 0.2, 0.4, 3.0, sigma)
     np.testing.assert_array_equal(sigma, wanted)

@@ -35,7 +35,10 @@ def custom(base):
 
 OPTIMIZERS = {
     "default": lambda package: {},
-    "adam": lambda package: {"optimizer": package.Adam, "optimizer_kwargs": {"beta_1": 0.8, "epsilon": 1e-3}},
+    "adam": lambda package: {
+        "optimizer": package.Adam,
+        "optimizer_kwargs": {"beta_1": 0.8, "epsilon": 1e-3},
+    },
     "adam-subclass": lambda package: {"optimizer": type("Mine", (package.Adam,), {})},
     "custom": lambda package: {
         "optimizer": custom(package.Optimizer),
@@ -48,7 +51,11 @@ def both(population, dim, optimizer="default", **kwargs):
     arguments = HYPERPARAMETERS | kwargs
     original = pepg.PEPG(population, dim, **arguments, **OPTIMIZERS[optimizer](pepg))
     ours = pepg_fast.PEPG(
-        population, dim, **arguments, **OPTIMIZERS[optimizer](pepg_fast), rng=np.random.RandomState(5)
+        population,
+        dim,
+        **arguments,
+        **OPTIMIZERS[optimizer](pepg_fast),
+        rng=np.random.RandomState(5),
     )
     return original, ours
 
@@ -109,8 +116,14 @@ def test_a_numpy_generator_is_drawn_from_as_the_original_draws(rng):
     es = pepg_fast.PEPG(10, 7, **HYPERPARAMETERS, rng=rng)
     np.random.seed(5)
     epsilon = es.get_parameters()[:5] - 0.5
-    twin = np.random.default_rng(5) if isinstance(rng, np.random.Generator) else np.random.RandomState(5)
-    np.testing.assert_allclose(epsilon, twin.normal(0.0, np.full(7, 2.0), (5, 7)), rtol=1e-13, atol=1e-15)
+    twin = (
+        np.random.default_rng(5)
+        if isinstance(rng, np.random.Generator)
+        else np.random.RandomState(5)
+    )
+    np.testing.assert_allclose(
+        epsilon, twin.normal(0.0, np.full(7, 2.0), (5, 7)), rtol=1e-13, atol=1e-15
+    )
     following = rng.standard_normal()
     assert following == twin.standard_normal()
 
@@ -129,9 +142,13 @@ NETWORKS = [
 @pytest.mark.parametrize("python", [False, True], ids=["native", "python"])
 def test_a_forward_pass_agrees_with_the_original(isa, sizes, options, python, rng):
     def activations(package):
-        functions = {name: getattr(package, value) for name, value in options.items() if name != "bias"}
+        functions = {
+            name: getattr(package, value) for name, value in options.items() if name != "bias"
+        }
         wrapped = {name: (lambda x, f=f: f(x)) for name, f in functions.items()}
-        return (wrapped if python else functions) | {k: v for k, v in options.items() if k == "bias"}
+        return (wrapped if python else functions) | {
+            k: v for k, v in options.items() if k == "bias"
+        }
 
     original = pepg.NeuralNetwork(*sizes, **activations(pepg))
     ours = pepg_fast.NeuralNetwork(*sizes, **activations(pepg_fast))
@@ -145,12 +162,24 @@ def test_a_forward_pass_agrees_with_the_original(isa, sizes, options, python, rn
 
 
 def test_every_public_name_is_there():
-    own = {"np", "pickle", "List", "Callable", "ABC", "abstractmethod", "lru_cache"}  # imports that leaked
+    own = {
+        "np",
+        "pickle",
+        "List",
+        "Callable",
+        "ABC",
+        "abstractmethod",
+        "lru_cache",
+    }  # imports that leaked
     names = {name for name in dir(pepg) if not name.startswith("_")} - own
     assert names <= set(dir(pepg_fast))
     for module in ("pepg", "nn", "optimizers"):
         original = getattr(pepg, module)
-        defined = {name for name, value in vars(original).items() if getattr(value, "__module__", "") == original.__name__}
+        defined = {
+            name
+            for name, value in vars(original).items()
+            if getattr(value, "__module__", "") == original.__name__
+        }
         assert defined <= set(dir(getattr(pepg_fast, module)))
 
 
@@ -210,7 +239,9 @@ def test_shaping_helpers_share_nothing_between_calls():
 
 @pytest.mark.parametrize("x", [3.0, -3.0, [-2.0, 0.0, 2.0], np.linspace(-30, 30, 7)])
 def test_activation_functions_agree_with_the_original(x):
-    np.testing.assert_allclose(pepg_fast.sigmoid(np.asarray(x)), pepg.sigmoid(np.asarray(x)), rtol=1e-14)
+    np.testing.assert_allclose(
+        pepg_fast.sigmoid(np.asarray(x)), pepg.sigmoid(np.asarray(x)), rtol=1e-14
+    )
     np.testing.assert_array_equal(pepg_fast.tanh(x), pepg.tanh(x))
     assert type(pepg_fast.sigmoid(0.5)) is type(pepg.sigmoid(0.5))
 

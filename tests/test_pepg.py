@@ -11,7 +11,14 @@ import pytest
 import pepg_fast
 from pepg_fast import PEPG, Adam, Optimizer, kernels
 
-REQUIRED = {"population_size": 10, "theta_size": 3, "mu_init": 0.0, "sigma_init": 1.0, "mu_lr": 0.1, "sigma_lr": 0.1}
+REQUIRED = {
+    "population_size": 10,
+    "theta_size": 3,
+    "mu_init": 0.0,
+    "sigma_init": 1.0,
+    "mu_lr": 0.1,
+    "sigma_lr": 0.1,
+}
 
 
 def make(**changes):
@@ -41,18 +48,33 @@ def assert_same(a, b):
 
 
 class TestSearch:
-    @pytest.mark.parametrize("rng", [3, np.random.RandomState(3), np.random.default_rng(3)], ids=["int", "RandomState", "Generator"])
+    @pytest.mark.parametrize(
+        "rng",
+        [3, np.random.RandomState(3), np.random.default_rng(3)],
+        ids=["int", "RandomState", "Generator"],
+    )
     @pytest.mark.parametrize("shape", [(20, 5), (100, 30)])
     def test_it_finds_the_top_of_a_sphere(self, dtype, rng, shape):
-        es = make(population_size=shape[0], theta_size=shape[1], rng=rng, dtype=dtype, mu_lr=0.05, l2_coeff=0.0)
+        es = make(
+            population_size=shape[0],
+            theta_size=shape[1],
+            rng=rng,
+            dtype=dtype,
+            mu_lr=0.05,
+            l2_coeff=0.0,
+        )
         before = sphere(es.mu[None])[0]
         advance(es, 400)
         assert sphere(es.mu[None])[0] > before / 50
         assert es.best_fitness > before / 10
         assert es.sigma.mean() < 1.0
 
-    @pytest.mark.parametrize(("population", "dim"), [(100, 9), (64, 3000), (10, 70_000), (1000, 40)])
-    def test_bits_do_not_depend_on_threads_or_instruction_set(self, each_isa, dtype, teams, population, dim):
+    @pytest.mark.parametrize(
+        ("population", "dim"), [(100, 9), (64, 3000), (10, 70_000), (1000, 40)]
+    )
+    def test_bits_do_not_depend_on_threads_or_instruction_set(
+        self, each_isa, dtype, teams, population, dim
+    ):
         def result(isa, n_threads):
             kernels.select_isa(isa)
             es = make(population_size=population, theta_size=dim, dtype=dtype, n_threads=n_threads)
@@ -89,7 +111,9 @@ class TestSearch:
 
         assert_same(run(), run())
 
-    @pytest.mark.parametrize("rng", [0, np.random.default_rng(1), None], ids=["int", "Generator", "None"])
+    @pytest.mark.parametrize(
+        "rng", [0, np.random.default_rng(1), None], ids=["int", "Generator", "None"]
+    )
     def test_the_global_state_is_drawn_from_once_at_most(self, rng):
         np.random.seed(3)
         es = advance(make(rng=rng))
@@ -99,8 +123,16 @@ class TestSearch:
 
     def test_both_widths_search_with_the_same_noise(self):
         wide, narrow = make(), make(dtype=np.float32)
-        np.testing.assert_allclose(wide.get_parameters(), narrow.get_parameters(), rtol=1e-6, atol=1e-6)
-        assert narrow.theta.dtype == narrow.mu.dtype == narrow.sigma.dtype == narrow.epsilon.dtype == np.float32
+        np.testing.assert_allclose(
+            wide.get_parameters(), narrow.get_parameters(), rtol=1e-6, atol=1e-6
+        )
+        assert (
+            narrow.theta.dtype
+            == narrow.mu.dtype
+            == narrow.sigma.dtype
+            == narrow.epsilon.dtype
+            == np.float32
+        )
 
     def test_ties_move_nothing_where_nothing_is_better(self):
         es = make(l2_coeff=0.0)
@@ -136,7 +168,9 @@ class TestPopulationMemory:
         address = es.get_parameters().ctypes.data
         assert es.get_parameters().ctypes.data == address
 
-    @pytest.mark.parametrize("hold", [lambda s: s, lambda s: s[3], lambda s: list(s), lambda s: memoryview(s)])
+    @pytest.mark.parametrize(
+        "hold", [lambda s: s, lambda s: s[3], lambda s: list(s), lambda s: memoryview(s)]
+    )
     def test_one_that_is_held_is_not(self, hold):
         es = make()
         held = hold(es.get_parameters())
@@ -156,7 +190,9 @@ class TestPopulationMemory:
         es.get_parameters()
         np.testing.assert_array_equal(store[0], 5.0)
 
-    @pytest.mark.parametrize("spoil", [lambda a: a.setflags(write=False), lambda a: setattr(a, "shape", (10, 3, 1))])
+    @pytest.mark.parametrize(
+        "spoil", [lambda a: a.setflags(write=False), lambda a: setattr(a, "shape", (10, 3, 1))]
+    )
     @pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
     def test_memory_that_was_spoiled_is_not_used_again(self, spoil):
         es = make()
@@ -165,7 +201,9 @@ class TestPopulationMemory:
         assert es.get_parameters().shape == (10, 3)
         es.update(REWARDS)
 
-    @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda es: pickle.loads(pickle.dumps(es))])
+    @pytest.mark.parametrize(
+        "duplicate", [copy.deepcopy, lambda es: pickle.loads(pickle.dumps(es))]
+    )
     def test_copies_use_memory_again_too(self, duplicate):
         es = duplicate(make())
         address = es.get_parameters().ctypes.data
@@ -286,7 +324,9 @@ class TestAccidentalFeatures:
         np.testing.assert_allclose(es.sigma, [0.1, 0.2, 0.3], rtol=1e-6)
         assert es.mu.dtype == np.float64
 
-    @pytest.mark.parametrize("value", [[1, 2, 3], np.array([[1, 2, 3], [4, 5, 6]])[0], np.arange(1, 7)[::2], 2.5])
+    @pytest.mark.parametrize(
+        "value", [[1, 2, 3], np.array([[1, 2, 3], [4, 5, 6]])[0], np.arange(1, 7)[::2], 2.5]
+    )
     @pytest.mark.parametrize("name", ["mu", "sigma"])
     def test_the_distribution_can_be_assigned(self, name, value):
         es = make()
@@ -366,11 +406,16 @@ class TestAccidentalFeatures:
 
     @pytest.mark.parametrize("name", ["mu_lr", "sigma_lr", "l2_coeff"])
     def test_a_rate_for_each_parameter_as_broadcasting_had_it(self, dtype, name):
-        each, flat = make(**{name: [0.02, 0.02, 0.02]}, dtype=dtype), make(**{name: 0.02}, dtype=dtype)
+        each, flat = (
+            make(**{name: [0.02, 0.02, 0.02]}, dtype=dtype),
+            make(**{name: 0.02}, dtype=dtype),
+        )
         advance(each, 3)
         advance(flat, 3)
         np.testing.assert_allclose(each.mu, flat.mu, rtol=1e-5 if dtype == np.float32 else 1e-12)
-        np.testing.assert_allclose(each.sigma, flat.sigma, rtol=1e-5 if dtype == np.float32 else 1e-12)
+        np.testing.assert_allclose(
+            each.sigma, flat.sigma, rtol=1e-5 if dtype == np.float32 else 1e-12
+        )
         differing = make(**{name: [0.0, 0.02, 0.2]}, dtype=dtype)
         assert not np.array_equal(advance(differing, 3).mu, each.mu)
 
@@ -429,7 +474,11 @@ class TestRewards:
     @pytest.mark.parametrize(
         ("rewards", "error", "message"),
         [
-            (REWARDS[:9], ValueError, r"rewards: wanted one number a candidate, shape \(10,\), got shape \(9,\)"),
+            (
+                REWARDS[:9],
+                ValueError,
+                r"rewards: wanted one number a candidate, shape \(10,\), got shape \(9,\)",
+            ),
             ([*REWARDS, 1], ValueError, r"got shape \(11,\)"),
             ([[r] for r in REWARDS], ValueError, r"got shape \(10, 1\)"),
             (5.0, ValueError, r"got shape \(\)"),
@@ -545,12 +594,16 @@ class TestOptimizers:
         es = advance(make())
         es.optimizer.m = np.zeros(4)
         es.get_parameters()
-        with pytest.raises(ValueError, match=r"Adam.m: wanted the gradients' shape \(3,\), got \(4,\)"):
+        with pytest.raises(
+            ValueError, match=r"Adam.m: wanted the gradients' shape \(3,\), got \(4,\)"
+        ):
             es.update(REWARDS)
         es.optimizer.m = [0, 0, 0]
         es.update(REWARDS)
 
-    @pytest.mark.parametrize("gradient", [[1.0, -2.0], np.ones((2, 3)), np.float32([1, 2]), np.arange(6)[::2]])
+    @pytest.mark.parametrize(
+        "gradient", [[1.0, -2.0], np.ones((2, 3)), np.float32([1, 2]), np.arange(6)[::2]]
+    )
     def test_adam_alone_takes_any_gradient(self, gradient):
         adam, step = Adam(0.1), None
         for _ in range(2):
@@ -569,20 +622,40 @@ class TestConstructor:
     @pytest.mark.parametrize(
         ("changes", "error", "message"),
         [
-            ({"population_size": 11}, ValueError, r"population_size: wanted an even number .*got 11"),
+            (
+                {"population_size": 11},
+                ValueError,
+                r"population_size: wanted an even number .*got 11",
+            ),
             ({"population_size": 0}, ValueError, "population_size: wanted at least 2, got 0"),
-            ({"population_size": 2.5}, TypeError, "population_size: wanted a whole number, got 2.5"),
+            (
+                {"population_size": 2.5},
+                TypeError,
+                "population_size: wanted a whole number, got 2.5",
+            ),
             ({"population_size": "10"}, TypeError, "population_size"),
             ({"theta_size": 0}, ValueError, "theta_size: wanted at least 1, got 0"),
-            ({"mu_init": [1, 2]}, ValueError, r"mu_init: wanted a number or shape \(3,\), got shape \(2,\)"),
-            ({"mu_init": np.nan}, ValueError, "mu_init: wanted finite float64 numbers, got nan at index 0"),
+            (
+                {"mu_init": [1, 2]},
+                ValueError,
+                r"mu_init: wanted a number or shape \(3,\), got shape \(2,\)",
+            ),
+            (
+                {"mu_init": np.nan},
+                ValueError,
+                "mu_init: wanted finite float64 numbers, got nan at index 0",
+            ),
             ({"mu_init": "x"}, TypeError, "mu_init: wanted numbers, got 'x'"),
             ({"mu_init": 1e300, "dtype": "f4"}, ValueError, "mu_init: wanted finite float32"),
             ({"sigma_init": 0}, ValueError, "sigma_init: wanted numbers from sigma_min"),
             ({"sigma_init": [1, -1, 1]}, ValueError, "sigma_init: wanted numbers from sigma_min"),
             ({"sigma_init": 3, "sigma_max": 2}, ValueError, "sigma_init: .* to sigma_max = 2"),
             ({"sigma_min": 0}, ValueError, "sigma_min: wanted a number above 0"),
-            ({"sigma_min": 1e-50, "dtype": "f4"}, ValueError, "sigma_min: wanted a number above 0 in float32"),
+            (
+                {"sigma_min": 1e-50, "dtype": "f4"},
+                ValueError,
+                "sigma_min: wanted a number above 0 in float32",
+            ),
             ({"n_threads": 2**31}, ValueError, "n_threads: wanted at most 1024"),
             ({"mu_lr": [0.1, 0.2]}, ValueError, r"mu_lr: wanted a number or shape \(3,\)"),
             ({"sigma_min": 3, "sigma_max": 2}, ValueError, "sigma_min: wanted at most sigma_max"),
@@ -591,7 +664,11 @@ class TestConstructor:
             ({"sigma_lr": math.inf}, ValueError, "sigma_lr: wanted a finite number"),
             ({"l2_coeff": "a"}, TypeError, "l2_coeff"),
             ({"optimizer": int}, TypeError, "optimizer: wanted a subclass of pepg_fast.Optimizer"),
-            ({"optimizer": Adam(1), "optimizer_kwargs": {"beta_1": 0.5}}, ValueError, "optimizer_kwargs"),
+            (
+                {"optimizer": Adam(1), "optimizer_kwargs": {"beta_1": 0.5}},
+                ValueError,
+                "optimizer_kwargs",
+            ),
             ({"rng": -1}, ValueError, "rng: wanted an int of at least 0, got -1"),
             ({"rng": "seed"}, TypeError, "rng: wanted None, an int"),
             ({"rng": True}, TypeError, "rng"),

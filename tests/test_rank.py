@@ -24,7 +24,9 @@ def centered_ranks(rewards):
 @pytest.mark.parametrize("n", SIZES)
 def test_distinct_rewards_get_the_originals_values(isa, n, rng):
     rewards = rng.permutation(n) * 1.5 - n
-    np.testing.assert_array_equal(centered_ranks(rewards), np.arange(n)[rewards.argsort().argsort()] / (n - 1) - 0.5)
+    np.testing.assert_array_equal(
+        centered_ranks(rewards), np.arange(n)[rewards.argsort().argsort()] / (n - 1) - 0.5
+    )
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -34,7 +36,18 @@ def test_ties_share_their_average_rank(isa, n, distinct, rng):
     np.testing.assert_array_equal(centered_ranks(rewards), reference.centered_ranks(rewards))
 
 
-ODD_NUMBERS = [0.0, -0.0, np.inf, -np.inf, 5e-324, -5e-324, 1e308, -1e308, 1.0, np.nextafter(1.0, 2.0)]
+ODD_NUMBERS = [
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    5e-324,
+    -5e-324,
+    1e308,
+    -1e308,
+    1.0,
+    np.nextafter(1.0, 2.0),
+]
 
 
 @given(
@@ -58,7 +71,9 @@ def test_shaped_may_be_the_rewards(isa):
     for n in (50, 500):
         rewards = np.random.default_rng(1).integers(0, 9, n).astype(float)
         wanted = centered_ranks(rewards)
-        kernels.centered_ranks(rewards, rewards, np.empty(kernels.centered_ranks_work_size(n), np.uint8))
+        kernels.centered_ranks(
+            rewards, rewards, np.empty(kernels.centered_ranks_work_size(n), np.uint8)
+        )
         np.testing.assert_array_equal(rewards, wanted)
 
 

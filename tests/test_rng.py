@@ -42,12 +42,16 @@ def test_reference_philox_gives_them_too():
 def test_normals_are_box_muller_of_their_counters(isa, dim):
     key, generation, first = 0x0123456789ABCDEF, (7 << 32) + 3, 2**32 - 3
     got = normals(3, dim, key, generation, first)
-    wanted = [[reference.normal(key, generation, first + i, j) for j in range(dim)] for i in range(3)]
+    wanted = [
+        [reference.normal(key, generation, first + i, j) for j in range(dim)] for i in range(3)
+    ]
     np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
 
 
 def test_float64_normals_are_the_float32_ones(isa):
-    np.testing.assert_array_equal(normals(5, 1300, dtype=np.float64), normals(5, 1300).astype(np.float64))
+    np.testing.assert_array_equal(
+        normals(5, 1300, dtype=np.float64), normals(5, 1300).astype(np.float64)
+    )
 
 
 def test_a_normal_depends_on_nothing_but_key_generation_pair_coordinate(each_isa):
@@ -70,7 +74,14 @@ def test_nothing_is_written_past_the_last_normal(isa, n_pairs, dim):
 
 
 @pytest.mark.parametrize(
-    "change", [{"key": 12}, {"key": 11 + (1 << 32)}, {"generation": 2}, {"generation": 1 + (1 << 32)}, {"first_pair": 64}]
+    "change",
+    [
+        {"key": 12},
+        {"key": 11 + (1 << 32)},
+        {"generation": 2},
+        {"generation": 1 + (1 << 32)},
+        {"first_pair": 64},
+    ],
 )
 def test_key_generation_and_pair_each_change_every_normal(change):
     assert not np.any(normals(64, 200) == normals(64, 200, **change))

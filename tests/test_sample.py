@@ -46,7 +46,10 @@ def test_one_member_is_that_member(isa, dtype, dim, rng):
 
 @pytest.mark.parametrize("dim", [1, 9, 1025])
 def test_noise_from_elsewhere_is_mirrored(isa, dtype, dim, rng):
-    mu, epsilon = rng.standard_normal(dim).astype(dtype), rng.standard_normal((3, dim)).astype(dtype)
+    mu, epsilon = (
+        rng.standard_normal(dim).astype(dtype),
+        rng.standard_normal((3, dim)).astype(dtype),
+    )
     theta = np.empty((6, dim), dtype)
     kernels.mirror(mu, epsilon, theta)
     np.testing.assert_array_equal(theta, np.concatenate([mu + epsilon, mu - epsilon]))
@@ -92,7 +95,9 @@ class TestRecycledArray:
         del first
         assert recycled.empty(3, 4, np.dtype(float)).ctypes.data == address
 
-    @pytest.mark.parametrize("hold", [lambda a: a, lambda a: a[1], lambda a: memoryview(a), lambda a: a.T[:1]])
+    @pytest.mark.parametrize(
+        "hold", [lambda a: a, lambda a: a[1], lambda a: memoryview(a), lambda a: a.T[:1]]
+    )
     def test_memory_that_is_held_is_left_alone(self, hold):
         recycled = kernels.RecycledArray()
         held = hold(recycled.empty(3, 4, np.dtype(float)))

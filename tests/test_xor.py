@@ -28,7 +28,9 @@ def test_solutions_come_at_least_as_fast_as_from_the_original():
     original = []
     for seed in SEEDS:
         np.random.seed(seed)
-        original.append(steps_of(pepg.PEPG(100, network.number_of_parameters, 0, 2.0, 0.3, 0.2), network))
+        original.append(
+            steps_of(pepg.PEPG(100, network.number_of_parameters, 0, 2.0, 0.3, 0.2), network)
+        )
     # The original's steps depend on how this NumPy's argsort orders ties: medians of 44 to 59 were seen, each with a
     # standard error of about 6; ours has 50. So the test is whether ours takes more steps than chance explains.
     print(f"median steps: {np.median(ours)} here, {np.median(original)} there")
@@ -53,6 +55,9 @@ def test_the_example_finds_one(capsys):
 
 def test_the_bipedal_walker_example_explains_itself_or_its_missing_extra():
     run = subprocess.run(
-        [sys.executable, EXAMPLES / "bipedalwalker.py", "--help"], capture_output=True, text=True, timeout=60
+        [sys.executable, EXAMPLES / "bipedalwalker.py", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert "--generations" in run.stdout or "gymnasium" in run.stderr

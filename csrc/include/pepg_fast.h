@@ -2,15 +2,16 @@
  *
  * C11, usable from C++. Conventions that hold for every function here:
  *
- * - Matrices are row-major and contiguous. `n_pairs` mirrored pairs make a population of 2 n_pairs; `dim` is the
- *   number of parameters. Sizes count elements. Fitness: higher is better.
- * - A function exists for float64 (`pepg_x`) and, where the width matters, for float32 (`pepg_x_f32`); weights that
- *   come from rewards (delta, even) are float64 in both.
- * - The caller owns all memory, scratch included. Inputs and outputs must not overlap unless stated. Nothing is
- *   allocated, no global state is read but the chosen instruction set, no lock is taken.
- * - `n_threads` < 1 means OpenMP's usual number. Small work stays on the calling thread, and so does everything in a
- *   forked child. Results have the same bits at any number of threads; results other than `forward`'s and
- *   `activate`'s have the same bits on every instruction set too.
+ * - Matrices are row-major and contiguous. `n_pairs` mirrored pairs make a population of 2 n_pairs;
+ * `dim` is the number of parameters. Sizes count elements. Fitness: higher is better.
+ * - A function exists for float64 (`pepg_x`) and, where the width matters, for float32
+ * (`pepg_x_f32`); weights that come from rewards (delta, even) are float64 in both.
+ * - The caller owns all memory, scratch included. Inputs and outputs must not overlap unless
+ * stated. Nothing is allocated, no global state is read but the chosen instruction set, no lock is
+ * taken.
+ * - `n_threads` < 1 means OpenMP's usual number. Small work stays on the calling thread, and so
+ * does everything in a forked child. Results have the same bits at any number of threads; results
+ * other than `forward`'s and `activate`'s have the same bits on every instruction set too.
  * - Returns PEPG_OK, or another status with nothing written.
  *
  * A function whose signature changes gets a new name; PEPG_FAST_ABI_VERSION counts removals.
@@ -37,132 +38,156 @@ typedef enum {
     PEPG_IDENTITY = 0,
     PEPG_SIGMOID = 1, /* 1 / (1 + e^-x) */
     PEPG_TANH = 2,
-    PEPG_RELU = 3,    /* max(x, 0) */
-    PEPG_SOFTMAX = 4  /* e^(x - max x) / sum, over one layer's whole vector */
+    PEPG_RELU = 3,   /* max(x, 0) */
+    PEPG_SOFTMAX = 4 /* e^(x - max x) / sum, over one layer's whole vector */
 } pepg_activation;
 
-/* ---- noise ------------------------------------------------------------------------------------------------- */
+/* ---- noise
+ * -------------------------------------------------------------------------------------------------
+ */
 
-/* words[i] = Philox4x32-10(counters[i], key), n counters of four 32-bit words each; `key` is word 0 low, word 1 high.
- * Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". */
+/* words[i] = Philox4x32-10(counters[i], key), n counters of four 32-bit words each; `key` is word 0
+ * low, word 1 high. Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". */
 pepg_status pepg_philox4x32(ptrdiff_t n, const uint32_t *counters, uint64_t key, uint32_t *words);
 
-/* Standard normals (n_pairs, dim) of pairs first_pair .. first_pair + n_pairs - 1: a pure function of key, generation,
- * pair and coordinate. Philox and Box-Muller; float32 resolution in both widths, |z| <= 6.76.
- * first_pair + n_pairs <= 2^32, dim <= 2^34. */
-pepg_status pepg_normals(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                         double *noise, int n_threads);
+/* Standard normals (n_pairs, dim) of pairs first_pair .. first_pair + n_pairs - 1: a pure function
+ * of key, generation, pair and coordinate. Philox and Box-Muller; float32 resolution in both
+ * widths, |z| <= 6.76. first_pair + n_pairs <= 2^32, dim <= 2^34. */
+pepg_status pepg_normals(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
+                         uint64_t first_pair, double *noise, int n_threads);
 pepg_status pepg_normals_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
                              uint64_t first_pair, float *noise, int n_threads);
 
 /* Symmetric sampling: plus = mu + sigma z, minus = mu - sigma z, both (n_pairs, dim), z as above.
  * `noise` (n_pairs, dim), `plus` and `minus` may each be NULL: then that output is not wanted. */
-pepg_status pepg_sample(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                        const double *mu, const double *sigma, float *noise, double *plus, double *minus,
-                        int n_threads);
+pepg_status pepg_sample(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
+                        uint64_t first_pair, const double *mu, const double *sigma, float *noise,
+                        double *plus, double *minus, int n_threads);
 pepg_status pepg_sample_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
-                            uint64_t first_pair, const float *mu, const float *sigma, float *noise, float *plus,
-                            float *minus, int n_threads);
+                            uint64_t first_pair, const float *mu, const float *sigma, float *noise,
+                            float *plus, float *minus, int n_threads);
 
 /* plus = mu + epsilon, minus = mu - epsilon, for noise from elsewhere. */
-pepg_status pepg_mirror(ptrdiff_t n_pairs, ptrdiff_t dim, const double *mu, const double *epsilon, double *plus,
-                        double *minus, int n_threads);
-pepg_status pepg_mirror_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const float *mu, const float *epsilon, float *plus,
-                            float *minus, int n_threads);
+pepg_status pepg_mirror(ptrdiff_t n_pairs, ptrdiff_t dim, const double *mu, const double *epsilon,
+                        double *plus, double *minus, int n_threads);
+pepg_status pepg_mirror_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const float *mu, const float *epsilon,
+                            float *plus, float *minus, int n_threads);
 
-/* ---- fitness ----------------------------------------------------------------------------------------------- */
+/* ---- fitness
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* Bytes of scratch for pepg_centered_ranks, aligned as malloc aligns. */
 size_t pepg_centered_ranks_work_size(ptrdiff_t n);
 
-/* shaped = rank / (n - 1) - 1/2, ranks from 0 in increasing order of reward, equal rewards sharing their average rank.
- * Infinities rank as usual; any NaN: PEPG_ENAN. n >= 2. `shaped` may be `rewards`. */
+/* shaped = rank / (n - 1) - 1/2, ranks from 0 in increasing order of reward, equal rewards sharing
+ * their average rank. Infinities rank as usual; any NaN: PEPG_ENAN. n >= 2. `shaped` may be
+ * `rewards`. */
 pepg_status pepg_centered_ranks(ptrdiff_t n, const double *rewards, double *shaped, void *work);
 
 /* From shaped rewards (2 n_pairs,), first all r+ and then all r-, the weights of the two gradients:
  * delta = r+ - r-, even = (r+ + r-) / 2 - mean(shaped), both (n_pairs,). */
 pepg_status pepg_antithetic(ptrdiff_t n_pairs, const double *shaped, double *delta, double *even);
 
-/* ---- gradients --------------------------------------------------------------------------------------------- */
+/* ---- gradients
+ * --------------------------------------------------------------------------------------------- */
 
-/* Gradients (dim,) from normals z (n_pairs, dim) and the sigma (dim,) they were scaled with, e = sigma z:
- *   g_mu[j] = sum_i e[i,j] delta[i] / 2n      g_sigma[j] = sum_i (e[i,j]^2 - sigma[j]^2) / sigma[j] even[i] / 2n
- * Sehnke et al. 2010, section 3.2, in pepg-es's scale. `noise` NULL: drawn again from key, generation, first_pair. */
-pepg_status pepg_gradients(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                           const float *noise, const double *delta, const double *even, const double *sigma,
-                           double *g_mu, double *g_sigma, int n_threads);
+/* Gradients (dim,) from normals z (n_pairs, dim) and the sigma (dim,) they were scaled with, e =
+ * sigma z: g_mu[j] = sum_i e[i,j] delta[i] / 2n      g_sigma[j] = sum_i (e[i,j]^2 - sigma[j]^2) /
+ * sigma[j] even[i] / 2n Sehnke et al. 2010, section 3.2, in pepg-es's scale. `noise` NULL: drawn
+ * again from key, generation, first_pair. */
+pepg_status pepg_gradients(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
+                           uint64_t first_pair, const float *noise, const double *delta,
+                           const double *even, const double *sigma, double *g_mu, double *g_sigma,
+                           int n_threads);
 pepg_status pepg_gradients_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
-                               uint64_t first_pair, const float *noise, const double *delta, const double *even,
-                               const float *sigma, float *g_mu, float *g_sigma, int n_threads);
+                               uint64_t first_pair, const float *noise, const double *delta,
+                               const double *even, const float *sigma, float *g_mu, float *g_sigma,
+                               int n_threads);
 
 /* The same from e (n_pairs, dim) itself, for noise from elsewhere. */
-pepg_status pepg_gradients_epsilon(ptrdiff_t n_pairs, ptrdiff_t dim, const double *epsilon, const double *delta,
-                                   const double *even, const double *sigma, double *g_mu, double *g_sigma,
-                                   int n_threads);
-pepg_status pepg_gradients_epsilon_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const float *epsilon, const double *delta,
-                                       const double *even, const float *sigma, float *g_mu, float *g_sigma,
-                                       int n_threads);
+pepg_status pepg_gradients_epsilon(ptrdiff_t n_pairs, ptrdiff_t dim, const double *epsilon,
+                                   const double *delta, const double *even, const double *sigma,
+                                   double *g_mu, double *g_sigma, int n_threads);
+pepg_status pepg_gradients_epsilon_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const float *epsilon,
+                                       const double *delta, const double *even, const float *sigma,
+                                       float *g_mu, float *g_sigma, int n_threads);
 
-/* ---- steps ------------------------------------------------------------------------------------------------- */
+/* ---- steps
+ * -------------------------------------------------------------------------------------------------
+ */
 
-/* One Adam step, t >= 1 counting steps (Kingma and Ba 2015, the eps-hat form at the end of section 2):
- *   m = beta_1 m + (1 - beta_1) g,  v = beta_2 v + (1 - beta_2) g^2
- *   step = -alpha sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
- * m, v (n,) in and out. `step` may be `gradient`. */
-pepg_status pepg_adam(ptrdiff_t n, const double *gradient, double alpha, double beta_1, double beta_2,
-                      double epsilon, uint64_t t, double *m, double *v, double *step, int n_threads);
-pepg_status pepg_adam_f32(ptrdiff_t n, const float *gradient, double alpha, double beta_1, double beta_2,
-                          double epsilon, uint64_t t, float *m, float *v, float *step, int n_threads);
+/* One Adam step, t >= 1 counting steps (Kingma and Ba 2015, the eps-hat form at the end of section
+ * 2): m = beta_1 m + (1 - beta_1) g,  v = beta_2 v + (1 - beta_2) g^2 step = -alpha sqrt(1 -
+ * beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon) m, v (n,) in and out. `step` may be
+ * `gradient`. */
+pepg_status pepg_adam(ptrdiff_t n, const double *gradient, double alpha, double beta_1,
+                      double beta_2, double epsilon, uint64_t t, double *m, double *v, double *step,
+                      int n_threads);
+pepg_status pepg_adam_f32(ptrdiff_t n, const float *gradient, double alpha, double beta_1,
+                          double beta_2, double epsilon, uint64_t t, float *m, float *v,
+                          float *step, int n_threads);
 
 /* sigma = clip(sigma + sigma_lr g_sigma, sigma_min, sigma_max), (n,) in and out. */
 pepg_status pepg_sigma_step(ptrdiff_t n, const double *g_sigma, double sigma_lr, double sigma_min,
                             double sigma_max, double *sigma, int n_threads);
-pepg_status pepg_sigma_step_f32(ptrdiff_t n, const float *g_sigma, double sigma_lr, double sigma_min,
-                                double sigma_max, float *sigma, int n_threads);
+pepg_status pepg_sigma_step_f32(ptrdiff_t n, const float *g_sigma, double sigma_lr,
+                                double sigma_min, double sigma_max, float *sigma, int n_threads);
 
-/* A whole update in one pass over the noise: pepg_gradients (or pepg_gradients_epsilon if `epsilon` is not NULL), then
- * mu += Adam(l2 mu - g_mu) and pepg_sigma_step. `drawn_sigma` is the sigma of the draw and may be `sigma`. */
+/* A whole update in one pass over the noise: pepg_gradients (or pepg_gradients_epsilon if `epsilon`
+ * is not NULL), then mu += Adam(l2 mu - g_mu) and pepg_sigma_step. `drawn_sigma` is the sigma of
+ * the draw and may be `sigma`. */
 pepg_status pepg_update_adam(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
-                             uint64_t first_pair, const float *noise, const double *epsilon, const double *delta,
-                             const double *even, const double *drawn_sigma, double alpha, double beta_1,
-                             double beta_2, double adam_epsilon, uint64_t t, double l2, double sigma_lr,
-                             double sigma_min, double sigma_max, double *m, double *v, double *mu, double *sigma,
+                             uint64_t first_pair, const float *noise, const double *epsilon,
+                             const double *delta, const double *even, const double *drawn_sigma,
+                             double alpha, double beta_1, double beta_2, double adam_epsilon,
+                             uint64_t t, double l2, double sigma_lr, double sigma_min,
+                             double sigma_max, double *m, double *v, double *mu, double *sigma,
                              int n_threads);
-pepg_status pepg_update_adam_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
-                                 uint64_t first_pair, const float *noise, const float *epsilon, const double *delta,
-                                 const double *even, const float *drawn_sigma, double alpha, double beta_1,
-                                 double beta_2, double adam_epsilon, uint64_t t, double l2, double sigma_lr,
-                                 double sigma_min, double sigma_max, float *m, float *v, float *mu, float *sigma,
-                                 int n_threads);
+pepg_status pepg_update_adam_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
+                                 uint64_t generation, uint64_t first_pair, const float *noise,
+                                 const float *epsilon, const double *delta, const double *even,
+                                 const float *drawn_sigma, double alpha, double beta_1,
+                                 double beta_2, double adam_epsilon, uint64_t t, double l2,
+                                 double sigma_lr, double sigma_min, double sigma_max, float *m,
+                                 float *v, float *mu, float *sigma, int n_threads);
 
-/* ---- multilayer perceptrons -------------------------------------------------------------------------------- */
+/* ---- multilayer perceptrons
+ * -------------------------------------------------------------------------------- */
 
-/* Number of parameters of the network with `sizes` (n_layers + 1 widths, input first): per layer a row-major block
- * (in, out) and, with bias, a row of biases after it. 0 if it does not fit or a size is < 1. */
+/* Number of parameters of the network with `sizes` (n_layers + 1 widths, input first): per layer a
+ * row-major block (in, out) and, with bias, a row of biases after it. 0 if it does not fit or a
+ * size is < 1. */
 ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias);
 
 /* Elements (not bytes) of scratch for the forward functions below. */
 size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t batch, int n_threads);
 
-/* y (batch, outputs) = network(x), one set of weights, x (batch, inputs) contiguous. The activations are
- * pepg_activation, `hidden` for all layers but the last. Within rounding of exact arithmetic; the bits of one output
- * depend on neither batch nor threads, but on the instruction set. */
-pepg_status pepg_forward(int n_layers, const ptrdiff_t *sizes, int bias, int hidden, int output, ptrdiff_t batch,
-                         const double *weights, const double *x, double *y, double *work, int n_threads);
+/* y (batch, outputs) = network(x), one set of weights, x (batch, inputs) contiguous. The
+ * activations are pepg_activation, `hidden` for all layers but the last. Within rounding of exact
+ * arithmetic; the bits of one output depend on neither batch nor threads, but on the instruction
+ * set. */
+pepg_status pepg_forward(int n_layers, const ptrdiff_t *sizes, int bias, int hidden, int output,
+                         ptrdiff_t batch, const double *weights, const double *x, double *y,
+                         double *work, int n_threads);
 pepg_status pepg_forward_f32(int n_layers, const ptrdiff_t *sizes, int bias, int hidden, int output,
-                             ptrdiff_t batch, const float *weights, const float *x, float *y, float *work,
-                             int n_threads);
+                             ptrdiff_t batch, const float *weights, const float *x, float *y,
+                             float *work, int n_threads);
 
 /* y (n, batch, outputs): member i's weights are weights[i * weights_stride ...], its input b is
- * x[i * member_stride + b * input_stride ...]. A stride of 0 gives every member (or batch entry) the same input. */
-pepg_status pepg_forward_population(int n_layers, const ptrdiff_t *sizes, int bias, int hidden, int output,
-                                    ptrdiff_t n, ptrdiff_t batch, const double *weights, ptrdiff_t weights_stride,
-                                    const double *x, ptrdiff_t member_stride, ptrdiff_t input_stride, double *y,
+ * x[i * member_stride + b * input_stride ...]. A stride of 0 gives every member (or batch entry)
+ * the same input. */
+pepg_status pepg_forward_population(int n_layers, const ptrdiff_t *sizes, int bias, int hidden,
+                                    int output, ptrdiff_t n, ptrdiff_t batch, const double *weights,
+                                    ptrdiff_t weights_stride, const double *x,
+                                    ptrdiff_t member_stride, ptrdiff_t input_stride, double *y,
                                     double *work, int n_threads);
-pepg_status pepg_forward_population_f32(int n_layers, const ptrdiff_t *sizes, int bias, int hidden, int output,
-                                        ptrdiff_t n, ptrdiff_t batch, const float *weights,
-                                        ptrdiff_t weights_stride, const float *x, ptrdiff_t member_stride,
-                                        ptrdiff_t input_stride, float *y, float *work, int n_threads);
+pepg_status pepg_forward_population_f32(int n_layers, const ptrdiff_t *sizes, int bias, int hidden,
+                                        int output, ptrdiff_t n, ptrdiff_t batch,
+                                        const float *weights, ptrdiff_t weights_stride,
+                                        const float *x, ptrdiff_t member_stride,
+                                        ptrdiff_t input_stride, float *y, float *work,
+                                        int n_threads);
 
 /* values = activation(values), in place, one vector of n values. */
 pepg_status pepg_activate(ptrdiff_t n, int activation, double *values);

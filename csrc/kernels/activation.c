@@ -1,9 +1,11 @@
-/* Activations on whole vectors, within a few units in the last place of the exact value. No table, no branch. */
+/* Activations on whole vectors, within a few units in the last place of the exact value. No table,
+ * no branch. */
 
 #undef SELECT
 #undef FRACTION_BITS
 #undef EXPONENT_BIAS
-#define SELECT(mask, yes, no) ((v_real)(((v_bits)(mask) & (v_bits)(yes)) | (~(v_bits)(mask) & (v_bits)(no))))
+#define SELECT(mask, yes, no)                                                                      \
+    ((v_real)(((v_bits)(mask) & (v_bits)(yes)) | (~(v_bits)(mask) & (v_bits)(no))))
 
 #if PEPG_REAL_BITS == 64
 #define FRACTION_BITS 52
@@ -32,8 +34,9 @@ PEPG_INLINE v_real R(expm1_reduced)(v_real y, v_real *scale) {
     const v_real n = shifted - magic;
     const v_real r = FMA(n, (v_real){0} - LN2_LOW, FMA(n, (v_real){0} - LN2_HIGH, y));
 #if PEPG_REAL_BITS == 64
-    static const real term[] = {1.0 / 2,     1.0 / 6,      1.0 / 24,      1.0 / 120,      1.0 / 720,       1.0 / 5040,
-                                1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+    static const real term[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
+                                1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
+                                1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
 #else
     static const real term[] = {1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
 #endif
@@ -89,12 +92,14 @@ PEPG_INLINE void R(activate_each)(ptrdiff_t n, int activation, real *values) {
         memcpy(values + j, &y, sizeof y);
     }
     if (j < n)
-        STORE_FIRST(values + j, R(activate_vector)(activation, LOAD_FIRST(values + j, n - j)), n - j);
+        STORE_FIRST(values + j, R(activate_vector)(activation, LOAD_FIRST(values + j, n - j)),
+                    n - j);
 }
 
 static void R(softmax_row)(ptrdiff_t n, real *values) {
     real top = values[0], sum = 0;
-    for (ptrdiff_t j = 1; j < n; ++j) top = values[j] > top || values[j] != values[j] ? values[j] : top;
+    for (ptrdiff_t j = 1; j < n; ++j)
+        top = values[j] > top || values[j] != values[j] ? values[j] : top;
     for (ptrdiff_t j = 0; j < n; ++j) values[j] -= top;
     R(activate_each)(n, PEPG_SOFTMAX, values);
     for (ptrdiff_t j = 0; j < n; ++j) sum += values[j];

@@ -1,8 +1,10 @@
-/* Forward passes of a multilayer perceptron. Weights of a layer: row-major (in, out), then a row of biases.
+/* Forward passes of a multilayer perceptron. Weights of a layer: row-major (in, out), then a row of
+ * biases.
  *
- * Every output is one chain of multiply-adds that starts at the bias and runs over the inputs in order, whichever
- * tile computes it: a network gives the same bits alone, in a batch, in a population and at any thread count.
- * The chain is fused where the hardware fuses, so the bits differ between instruction sets, within rounding.
+ * Every output is one chain of multiply-adds that starts at the bias and runs over the inputs in
+ * order, whichever tile computes it: a network gives the same bits alone, in a batch, in a
+ * population and at any thread count. The chain is fused where the hardware fuses, so the bits
+ * differ between instruction sets, within rounding.
  */
 
 #undef TILE_VECTORS
@@ -10,13 +12,16 @@
 #define TILE_VECTORS 8 /* independent chains that keep two multiply-adders of latency 4 busy */
 #define TILE_ROWS 4
 
-/* Results go to scratch rows of whole vectors (a stride that is a multiple of LANES): the next layer then reads what
- * was stored as it was stored. A masked store that is read back at once stalls until it has left the core. */
+/* Results go to scratch rows of whole vectors (a stride that is a multiple of LANES): the next
+ * layer then reads what was stored as it was stored. A masked store that is read back at once
+ * stalls until it has left the core. */
 
-/* `rows` inputs by `vectors` vectors of outputs, all sums in registers; `last` lanes of the last vector, or all if 0.
- * rows, vectors and the truth of `last` are compile-time constants. w and y point at the tile's first column. */
+/* `rows` inputs by `vectors` vectors of outputs, all sums in registers; `last` lanes of the last
+ * vector, or all if 0. rows, vectors and the truth of `last` are compile-time constants. w and y
+ * point at the tile's first column. */
 PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg_layer layer,
-                         const real *w, const real *x, ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
+                         const real *w, const real *x, ptrdiff_t x_stride, real *y,
+                         ptrdiff_t y_stride) {
     v_real sum[TILE_ROWS][TILE_VECTORS];
     for (int k = 0; k < vectors; ++k) {
         v_real b = {0};
@@ -28,22 +33,25 @@ PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg
     }
     for (ptrdiff_t i = 0; i < layer.in; ++i, w += layer.out)
         for (int k = 0; k < vectors; ++k) {
-            const v_real column = last && k == vectors - 1 ? LOAD_FIRST(w + k * LANES, last) : LOAD(w + k * LANES);
-            for (int r = 0; r < rows; ++r) sum[r][k] = FMA((v_real){0} + x[r * x_stride + i], column, sum[r][k]);
+            const v_real column =
+                last && k == vectors - 1 ? LOAD_FIRST(w + k * LANES, last) : LOAD(w + k * LANES);
+            for (int r = 0; r < rows; ++r)
+                sum[r][k] = FMA((v_real){0} + x[r * x_stride + i], column, sum[r][k]);
         }
-    for (int r = 0; r < rows; ++r) memcpy(y + r * y_stride, sum[r], (size_t)vectors * sizeof(v_real));
+    for (int r = 0; r < rows; ++r)
+        memcpy(y + r * y_stride, sum[r], (size_t)vectors * sizeof(v_real));
 }
 
 /* The same for a number of columns known only at run time. */
-PEPG_INLINE void R(tile_of)(const int rows, ptrdiff_t columns, pepg_layer layer, const real *w, const real *x,
-                            ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
+PEPG_INLINE void R(tile_of)(const int rows, ptrdiff_t columns, pepg_layer layer, const real *w,
+                            const real *x, ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     const ptrdiff_t last = columns % LANES;
-#define TILE_CASE(count)                                                                                               \
-    case count:                                                                                                        \
-        if (last)                                                                                                      \
-            R(tile)(rows, count, last, layer, w, x, x_stride, y, y_stride);                                            \
-        else                                                                                                           \
-            R(tile)(rows, count, 0, layer, w, x, x_stride, y, y_stride);                                               \
+#define TILE_CASE(count)                                                                           \
+    case count:                                                                                    \
+        if (last)                                                                                  \
+            R(tile)(rows, count, last, layer, w, x, x_stride, y, y_stride);                        \
+        else                                                                                       \
+            R(tile)(rows, count, 0, layer, w, x, x_stride, y, y_stride);                           \
         break;
     switch ((columns + LANES - 1) / LANES) {
         TILE_CASE(1)
@@ -59,8 +67,8 @@ PEPG_INLINE void R(tile_of)(const int rows, ptrdiff_t columns, pepg_layer layer,
 }
 
 /* y += x_i w_i over `rows` (a compile-time constant) rows of weights, for columns [lo, hi). */
-PEPG_INLINE void R(add_rows)(const int rows, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t out, const real *w,
-                             const real *x, real *y) {
+PEPG_INLINE void R(add_rows)(const int rows, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t out,
+                             const real *w, const real *x, real *y) {
     const ptrdiff_t whole = lo + (hi - lo) / LANES * LANES;
     v_real xi[8], sum;
     for (int k = 0; k < rows; ++k) xi[k] = (v_real){0} + x[k];
@@ -71,12 +79,13 @@ PEPG_INLINE void R(add_rows)(const int rows, ptrdiff_t lo, ptrdiff_t hi, ptrdiff
     }
     if (whole == hi) return;
     sum = LOAD(y + whole);
-    for (int k = 0; k < rows; ++k) sum = FMA(xi[k], LOAD_FIRST(w + k * out + whole, hi - whole), sum);
+    for (int k = 0; k < rows; ++k)
+        sum = FMA(xi[k], LOAD_FIRST(w + k * out + whole, hi - whole), sum);
     memcpy(y + whole, &sum, sizeof sum);
 }
 
-/* One input through a layer wider than a tile: eight rows of weights at a time, each weight read once and in order,
- * the sums in the first-level cache. */
+/* One input through a layer wider than a tile: eight rows of weights at a time, each weight read
+ * once and in order, the sums in the first-level cache. */
 static void R(wide_row)(pepg_layer layer, const real *weights, const real *x, real *y) {
     const ptrdiff_t lo = layer.col_lo, hi = layer.col_hi, out = layer.out;
     const real *biases = weights + layer.in * out;
@@ -95,22 +104,25 @@ static void R(layer_block)(ptrdiff_t batch, pepg_layer layer, const real *weight
     for (; r + TILE_ROWS <= batch; r += TILE_ROWS)
         for (ptrdiff_t j = layer.col_lo; j < layer.col_hi; j += narrow) {
             const ptrdiff_t columns = layer.col_hi - j < narrow ? layer.col_hi - j : narrow;
-            R(tile_of)(TILE_ROWS, columns, layer, weights + j, x + r * x_stride, x_stride,
-                       y + r * y_stride + j, y_stride);
+            R(tile_of)
+            (TILE_ROWS, columns, layer, weights + j, x + r * x_stride, x_stride,
+             y + r * y_stride + j, y_stride);
         }
     for (; r < batch; ++r) {
         real *row = y + r * y_stride;
         if (n > wide)
             R(wide_row)(layer, weights, x + r * x_stride, row);
         else
-            R(tile_of)(1, n, layer, weights + layer.col_lo, x + r * x_stride, x_stride, row + layer.col_lo, y_stride);
+            R(tile_of)
+            (1, n, layer, weights + layer.col_lo, x + r * x_stride, x_stride, row + layer.col_lo,
+             y_stride);
     }
 }
 
-/* `batch` inputs through all layers to y, row-major (batch, outputs). `work` holds 2 * min(batch, PEPG_BATCH) rows
- * of PEPG_PADDED(widest layer) elements. */
-static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const real *weights, const real *x,
-                             ptrdiff_t x_stride, real *y, real *work) {
+/* `batch` inputs through all layers to y, row-major (batch, outputs). `work` holds 2 * min(batch,
+ * PEPG_BATCH) rows of PEPG_PADDED(widest layer) elements. */
+static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const real *weights,
+                             const real *x, ptrdiff_t x_stride, real *y, real *work) {
     const ptrdiff_t chunk = batch < PEPG_BATCH ? batch : PEPG_BATCH;
     const ptrdiff_t outputs = network->sizes[network->n_layers];
     for (ptrdiff_t lo = 0; lo < batch; lo += chunk) {
@@ -121,9 +133,11 @@ static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const
             const ptrdiff_t out = network->sizes[l + 1], padded = (out + LANES - 1) / LANES * LANES;
             const int activation = l == network->n_layers - 1 ? network->output : network->hidden;
             real *output = work + (l % 2 ? chunk * PEPG_PADDED(network->widest) : 0);
-            R(layer_block)(rows, (pepg_layer){in, out, 0, out, network->bias}, w, input, stride, output, padded);
+            R(layer_block)
+            (rows, (pepg_layer){in, out, 0, out, network->bias}, w, input, stride, output, padded);
             if (activation == PEPG_SOFTMAX)
-                for (ptrdiff_t r = 0; r < rows; ++r) R(activate_block)(out, activation, output + r * padded);
+                for (ptrdiff_t r = 0; r < rows; ++r)
+                    R(activate_block)(out, activation, output + r * padded);
             else if (activation != PEPG_IDENTITY)
                 R(activate_block)(rows * padded, activation, output);
             w += (in + network->bias) * out;
@@ -132,15 +146,17 @@ static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const
             stride = padded;
         }
         for (ptrdiff_t r = 0; r < rows; ++r)
-            for (ptrdiff_t j = 0; j < outputs; ++j) y[(lo + r) * outputs + j] = input[r * stride + j];
+            for (ptrdiff_t j = 0; j < outputs; ++j)
+                y[(lo + r) * outputs + j] = input[r * stride + j];
     }
 }
 
-/* Up to LANES members of a small population at once, one a lane: networks so small that a layer would leave most of a
- * vector empty. At most PEPG_FEW_PARAMETERS parameters, element-wise activations. */
-static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch, const real *weights,
-                           ptrdiff_t weights_stride, const real *x, ptrdiff_t member_stride,
-                           ptrdiff_t input_stride, real *y) {
+/* Up to LANES members of a small population at once, one a lane: networks so small that a layer
+ * would leave most of a vector empty. At most PEPG_FEW_PARAMETERS parameters, element-wise
+ * activations. */
+static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,
+                           const real *weights, ptrdiff_t weights_stride, const real *x,
+                           ptrdiff_t member_stride, ptrdiff_t input_stride, real *y) {
     v_real transposed[PEPG_FEW_PARAMETERS], values[2][PEPG_FEW_PARAMETERS];
     const ptrdiff_t outputs = network->sizes[network->n_layers];
     ptrdiff_t parameters = 0;
@@ -153,8 +169,10 @@ static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdi
     for (ptrdiff_t b = 0; b < batch; ++b) {
         const v_real *w = transposed, *input = values[1];
         for (int lane = 0; lane < LANES; ++lane) {
-            const real *own = x + (lane < members ? lane : members - 1) * member_stride + b * input_stride;
-            for (ptrdiff_t i = 0; i < network->sizes[0]; ++i) ((real *)values[1])[i * LANES + lane] = own[i];
+            const real *own =
+                x + (lane < members ? lane : members - 1) * member_stride + b * input_stride;
+            for (ptrdiff_t i = 0; i < network->sizes[0]; ++i)
+                ((real *)values[1])[i * LANES + lane] = own[i];
         }
         for (int l = 0; l < network->n_layers; ++l) {
             const ptrdiff_t in = network->sizes[l], out = network->sizes[l + 1];
@@ -164,8 +182,9 @@ static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdi
                 for (ptrdiff_t i = 0; i < in; ++i) sum = FMA(input[i], w[i * out + o], sum);
                 output[o] = sum;
             }
-            R(activate_block)(out * LANES, l == network->n_layers - 1 ? network->output : network->hidden,
-                              (real *)output);
+            R(activate_block)
+            (out * LANES, l == network->n_layers - 1 ? network->output : network->hidden,
+             (real *)output);
             w += (in + network->bias) * out;
             input = output;
         }
@@ -180,7 +199,8 @@ static void R(members_block)(const pepg_network *network, ptrdiff_t members, ptr
                              const real *weights, ptrdiff_t weights_stride, const real *x,
                              ptrdiff_t member_stride, ptrdiff_t input_stride, real *y) {
     for (ptrdiff_t lo = 0; lo < members; lo += LANES)
-        R(few_members)(network, members - lo < LANES ? members - lo : LANES, batch, weights + lo * weights_stride,
-                       weights_stride, x + lo * member_stride, member_stride, input_stride,
-                       y + lo * batch * network->sizes[network->n_layers]);
+        R(few_members)
+        (network, members - lo < LANES ? members - lo : LANES, batch, weights + lo * weights_stride,
+         weights_stride, x + lo * member_stride, member_stride, input_stride,
+         y + lo * batch * network->sizes[network->n_layers]);
 }

@@ -16,21 +16,25 @@ static void philox_block(ptrdiff_t n, const uint32_t *restrict counters, uint64_
     }
 }
 
-/* What whole vectors of counters leave over at the end of each row, several rows to a vector: `n_blocks` (fewer than
- * RNG_COUNTERS) counters a row, from `first_block` on, `n_columns` normals of them; the first at out[row * stride]. */
+/* What whole vectors of counters leave over at the end of each row, several rows to a vector:
+ * `n_blocks` (fewer than RNG_COUNTERS) counters a row, from `first_block` on, `n_columns` normals
+ * of them; the first at out[row * stride]. */
 static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t first_block,
                                 ptrdiff_t n_blocks, ptrdiff_t n_columns, const pepg_draw *draw,
                                 float *restrict out, ptrdiff_t stride) {
     float values[RNG_NORMALS];
     const v_u32 order = lane_counters();
     const ptrdiff_t n_counters = n_rows * n_blocks;
-    /* Where rows follow each other without a gap, what one writes too much the next ones overwrite. */
+    /* Where rows follow each other without a gap, what one writes too much the next ones overwrite.
+     */
     const float *const dense_end = n_columns == stride ? out + n_rows * stride : out;
     ptrdiff_t block = 0;
     for (ptrdiff_t first = 0; first < n_counters; first += RNG_COUNTERS) {
-        const ptrdiff_t count = n_counters - first < RNG_COUNTERS ? n_counters - first : RNG_COUNTERS;
+        const ptrdiff_t count =
+            n_counters - first < RNG_COUNTERS ? n_counters - first : RNG_COUNTERS;
         rng_words x;
-        row_end_counters(&x, order, (uint32_t)first, (uint32_t)n_blocks, first_block, first_pair, draw->generation);
+        row_end_counters(&x, order, (uint32_t)first, (uint32_t)n_blocks, first_block, first_pair,
+                         draw->generation);
         normals_in_order(&x, draw->key, values);
         for (ptrdiff_t i = 0; i < count; ++i) {
             const ptrdiff_t left = n_columns - 4 * block;
@@ -64,5 +68,6 @@ static void normals_block(pepg_tile tile, const pepg_draw *draw, float *restrict
         }
     if (whole < n_columns)
         normals_of_row_ends(n_rows, first_pair, first_block + (uint32_t)(whole / 4),
-                            (n_columns - whole + 3) / 4, n_columns - whole, draw, noise + whole, stride);
+                            (n_columns - whole + 3) / 4, n_columns - whole, draw, noise + whole,
+                            stride);
 }

@@ -1,9 +1,10 @@
-/* Steps of the search distribution: Adam on the mean, plain ascent on sigma. All element by element. */
+/* Steps of the search distribution: Adam on the mean, plain ascent on sigma. All element by
+ * element. */
 
-/* step = -step_size m / (sqrt(v) + epsilon): Adam in its eps-hat form (Kingma and Ba 2015, end of section 2), with
- * step_size = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t). m and v in and out. */
-static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_rule rule, real *restrict m,
-                          real *restrict v, real *restrict step) {
+/* step = -step_size m / (sqrt(v) + epsilon): Adam in its eps-hat form (Kingma and Ba 2015, end of
+ * section 2), with step_size = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t). m and v in and out. */
+static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_rule rule,
+                          real *restrict m, real *restrict v, real *restrict step) {
     const real b1 = (real)rule.beta_1, c1 = (real)(1.0 - rule.beta_1);
     const real b2 = (real)rule.beta_2, c2 = (real)(1.0 - rule.beta_2);
     const real minus_size = (real)-rule.step_size, epsilon = (real)rule.epsilon;

@@ -1,5 +1,5 @@
-/* The floating-point width that the kernels including this file are compiled for: PEPG_REAL_BITS, 32 or 64.
- * No include guard: isa_unit.c includes it once a width. */
+/* The floating-point width that the kernels including this file are compiled for: PEPG_REAL_BITS,
+ * 32 or 64. No include guard: isa_unit.c includes it once a width. */
 #undef real
 #undef v_real
 #undef v_bits

@@ -1,7 +1,8 @@
-/* Symmetric sampling (Sehnke et al. 2010, section 3.2): plus = mu + e, minus = mu - e, e = sigma z. */
+/* Symmetric sampling (Sehnke et al. 2010, section 3.2): plus = mu + e, minus = mu - e, e = sigma z.
+ */
 
-static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *restrict e, real *restrict plus,
-                          real *restrict minus) {
+static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *restrict e,
+                          real *restrict plus, real *restrict minus) {
     if (plus)
         for (ptrdiff_t j = 0; j < n; ++j) plus[j] = mu[j] + e[j];
     if (minus)
@@ -35,10 +36,10 @@ static void R(stream_row)(ptrdiff_t n, const real *restrict mu, const real *rest
     for (; j < n; ++j) out[j] = mu[j] + sign * (sigma[j] * (real)z[j]);
 }
 
-/* One tile of a generation. `noise`, if given, receives the normals; `plus` or `minus` may be left out. `stream`: write
- * past the caches. */
-static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma,
-                            float *noise, real *plus, real *minus, int stream) {
+/* One tile of a generation. `noise`, if given, receives the normals; `plus` or `minus` may be left
+ * out. `stream`: write past the caches. */
+static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *mu,
+                            const real *sigma, float *noise, real *plus, real *minus, int stream) {
     const ptrdiff_t n_columns = tile.col_hi - tile.col_lo, dim = draw->dim;
     const real *epsilon = draw->epsilon;
     float scratch[PEPG_COLUMNS];
@@ -53,7 +54,9 @@ static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *m
             R(mirror_row)(n_columns, mu, epsilon + at, p, m);
             continue;
         }
-        if (!noise) normals_block((pepg_tile){row, row + 1, tile.col_lo, tile.col_hi}, draw, scratch, PEPG_COLUMNS);
+        if (!noise)
+            normals_block((pepg_tile){row, row + 1, tile.col_lo, tile.col_hi}, draw, scratch,
+                          PEPG_COLUMNS);
         if (!stream) R(sample_row)(n_columns, mu, sigma, z, p, m);
         if (stream && p) R(stream_row)(n_columns, mu, sigma, z, 1, p);
         if (stream && m) R(stream_row)(n_columns, mu, sigma, z, -1, m);

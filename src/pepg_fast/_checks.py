@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import kernels
 
-
 #: As in csrc/parallel.c.
 MOST_THREADS = 1024
 
@@ -101,7 +100,9 @@ def vector(name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]") -> ND
     return result
 
 
-def matrix(name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]") -> NDArray[Any]:
+def matrix(
+    name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]"
+) -> NDArray[Any]:
     """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
     result = np.require(numbers(name, value), dtype=dtype, requirements="CA")
     if result.shape != shape:
@@ -114,7 +115,9 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: wanted an array, got {type(value).__name__}")
     if value.shape != shape or value.dtype != dtype:
-        raise ValueError(f"{name}: wanted shape {shape} and dtype {dtype}, got {value.shape} and {value.dtype}")
+        raise ValueError(
+            f"{name}: wanted shape {shape} and dtype {dtype}, got {value.shape} and {value.dtype}"
+        )
     if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable):
         raise ValueError(f"{name}: wanted a C-contiguous, aligned, writeable array")
     return value
@@ -129,7 +132,9 @@ def rewards(value: Any, out: NDArray[np.float64]) -> int:
     if best == -1:
         given = numbers("rewards", value, f"{out.size} numbers")
         if given.shape != out.shape:
-            raise ValueError(f"rewards: wanted one number a candidate, shape {out.shape}, got shape {given.shape}")
+            raise ValueError(
+                f"rewards: wanted one number a candidate, shape {out.shape}, got shape {given.shape}"
+            )
         best = kernels.read_rewards(np.ascontiguousarray(given, dtype=np.float64), out)
     if best < 0:
         raise ValueError(
@@ -143,7 +148,9 @@ def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) ->
     """Take a callable, or the name of a native activation."""
     if isinstance(value, str):
         if value not in by_name:
-            raise ValueError(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}")
+            raise ValueError(
+                f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}"
+            )
         return by_name[value]
     if not callable(value):
         raise TypeError(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}")

@@ -70,7 +70,11 @@ def to_state(es: Any) -> dict[str, Any]:
     state["best_fitness"] = best if files.is_storable(best) else float(best)
     state["dtype"] = es.dtype.name
     state["optimizer"] = _optimizer_to_state(es.optimizer)
-    state["rng"] = {"key": es._key, "generation": es._generation, "numpy": streams.to_state(es._rng)}
+    state["rng"] = {
+        "key": es._key,
+        "generation": es._generation,
+        "numpy": streams.to_state(es._rng),
+    }
     state["population"] = {
         "is_pending": es._is_pending,
         "drawn": es._drawn if es._has_population else None,
@@ -95,7 +99,9 @@ def _storable(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name not in lost}
 
 
-def _restore(build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None) -> Any:
+def _restore(
+    build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None
+) -> Any:
     # Limits hold from the next update on: they may have been moved since sigma was last within them.
     within = {"sigma": np.clip(state["sigma"], state["sigma_min"], state["sigma_max"])}
     es = _restore_common(
@@ -154,7 +160,11 @@ def _restore_common(
     es.best_fitness = state["best_fitness"]
     for name in ("best_mu", "best_sigma", "best_theta"):
         value = state[name]
-        setattr(es, name, None if value is None else _checks.vector(name, value, es.theta_size, es.dtype))
+        setattr(
+            es,
+            name,
+            None if value is None else _checks.vector(name, value, es.theta_size, es.dtype),
+        )
     return es
 
 
@@ -185,7 +195,10 @@ def _check_vector(name: str, value: Any, size: int) -> None:
 
 
 def _optimizer_to_state(optimizer: Optimizer) -> dict[str, Any]:
-    return {"class": type(optimizer).__qualname__, "state": _storable(vars(optimizer), "optimizer.")}
+    return {
+        "class": type(optimizer).__qualname__,
+        "state": _storable(vars(optimizer), "optimizer."),
+    }
 
 
 def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None) -> Optimizer:
@@ -204,7 +217,9 @@ def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None)
 def _folder_of_caller() -> Path:
     """Folder of the source file that called into this package; the working folder if there is none."""
     frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+    while (
+        frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__
+    ):
         frame = frame.f_back
     file = frame.f_globals.get("__file__") if frame is not None else None
     return Path(file).resolve().parent if file else Path.cwd()

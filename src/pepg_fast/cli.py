@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pepg-fast", description="PEPG evolution strategies: the example of pepg-es, and how this copy is built."
+        prog="pepg-fast",
+        description="PEPG evolution strategies: the example of pepg-es, and how this copy is built.",
     )
     parser.add_argument("--version", action="version", version=f"pepg_fast {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -36,10 +37,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     solve.add_argument("--seed", type=int, help="seed of the search; without it every run differs")
-    solve.add_argument("--population-size", type=int, default=100, help="candidates a step, an even number")
+    solve.add_argument(
+        "--population-size", type=int, default=100, help="candidates a step, an even number"
+    )
     solve.add_argument("--max-steps", type=int, default=2000, help="give up after this many steps")
     solve.set_defaults(run=xor.run)
 
-    config = commands.add_parser("config", help="print version, compiler, instruction set and threads")
+    config = commands.add_parser(
+        "config", help="print version, compiler, instruction set and threads"
+    )
     config.set_defaults(run=lambda options: show_config() or 0)
     return parser

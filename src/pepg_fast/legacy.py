@@ -6,7 +6,6 @@ does to nothing else.
 """
 
 import io
-import math
 import os
 import pickle
 import pickletools

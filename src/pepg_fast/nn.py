@@ -97,7 +97,9 @@ class NeuralNetwork:
     ) -> None:
         self.input_size = _checks.integer("input_size", input_size, at_least=1)
         self.output_size = _checks.integer("output_size", output_size, at_least=1)
-        self.hidden_sizes = [_checks.integer("hidden_sizes", size, at_least=1) for size in hidden_sizes]
+        self.hidden_sizes = [
+            _checks.integer("hidden_sizes", size, at_least=1) for size in hidden_sizes
+        ]
         self.bias = bool(bias)
         self.sizes: NDArray[np.int_] = np.array(
             [self.input_size, *self.hidden_sizes, self.output_size], dtype=int
@@ -114,12 +116,15 @@ class NeuralNetwork:
         if len(sizes) == 2:
             hidden = "identity"  # there is no hidden layer
         self._perceptron = (
-            kernels.Perceptron(sizes, self.bias, kernels.ACTIVATIONS[hidden], kernels.ACTIVATIONS[output])
+            kernels.Perceptron(
+                sizes, self.bias, kernels.ACTIVATIONS[hidden], kernels.ACTIVATIONS[output]
+            )
             if hidden and output
             else None
         )
         self._layers = [
-            kernels.Perceptron(layer, self.bias, 0, 0) for layer in zip(sizes, sizes[1:], strict=False)
+            kernels.Perceptron(layer, self.bias, 0, 0)
+            for layer in zip(sizes, sizes[1:], strict=False)
         ]
         self.number_of_parameters: int = sum(layer.n_parameters for layer in self._layers)
 
@@ -194,7 +199,9 @@ class NeuralNetwork:
             return self.forward_batch(inputs)  # as in pepg-es, which just multiplies here
         if inputs.size != self.input_size:
             hint = "; for many inputs call forward_batch" if inputs.ndim > 1 else ""
-            raise ValueError(f"value: wanted {self.input_size} numbers, got shape {inputs.shape}{hint}")
+            raise ValueError(
+                f"value: wanted {self.input_size} numbers, got shape {inputs.shape}{hint}"
+            )
         inputs = np.array(inputs, dtype=np.float64, order="C").reshape(-1)
         if self._perceptron is not None:
             return self._perceptron.one(weights, inputs)
@@ -266,7 +273,9 @@ class NeuralNetwork:
             )
         n, size = len(weights), self.input_size
         if x.ndim not in (2, 3) or x.shape[0] != n or x.shape[-1] != size:
-            raise ValueError(f"inputs: wanted shape ({n}, {size}) or ({n}, B, {size}), got {x.shape}")
+            raise ValueError(
+                f"inputs: wanted shape ({n}, {size}) or ({n}, B, {size}), got {x.shape}"
+            )
         dtype = np.float32 if weights.dtype == np.float32 else np.float64
         weights, x = _rows(weights, dtype), _rows(x, dtype)
         if not n or not x.shape[1]:
@@ -276,7 +285,9 @@ class NeuralNetwork:
             return self._perceptron.population(weights, x, threads)
         members = x if x.ndim == 3 else x[:, None]
         outputs = [
-            self._through_python(np.ascontiguousarray(w), np.ascontiguousarray(batch), self._activate_rows, threads)
+            self._through_python(
+                np.ascontiguousarray(w), np.ascontiguousarray(batch), self._activate_rows, threads
+            )
             for w, batch in zip(weights, members, strict=True)
         ]
         return np.reshape(outputs, (*x.shape[:-1], -1)).astype(dtype, copy=False)
@@ -304,7 +315,9 @@ class NeuralNetwork:
     @staticmethod
     def _activate_rows(activation: Activation, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
         """Apply an activation row by row, since it may look at the whole vector; a ufunc cannot."""
-        result = activation(y) if isinstance(activation, np.ufunc) else [activation(row) for row in y]
+        result = (
+            activation(y) if isinstance(activation, np.ufunc) else [activation(row) for row in y]
+        )
         return _activated(result, y.shape, dtype or y.dtype)
 
     def _assigned_weights(self) -> NDArray[np.float64]:
@@ -422,14 +435,20 @@ def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """What an activation returned, as the next layer's inputs."""
     array = np.ascontiguousarray(result, dtype=dtype)
     if array.size != np.prod(shape):
-        raise ValueError(f"activation: wanted as many values as it was given, {shape}, got shape {array.shape}")
+        raise ValueError(
+            f"activation: wanted as many values as it was given, {shape}, got shape {array.shape}"
+        )
     return array.reshape(shape)
 
 
 def _activation_to_name(activation: Activation) -> str:
     """`name` of a native activation, `numpy.name` of a ufunc, `python:name` of what cannot be stored."""
     name = native_name(activation)
-    if name is None and isinstance(activation, np.ufunc) and getattr(np, activation.__name__, None) is activation:
+    if (
+        name is None
+        and isinstance(activation, np.ufunc)
+        and getattr(np, activation.__name__, None) is activation
+    ):
         name = f"numpy.{activation.__name__}"
     if name is None:
         name = f"python:{getattr(activation, '__qualname__', type(activation).__qualname__)}"
@@ -443,4 +462,6 @@ def _activation_from_name(key: str, name: str) -> Activation:
         ufunc = vars(np).get(name.removeprefix("numpy."))
         if isinstance(ufunc, np.ufunc):
             return ufunc
-    raise ValueError(f"its {key} {name!r} is a Python callable that files do not hold: hand it over as {key}=")
+    raise ValueError(
+        f"its {key} {name!r} is a Python callable that files do not hold: hand it over as {key}="
+    )

@@ -80,7 +80,9 @@ class Adam(Optimizer):
         self.t += 1
         return (step * self.alpha).astype(dtype) if each else step
 
-    def moments(self, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> tuple[NDArray[Any], NDArray[Any]]:
+    def moments(
+        self, shape: tuple[int, ...], dtype: "np.dtype[Any]"
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return `m` and `v` as arrays of this shape and dtype that a kernel can update in place."""
         if kernels.are_plain(self.m, self.v, math.prod(shape), dtype):
             return self.m, self.v  # type: ignore[return-value]
@@ -89,6 +91,8 @@ class Adam(Optimizer):
         for name in ("m", "v"):
             moment = np.array(getattr(self, name), dtype=dtype, order="C")
             if moment.shape != shape:
-                raise ValueError(f"Adam.{name}: wanted the gradients' shape {shape}, got {moment.shape}")
+                raise ValueError(
+                    f"Adam.{name}: wanted the gradients' shape {shape}, got {moment.shape}"
+                )
             setattr(self, name, moment)
         return self.m, self.v  # type: ignore[return-value]

@@ -120,9 +120,13 @@ class PEPG:
         self.sigma_min = _checks.number("sigma_min", sigma_min, positive=True)
         self.sigma_max = _checks.number("sigma_max", sigma_max, positive=True, infinite=True)
         if not self.dtype.type(self.sigma_min):
-            raise ValueError(f"sigma_min: wanted a number above 0 in {self.dtype}, got {self.sigma_min}")
+            raise ValueError(
+                f"sigma_min: wanted a number above 0 in {self.dtype}, got {self.sigma_min}"
+            )
         if self.sigma_min > self.sigma_max:
-            raise ValueError(f"sigma_min: wanted at most sigma_max = {self.sigma_max}, got {self.sigma_min}")
+            raise ValueError(
+                f"sigma_min: wanted at most sigma_max = {self.sigma_max}, got {self.sigma_min}"
+            )
         self.n_threads = _checks.thread_count(n_threads)
         if ties not in ("average", "argsort"):
             raise ValueError(f"ties: wanted 'average' or 'argsort', got {ties!r}")
@@ -146,9 +150,13 @@ class PEPG:
     def _prepare(self) -> None:
         """Make the buffers, of which no state depends."""
         pairs = self._population_size // 2
-        self._drawn = np.empty((2, self.theta_size), self.dtype)  # mu and sigma of the last population
+        self._drawn = np.empty(
+            (2, self.theta_size), self.dtype
+        )  # mu and sigma of the last population
         self._population = kernels.RecycledArray()
-        self._noise: NDArray[np.float32] | None = None  # normals of the last population, if they are stored
+        self._noise: NDArray[np.float32] | None = (
+            None  # normals of the last population, if they are stored
+        )
         self._epsilon: NDArray[Any] | None = None  # its noise, if that is not the native stream's
         self._shaped = np.empty(2 * pairs)
         self._weights = np.empty((2, pairs))
@@ -187,7 +195,15 @@ class PEPG:
                 self._noise = np.empty((pairs, self.theta_size), np.float32)
             self._begin_native_generation()
             kernels.sample(
-                self._key, self._generation, 0, self._mu, self._sigma, self._drawn, self._noise, theta, self.n_threads
+                self._key,
+                self._generation,
+                0,
+                self._mu,
+                self._sigma,
+                self._drawn,
+                self._noise,
+                theta,
+                self.n_threads,
             )
         else:
             kernels.keep_distribution(self._mu, self._sigma, self._drawn)
@@ -235,7 +251,9 @@ class PEPG:
         if chunk % 2:
             raise ValueError(f"chunk: wanted an even number (mirrored pairs), got {chunk}")
         if self._rng is not None:
-            raise RuntimeError("iter_parameters: wanted the native stream (rng=None or a seed), got a NumPy generator")
+            raise RuntimeError(
+                "iter_parameters: wanted the native stream (rng=None or a seed), got a NumPy generator"
+            )
         self._population.put(None)
         self._noise = None
         self._begin_native_generation()
@@ -247,7 +265,12 @@ class PEPG:
         """The last population again from its noise, up to 2 `rows` members in memory; later ones do not change it."""
         pairs = self._population_size // 2
         rows = min(rows, pairs)
-        key, generation, epsilon, n_threads = self._key, self._generation, self._epsilon, self.n_threads
+        key, generation, epsilon, n_threads = (
+            self._key,
+            self._generation,
+            self._epsilon,
+            self.n_threads,
+        )
         mu, sigma = self._drawn.copy()
         buffer = np.empty((2 * rows, self.theta_size), self.dtype)
 
@@ -282,9 +305,13 @@ class PEPG:
             If the rewards are not numbers.
         """
         if not self._is_pending:
-            raise RuntimeError("update: call get_parameters() first; each population takes one update")
+            raise RuntimeError(
+                "update: call get_parameters() first; each population takes one update"
+            )
         best = _checks.rewards(rewards, self._shaped)
-        fitness = rewards[best] if isinstance(rewards, list | np.ndarray) else float(self._shaped[best])
+        fitness = (
+            rewards[best] if isinstance(rewards, list | np.ndarray) else float(self._shaped[best])
+        )
         if self.ties == "average":
             kernels.rank_weights(self._shaped, self._weights, self._rank_work)
         else:
@@ -352,7 +379,15 @@ class PEPG:
             return theta[index].copy()
         pairs = self._population_size // 2
         member = np.empty(self.theta_size, self.dtype)
-        kernels.sample_member(self._key, self._generation, index % pairs, index >= pairs, self._drawn, member, self.n_threads)
+        kernels.sample_member(
+            self._key,
+            self._generation,
+            index % pairs,
+            index >= pairs,
+            self._drawn,
+            member,
+            self.n_threads,
+        )
         return member
 
     def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -443,7 +478,9 @@ class PEPG:
         theta = self._population.get()
         if not self._is_pending or theta is None:
             return None
-        is_as_drawn = all(np.array_equal(theta[members], drawn) for members, drawn in self._chunks(32))
+        is_as_drawn = all(
+            np.array_equal(theta[members], drawn) for members, drawn in self._chunks(32)
+        )
         return None if is_as_drawn else theta
 
     def _mirrored(self) -> NDArray[Any]:
@@ -453,7 +490,9 @@ class PEPG:
             kernels.mirror(self._drawn[0], self._epsilon, theta, self.n_threads)
         else:
             self._require_population("theta")
-            kernels.sample(self._key, self._generation, 0, *self._drawn, None, None, theta, self.n_threads)
+            kernels.sample(
+                self._key, self._generation, 0, *self._drawn, None, None, theta, self.n_threads
+            )
         return theta
 
     def _stored_noise(self) -> NDArray[np.float32]:
@@ -547,7 +586,9 @@ class PEPG:
 
         def build(*arguments: Any, **keywords: Any) -> "PEPG":
             es = cls.__new__(cls)
-            PEPG.__init__(es, *arguments, **keywords)  # a subclass's own constructor may want other arguments
+            PEPG.__init__(
+                es, *arguments, **keywords
+            )  # a subclass's own constructor may want other arguments
             return es
 
         es: PEPG = checkpoints.load(build, filename, optimizer)
@@ -569,7 +610,9 @@ class PEPG:
         from . import files
 
         files.save(
-            filename, "best", {"theta": self.best_theta, "mu": self.best_mu, "sigma": self.best_sigma}
+            filename,
+            "best",
+            {"theta": self.best_theta, "mu": self.best_mu, "sigma": self.best_sigma},
         )
 
     @classmethod
@@ -606,7 +649,9 @@ def _built(
     """The optimizer that the constructor's arguments describe."""
     if isinstance(optimizer, Optimizer):
         if kwargs:
-            raise ValueError("optimizer_kwargs: wanted none, since optimizer is already an instance")
+            raise ValueError(
+                "optimizer_kwargs: wanted none, since optimizer is already an instance"
+            )
         return optimizer
     if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
         raise TypeError(f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {optimizer!r}")

@@ -24,7 +24,13 @@ def make_network() -> NeuralNetwork:
 def make_search(network: NeuralNetwork, *, population_size: int = 100, rng: Any = None) -> PEPG:
     """The search with the example's hyperparameters."""
     return PEPG(
-        population_size, network.number_of_parameters, mu_init=0.0, sigma_init=2.0, mu_lr=0.3, sigma_lr=0.2, rng=rng
+        population_size,
+        network.number_of_parameters,
+        mu_init=0.0,
+        sigma_init=2.0,
+        mu_lr=0.3,
+        sigma_lr=0.2,
+        rng=rng,
     )
 
 
