@@ -24,9 +24,10 @@
 #define PHILOX_W0 0x9E3779B9u
 #define PHILOX_W1 0xBB67AE85u
 
-/* Counters drawn at a time: two vectors, because one alone leaves the multipliers waiting for each
- * other. */
-#define RNG_VECTORS 2
+/* Counters drawn at a time: up to four vectors, because the ten rounds of one are a chain in which
+ * the multipliers wait for each other. Functions below that take `vectors` do that many, a
+ * compile-time constant. */
+#define RNG_VECTORS 4
 #define RNG_COUNTERS (RNG_VECTORS * LANES_32)
 #define RNG_NORMALS (4 * RNG_COUNTERS)
 
@@ -34,22 +35,32 @@ typedef struct {
     v_u32 word[4][RNG_VECTORS];
 } rng_words;
 
-PEPG_INLINE void philox(rng_words *x, uint64_t key) {
+/* In 64-bit lanes whose high halves hold anything: a product's low half is a word as it stands and
+ * its high half is one shift away, so that no shuffle is needed between first and last round. */
+PEPG_INLINE void philox(const int vectors, rng_words *x, uint64_t key) {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    v_u64 word[4][2 * RNG_VECTORS];
+    for (int w = 0; w < 4; ++w)
+        for (int i = 0; i < vectors; ++i) {
+            word[w][2 * i] = (v_u64)x->word[w][i];
+            word[w][2 * i + 1] = (v_u64)x->word[w][i] >> 32;
+        }
 #pragma GCC unroll 10
     for (int round = 0; round < PHILOX_ROUNDS; ++round) {
-        for (int i = 0; i < RNG_VECTORS; ++i) {
-            v_u32 high0, low0, high1, low1;
-            multiply_wide(x->word[0][i], PHILOX_M0, &high0, &low0);
-            multiply_wide(x->word[2][i], PHILOX_M1, &high1, &low1);
-            x->word[0][i] = high1 ^ x->word[1][i] ^ k0;
-            x->word[1][i] = low1;
-            x->word[2][i] = high0 ^ x->word[3][i] ^ k1;
-            x->word[3][i] = low0;
+        for (int i = 0; i < 2 * vectors; ++i) {
+            const v_u64 product0 = multiply_low(word[0][i], PHILOX_M0);
+            const v_u64 product1 = multiply_low(word[2][i], PHILOX_M1);
+            word[0][i] = (product1 >> 32) ^ word[1][i] ^ k0;
+            word[1][i] = product1;
+            word[2][i] = (product0 >> 32) ^ word[3][i] ^ k1;
+            word[3][i] = product0;
         }
         k0 += PHILOX_W0;
         k1 += PHILOX_W1;
     }
+    for (int w = 0; w < 4; ++w)
+        for (int i = 0; i < vectors; ++i)
+            x->word[w][i] = join_low(word[w][2 * i], word[w][2 * i + 1]);
 }
 
 /* -2 ln(u), u = (w + 1/2) / 2**32: exponent and mantissa apart, a degree-9 minimax polynomial
@@ -107,10 +118,10 @@ PEPG_INLINE void box_muller(v_u32 w0, v_u32 w1, v_f32 *z0, v_f32 *z1) {
 #define QUADS_HIGH 2, 3, 6, 7
 #endif
 
-/* The four normals of each of RNG_COUNTERS counters, counter by counter, to `out`. */
-PEPG_INLINE void normals_in_order(rng_words *x, uint64_t key, float *out) {
-    philox(x, key);
-    for (int i = 0; i < RNG_VECTORS; ++i) {
+/* The four normals of each counter, counter by counter, to `out`. */
+PEPG_INLINE void normals_in_order(const int vectors, rng_words *x, uint64_t key, float *out) {
+    philox(vectors, x, key);
+    for (int i = 0; i < vectors; ++i) {
         v_f32 z0, z1, z2, z3, row[4];
         box_muller(x->word[0][i], x->word[1][i], &z0, &z1);
         box_muller(x->word[2][i], x->word[3][i], &z2, &z3);
@@ -150,9 +161,9 @@ PEPG_INLINE void row_end_counters(rng_words *x, v_u32 lane_order, uint32_t first
 }
 
 /* Counter words for consecutive blocks of one pair; `lane_order` is lane_counters(). */
-PEPG_INLINE void consecutive_counters(rng_words *x, v_u32 lane_order, uint32_t block, uint32_t pair,
-                                      uint64_t generation) {
-    for (int i = 0; i < RNG_VECTORS; ++i) {
+PEPG_INLINE void consecutive_counters(const int vectors, rng_words *x, v_u32 lane_order,
+                                      uint32_t block, uint32_t pair, uint64_t generation) {
+    for (int i = 0; i < vectors; ++i) {
         x->word[0][i] = lane_order + (block + (uint32_t)(i * LANES_32));
         x->word[1][i] = (v_u32){0} + pair;
         x->word[2][i] = (v_u32){0} + (uint32_t)generation;

@@ -39,6 +39,7 @@ typedef float v_f32 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 typedef double v_f64 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 typedef uint32_t v_u32 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 typedef int32_t v_i32 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
+typedef uint64_t v_u64 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 typedef int64_t v_i64 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 
 #define PEPG_INLINE static inline __attribute__((always_inline))
@@ -55,33 +56,27 @@ typedef int64_t v_i64 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 #define SHUFFLE_F32(a, b, ...) __builtin_shuffle(a, b, (v_i32){__VA_ARGS__})
 #endif
 
-/* High and low halves of the 64-bit products of 32-bit lanes with one constant. */
-PEPG_INLINE void multiply_wide(v_u32 a, uint32_t constant, v_u32 *high, v_u32 *low) {
+/* 64-bit products of the low halves of 64-bit lanes with a constant. */
+PEPG_INLINE v_u64 multiply_low(v_u64 a, uint32_t constant) {
 #if defined(PEPG_AVX512)
-    const __m512i c = _mm512_set1_epi64((int64_t)constant);
-    const __m512i even = _mm512_mul_epu32((__m512i)a, c);
-    const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)a, 32), c);
-    *high = (v_u32)_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
-    *low = (v_u32)_mm512_mask_shuffle_epi32(even, 0xAAAA, odd, _MM_PERM_CCAA);
+    return (v_u64)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64((int64_t)constant));
 #elif defined(PEPG_AVX2)
-    const __m256i c = _mm256_set1_epi64x((int64_t)constant);
-    const __m256i even = _mm256_mul_epu32((__m256i)a, c);
-    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)a, 32), c);
-    *high = (v_u32)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-    *low = (v_u32)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+    return (v_u64)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x((int64_t)constant));
 #elif defined(PEPG_SSE2)
-    const __m128i c = _mm_set1_epi64x((int64_t)constant);
-    const __m128i lower = _mm_set1_epi64x(0xffffffff);
-    const __m128i even = _mm_mul_epu32((__m128i)a, c);
-    const __m128i odd = _mm_mul_epu32(_mm_srli_epi64((__m128i)a, 32), c);
-    *high = (v_u32)_mm_or_si128(_mm_srli_epi64(even, 32), _mm_andnot_si128(lower, odd));
-    *low = (v_u32)_mm_or_si128(_mm_and_si128(even, lower), _mm_slli_epi64(odd, 32));
+    return (v_u64)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x((int64_t)constant));
 #else
-    for (int lane = 0; lane < LANES_32; ++lane) {
-        const uint64_t product = (uint64_t)a[lane] * constant;
-        (*high)[lane] = (uint32_t)(product >> 32);
-        (*low)[lane] = (uint32_t)product;
-    }
+    return (a & 0xffffffffu) * (uint64_t)constant;
+#endif
+}
+
+/* Low halves of the 64-bit lanes of `even` to the even 32-bit lanes, those of `odd` to the odd. */
+PEPG_INLINE v_u32 join_low(v_u64 even, v_u64 odd) {
+#if defined(PEPG_AVX512)
+    return (v_u32)_mm512_mask_shuffle_epi32((__m512i)even, 0xAAAA, (__m512i)odd, _MM_PERM_CCAA);
+#elif defined(PEPG_AVX2)
+    return (v_u32)_mm256_blend_epi32((__m256i)even, _mm256_slli_epi64((__m256i)odd, 32), 0xAA);
+#else
+    return (v_u32)((even & 0xffffffffu) | (odd << 32));
 #endif
 }
 

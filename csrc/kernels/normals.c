@@ -9,7 +9,7 @@ static void philox_block(ptrdiff_t n, const uint32_t *restrict counters, uint64_
         for (ptrdiff_t i = 0; i < count; ++i)
             for (int w = 0; w < 4; ++w)
                 x.word[w][i / LANES_32][i % LANES_32] = counters[4 * (lo + i) + w];
-        philox(&x, key);
+        philox(RNG_VECTORS, &x, key);
         for (ptrdiff_t i = 0; i < count; ++i)
             for (int w = 0; w < 4; ++w)
                 words[4 * (lo + i) + w] = x.word[w][i / LANES_32][i % LANES_32];
@@ -35,7 +35,7 @@ static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t 
         rng_words x;
         row_end_counters(&x, order, (uint32_t)first, (uint32_t)n_blocks, first_block, first_pair,
                          draw->generation);
-        normals_in_order(&x, draw->key, values);
+        normals_in_order(RNG_VECTORS, &x, draw->key, values);
         for (ptrdiff_t i = 0; i < count; ++i) {
             const ptrdiff_t left = n_columns - 4 * block;
             float *const to = out + 4 * block;
@@ -51,23 +51,36 @@ static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t 
     }
 }
 
+/* Normals of columns [lo, hi) of one pair, as many as `vectors` at a time fill; where it stopped. */
+PEPG_INLINE ptrdiff_t normals_of_row(const int vectors, ptrdiff_t lo, ptrdiff_t hi,
+                                     uint32_t first_block, uint32_t pair, const pepg_draw *draw,
+                                     float *restrict out) {
+    const ptrdiff_t step = 4 * LANES_32 * vectors;
+    const v_u32 order = lane_counters();
+    for (; lo + step <= hi; lo += step) {
+        rng_words x;
+        consecutive_counters(vectors, &x, order, first_block + (uint32_t)(lo / 4), pair,
+                             draw->generation);
+        normals_in_order(vectors, &x, draw->key, out + lo);
+    }
+    return lo;
+}
+
 /* noise[(row - row_lo) * stride + (col - col_lo)], col_lo a multiple of 4. */
 static void normals_block(pepg_tile tile, const pepg_draw *draw, float *restrict noise,
                           ptrdiff_t stride) {
     const ptrdiff_t n_rows = tile.row_hi - tile.row_lo, n_columns = tile.col_hi - tile.col_lo;
-    const ptrdiff_t whole = n_columns - n_columns % RNG_NORMALS;
     const uint32_t first_pair = (uint32_t)(draw->first_pair + (uint64_t)tile.row_lo);
     const uint32_t first_block = (uint32_t)(tile.col_lo / 4);
-    const v_u32 order = lane_counters();
-    for (ptrdiff_t row = 0; row < n_rows; ++row)
-        for (ptrdiff_t col = 0; col < whole; col += RNG_NORMALS) {
-            rng_words x;
-            consecutive_counters(&x, order, first_block + (uint32_t)(col / 4),
-                                 first_pair + (uint32_t)row, draw->generation);
-            normals_in_order(&x, draw->key, noise + row * stride + col);
-        }
-    if (whole < n_columns)
-        normals_of_row_ends(n_rows, first_pair, first_block + (uint32_t)(whole / 4),
-                            (n_columns - whole + 3) / 4, n_columns - whole, draw, noise + whole,
+    ptrdiff_t done = 0;
+    for (ptrdiff_t row = 0; row < n_rows; ++row) {
+        const uint32_t pair = first_pair + (uint32_t)row;
+        float *const out = noise + row * stride;
+        done = normals_of_row(RNG_VECTORS, 0, n_columns, first_block, pair, draw, out);
+        done = normals_of_row(RNG_VECTORS / 2, done, n_columns, first_block, pair, draw, out);
+    }
+    if (done < n_columns)
+        normals_of_row_ends(n_rows, first_pair, first_block + (uint32_t)(done / 4),
+                            (n_columns - done + 3) / 4, n_columns - done, draw, noise + done,
                             stride);
 }

@@ -12,6 +12,7 @@
 #undef SQRT
 #undef STREAM
 #undef LOAD_NOISE
+#undef LOAD_NOISE_FIRST
 
 #if PEPG_REAL_BITS == 64
 #define real double
@@ -26,6 +27,7 @@
 #define SQRT __builtin_sqrt
 #define STREAM stream_f64
 #define LOAD_NOISE load_f32_as_f64
+#define LOAD_NOISE_FIRST load_first_f32_as_f64
 #else
 #define real float
 #define v_real v_f32
@@ -39,4 +41,5 @@
 #define SQRT __builtin_sqrtf
 #define STREAM stream_f32
 #define LOAD_NOISE load_f32
+#define LOAD_NOISE_FIRST load_first_f32
 #endif

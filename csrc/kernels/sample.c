@@ -1,6 +1,23 @@
 /* Symmetric sampling (Sehnke et al. 2010, section 3.2): plus = mu + e, minus = mu - e, e = sigma z.
  */
 
+#ifndef SAMPLE_NORMALS
+#define SAMPLE_NORMALS (4 * PEPG_COLUMNS)
+
+/* Normals to memory past the caches. */
+static void stream_copy(ptrdiff_t n, const float *restrict z, float *restrict out) {
+    const ptrdiff_t misaligned = (ptrdiff_t)((uintptr_t)out % sizeof(v_f32) / sizeof(float));
+    ptrdiff_t j = 0;
+    for (; j < n && j < (misaligned ? LANES_32 - misaligned : 0); ++j) out[j] = z[j];
+    for (; j + LANES_32 <= n; j += LANES_32) {
+        v_f32 values;
+        memcpy(&values, z + j, sizeof values);
+        stream_f32(out + j, values);
+    }
+    for (; j < n; ++j) out[j] = z[j];
+}
+#endif
+
 static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *restrict e,
                           real *restrict plus, real *restrict minus) {
     if (plus)
@@ -9,57 +26,90 @@ static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *rest
         for (ptrdiff_t j = 0; j < n; ++j) minus[j] = mu[j] - e[j];
 }
 
-static void R(sample_row)(ptrdiff_t n, const real *restrict mu, const real *restrict sigma,
-                          const float *restrict z, real *restrict plus, real *restrict minus) {
-    if (plus && minus) {
-        for (ptrdiff_t j = 0; j < n; ++j) {
-            const real e = sigma[j] * (real)z[j];
-            plus[j] = mu[j] + e;
-            minus[j] = mu[j] - e;
+/* The first `count` columns of a row, fewer than LANES. */
+PEPG_INLINE void R(sample_first)(ptrdiff_t count, const real *mu, const real *sigma, const float *z,
+                                 real *plus, real *minus) {
+    const v_real centre = LOAD_FIRST(mu, count);
+    const v_real e = LOAD_FIRST(sigma, count) * LOAD_NOISE_FIRST(z, count);
+    if (plus) STORE_FIRST(plus, centre + e, count);
+    if (minus) STORE_FIRST(minus, centre - e, count);
+}
+
+/* `stream`, a compile-time constant: past the caches, where both rows are aligned alike. */
+PEPG_INLINE void R(sample_row)(const int stream, ptrdiff_t n, const real *mu, const real *sigma,
+                               const float *z, real *plus, real *minus) {
+    ptrdiff_t j = 0;
+    if (stream) {
+        const ptrdiff_t ahead =
+            (ptrdiff_t)((uintptr_t)(plus ? plus : minus) % sizeof(v_real) / sizeof(real));
+        if (ahead) {
+            j = LANES - ahead < n ? LANES - ahead : n;
+            R(sample_first)(j, mu, sigma, z, plus, minus);
         }
-    } else if (plus) {
-        for (ptrdiff_t j = 0; j < n; ++j) plus[j] = mu[j] + sigma[j] * (real)z[j];
-    } else if (minus) {
-        for (ptrdiff_t j = 0; j < n; ++j) minus[j] = mu[j] - sigma[j] * (real)z[j];
+    }
+    for (; j + LANES <= n; j += LANES) {
+        const v_real centre = LOAD(mu + j), e = LOAD(sigma + j) * LOAD_NOISE(z + j);
+        const v_real high = centre + e, low = centre - e;
+        if (plus && stream) STREAM(plus + j, high);
+        if (minus && stream) STREAM(minus + j, low);
+        if (plus && !stream) memcpy(plus + j, &high, sizeof high);
+        if (minus && !stream) memcpy(minus + j, &low, sizeof low);
+    }
+    if (j < n)
+        R(sample_first)
+        (n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
+}
+
+static void R(stream_row)(ptrdiff_t n, const real *mu, const real *sigma, const float *z,
+                          real *plus, real *minus) {
+    if (plus && minus && ((uintptr_t)plus - (uintptr_t)minus) % sizeof(v_real)) {
+        R(sample_row)(1, n, mu, sigma, z, plus, NULL);
+        R(sample_row)(1, n, mu, sigma, z, NULL, minus);
+    } else {
+        R(sample_row)(1, n, mu, sigma, z, plus, minus);
     }
 }
 
-/* out = mu + sign sigma z past the caches; the same bits as sample_row. */
-static void R(stream_row)(ptrdiff_t n, const real *restrict mu, const real *restrict sigma,
-                          const float *restrict z, real sign, real *restrict out) {
-    const ptrdiff_t misaligned = (ptrdiff_t)((uintptr_t)out % sizeof(v_real) / sizeof(real));
-    const ptrdiff_t lead = misaligned ? LANES - misaligned : 0, first = lead < n ? lead : n;
-    ptrdiff_t j = 0;
-    for (; j < first; ++j) out[j] = mu[j] + sign * (sigma[j] * (real)z[j]);
-    for (; j + LANES <= n; j += LANES)
-        STREAM(out + j, LOAD(mu + j) + sign * (LOAD(sigma + j) * LOAD_NOISE(z + j)));
-    for (; j < n; ++j) out[j] = mu[j] + sign * (sigma[j] * (real)z[j]);
+static void R(mirror_block)(pepg_tile tile, const pepg_draw *draw, const real *mu, real *plus,
+                            real *minus) {
+    const real *epsilon = draw->epsilon;
+    for (ptrdiff_t row = tile.row_lo; row < tile.row_hi; ++row) {
+        const ptrdiff_t at = row * draw->dim + tile.col_lo;
+        R(mirror_row)(tile.col_hi - tile.col_lo, mu + tile.col_lo, epsilon + at,
+                      plus ? plus + at : NULL, minus ? minus + at : NULL);
+    }
 }
 
-/* One tile of a generation. `noise`, if given, receives the normals; `plus` or `minus` may be left
- * out. `stream`: write past the caches. */
+/* One tile of a generation, as many rows at a time as keep their normals in the first-level cache.
+ * `noise`, if given, receives the normals; `plus` or `minus` may be left out. `stream`: write past
+ * the caches. */
 static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *mu,
                             const real *sigma, float *noise, real *plus, real *minus, int stream) {
-    const ptrdiff_t n_columns = tile.col_hi - tile.col_lo, dim = draw->dim;
-    const real *epsilon = draw->epsilon;
-    float scratch[PEPG_COLUMNS];
-    mu += tile.col_lo;
-    sigma += tile.col_lo;
-    if (!epsilon && noise) normals_block(tile, draw, noise + tile.row_lo * dim + tile.col_lo, dim);
-    for (ptrdiff_t row = tile.row_lo; row < tile.row_hi; ++row) {
-        const ptrdiff_t at = row * dim + tile.col_lo;
-        real *p = plus ? plus + at : NULL, *m = minus ? minus + at : NULL;
-        const float *z = noise ? noise + at : scratch;
-        if (epsilon) {
-            R(mirror_row)(n_columns, mu, epsilon + at, p, m);
-            continue;
+    if (draw->epsilon) {
+        R(mirror_block)(tile, draw, mu, plus, minus);
+        return;
+    }
+    const ptrdiff_t n_columns = tile.col_hi - tile.col_lo, dim = draw->dim, col = tile.col_lo;
+    const int in_place = noise && !stream;
+    const ptrdiff_t n_rows = in_place ? tile.row_hi - tile.row_lo : SAMPLE_NORMALS / n_columns;
+    float scratch[SAMPLE_NORMALS] __attribute__((aligned(PEPG_VECTOR_BYTES)));
+    while (tile.row_lo < tile.row_hi) {
+        pepg_tile rows = tile;
+        rows.row_hi = tile.row_hi - tile.row_lo < n_rows ? tile.row_hi : tile.row_lo + n_rows;
+        float *z = in_place ? noise + rows.row_lo * dim + col : scratch;
+        const ptrdiff_t stride = in_place ? dim : n_columns;
+        normals_block(rows, draw, z, stride);
+        for (ptrdiff_t row = rows.row_lo; row < rows.row_hi; ++row, z += stride) {
+            const ptrdiff_t at = row * dim + col;
+            real *p = plus ? plus + at : NULL, *m = minus ? minus + at : NULL;
+            if (!stream) {
+                R(sample_row)(0, n_columns, mu + col, sigma + col, z, p, m);
+                continue;
+            }
+            R(stream_row)(n_columns, mu + col, sigma + col, z, p, m);
+            if (noise) stream_copy(n_columns, z, noise + at);
         }
-        if (!noise)
-            normals_block((pepg_tile){row, row + 1, tile.col_lo, tile.col_hi}, draw, scratch,
-                          PEPG_COLUMNS);
-        if (!stream) R(sample_row)(n_columns, mu, sigma, z, p, m);
-        if (stream && p) R(stream_row)(n_columns, mu, sigma, z, 1, p);
-        if (stream && m) R(stream_row)(n_columns, mu, sigma, z, -1, m);
+        tile.row_lo = rows.row_hi;
     }
     if (stream) stream_done();
 }
