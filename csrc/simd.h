@@ -211,6 +211,15 @@ PEPG_INLINE void store_first_f64(double *p, v_f64 v, ptrdiff_t count) {
 #endif
 }
 
+/* Ask for the cache lines of `size` bytes, `ahead` bytes behind p: what will be read soon and lies
+ * where the hardware's own prefetching, which starts anew in every page, does not look yet. An
+ * address past the end of memory is harmless. */
+#define CACHE_LINE 64
+PEPG_INLINE void prefetch(const void *p, ptrdiff_t ahead, size_t size) {
+    for (size_t i = 0; i < size; i += CACHE_LINE)
+        __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)ahead + i));
+}
+
 /* Stores past the caches, for what does not fit there: saves reading each line before it is
  * overwritten. The address is aligned to a whole vector; `stream_done` orders the stores before
  * what follows. */

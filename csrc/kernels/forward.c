@@ -12,6 +12,10 @@
 #define TILE_VECTORS 8 /* independent chains that keep two multiply-adders of latency 4 busy */
 #define TILE_ROWS 4
 
+/* How far ahead of the weights in use the next ones are asked for, mostly another member's. */
+#undef WEIGHTS_AHEAD
+#define WEIGHTS_AHEAD 8192 /* bytes; 4096 to 16384 are as good */
+
 /* Results go to scratch rows of whole vectors (a stride that is a multiple of LANES): the next
  * layer then reads what was stored as it was stored. A masked store that is read back at once
  * stalls until it has left the core. */
@@ -33,6 +37,8 @@ PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg
     }
     for (ptrdiff_t i = 0; i < layer.in; ++i, w += layer.out)
         for (int k = 0; k < vectors; ++k) {
+            if (rows == 1 && k * (int)sizeof(v_real) % CACHE_LINE == 0)
+                prefetch(w + k * LANES, WEIGHTS_AHEAD, 1);
             const v_real column =
                 last && k == vectors - 1 ? LOAD_FIRST(w + k * LANES, last) : LOAD(w + k * LANES);
             for (int r = 0; r < rows; ++r)
@@ -114,8 +120,8 @@ static void R(layer_block)(ptrdiff_t batch, pepg_layer layer, const real *weight
             R(wide_row)(layer, weights, x + r * x_stride, row);
         else
             R(tile_of)
-            (1, n, layer, weights + layer.col_lo, x + r * x_stride, x_stride, row + layer.col_lo,
-             y_stride);
+        (1, n, layer, weights + layer.col_lo, x + r * x_stride, x_stride, row + layer.col_lo,
+         y_stride);
     }
 }
 
@@ -198,9 +204,8 @@ static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdi
 static void R(members_block)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,
                              const real *weights, ptrdiff_t weights_stride, const real *x,
                              ptrdiff_t member_stride, ptrdiff_t input_stride, real *y) {
-    for (ptrdiff_t lo = 0; lo < members; lo += LANES)
-        R(few_members)
-        (network, members - lo < LANES ? members - lo : LANES, batch, weights + lo * weights_stride,
-         weights_stride, x + lo * member_stride, member_stride, input_stride,
-         y + lo * batch * network->sizes[network->n_layers]);
+    for (ptrdiff_t lo = 0; lo < members; lo += LANES) R(few_members)
+    (network, members - lo < LANES ? members - lo : LANES, batch, weights + lo * weights_stride,
+     weights_stride, x + lo * member_stride, member_stride, input_stride,
+     y + lo * batch * network->sizes[network->n_layers]);
 }

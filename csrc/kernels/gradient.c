@@ -13,8 +13,9 @@
  * `element`s.
  *
  * A few columns: one row after the other, the sums in registers. Many: four rows at a time, so that
- * the sums are loaded and stored once for the four, and each row is read in order. Either way a
- * column adds up in row order. */
+ * the sums are loaded and stored once for the four, and each row is read in order; the next four
+ * are asked for meanwhile, since they start in other pages, where the hardware's own prefetching
+ * starts anew. Either way a column adds up in row order. */
 #define PEPG_SUM_ROWS(name, element, LOAD_ALL, LOAD_SOME)                                          \
     PEPG_INLINE void R(few_##name)(const int vectors, ptrdiff_t rows, ptrdiff_t n,                 \
                                    const element *z, ptrdiff_t stride, const double *delta,        \
@@ -44,12 +45,17 @@
             const real d2 = (real)delta[i + 2], d3 = (real)delta[i + 3];                           \
             const real m0 = (real)even[i], m1 = (real)even[i + 1];                                 \
             const real m2 = (real)even[i + 2], m3 = (real)even[i + 3];                             \
-            for (ptrdiff_t j = 0; j < n; ++j) {                                                    \
-                const real z0 = (real)z[j], z1 = (real)z[j + stride];                              \
-                const real z2 = (real)z[j + 2 * stride], z3 = (real)z[j + 3 * stride];             \
-                sum_z[j] = (((sum_z[j] + z0 * d0) + z1 * d1) + z2 * d2) + z3 * d3;                 \
-                sum_zz[j] =                                                                        \
-                    (((sum_zz[j] + z0 * z0 * m0) + z1 * z1 * m1) + z2 * z2 * m2) + z3 * z3 * m3;   \
+            for (ptrdiff_t lo = 0; lo < n; lo += STRIP) {                                          \
+                const ptrdiff_t hi = n - lo < STRIP ? n : lo + STRIP;                              \
+                for (int row = 4; row < 8; ++row)                                                  \
+                    prefetch(z + lo, row * stride * (ptrdiff_t)sizeof *z, STRIP * sizeof *z);      \
+                for (ptrdiff_t j = lo; j < hi; ++j) {                                              \
+                    const real z0 = (real)z[j], z1 = (real)z[j + stride];                          \
+                    const real z2 = (real)z[j + 2 * stride], z3 = (real)z[j + 3 * stride];         \
+                    sum_z[j] = (((sum_z[j] + z0 * d0) + z1 * d1) + z2 * d2) + z3 * d3;             \
+                    sum_zz[j] = (((sum_zz[j] + z0 * z0 * m0) + z1 * z1 * m1) + z2 * z2 * m2) +     \
+                                z3 * z3 * m3;                                                      \
+                }                                                                                  \
             }                                                                                      \
         }                                                                                          \
         for (; i < rows; ++i, z += stride) {                                                       \
@@ -74,6 +80,8 @@
 
 #undef FEW_VECTORS
 #define FEW_VECTORS 4
+#undef STRIP
+#define STRIP 64
 #if PEPG_REAL_BITS == 64
 PEPG_SUM_ROWS(sum_noise_rows, float, load_f32_as_f64, load_first_f32_as_f64)
 PEPG_SUM_ROWS(sum_epsilon_rows, double, LOAD, LOAD_FIRST)
@@ -109,15 +117,12 @@ static void R(gradients_block)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw
         const ptrdiff_t at = row * draw->dim + lo;
         for (ptrdiff_t j = 0; j < PEPG_PADDED(n); ++j)
             sum_z[j] = sum_zz[j] = 0; /* whole vectors are read */
-        if (draw->epsilon)
-            R(sum_epsilon_rows)
-            (rows, n, (const real *)draw->epsilon + at, draw->dim, delta + row, even + row, sum_z,
-             sum_zz);
-        else if (draw->noise)
-            R(sum_noise_rows)
-            (rows, n, draw->noise + at, draw->dim, delta + row, even + row, sum_z, sum_zz);
-        else
-            R(sum_drawn_rows)(row, rows, lo, hi, draw, delta + row, even + row, sum_z, sum_zz);
+        if (draw->epsilon) R(sum_epsilon_rows)
+        (rows, n, (const real *)draw->epsilon + at, draw->dim, delta + row, even + row, sum_z,
+         sum_zz);
+        else if (draw->noise) R(sum_noise_rows)(rows, n, draw->noise + at, draw->dim, delta + row,
+                                                even + row, sum_z, sum_zz);
+        else R(sum_drawn_rows)(row, rows, lo, hi, draw, delta + row, even + row, sum_z, sum_zz);
         for (ptrdiff_t j = 0; j < n; ++j) {
             g_mu[j] += sum_z[j];
             g_sigma[j] += sum_zz[j];

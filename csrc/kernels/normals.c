@@ -51,7 +51,8 @@ static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t 
     }
 }
 
-/* Normals of columns [lo, hi) of one pair, as many as `vectors` at a time fill; where it stopped. */
+/* Normals of columns [lo, hi) of one pair, as many as `vectors` at a time fill; where it stopped.
+ */
 PEPG_INLINE ptrdiff_t normals_of_row(const int vectors, ptrdiff_t lo, ptrdiff_t hi,
                                      uint32_t first_block, uint32_t pair, const pepg_draw *draw,
                                      float *restrict out) {

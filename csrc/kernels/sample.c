@@ -55,9 +55,8 @@ PEPG_INLINE void R(sample_row)(const int stream, ptrdiff_t n, const real *mu, co
         if (plus && !stream) memcpy(plus + j, &high, sizeof high);
         if (minus && !stream) memcpy(minus + j, &low, sizeof low);
     }
-    if (j < n)
-        R(sample_first)
-        (n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
+    if (j < n) R(sample_first)
+    (n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
 }
 
 static void R(stream_row)(ptrdiff_t n, const real *mu, const real *sigma, const float *z,
@@ -75,8 +74,9 @@ static void R(mirror_block)(pepg_tile tile, const pepg_draw *draw, const real *m
     const real *epsilon = draw->epsilon;
     for (ptrdiff_t row = tile.row_lo; row < tile.row_hi; ++row) {
         const ptrdiff_t at = row * draw->dim + tile.col_lo;
-        R(mirror_row)(tile.col_hi - tile.col_lo, mu + tile.col_lo, epsilon + at,
-                      plus ? plus + at : NULL, minus ? minus + at : NULL);
+        R(mirror_row)
+        (tile.col_hi - tile.col_lo, mu + tile.col_lo, epsilon + at, plus ? plus + at : NULL,
+         minus ? minus + at : NULL);
     }
 }
 
