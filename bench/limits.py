@@ -29,7 +29,9 @@ def fastest(run: Callable[[], object], rounds: int = ROUNDS) -> float:
     return min(seconds)
 
 
-def on_all_threads(work: Callable[[np.ndarray], object], array: np.ndarray, rounds: int = ROUNDS) -> float:
+def on_all_threads(
+    work: Callable[[np.ndarray], object], array: np.ndarray, rounds: int = ROUNDS
+) -> float:
     """Seconds that `work` takes on the parts of an array, a part a thread."""
     n = kernels.available_threads()
     parts = np.array_split(array.reshape(-1), n)
@@ -91,13 +93,21 @@ def forwarding_beside_reading(dtype: str) -> list[str]:
     weights = np.full((n, network.number_of_parameters), 0.01, dtype)
     inputs = np.ones((n, sizes[0]), dtype)
     turns = [
-        (fastest(lambda: network.forward_population(weights, inputs), 3), seconds_to_read(weights, 1))
+        (
+            fastest(lambda: network.forward_population(weights, inputs), 3),
+            seconds_to_read(weights, 1),
+        )
         for _ in range(5 * ROUNDS)
     ]
     passing, reading = (float(np.median(seconds)) for seconds in zip(*turns, strict=True))
     name = f"forward_population, 256 of 376-256-256-17, {dtype}"
-    return [name, f"reading {weights.nbytes / 1e6:.0f} MB, in turns", duration(passing), duration(reading),
-            ratio(passing / reading)]
+    return [
+        name,
+        f"reading {weights.nbytes / 1e6:.0f} MB, in turns",
+        duration(passing),
+        duration(reading),
+        ratio(passing / reading),
+    ]
 
 
 def bandwidth_rows(write: float, read: float) -> list[list[str]]:
