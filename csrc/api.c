@@ -1,6 +1,7 @@
 /* The public functions: check, split into tasks, go. */
 #include "pepg_fast.h"
 #include "dispatch.h"
+#include "network.h"
 #include "parallel.h"
 
 #include <math.h>
@@ -10,7 +11,6 @@
 #define DRAW_COST 0.5
 #define READ_COST 0.1
 #define STEP_COST 0.7
-#define MULTIPLY_COST 0.07
 
 /* Elements of a sampling task: enough to hide its start, few enough to share out evenly. */
 #define SAMPLE_TASK 16384
@@ -30,8 +30,6 @@ static int is_draw_valid(const pepg_draw *draw) {
            (uint64_t)draw->n_pairs <= UINT64_C(1) << 32 &&
            draw->first_pair <= (UINT64_C(1) << 32) - (uint64_t)draw->n_pairs;
 }
-
-static int is_activation(int code) { return code >= PEPG_IDENTITY && code <= PEPG_SOFTMAX; }
 
 /* Column tiles by blocks of pairs; tasks run along a row first. */
 typedef struct {
@@ -72,6 +70,8 @@ static double power(double b, uint64_t t) {
 static double adam_step_size(double alpha, double beta_1, double beta_2, uint64_t t) {
     return alpha * (sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t)));
 }
+
+int pepg_abi_version(void) { return PEPG_FAST_ABI_VERSION; }
 
 pepg_status pepg_philox4x32(ptrdiff_t n, const uint32_t *counters, uint64_t key, uint32_t *words) {
     if (n < 1 || !counters || !words) return PEPG_EINVAL;
@@ -132,14 +132,6 @@ ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias
         total += rows * sizes[l + 1];
     }
     return total;
-}
-
-static pepg_network network_of(int n_layers, const ptrdiff_t *sizes, int bias, int hidden,
-                               int output) {
-    pepg_network network = {n_layers, bias != 0, hidden, output, sizes, 0};
-    for (int l = 1; l <= n_layers; ++l)
-        network.widest = sizes[l] > network.widest ? sizes[l] : network.widest;
-    return network;
 }
 
 /* Two rows a batch entry, to and fro; a cache line on top, so that workers do not share one. */

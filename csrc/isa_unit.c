@@ -31,13 +31,13 @@
 #define JOIN(a, b) a##b
 #define TABLE(unit) JOIN(pepg_kernels_, unit)
 
-#define REAL_TABLE(suffix)                                                                         \
+#define REAL_TABLE(suffix, width)                                                                  \
     {                                                                                              \
-        .sample = sample_block_##suffix, .gradients = gradients_block_##suffix,                    \
-        .adam = adam_block_##suffix, .adam_ascent = adam_ascent_block_##suffix,                    \
-        .sigma_ascent = sigma_ascent_block_##suffix, .activate = activate_block_##suffix,          \
-        .layer = layer_block_##suffix, .network = network_block_##suffix,                          \
-        .members = members_block_##suffix,                                                         \
+        .lanes = width, .pass_lanes = lanes_block_##suffix, .sample = sample_block_##suffix,       \
+        .gradients = gradients_block_##suffix, .adam = adam_block_##suffix,                        \
+        .adam_ascent = adam_ascent_block_##suffix, .sigma_ascent = sigma_ascent_block_##suffix,    \
+        .activate = activate_block_##suffix, .layer = layer_block_##suffix,                        \
+        .network = network_block_##suffix, .members = members_block_##suffix,                      \
     }
 
 extern const pepg_kernels TABLE(PEPG_UNIT);
@@ -46,6 +46,6 @@ const pepg_kernels TABLE(PEPG_UNIT) = {
     .philox = philox_block,
     .normals = normals_block,
     .compare_ranks = compare_ranks_block,
-    .f64 = REAL_TABLE(f64),
-    .f32 = REAL_TABLE(f32),
+    .f64 = REAL_TABLE(f64, LANES_64),
+    .f32 = REAL_TABLE(f32, LANES_32),
 };

@@ -67,6 +67,7 @@ typedef struct {
 
 #define PEPG_REAL_KERNELS(real)                                                                    \
     struct {                                                                                       \
+        int lanes;                                                                                 \
         void (*sample)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma,   \
                        float *noise, real *plus, real *minus, int stream);                         \
         void (*gradients)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta,  \
@@ -82,6 +83,8 @@ typedef struct {
         void (*members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,           \
                         const real *weights, ptrdiff_t weights_stride, const real *x,              \
                         ptrdiff_t member_stride, ptrdiff_t input_stride, real *y);                 \
+        void (*pass_lanes)(const pepg_network *network, const real *weights, const real *x,        \
+                           real *y);                                                               \
         void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights,         \
                         const real *x, ptrdiff_t x_stride, real *y, real *work);                   \
     }

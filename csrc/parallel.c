@@ -89,7 +89,8 @@ static void judge_wait(double now, double waited) {
 
 /* Tasks are handed out in small runs, so that a thread that comes late leaves the work to the
  * others. */
-static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
+static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
+                        void (*idle)(void *context)) {
     const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
     const double asked = omp_get_wtime();
     double started = asked, done = asked;
@@ -110,9 +111,13 @@ static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *cont
             atomic_fetch_sub(&working, 1);
         } else {
             done = omp_get_wtime();
-            while (atomic_load(&working) > 0) YIELD();
+            while (atomic_load(&working) > 0) {
+                if (idle) idle(context);
+                YIELD();
+            }
         }
     }
+    if (idle) return;
     /* The others may still be at their last run of tasks: that much is no stall. */
     const double last_run = (done - started) * team * (double)run / (double)n_tasks;
     const double now = omp_get_wtime(), at_end = now - done - 2 * last_run;
@@ -135,13 +140,20 @@ int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
     return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
 }
 
-void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
+void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
+                          void (*idle)(void *context)) {
     last_team = team;
 #ifdef _OPENMP
     if (team > 1) {
-        run_on_team(n_tasks, team, task, context);
+        run_on_team(n_tasks, team, task, context, idle);
         return;
     }
+#else
+    (void)idle;
 #endif
     for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, 0, context);
+}
+
+void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
+    pepg_parallel_polled(n_tasks, team, task, context, NULL);
 }

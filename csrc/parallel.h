@@ -18,6 +18,11 @@ int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 /* Run tasks 0 .. n_tasks - 1 on `team` threads; on the calling thread, in order, if team is 1. */
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 
+/* The same for long tasks of unequal length: while the calling thread waits for the others it calls
+ * `idle` again and again, and a long wait is not taken for a stalled team. */
+void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
+                          void (*idle)(void *context));
+
 /* For tests: threads of this thread's last pepg_parallel, and teams without regard to work or
  * stalls. */
 int pepg_last_team(void);

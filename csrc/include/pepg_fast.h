@@ -2,19 +2,25 @@
  *
  * C11, usable from C++. Conventions that hold for every function here:
  *
- * - Matrices are row-major and contiguous. `n_pairs` mirrored pairs make a population of 2 n_pairs;
- * `dim` is the number of parameters. Sizes count elements. Fitness: higher is better.
+ * - Matrices are row-major and contiguous. `n_pairs` mirrored pairs make a population of
+ *   2 n_pairs; `dim` is the number of parameters. Sizes count elements. Fitness: higher is better.
  * - A function exists for float64 (`pepg_x`) and, where the width matters, for float32
- * (`pepg_x_f32`); weights that come from rewards (delta, even) are float64 in both.
+ *   (`pepg_x_f32`); weights that come from rewards (delta, even) are float64 in both.
  * - The caller owns all memory, scratch included. Inputs and outputs must not overlap unless
- * stated. Nothing is allocated, no global state is read but the chosen instruction set, no lock is
- * taken.
+ *   stated. Nothing is allocated, no global state is read but the chosen instruction set, no lock
+ *   is taken.
  * - `n_threads` < 1 means OpenMP's usual number. Small work stays on the calling thread, and so
- * does everything in a forked child. Results have the same bits at any number of threads; results
- * other than `forward`'s and `activate`'s have the same bits on every instruction set too.
+ *   does everything in a forked child. Results have the same bits at any number of threads; results
+ *   other than those of networks and simulations have the same bits on every instruction set too.
  * - Returns PEPG_OK, or another status with nothing written.
  *
- * A function whose signature changes gets a new name; PEPG_FAST_ABI_VERSION counts removals.
+ * How to reach them from Cython, numba, ctypes or C: there is nothing to link. They are exported as
+ * capsules in `pepg_fast.kernels.__pyx_capi__`, under the names they have here, and declared in
+ * `pepg_fast/kernels.pxd`.
+ *
+ * What may change: a function whose signature or meaning changes gets a new name and the old one
+ * stays for a major version. PEPG_FAST_ABI_VERSION goes up when one is removed;
+ * pepg_abi_version() is that of the installed copy.
  */
 #ifndef PEPG_FAST_H
 #define PEPG_FAST_H
@@ -30,8 +36,9 @@ extern "C" {
 
 typedef enum {
     PEPG_OK = 0,
-    PEPG_EINVAL = 1, /* a size is out of range or a pointer is missing */
-    PEPG_ENAN = 2    /* a reward is not a number */
+    PEPG_EINVAL = 1,      /* a size is out of range or a pointer is missing */
+    PEPG_ENAN = 2,        /* a reward is not a number */
+    PEPG_EINTERRUPTED = 3 /* the caller's `interrupted` said so; outputs are incomplete */
 } pepg_status;
 
 typedef enum {
@@ -42,9 +49,10 @@ typedef enum {
     PEPG_SOFTMAX = 4 /* e^(x - max x) / sum, over one layer's whole vector */
 } pepg_activation;
 
-/* ---- noise
- * -------------------------------------------------------------------------------------------------
- */
+/* PEPG_FAST_ABI_VERSION of the library that runs, to compare with the header compiled against. */
+int pepg_abi_version(void);
+
+/* ---- noise ---- */
 
 /* words[i] = Philox4x32-10(counters[i], key), n counters of four 32-bit words each; `key` is word 0
  * low, word 1 high. Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". */
@@ -73,9 +81,7 @@ pepg_status pepg_mirror(ptrdiff_t n_pairs, ptrdiff_t dim, const double *mu, cons
 pepg_status pepg_mirror_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const float *mu, const float *epsilon,
                             float *plus, float *minus, int n_threads);
 
-/* ---- fitness
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- fitness ---- */
 
 /* Bytes of scratch for pepg_centered_ranks, aligned as malloc aligns. */
 size_t pepg_centered_ranks_work_size(ptrdiff_t n);
@@ -89,13 +95,16 @@ pepg_status pepg_centered_ranks(ptrdiff_t n, const double *rewards, double *shap
  * delta = r+ - r-, even = (r+ + r-) / 2 - mean(shaped), both (n_pairs,). */
 pepg_status pepg_antithetic(ptrdiff_t n_pairs, const double *shaped, double *delta, double *even);
 
-/* ---- gradients
- * --------------------------------------------------------------------------------------------- */
+/* ---- gradients ---- */
 
-/* Gradients (dim,) from normals z (n_pairs, dim) and the sigma (dim,) they were scaled with, e =
- * sigma z: g_mu[j] = sum_i e[i,j] delta[i] / 2n      g_sigma[j] = sum_i (e[i,j]^2 - sigma[j]^2) /
- * sigma[j] even[i] / 2n Sehnke et al. 2010, section 3.2, in pepg-es's scale. `noise` NULL: drawn
- * again from key, generation, first_pair. */
+/* Gradients (dim,) from normals z (n_pairs, dim) and the sigma (dim,) they were scaled with:
+ *
+ *   e = sigma z
+ *   g_mu[j] = sum_i e[i,j] delta[i] / 2n
+ *   g_sigma[j] = sum_i (e[i,j]^2 - sigma[j]^2) / sigma[j] even[i] / 2n
+ *
+ * Sehnke et al. 2010, section 3.2, in pepg-es's scale. `noise` NULL: drawn again from key,
+ * generation, first_pair. */
 pepg_status pepg_gradients(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
                            uint64_t first_pair, const float *noise, const double *delta,
                            const double *even, const double *sigma, double *g_mu, double *g_sigma,
@@ -113,14 +122,16 @@ pepg_status pepg_gradients_epsilon_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const f
                                        const double *delta, const double *even, const float *sigma,
                                        float *g_mu, float *g_sigma, int n_threads);
 
-/* ---- steps
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- steps ---- */
 
 /* One Adam step, t >= 1 counting steps (Kingma and Ba 2015, the eps-hat form at the end of section
- * 2): m = beta_1 m + (1 - beta_1) g,  v = beta_2 v + (1 - beta_2) g^2 step = -alpha sqrt(1 -
- * beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon) m, v (n,) in and out. `step` may be
- * `gradient`. */
+ * 2):
+ *
+ *   m = beta_1 m + (1 - beta_1) g
+ *   v = beta_2 v + (1 - beta_2) g^2
+ *   step = -alpha sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
+ *
+ * m, v (n,) in and out. `step` may be `gradient`. */
 pepg_status pepg_adam(ptrdiff_t n, const double *gradient, double alpha, double beta_1,
                       double beta_2, double epsilon, uint64_t t, double *m, double *v, double *step,
                       int n_threads);
@@ -152,8 +163,7 @@ pepg_status pepg_update_adam_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
                                  double sigma_lr, double sigma_min, double sigma_max, float *m,
                                  float *v, float *mu, float *sigma, int n_threads);
 
-/* ---- multilayer perceptrons
- * -------------------------------------------------------------------------------- */
+/* ---- multilayer perceptrons ---- */
 
 /* Number of parameters of the network with `sizes` (n_layers + 1 widths, input first): per layer a
  * row-major block (in, out) and, with bias, a row of biases after it. 0 if it does not fit or a
@@ -192,6 +202,46 @@ pepg_status pepg_forward_population_f32(int n_layers, const ptrdiff_t *sizes, in
 /* values = activation(values), in place, one vector of n values. */
 pepg_status pepg_activate(ptrdiff_t n, int activation, double *values);
 pepg_status pepg_activate_f32(ptrdiff_t n, int activation, float *values);
+
+/* ---- simulation ---- */
+
+/* A native environment. Both are called from several threads at once, never for the same state at
+ * the same time: they may read `data` and write only what they are given.
+ *
+ * pepg_reset starts an episode: `state` (state_size numbers, all 0 on entry) and the first
+ * `observation` (as many numbers as the network has inputs) from a seed. Seeds of one call follow
+ * each other: scramble them. pepg_step moves on by one `action` (the network's outputs as they
+ * are); it writes observation and reward and returns 1 when the episode is over, else 0. */
+typedef void pepg_reset(double *state, double *observation, uint64_t seed, void *data);
+typedef int pepg_step(double *state, const double *action, double *observation, double *reward,
+                      void *data);
+/* Asked on the calling thread, some 20 times a second, whether to stop: 0 to go on. */
+typedef int pepg_interrupted(void *context);
+
+/* Bytes of scratch for pepg_simulate; 0 for sizes that cannot be. */
+size_t pepg_simulate_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t state_size,
+                               int n_threads);
+size_t pepg_simulate_f32_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t state_size,
+                                   int n_threads);
+
+/* Episodes of every member of a population: episode e of each starts from seed + e and ends when
+ * `step` says so or after max_steps. returns[i * episodes + e] is the sum of its rewards in order,
+ * NaN if an action or a reward was not finite, which ends the episode; steps[...] counts its calls
+ * of `step`. Member i's weights are weights[i * weights_stride ...]; the network is that of
+ * pepg_forward and gives the same bits. `interrupted` may be NULL. The same bits at any number of
+ * threads, if reset and step depend on their arguments alone. */
+pepg_status pepg_simulate(pepg_reset *reset, pepg_step *step, void *data, ptrdiff_t state_size,
+                          ptrdiff_t max_steps, int n_layers, const ptrdiff_t *sizes, int bias,
+                          int hidden, int output, ptrdiff_t n, const double *weights,
+                          ptrdiff_t weights_stride, ptrdiff_t episodes, uint64_t seed,
+                          double *returns, int64_t *steps, void *work,
+                          pepg_interrupted *interrupted, void *context, int n_threads);
+pepg_status pepg_simulate_f32(pepg_reset *reset, pepg_step *step, void *data, ptrdiff_t state_size,
+                              ptrdiff_t max_steps, int n_layers, const ptrdiff_t *sizes, int bias,
+                              int hidden, int output, ptrdiff_t n, const float *weights,
+                              ptrdiff_t weights_stride, ptrdiff_t episodes, uint64_t seed,
+                              double *returns, int64_t *steps, void *work,
+                              pepg_interrupted *interrupted, void *context, int n_threads);
 
 #ifdef __cplusplus
 }

@@ -157,13 +157,36 @@ static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const
     }
 }
 
-/* Up to LANES members of a small population at once, one a lane: networks so small that a layer
- * would leave most of a vector empty. At most PEPG_FEW_PARAMETERS parameters, element-wise
- * activations. */
+/* LANES small networks at once, one a lane: networks so small that a layer would leave most of a
+ * vector empty. At most PEPG_FEW_PARAMETERS parameters, element-wise activations. Number p of lane l
+ * is at [p * LANES + l] of `weights`, `x` (inputs) and `y` (outputs), all aligned to whole vectors;
+ * y may be x. */
+static void R(lanes_block)(const pepg_network *network, const real *weights, const real *x,
+                           real *y) {
+    v_real values[2][PEPG_FEW_PARAMETERS];
+    const v_real *w = (const v_real *)weights, *input = (const v_real *)x;
+    for (int l = 0; l < network->n_layers; ++l) {
+        const ptrdiff_t in = network->sizes[l], out = network->sizes[l + 1];
+        const int is_last = l == network->n_layers - 1;
+        v_real *output = values[l % 2];
+        for (ptrdiff_t o = 0; o < out; ++o) {
+            v_real sum = network->bias ? w[in * out + o] : (v_real){0};
+            for (ptrdiff_t i = 0; i < in; ++i) sum = FMA(input[i], w[i * out + o], sum);
+            output[o] = sum;
+        }
+        R(activate_block)
+        (out * LANES, is_last ? network->output : network->hidden, (real *)output);
+        w += (in + network->bias) * out;
+        input = output;
+    }
+    memcpy(y, input, (size_t)network->sizes[network->n_layers] * sizeof(v_real));
+}
+
+/* Up to LANES members of a population. */
 static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,
                            const real *weights, ptrdiff_t weights_stride, const real *x,
                            ptrdiff_t member_stride, ptrdiff_t input_stride, real *y) {
-    v_real transposed[PEPG_FEW_PARAMETERS], values[2][PEPG_FEW_PARAMETERS];
+    v_real transposed[PEPG_FEW_PARAMETERS], values[PEPG_FEW_PARAMETERS];
     const ptrdiff_t outputs = network->sizes[network->n_layers];
     ptrdiff_t parameters = 0;
     for (int l = 0; l < network->n_layers; ++l)
@@ -173,30 +196,16 @@ static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdi
         for (ptrdiff_t p = 0; p < parameters; ++p) ((real *)transposed)[p * LANES + lane] = own[p];
     }
     for (ptrdiff_t b = 0; b < batch; ++b) {
-        const v_real *w = transposed, *input = values[1];
         for (int lane = 0; lane < LANES; ++lane) {
             const real *own =
                 x + (lane < members ? lane : members - 1) * member_stride + b * input_stride;
             for (ptrdiff_t i = 0; i < network->sizes[0]; ++i)
-                ((real *)values[1])[i * LANES + lane] = own[i];
+                ((real *)values)[i * LANES + lane] = own[i];
         }
-        for (int l = 0; l < network->n_layers; ++l) {
-            const ptrdiff_t in = network->sizes[l], out = network->sizes[l + 1];
-            v_real *output = values[l % 2];
-            for (ptrdiff_t o = 0; o < out; ++o) {
-                v_real sum = network->bias ? w[in * out + o] : (v_real){0};
-                for (ptrdiff_t i = 0; i < in; ++i) sum = FMA(input[i], w[i * out + o], sum);
-                output[o] = sum;
-            }
-            R(activate_block)
-            (out * LANES, l == network->n_layers - 1 ? network->output : network->hidden,
-             (real *)output);
-            w += (in + network->bias) * out;
-            input = output;
-        }
+        R(lanes_block)(network, (const real *)transposed, (const real *)values, (real *)values);
         for (ptrdiff_t lane = 0; lane < members; ++lane)
             for (ptrdiff_t o = 0; o < outputs; ++o)
-                y[(lane * batch + b) * outputs + o] = ((const real *)input)[o * LANES + lane];
+                y[(lane * batch + b) * outputs + o] = ((const real *)values)[o * LANES + lane];
     }
 }
 

@@ -9,10 +9,11 @@
 """
 
 from ._build import version as __version__
-from ._config import show_config
+from ._config import get_include, show_config
 from .nn import NeuralNetwork, identity, relu, sigmoid, softmax, tanh
 from .optimizers import Adam, Optimizer
 from .pepg import PEPG
+from .simulation import Simulation
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
 __all__ = [
@@ -20,10 +21,12 @@ __all__ = [
     "Adam",
     "NeuralNetwork",
     "Optimizer",
+    "Simulation",
     "__version__",
     "center_function",
     "compute_ranks",
     "fitness_transformation",
+    "get_include",
     "identity",
     "relu",
     "show_config",

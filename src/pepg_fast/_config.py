@@ -1,6 +1,16 @@
 """How this copy of the package was built and what it uses here."""
 
+from pathlib import Path
+
 from . import _build, kernels
+
+
+def get_include() -> str:
+    """Return the folder of the C header ``pepg_fast.h``, for compilers.
+
+    Cython code needs no header: ``from pepg_fast.kernels cimport pepg_normals`` and nothing to link.
+    """
+    return str(Path(__file__).with_name("include"))
 
 
 def show_config(mode: str = "stdout") -> dict[str, object] | None:

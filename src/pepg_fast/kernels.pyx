@@ -8,9 +8,11 @@ cimport cython
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_AsDouble, PyLong_Check
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
-from libc.math cimport isnan
-from libc.stdint cimport uint32_t, uint64_t
+from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
+from libc.math cimport isfinite, isnan
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -40,72 +42,23 @@ cdef extern from "parallel.h" nogil:
     int pepg_last_team()
     void pepg_force_teams(int forced)
 
-cdef extern from "pepg_fast.h" nogil:
-    int PEPG_OK, PEPG_ENAN
-    int PEPG_IDENTITY, PEPG_SIGMOID, PEPG_TANH, PEPG_RELU, PEPG_SOFTMAX
-    int pepg_philox4x32(Py_ssize_t n, const uint32_t* counters, uint64_t key, uint32_t* words)
-    int pepg_normals(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                     double* noise, int n_threads)
-    int pepg_normals_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
-                         uint64_t first_pair, float* noise, int n_threads)
-    int pepg_sample(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                    const double* mu, const double* sigma, float* noise, double* plus, double* minus, int n_threads)
-    int pepg_sample_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                        const float* mu, const float* sigma, float* noise, float* plus, float* minus, int n_threads)
-    int pepg_mirror(Py_ssize_t n_pairs, Py_ssize_t dim, const double* mu, const double* epsilon, double* plus,
-                    double* minus, int n_threads)
-    int pepg_mirror_f32(Py_ssize_t n_pairs, Py_ssize_t dim, const float* mu, const float* epsilon, float* plus,
-                        float* minus, int n_threads)
-    size_t pepg_centered_ranks_work_size(Py_ssize_t n)
-    int pepg_centered_ranks(Py_ssize_t n, const double* rewards, double* shaped, void* work)
-    int pepg_antithetic(Py_ssize_t n_pairs, const double* shaped, double* delta, double* even)
-    int pepg_gradients(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                       const float* noise, const double* delta, const double* even, const double* sigma,
-                       double* g_mu, double* g_sigma, int n_threads)
-    int pepg_gradients_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
-                           uint64_t first_pair, const float* noise, const double* delta, const double* even,
-                           const float* sigma, float* g_mu, float* g_sigma, int n_threads)
-    int pepg_gradients_epsilon(Py_ssize_t n_pairs, Py_ssize_t dim, const double* epsilon, const double* delta,
-                               const double* even, const double* sigma, double* g_mu, double* g_sigma,
-                               int n_threads)
-    int pepg_gradients_epsilon_f32(Py_ssize_t n_pairs, Py_ssize_t dim, const float* epsilon, const double* delta,
-                                   const double* even, const float* sigma, float* g_mu, float* g_sigma,
-                                   int n_threads)
-    int pepg_adam(Py_ssize_t n, const double* gradient, double alpha, double beta_1, double beta_2, double epsilon,
-                  uint64_t t, double* m, double* v, double* step, int n_threads)
-    int pepg_adam_f32(Py_ssize_t n, const float* gradient, double alpha, double beta_1, double beta_2,
-                      double epsilon, uint64_t t, float* m, float* v, float* step, int n_threads)
-    int pepg_sigma_step(Py_ssize_t n, const double* g_sigma, double sigma_lr, double sigma_min, double sigma_max,
-                        double* sigma, int n_threads)
-    int pepg_sigma_step_f32(Py_ssize_t n, const float* g_sigma, double sigma_lr, double sigma_min,
-                            double sigma_max, float* sigma, int n_threads)
-    int pepg_update_adam(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
-                         const float* noise, const double* epsilon, const double* delta, const double* even,
-                         const double* drawn_sigma, double alpha, double beta_1, double beta_2,
-                         double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_min,
-                         double sigma_max, double* m, double* v, double* mu, double* sigma, int n_threads)
-    int pepg_update_adam_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
-                             uint64_t first_pair, const float* noise, const float* epsilon, const double* delta,
-                             const double* even, const float* drawn_sigma, double alpha, double beta_1,
-                             double beta_2, double adam_epsilon, uint64_t t, double l2, double sigma_lr,
-                             double sigma_min, double sigma_max, float* m, float* v, float* mu, float* sigma,
-                             int n_threads)
-    Py_ssize_t pepg_network_parameters(int n_layers, const Py_ssize_t* sizes, int bias)
-    size_t pepg_forward_work_size(int n_layers, const Py_ssize_t* sizes, Py_ssize_t batch, int n_threads)
-    int pepg_forward(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output, Py_ssize_t batch,
-                     const double* weights, const double* x, double* y, double* work, int n_threads)
-    int pepg_forward_f32(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output, Py_ssize_t batch,
-                         const float* weights, const float* x, float* y, float* work, int n_threads)
-    int pepg_forward_population(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output,
-                                Py_ssize_t n, Py_ssize_t batch, const double* weights, Py_ssize_t weights_stride,
-                                const double* x, Py_ssize_t member_stride, Py_ssize_t input_stride, double* y,
-                                double* work, int n_threads)
-    int pepg_forward_population_f32(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output,
-                                    Py_ssize_t n, Py_ssize_t batch, const float* weights,
-                                    Py_ssize_t weights_stride, const float* x, Py_ssize_t member_stride,
-                                    Py_ssize_t input_stride, float* y, float* work, int n_threads)
-    int pepg_activate(Py_ssize_t n, int activation, double* values)
-    int pepg_activate_f32(Py_ssize_t n, int activation, float* values)
+cdef extern from "pepg_fast.h":
+    """
+    #define SAME(name, value) _Static_assert(name == value, "kernels.pxd: " #name)
+    SAME(PEPG_FAST_ABI_VERSION, 1);
+    SAME(PEPG_OK, 0);
+    SAME(PEPG_EINVAL, 1);
+    SAME(PEPG_ENAN, 2);
+    SAME(PEPG_EINTERRUPTED, 3);
+    SAME(PEPG_IDENTITY, 0);
+    SAME(PEPG_SIGMOID, 1);
+    SAME(PEPG_TANH, 2);
+    SAME(PEPG_RELU, 3);
+    SAME(PEPG_SOFTMAX, 4);
+    #undef SAME
+    """
+
+include "forwarding.pxi"  # the functions of kernels.pxd
 
 
 ACTIVATIONS = {"identity": PEPG_IDENTITY, "sigmoid": PEPG_SIGMOID, "tanh": PEPG_TANH, "relu": PEPG_RELU,
@@ -701,3 +654,125 @@ def activate(int activation, cnp.ndarray values not None):
         else:
             status = pepg_activate_f32(n, activation, <float*>x)
     _raise(status)
+
+
+# ---- native environments --------------------------------------------------------------------------------------
+
+
+def capsule_pointer(capsule):
+    """Address and name (or None) of a PyCapsule; None for any other object."""
+    if not PyCapsule_CheckExact(capsule):
+        return None
+    cdef const char* name = PyCapsule_GetName(capsule)
+    return <uintptr_t>PyCapsule_GetPointer(capsule, name), None if name == NULL else (<bytes>name).decode("ascii", "replace")
+
+
+# Signals in the thread that called: an exception goes to the list `context`, which stops the simulation.
+cdef int _interrupted(void* context) noexcept with gil:
+    try:
+        PyErr_CheckSignals()
+    except BaseException as raised:
+        (<list>context).append(raised)
+        return 1
+    return 0
+
+
+cdef class Environment:
+    """A native environment: addresses of `reset` and `step` and of their `data`. Whoever makes it keeps those alive."""
+
+    cdef pepg_reset reset
+    cdef pepg_step step
+    cdef void* data
+    cdef Py_ssize_t state_size, max_steps
+
+    def __cinit__(self, uintptr_t reset, uintptr_t step, uintptr_t data, Py_ssize_t state_size, Py_ssize_t max_steps):
+        self.reset, self.step, self.data = <pepg_reset>reset, <pepg_step>step, <void*>data
+        self.state_size, self.max_steps = state_size, max_steps
+
+    def simulate(self, Perceptron network not None, cnp.ndarray solutions not None, uint64_t seed,
+                 cnp.ndarray returns not None, cnp.ndarray steps not None, int n_threads=0):
+        """Write the returns (n, episodes) float64 and steps (n, episodes) int64 of `solutions` (n, parameters)."""
+        cdef int width = _width(solutions, "solutions"), status
+        cdef Py_ssize_t n = cnp.PyArray_DIM(solutions, 0), episodes = cnp.PyArray_DIM(returns, 1)
+        cdef void* weights = _data(solutions, "solutions", width, n * network.n_parameters, False)
+        cdef double* to_returns = <double*>_data(returns, "returns", cnp.NPY_DOUBLE, n * episodes, True)
+        cdef int64_t* to_steps = <int64_t*>_data(steps, "steps", cnp.NPY_INT64, n * episodes, True)
+        cdef size_t needed
+        if width == cnp.NPY_DOUBLE:
+            needed = pepg_simulate_work_size(network.n_layers, network.sizes, self.state_size, n_threads)
+        else:
+            needed = pepg_simulate_f32_work_size(network.n_layers, network.sizes, self.state_size, n_threads)
+        cdef void* work = malloc(needed) if needed else NULL
+        if work == NULL:
+            raise MemoryError(f"state_size: no memory for episodes of {self.state_size} numbers")
+        cdef list raised = []
+        cdef void* context = <void*>raised
+        with nogil:
+            if width == cnp.NPY_DOUBLE:
+                status = pepg_simulate(
+                    self.reset, self.step, self.data, self.state_size, self.max_steps, network.n_layers,
+                    network.sizes, network.bias, network.hidden, network.output, n, <double*>weights,
+                    network.n_parameters, episodes, seed, to_returns, to_steps, work, _interrupted, context, n_threads)
+            else:
+                status = pepg_simulate_f32(
+                    self.reset, self.step, self.data, self.state_size, self.max_steps, network.n_layers,
+                    network.sizes, network.bias, network.hidden, network.output, n, <float*>weights,
+                    network.n_parameters, episodes, seed, to_returns, to_steps, work, _interrupted, context, n_threads)
+            free(work)
+        if raised:
+            raise raised[0]
+        _raise(status)
+
+    def rollout(self, Perceptron network not None, cnp.ndarray solution not None, uint64_t seed,
+                cnp.ndarray observations not None, cnp.ndarray actions not None, cnp.ndarray rewards not None):
+        """Write one episode into `observations` (steps + 1, in), `actions` (steps, out) and `rewards` (steps,).
+
+        All float64 but for the solution. The episode ends with the arrays, at the latest.
+        """
+        cdef int width = _width(solution, "solution")
+        cdef Py_ssize_t n_steps = cnp.PyArray_SIZE(rewards), n_in = network.sizes[0], i, t
+        cdef Py_ssize_t n_out = network.sizes[network.n_layers]
+        cdef void* weights = _data(solution, "solution", width, network.n_parameters, False)
+        cdef double* o = <double*>_data(observations, "observations", cnp.NPY_DOUBLE, (n_steps + 1) * n_in, True)
+        cdef double* a = <double*>_data(actions, "actions", cnp.NPY_DOUBLE, n_steps * n_out, True)
+        cdef double* r = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, n_steps, True)
+        state = np.zeros(self.state_size)
+        cdef double* s = <double*>cnp.PyArray_DATA(<cnp.ndarray>state)
+        narrow = np.empty(n_in + n_out, np.float32)
+        cdef float* f = <float*>cnp.PyArray_DATA(<cnp.ndarray>narrow)
+        work = np.empty(network.single_work)
+        cdef void* scratch = cnp.PyArray_DATA(<cnp.ndarray>work)
+        cdef bint is_over = False
+        with nogil:
+            for i in range(n_in):
+                o[i] = 0
+            self.reset(s, o, seed, self.data)
+            for t in range(n_steps):
+                if width == cnp.NPY_DOUBLE:
+                    pepg_forward(network.n_layers, network.sizes, network.bias, network.hidden, network.output, 1,
+                                 <double*>weights, o, a, <double*>scratch, 1)
+                else:
+                    for i in range(n_in):
+                        f[i] = <float>o[i]
+                    pepg_forward_f32(network.n_layers, network.sizes, network.bias, network.hidden, network.output, 1,
+                                     <float*>weights, f, f + n_in, <float*>scratch, 1)
+                    for i in range(n_out):
+                        a[i] = f[n_in + i]
+                memcpy(o + n_in, o, n_in * sizeof(double))  # step changes the observation in place
+                o += n_in
+                r[0] = 0
+                is_over = not _all_finite(n_out, a)
+                if not is_over:
+                    is_over = self.step(s, a, o, r, self.data) != 0 or not isfinite(r[0])
+                a += n_out
+                r += 1
+                if is_over:
+                    break
+        return t + 1 if n_steps else 0
+
+
+cdef inline bint _all_finite(Py_ssize_t n, const double* values) noexcept nogil:
+    for i in range(n):
+        if not isfinite(values[i]):
+            return False
+    return True

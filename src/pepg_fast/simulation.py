@@ -1,0 +1,269 @@
+"""Whole generations of native environments: every member's episodes run in C, on all threads, without the GIL."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _checks, kernels, native
+from .nn import NATIVE, NeuralNetwork
+
+NAN_POLICIES = ("raise", "worst", "keep")
+
+
+class Rollout(NamedTuple):
+    """One episode of T steps.
+
+    Attributes
+    ----------
+    observations : ndarray of float64, shape (T + 1, observation_size)
+        Row t is what the network saw before step t; the last row is what it would have seen next.
+    actions : ndarray of float64, shape (T, action_size)
+        The network's outputs.
+    rewards : ndarray of float64, shape (T,)
+        NaN in the last place if an action was not finite: the environment did not see it.
+    """
+
+    observations: NDArray[np.float64]
+    actions: NDArray[np.float64]
+    rewards: NDArray[np.float64]
+
+
+class Simulation:
+    """An environment given by two native functions.
+
+    Parameters
+    ----------
+    reset : native function
+        ``void reset(double *state, double *observation, uint64_t seed, void *data)`` starts an episode: fills
+        `state`, which is all zeros, and the first `observation`.
+    step : native function
+        ``int step(double *state, const double *action, double *observation, double *reward, void *data)`` moves on
+        by one `action` (the network's outputs as they are), writes observation and reward, and returns 1 when the
+        episode is over, else 0.
+    state_size, observation_size, action_size : int
+        Numbers in each of those arrays.
+    max_steps : int
+        Steps after which an episode ends in any case.
+    data : None, array, ctypes or cffi pointer, or PyCapsule
+        Handed to both functions as it is, without a copy; kept alive. A `scipy.LowLevelCallable`'s own data if None.
+
+    Raises
+    ------
+    TypeError
+        If a function is not native, or says that its signature is another.
+    ValueError
+        For a size below 1, or a null pointer.
+
+    Notes
+    -----
+    A native function is a numba ``cfunc``, a ctypes or cffi function pointer, a ``scipy.LowLevelCallable`` or a
+    PyCapsule. Signatures are checked where the object tells them. Sizes cannot be checked against what the functions
+    write: one that writes past its arrays corrupts memory.
+
+    Both functions are called from several threads at once, on different episodes. They may read `data`, and write
+    only what they are given; then results do not depend on the number of threads.
+    """
+
+    def __init__(
+        self,
+        reset: Any,
+        step: Any,
+        *,
+        state_size: int,
+        observation_size: int,
+        action_size: int,
+        max_steps: int,
+        data: Any = None,
+    ) -> None:
+        self.state_size = _checks.integer("state_size", state_size, at_least=1)
+        self.observation_size = _checks.integer("observation_size", observation_size, at_least=1)
+        self.action_size = _checks.integer("action_size", action_size, at_least=1)
+        self.max_steps = _checks.integer("max_steps", max_steps, at_least=1)
+        functions = [
+            native.function_pointer("reset", reset, native.RESET),
+            native.function_pointer("step", step, native.STEP),
+        ]
+        if data is None:
+            data = _data_of_functions(reset, step)
+        memory = native.data_pointer("data", data)
+        self._owners = [*functions, memory]
+        try:
+            self._environment = kernels.Environment(
+                *(pointer.address for pointer in self._owners), self.state_size, self.max_steps
+            )
+        except OverflowError:
+            raise ValueError("state_size, max_steps: wanted numbers that fit 63 bits") from None
+
+    def evaluate(
+        self,
+        network: NeuralNetwork,
+        solutions: ArrayLike,
+        *,
+        episodes: int = 1,
+        seed: int = 0,
+        n_threads: int | None = None,
+        return_steps: bool = False,
+        nan_policy: str = "raise",
+    ) -> Any:
+        """Mean return of each member's episodes.
+
+        Parameters
+        ----------
+        network : NeuralNetwork
+            With native activations, `observation_size` inputs and `action_size` outputs. Its weights play no part.
+        solutions : array_like of float64 or float32, shape (n, number_of_parameters)
+            Weights of each member; the network works in their width.
+        episodes : int
+            Episodes of each member.
+        seed : int
+            Episode e of every member starts from ``seed + e`` (modulo 2**64): all face the same. Move on by
+            `episodes` from one generation to the next for fresh ones.
+        n_threads : int, optional
+            OpenMP's usual number by default. The result does not depend on it.
+        return_steps : bool
+            Whether to return the steps taken as well.
+        nan_policy : {"raise", "worst", "keep"}
+            An action or reward that is not finite ends its episode and makes the member's return NaN. That raises,
+            or becomes -inf, the worst rank, or stays.
+
+        Returns
+        -------
+        returns : ndarray of float64, shape (n,)
+            Means over the episodes of the sums of rewards.
+        steps : ndarray of int64, shape (n,)
+            Steps of all episodes together, if `return_steps`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit, or the network has an activation written in Python.
+        RuntimeError
+            With `nan_policy` "raise", naming the member.
+        KeyboardInterrupt
+            Within about a second of Ctrl-C.
+        """
+        perceptron = self._perceptron_of(network)
+        if nan_policy not in NAN_POLICIES:
+            raise ValueError(
+                f"nan_policy: wanted one of {', '.join(NAN_POLICIES)}, got {nan_policy!r}"
+            )
+        weights = _solutions("solutions", solutions, perceptron, n_dims=2)
+        n_episodes = _checks.integer("episodes", episodes, at_least=1)
+        try:
+            returns = np.empty((len(weights), n_episodes))
+            steps = np.empty((len(weights), n_episodes), np.int64)
+        except (ValueError, MemoryError):
+            raise ValueError(f"episodes: no memory for {n_episodes} returns a member") from None
+        if len(weights):
+            self._environment.simulate(
+                perceptron, weights, _seed(seed), returns, steps, _checks.thread_count(n_threads)
+            )
+        means = returns.sum(axis=1) / n_episodes
+        self._apply(nan_policy, means, returns, steps, _seed(seed))
+        return (means, steps.sum(axis=1)) if return_steps else means
+
+    def rollout(self, network: NeuralNetwork, solution: ArrayLike, seed: int = 0) -> Rollout:
+        """One episode to look at.
+
+        Parameters
+        ----------
+        network : NeuralNetwork
+            As for `evaluate`.
+        solution : array_like of float64 or float32, shape (number_of_parameters,)
+            The network's weights.
+        seed : int
+            Episode e of ``evaluate(..., seed=s)`` has seed ``s + e``.
+
+        Returns
+        -------
+        Rollout
+            The tuple (observations, actions, rewards).
+        """
+        perceptron = self._perceptron_of(network)
+        weights = _solutions("solution", solution, perceptron, n_dims=1)
+        steps = np.empty((1, 1), np.int64)
+        self._environment.simulate(
+            perceptron, weights[None], _seed(seed), np.empty((1, 1)), steps, 1
+        )
+        length = min(int(steps[0, 0]) + 1, self.max_steps)  # one more: an action may not be finite
+        observations = np.empty((length + 1, self.observation_size))
+        actions, rewards = np.empty((length, self.action_size)), np.empty(length)
+        length = self._environment.rollout(
+            perceptron, weights, _seed(seed), observations, actions, rewards
+        )
+        return Rollout(observations[: length + 1], actions[:length], rewards[:length])
+
+    def __repr__(self) -> str:
+        return (
+            f"Simulation(state_size={self.state_size}, observation_size={self.observation_size}, "
+            f"action_size={self.action_size}, max_steps={self.max_steps})"
+        )
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "Simulation: addresses of native functions cannot be pickled or copied; build it anew there"
+        )
+
+    def _perceptron_of(self, network: NeuralNetwork) -> Any:
+        if not isinstance(network, NeuralNetwork):
+            raise TypeError(f"network: wanted a NeuralNetwork, got {type(network).__name__}")
+        if network._perceptron is None:
+            raise TypeError(
+                f"network: wanted native activations ({', '.join(NATIVE)}), got one written in Python: "
+                f"{network.hidden_activation!r}, {network.output_activation!r}"
+            )
+        for what, wanted, got in (
+            ("inputs (observation_size)", self.observation_size, network.input_size),
+            ("outputs (action_size)", self.action_size, network.output_size),
+        ):
+            if wanted != got:
+                raise ValueError(f"network: wanted {wanted} {what}, got {got}")
+        return network._perceptron
+
+    def _apply(
+        self,
+        nan_policy: str,
+        means: NDArray[np.float64],
+        returns: NDArray[np.float64],
+        steps: NDArray[np.int64],
+        seed: int,
+    ) -> None:
+        failed = np.isnan(means)
+        if nan_policy == "keep" or not failed.any():
+            return
+        if nan_policy == "worst":
+            means[failed] = -np.inf
+            return
+        member = int(np.flatnonzero(failed)[0])
+        bad = np.flatnonzero(np.isnan(returns[member]))
+        episode = int(bad[0]) if bad.size else 0
+        raise RuntimeError(
+            f"solutions: member {member} met an action or reward that is not finite in episode {episode} "
+            f"(seed {(seed + episode) % 2**64}) after {steps[member, episode]} steps; {int(failed.sum())} of "
+            f"{failed.size} members did. nan_policy='worst' ranks them last"
+        )
+
+
+def _solutions(name: str, value: ArrayLike, perceptron: Any, n_dims: int) -> NDArray[Any]:
+    """Take weights in float64 or float32, as an array that the kernels can read."""
+    given = _checks.numbers(name, value)
+    wanted = ("n", perceptron.n_parameters) if n_dims == 2 else (perceptron.n_parameters,)
+    if given.ndim != n_dims or given.shape[-1] != perceptron.n_parameters:
+        raise ValueError(f"{name}: wanted shape ({', '.join(map(str, wanted))}), got {given.shape}")
+    dtype = np.float32 if given.dtype == np.float32 else np.float64
+    return np.require(given, dtype=dtype, requirements="CA")
+
+
+def _seed(value: Any) -> int:
+    return _checks.integer("seed", value, at_least=-(2**63)) % 2**64
+
+
+def _data_of_functions(reset: Any, step: Any) -> Any:
+    """Return the data of two `LowLevelCallable`s, which must be the same."""
+    found = [data for data in (native.user_data(reset), native.user_data(step)) if data is not None]
+    if len(found) == 2 and found[0] is not found[1]:
+        addresses = {native.data_pointer("data", data).address for data in found}
+        if len(addresses) > 1:
+            raise ValueError("data: wanted the same user_data in reset and step, got two")
+    return found[0] if found else None
