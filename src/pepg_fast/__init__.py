@@ -8,12 +8,13 @@
 ...     es.update([-((solution - 1.0) ** 2).sum() for solution in solutions])
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._build import version as __version__
 from ._config import get_include, show_config
 from .nn import NeuralNetwork, identity, relu, sigmoid, softmax, tanh
 from .optimizers import Adam, Optimizer
 from .pepg import PEPG
-from .simulation import Simulation
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
 __all__ = [
@@ -35,3 +36,19 @@ __all__ = [
     "tanh",
     "utility_function",
 ]
+
+if TYPE_CHECKING:
+    from .simulation import Simulation
+
+
+def __getattr__(name: str) -> Any:
+    """Import what stands beside the search only when it is used."""
+    if name == "Simulation":
+        from .simulation import Simulation
+
+        return Simulation
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """How this copy of the package was built and what it uses here."""
 
-from pathlib import Path
+import os
 
 from . import _build, kernels
 
@@ -10,7 +10,7 @@ def get_include() -> str:
 
     Cython code needs no header: ``from pepg_fast.kernels cimport pepg_normals`` and nothing to link.
     """
-    return str(Path(__file__).with_name("include"))
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 
 
 def show_config(mode: str = "stdout") -> dict[str, object] | None:

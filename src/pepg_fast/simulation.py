@@ -105,6 +105,7 @@ class Simulation:
         n_threads: int | None = None,
         return_steps: bool = False,
         nan_policy: str = "raise",
+        per_episode: bool = False,
     ) -> Any:
         """Mean return of each member's episodes.
 
@@ -126,6 +127,8 @@ class Simulation:
         nan_policy : {"raise", "worst", "keep"}
             An action or reward that is not finite ends its episode and makes the member's return NaN. That raises,
             or becomes -inf, the worst rank, or stays.
+        per_episode : bool
+            Whether to return each episode by itself, shapes (n, episodes), rather than means and totals.
 
         Returns
         -------
@@ -159,9 +162,13 @@ class Simulation:
             self._environment.simulate(
                 perceptron, weights, _seed(seed), returns, steps, _checks.thread_count(n_threads)
             )
-        means = returns.sum(axis=1) / n_episodes
-        self._apply(nan_policy, means, returns, steps, _seed(seed))
-        return (means, steps.sum(axis=1)) if return_steps else means
+        if nan_policy == "raise":
+            _raise_if_nan(returns, steps, _seed(seed))
+        elif nan_policy == "worst":
+            returns[np.isnan(returns)] = -np.inf
+        if not per_episode:
+            returns, steps = returns.sum(axis=1) / n_episodes, steps.sum(axis=1)
+        return (returns, steps) if return_steps else returns
 
     def rollout(self, network: NeuralNetwork, solution: ArrayLike, seed: int = 0) -> Rollout:
         """One episode to look at.
@@ -221,36 +228,26 @@ class Simulation:
                 raise ValueError(f"network: wanted {wanted} {what}, got {got}")
         return network._perceptron
 
-    def _apply(
-        self,
-        nan_policy: str,
-        means: NDArray[np.float64],
-        returns: NDArray[np.float64],
-        steps: NDArray[np.int64],
-        seed: int,
-    ) -> None:
-        failed = np.isnan(means)
-        if nan_policy == "keep" or not failed.any():
-            return
-        if nan_policy == "worst":
-            means[failed] = -np.inf
-            return
-        member = int(np.flatnonzero(failed)[0])
-        bad = np.flatnonzero(np.isnan(returns[member]))
-        episode = int(bad[0]) if bad.size else 0
-        raise RuntimeError(
-            f"solutions: member {member} met an action or reward that is not finite in episode {episode} "
-            f"(seed {(seed + episode) % 2**64}) after {steps[member, episode]} steps; {int(failed.sum())} of "
-            f"{failed.size} members did. nan_policy='worst' ranks them last"
-        )
+
+def _raise_if_nan(returns: NDArray[np.float64], steps: NDArray[np.int64], seed: int) -> None:
+    """Name the first member and episode whose return is NaN."""
+    failed = np.isnan(returns)
+    if not failed.any():
+        return
+    member, episode = map(int, np.argwhere(failed)[0])
+    raise RuntimeError(
+        f"solutions: member {member} met an action or reward that is not finite in episode {episode} "
+        f"(seed {(seed + episode) % 2**64}) after {steps[member, episode]} steps; {int(failed.any(axis=1).sum())} "
+        f"of {len(returns)} members did. nan_policy='worst' ranks them last"
+    )
 
 
 def _solutions(name: str, value: ArrayLike, perceptron: Any, n_dims: int) -> NDArray[Any]:
     """Take weights in float64 or float32, as an array that the kernels can read."""
     given = _checks.numbers(name, value)
-    wanted = ("n", perceptron.n_parameters) if n_dims == 2 else (perceptron.n_parameters,)
+    wanted = f"(n, {perceptron.n_parameters})" if n_dims == 2 else f"({perceptron.n_parameters},)"
     if given.ndim != n_dims or given.shape[-1] != perceptron.n_parameters:
-        raise ValueError(f"{name}: wanted shape ({', '.join(map(str, wanted))}), got {given.shape}")
+        raise ValueError(f"{name}: wanted shape {wanted}, got {given.shape}")
     dtype = np.float32 if given.dtype == np.float32 else np.float64
     return np.require(given, dtype=dtype, requirements="CA")
 
