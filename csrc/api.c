@@ -71,6 +71,10 @@ static double adam_step_size(double alpha, double beta_1, double beta_2, uint64_
     return alpha * (sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t)));
 }
 
+size_t pepg_velocity_work_size(ptrdiff_t n) {
+    return n < 1 ? 0 : (size_t)n + (size_t)(n + PEPG_COLUMNS - 1) / PEPG_COLUMNS;
+}
+
 int pepg_abi_version(void) { return PEPG_FAST_ABI_VERSION; }
 
 pepg_status pepg_philox4x32(ptrdiff_t n, const uint32_t *counters, uint64_t key, uint32_t *words) {
@@ -142,6 +146,7 @@ static size_t scratch_per_worker(const pepg_network *network, ptrdiff_t batch) {
 
 size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t batch,
                               int n_threads) {
+    if (batch < 1 || !pepg_network_parameters(n_layers, sizes, 1)) return 0;
     const pepg_network network = network_of(n_layers, sizes, 1, PEPG_IDENTITY, PEPG_IDENTITY);
     return scratch_per_worker(&network, batch) * (size_t)pepg_available_threads(n_threads);
 }
@@ -155,6 +160,7 @@ size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t ba
 #define NAME(name) name
 #define KERNELS pepg_active->f64
 #include "api_real.inc"
+#include "velocity_real.inc"
 
 #undef real
 #undef SUFFIX
@@ -165,3 +171,4 @@ size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t ba
 #define NAME(name) name##_f32
 #define KERNELS pepg_active->f32
 #include "api_real.inc"
+#include "velocity_real.inc"

@@ -36,6 +36,8 @@
         .lanes = width, .pass_lanes = lanes_block_##suffix, .sample = sample_block_##suffix,       \
         .gradients = gradients_block_##suffix, .adam = adam_block_##suffix,                        \
         .adam_ascent = adam_ascent_block_##suffix, .sigma_ascent = sigma_ascent_block_##suffix,    \
+        .descent = descent_block_##suffix, .velocity = velocity_block_##suffix,                    \
+        .combine = combine_block_##suffix, .squares = squares_block_##suffix,                      \
         .activate = activate_block_##suffix, .layer = layer_block_##suffix,                        \
         .network = network_block_##suffix, .members = members_block_##suffix,                      \
     }

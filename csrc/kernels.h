@@ -76,6 +76,12 @@ typedef struct {
                      real *step);                                                                  \
         void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_rule rule, real *m, real *v,  \
                             real *mu);                                                             \
+        void (*descent)(ptrdiff_t n, const real *g_mu, double l2, const real *mu, real *descent);  \
+        void (*velocity)(ptrdiff_t n, const real *gradient, double momentum, double scale,         \
+                         real *velocity);                                                          \
+        void (*combine)(ptrdiff_t n, double a, const real *x, double b, const real *y,             \
+                        real *step);                                                               \
+        double (*squares)(ptrdiff_t n, double scale, const real *x);                               \
         void (*sigma_ascent)(ptrdiff_t n, const real *g_sigma, pepg_sigma_rule rule, real *sigma); \
         void (*activate)(ptrdiff_t n, int activation, real *values);                               \
         void (*layer)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,       \

@@ -79,3 +79,14 @@ def forward(sizes, weights, x, hidden, output, bias=True) -> np.ndarray:
         y = x @ block[:inputs] + (block[inputs] if bias else 0.0)
         x = ACTIVATIONS[output if layer == len(sizes) - 2 else hidden](y)
     return x
+def velocity_step(rule, gradient, velocity, alpha, momentum, max_speed):
+    """(step, velocity) after one step by a rule with a velocity, as the papers have it."""
+    if rule == "clipup":
+        length = np.linalg.norm(gradient)
+        direction = gradient / length if length else np.zeros_like(gradient)
+        velocity = momentum * velocity - alpha * direction
+        velocity = velocity * min(1.0, max_speed / max(np.linalg.norm(velocity), 1e-300))
+        return velocity, velocity
+    velocity = momentum * velocity + gradient
+    ahead = gradient + momentum * velocity if rule == "nesterov" else velocity
+    return -alpha * ahead, velocity

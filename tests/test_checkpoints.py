@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pepg_fast import PEPG, Adam, Optimizer, files
+from pepg_fast import PEPG, SGD, Adam, ClipUp, Optimizer, files
 
 BIT_GENERATORS = ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"]
 RNGS = {
@@ -330,6 +330,25 @@ def test_copies_of_a_large_population_are_small(tmp_path, is_pending):
 def test_custom_optimizer_is_handed_back(tmp_path, dtype, optimizer, generations):
     wanted = run(make(dtype=dtype, optimizer=optimizer), generations)
     got = through_file(wanted, tmp_path, optimizer=optimizer)
+    assert type(got.optimizer) is optimizer
+    assert_equal_searches(run(got, 3), run(wanted, 3))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "arguments"),
+    [
+        (SGD, {}),
+        (SGD, {"momentum": 0.5, "nesterov": True}),
+        (ClipUp, {}),
+        (ClipUp, {"momentum": 0.8, "max_speed": 0.01}),
+    ],
+)
+@pytest.mark.parametrize("generations", [0, 3])
+def test_built_in_optimizers_need_not_be_handed_back(
+    tmp_path, dtype, optimizer, arguments, generations
+):
+    wanted = run(make(dtype=dtype, optimizer=optimizer, optimizer_kwargs=arguments), generations)
+    got = through_file(wanted, tmp_path)
     assert type(got.optimizer) is optimizer
     assert_equal_searches(run(got, 3), run(wanted, 3))
 

@@ -65,3 +65,74 @@ def test_the_fused_update_is_its_parts(isa, dtype, n_pairs, dim, source, rng):
     kernels.update_adam(*draw, 0.3, 0.9, 0.999, 1e-8, 7, 0.01, 0.2, 0.6, 1.9, m, v, mu, sigma)
     for got, part in zip((m, v, mu, sigma), wanted, strict=True):
         np.testing.assert_array_equal(got, part)
+
+
+RULES = kernels.VELOCITY_RULES
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dim", DIMS)
+def test_velocities_match_the_formula_over_steps(isa, dtype, rule, dim, rng):
+    velocity, wanted = np.zeros(dim, dtype), np.zeros(dim)
+    for _ in range(5):
+        gradient = rng.standard_normal(dim).astype(dtype)
+        step = np.empty(dim, dtype)
+        kernels.velocity_step(gradient, RULES[rule], 0.3, 0.8, 0.5, velocity, step)
+        wanted_step, wanted = reference.velocity_step(
+            rule, gradient.astype(float), wanted, 0.3, 0.8, 0.5
+        )
+        assert_close(step, wanted_step, rtol_of(dtype))
+    assert_close(velocity, wanted, rtol_of(dtype))
+
+
+@pytest.mark.usefixtures("teams")
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dim", [1025, 40_000])
+def test_velocities_have_the_same_bits_everywhere(each_isa, dtype, rule, dim, rng):
+    gradient, velocity = rng.standard_normal((2, dim)).astype(dtype)
+    results = []
+    for isa in each_isa:
+        kernels.select_isa(isa)
+        for n_threads in (1, 2, 5):
+            v, step = velocity.copy(), gradient.copy()  # the step may be the gradient
+            kernels.velocity_step(step, RULES[rule], 0.3, 0.8, 0.5, v, step, n_threads)
+            results.append((v, step))
+    for v, step in results[1:]:
+        np.testing.assert_array_equal(v, results[0][0])
+        np.testing.assert_array_equal(step, results[0][1])
+
+
+@pytest.mark.parametrize("scale", [0.0, 5e-324, 1e-200, 1e-160, 1e160, 1e307])
+def test_clipup_at_any_length_of_the_gradient(scale):
+    direction = np.array([3.0, -4.0, 0.0])
+    velocity, step = np.array([0.1, 0.0, 0.0]), np.empty(3)
+    kernels.velocity_step(direction * scale, RULES["clipup"], 0.5, 0.9, 10.0, velocity, step)
+    pushed = direction / 5.0 if scale > 1e-300 else 0.0  # its inverse would overflow
+    np.testing.assert_allclose(step, np.array([0.09, 0.0, 0.0]) - 0.5 * pushed, rtol=1e-12)
+    np.testing.assert_array_equal(velocity, step)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("n_pairs", "dim"), [(1, 1), (50, 9), (66, 3000)])
+@pytest.mark.parametrize("source", ["noise", "epsilon", "neither"])
+def test_an_update_with_a_velocity_is_its_parts(isa, dtype, rule, n_pairs, dim, source, rng):
+    noise, weights = np.empty((n_pairs, dim), np.float32), rng.standard_normal((2, n_pairs))
+    kernels.normals(3, 4, 0, noise)
+    mu, sigma, velocity = rng.uniform(0.5, 2.0, (3, dim)).astype(dtype)
+    drawn = rng.uniform(0.5, 2.0, (2, dim)).astype(dtype)
+    epsilon = (drawn[1] * noise).astype(dtype) if source == "epsilon" else None
+    draw = (3, 4, noise if source == "noise" else None, epsilon, weights, drawn)
+
+    wanted = [x.copy() for x in (velocity, mu, sigma)]
+    g_mu, g_sigma, step = np.empty((3, dim), dtype)
+    kernels.gradients(*draw, g_mu, g_sigma)
+    descent = dtype.type(0.01) * mu - g_mu
+    kernels.velocity_step(descent, RULES[rule], 0.3, 0.9, 0.4, wanted[0], step)
+    wanted[1] += step
+    kernels.sigma_step(g_sigma, 0.2, 0.6, 1.9, wanted[2])
+
+    kernels.update_velocity(
+        *draw, RULES[rule], 0.3, 0.9, 0.4, 0.01, 0.2, 0.6, 1.9, velocity, mu, sigma
+    )
+    for got, part in zip((velocity, mu, sigma), wanted, strict=True):
+        np.testing.assert_array_equal(got, part)

@@ -14,9 +14,18 @@
  *   other than those of networks and simulations have the same bits on every instruction set too.
  * - Returns PEPG_OK, or another status with nothing written.
  *
- * How to reach them from Cython, numba, ctypes or C: there is nothing to link. They are exported as
- * capsules in `pepg_fast.kernels.__pyx_capi__`, under the names they have here, and declared in
- * `pepg_fast/kernels.pxd`.
+ * There is nothing to link. The functions are exported as capsules in the dict
+ * `pepg_fast.kernels.__pyx_capi__`, under the names they have here. Cython finds them through
+ * `pepg_fast/kernels.pxd`, numba through `get_cython_function_address`; an extension module in C or
+ * C++ fetches a pointer and takes its type from here:
+ *
+ *   static __typeof__(&pepg_normals) normals;
+ *   ...
+ *   PyObject *capsule = PyDict_GetItemString(capi, "pepg_normals");
+ *   normals = PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule));
+ *
+ * Scratch memory is for as many threads as the call may use: ask for its size with the call's own
+ * `n_threads`, and below 1 in the same process, with the same number of OpenMP threads.
  *
  * What may change: a function whose signature or meaning changes gets a new name and the old one
  * stays for a major version. PEPG_FAST_ABI_VERSION goes up when one is removed;
@@ -75,7 +84,7 @@ pepg_status pepg_sample_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint
                             uint64_t first_pair, const float *mu, const float *sigma, float *noise,
                             float *plus, float *minus, int n_threads);
 
-/* plus = mu + epsilon, minus = mu - epsilon, for noise from elsewhere. */
+/* plus = mu + epsilon, minus = mu - epsilon, for noise from elsewhere; one of them may be NULL. */
 pepg_status pepg_mirror(ptrdiff_t n_pairs, ptrdiff_t dim, const double *mu, const double *epsilon,
                         double *plus, double *minus, int n_threads);
 pepg_status pepg_mirror_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const float *mu, const float *epsilon,
@@ -163,6 +172,43 @@ pepg_status pepg_update_adam_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
                                  double sigma_lr, double sigma_min, double sigma_max, float *m,
                                  float *v, float *mu, float *sigma, int n_threads);
 
+/* Optimizers with a velocity. */
+typedef enum {
+    PEPG_SGD = 0,      /* v = momentum v + g; step = -alpha v (Polyak 1964) */
+    PEPG_NESTEROV = 1, /* v the same; step = -alpha (g + momentum v) (Sutskever et al. 2013) */
+    PEPG_CLIPUP = 2    /* v = momentum v - alpha g / |g|, shortened to max_speed; step = v
+                          (Toklu, Liskowski, Srivastava 2020, "ClipUp", algorithm 1) */
+} pepg_velocity_rule;
+
+/* Doubles of scratch for the two functions below. */
+size_t pepg_velocity_work_size(ptrdiff_t n);
+
+/* One step by such a rule for the gradient to descend; velocity (n,) in and out. A gradient of length
+ * 0 (or next to it) has no direction: ClipUp goes on with momentum alone. `max_speed` matters to ClipUp only. `step`
+ * may be `gradient`. */
+pepg_status pepg_velocity_step(ptrdiff_t n, const double *gradient, int rule, double alpha,
+                               double momentum, double max_speed, double *velocity, double *step,
+                               double *work, int n_threads);
+pepg_status pepg_velocity_step_f32(ptrdiff_t n, const float *gradient, int rule, double alpha,
+                                   double momentum, double max_speed, float *velocity, float *step,
+                                   double *work, int n_threads);
+
+/* As pepg_update_adam with such a rule: mu += step(l2 mu - g_mu). */
+pepg_status pepg_update_velocity(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
+                                 uint64_t generation, uint64_t first_pair, const float *noise,
+                                 const double *epsilon, const double *delta, const double *even,
+                                 const double *drawn_sigma, int rule, double alpha, double momentum,
+                                 double max_speed, double l2, double sigma_lr, double sigma_min,
+                                 double sigma_max, double *velocity, double *mu, double *sigma,
+                                 double *work, int n_threads);
+pepg_status pepg_update_velocity_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
+                                     uint64_t generation, uint64_t first_pair, const float *noise,
+                                     const float *epsilon, const double *delta, const double *even,
+                                     const float *drawn_sigma, int rule, double alpha,
+                                     double momentum, double max_speed, double l2, double sigma_lr,
+                                     double sigma_min, double sigma_max, float *velocity, float *mu,
+                                     float *sigma, double *work, int n_threads);
+
 /* ---- multilayer perceptrons ---- */
 
 /* Number of parameters of the network with `sizes` (n_layers + 1 widths, input first): per layer a
@@ -170,7 +216,7 @@ pepg_status pepg_update_adam_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
  * size is < 1. */
 ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias);
 
-/* Elements (not bytes) of scratch for the forward functions below. */
+/* Elements (not bytes) of scratch for the forward functions below; 0 for sizes that cannot be. */
 size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t batch, int n_threads);
 
 /* y (batch, outputs) = network(x), one set of weights, x (batch, inputs) contiguous. The

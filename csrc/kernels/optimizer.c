@@ -1,5 +1,5 @@
-/* Steps of the search distribution: Adam on the mean, plain ascent on sigma. All element by
- * element. */
+/* Steps of the search distribution: Adam or a velocity on the mean, plain ascent on sigma. All
+ * element by element, but for a sum of squares. */
 
 /* step = -step_size m / (sqrt(v) + epsilon): Adam in its eps-hat form (Kingma and Ba 2015, end of
  * section 2), with step_size = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t). m and v in and out. */
@@ -23,6 +23,45 @@ static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_ad
     for (ptrdiff_t j = 0; j < n; ++j) descent[j] = l2 * mu[j] - g_mu[j];
     R(adam_block)(n, descent, rule, m, v, step);
     for (ptrdiff_t j = 0; j < n; ++j) mu[j] += step[j];
+}
+
+/* descent = l2 mu - g_mu, what optimizers are given. */
+static void R(descent_block)(ptrdiff_t n, const real *restrict g_mu, double l2,
+                             const real *restrict mu, real *restrict descent) {
+    const real decay = (real)l2;
+    for (ptrdiff_t j = 0; j < n; ++j) descent[j] = decay * mu[j] - g_mu[j];
+}
+
+/* velocity = momentum velocity + scale gradient */
+static void R(velocity_block)(ptrdiff_t n, const real *restrict gradient, double momentum,
+                              double scale, real *restrict velocity) {
+    const real kept = (real)momentum, added = (real)scale;
+    for (ptrdiff_t j = 0; j < n; ++j) velocity[j] = kept * velocity[j] + added * gradient[j];
+}
+
+/* step = a x + b y; x, y and step may be one another. */
+static void R(combine_block)(ptrdiff_t n, double a, const real *x, double b, const real *y,
+                             real *step) {
+    const real ra = (real)a, rb = (real)b;
+    for (ptrdiff_t j = 0; j < n; ++j) step[j] = ra * x[j] + rb * y[j];
+}
+
+/* Sum of (scale x)^2 in float64: eight interleaved sums, then those, so that vectors of any width
+ * give the same bits. */
+static double R(squares_block)(ptrdiff_t n, double scale, const real *restrict x) {
+    double sums[8] = {0};
+    ptrdiff_t j = 0;
+    for (; j + 8 <= n; j += 8)
+        for (int k = 0; k < 8; ++k) {
+            const double scaled = scale * (double)x[j + k];
+            sums[k] += scaled * scaled;
+        }
+    for (int k = 0; j < n; ++j, ++k) {
+        const double scaled = scale * (double)x[j];
+        sums[k] += scaled * scaled;
+    }
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 /* sigma = clip(sigma + learning_rate g_sigma, minimum, maximum) */

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from ._build import version as __version__
 from ._config import get_include, show_config
 from .nn import NeuralNetwork, identity, relu, sigmoid, softmax, tanh
-from .optimizers import Adam, Optimizer
+from .optimizers import SGD, Adam, ClipUp, Optimizer
 from .pepg import PEPG
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
 __all__ = [
     "PEPG",
+    "SGD",
     "Adam",
+    "ClipUp",
     "NeuralNetwork",
     "Optimizer",
     "Simulation",

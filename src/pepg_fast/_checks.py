@@ -48,6 +48,14 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
     return result
 
 
+def share(name: str, value: Any) -> float:
+    """Take a number from 0 to below 1."""
+    result = number(name, value)
+    if not 0 <= result < 1:
+        raise ValueError(f"{name}: wanted a number from 0 to below 1, got {result}")
+    return result
+
+
 def rate(name: str, value: Any, size: int) -> Any:
     """Take a learning rate: a number, or one for each coordinate."""
     if np.ndim(value) == 0:

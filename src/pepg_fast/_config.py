@@ -10,7 +10,7 @@ def get_include() -> str:
 
     Cython code needs no header: ``from pepg_fast.kernels cimport pepg_normals`` and nothing to link.
     """
-    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
+    return os.path.join(os.path.dirname(os.path.abspath(kernels.__file__)), "include")
 
 
 def show_config(mode: str = "stdout") -> dict[str, object] | None:

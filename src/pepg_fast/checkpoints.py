@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import _checks, files, legacy, streams
-from .optimizers import Adam, Optimizer
+from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
 
 #: Attributes that are stored as they are.
 _PLAIN = (
@@ -151,6 +151,8 @@ def _restore_common(
     _check_search(state)
     if type(optimizer) is Adam:
         _check_adam(vars(optimizer), state["theta_size"])
+    elif type(optimizer) in (SGD, ClipUp):
+        _check_velocity(type(optimizer).__name__, vars(optimizer), state["theta_size"])
     es = build(
         state["population_size"], state["theta_size"], state["mu"], state["sigma"], state["mu_lr"],
         state["sigma_lr"], state["l2_coeff"], optimizer, **options,
@@ -189,6 +191,17 @@ def _check_adam(state: dict[str, Any], size: int) -> None:
             _check_vector(f"Adam.{name}", state[name], size)
 
 
+def _check_velocity(name: str, state: dict[str, Any], size: int) -> None:
+    """Refuse an SGD or ClipUp that could not go on."""
+    _checks.rate(f"{name}.alpha", state["alpha"], size)
+    _checks.share(f"{name}.momentum", state["momentum"])
+    if name == "ClipUp":
+        _checks.number("ClipUp.alpha", state["alpha"], positive=True)
+        _checks.number("ClipUp.max_speed", state["max_speed"], positive=True)
+    if state["velocity"] is not None:
+        _check_vector(f"{name}.velocity", state["velocity"], size)
+
+
 def _check_vector(name: str, value: Any, size: int) -> None:
     if not (isinstance(value, np.ndarray) and value.shape == (size,) and np.isfinite(value).all()):
         raise ValueError(f"{name}: wanted {size} finite numbers")
@@ -207,9 +220,10 @@ def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None)
         raise ValueError(f"optimizer= is {given!r}, not a subclass of pepg_fast.Optimizer")
     if given is not None and given.__qualname__ != name:
         raise ValueError(f"its optimizer is a {name}, optimizer= is {given.__qualname__}")
-    if given is None and name != "Adam":
+    if given is None and name not in BUILT_IN:
         raise ValueError(f"its optimizer is a {name}: hand the class over as optimizer={name}")
-    optimizer = (given or Adam).__new__(given or Adam)
+    kind = given or BUILT_IN[name]
+    optimizer = kind.__new__(kind)
     optimizer.__dict__.update(stored["state"])
     return optimizer
 

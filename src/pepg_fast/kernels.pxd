@@ -21,6 +21,11 @@ cdef enum:
     PEPG_RELU = 3
     PEPG_SOFTMAX = 4
 
+cdef enum:
+    PEPG_SGD = 0
+    PEPG_NESTEROV = 1
+    PEPG_CLIPUP = 2
+
 ctypedef void (*pepg_reset)(double* state, double* observation, uint64_t seed, void* data) noexcept nogil
 ctypedef int (*pepg_step)(double* state, const double* action, double* observation, double* reward,
                           void* data) noexcept nogil
@@ -73,6 +78,21 @@ cdef int pepg_update_adam_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, 
         const double* even, const float* drawn_sigma, double alpha, double beta_1,
         double beta_2, double adam_epsilon, uint64_t t, double l2, double sigma_lr,
         double sigma_min, double sigma_max, float* m, float* v, float* mu, float* sigma,
+        int n_threads) noexcept nogil
+cdef size_t pepg_velocity_work_size(Py_ssize_t n) noexcept nogil
+cdef int pepg_velocity_step(Py_ssize_t n, const double* gradient, int rule, double alpha, double momentum,
+        double max_speed, double* velocity, double* step, double* work, int n_threads) noexcept nogil
+cdef int pepg_velocity_step_f32(Py_ssize_t n, const float* gradient, int rule, double alpha, double momentum,
+        double max_speed, float* velocity, float* step, double* work, int n_threads) noexcept nogil
+cdef int pepg_update_velocity(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
+        uint64_t first_pair, const float* noise, const double* epsilon, const double* delta, const double* even,
+        const double* drawn_sigma, int rule, double alpha, double momentum, double max_speed, double l2,
+        double sigma_lr, double sigma_min, double sigma_max, double* velocity, double* mu, double* sigma, double* work,
+        int n_threads) noexcept nogil
+cdef int pepg_update_velocity_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
+        uint64_t first_pair, const float* noise, const float* epsilon, const double* delta, const double* even,
+        const float* drawn_sigma, int rule, double alpha, double momentum, double max_speed, double l2,
+        double sigma_lr, double sigma_min, double sigma_max, float* velocity, float* mu, float* sigma, double* work,
         int n_threads) noexcept nogil
 cdef Py_ssize_t pepg_network_parameters(int n_layers, const Py_ssize_t* sizes, int bias) noexcept nogil
 cdef size_t pepg_forward_work_size(int n_layers, const Py_ssize_t* sizes, Py_ssize_t batch, int n_threads) noexcept nogil

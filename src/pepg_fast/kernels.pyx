@@ -55,6 +55,9 @@ cdef extern from "pepg_fast.h":
     SAME(PEPG_TANH, 2);
     SAME(PEPG_RELU, 3);
     SAME(PEPG_SOFTMAX, 4);
+    SAME(PEPG_SGD, 0);
+    SAME(PEPG_NESTEROV, 1);
+    SAME(PEPG_CLIPUP, 2);
     #undef SAME
     """
 
@@ -502,6 +505,65 @@ def update_adam(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon
     _raise(status)
 
 
+VELOCITY_RULES = {"sgd": PEPG_SGD, "nesterov": PEPG_NESTEROV, "clipup": PEPG_CLIPUP}
+
+
+def velocity_step(cnp.ndarray gradient not None, int rule, double alpha, double momentum, double max_speed,
+                  cnp.ndarray velocity not None, cnp.ndarray step not None, int n_threads=0):
+    """One step by a rule with a velocity, written into `step`, which may be `gradient`; `velocity` in and out."""
+    cdef int width = _width(gradient, "gradient"), status
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(gradient)
+    cdef void* g = _data(gradient, "gradient", width, n, False)
+    cdef void* v = _data(velocity, "velocity", width, n, True)
+    cdef void* s = _data(step, "step", width, n, True)
+    cdef double* work = _velocity_work(n)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_velocity_step(n, <double*>g, rule, alpha, momentum, max_speed, <double*>v, <double*>s, work,
+                                        n_threads)
+        else:
+            status = pepg_velocity_step_f32(n, <float*>g, rule, alpha, momentum, max_speed, <float*>v, <float*>s, work,
+                                            n_threads)
+        free(work)
+    _raise(status)
+
+
+def update_velocity(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
+                    cnp.ndarray drawn, int rule, double alpha, double momentum, double max_speed, double l2,
+                    double sigma_lr, double sigma_min, double sigma_max, cnp.ndarray velocity not None,
+                    cnp.ndarray mu not None, cnp.ndarray sigma not None, int n_threads=0):
+    """Gradients, a step of `mu` by a rule with a velocity, and the step of `sigma` (see `gradients`)."""
+    cdef int width = _width(mu, "mu"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(weights) // 2
+    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
+    cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
+    cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
+    cdef uint64_t k = _key(key)
+    cdef char* s = <char*>_data(drawn, "drawn", width, 2 * d, False) + d * cnp.PyArray_ITEMSIZE(drawn)
+    cdef void* pv = _data(velocity, "velocity", width, d, True)
+    cdef void* pmu = _data(mu, "mu", width, d, True)
+    cdef void* psigma = _data(sigma, "sigma", width, d, True)
+    cdef double* work = _velocity_work(d)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_update_velocity(
+                n, d, k, generation, 0, z, <double*>e, w, w + n, <double*>s, rule, alpha, momentum, max_speed, l2,
+                sigma_lr, sigma_min, sigma_max, <double*>pv, <double*>pmu, <double*>psigma, work, n_threads)
+        else:
+            status = pepg_update_velocity_f32(
+                n, d, k, generation, 0, z, <float*>e, w, w + n, <float*>s, rule, alpha, momentum, max_speed, l2,
+                sigma_lr, sigma_min, sigma_max, <float*>pv, <float*>pmu, <float*>psigma, work, n_threads)
+        free(work)
+    _raise(status)
+
+
+cdef inline double* _velocity_work(Py_ssize_t n) except NULL:
+    cdef double* work = <double*>malloc((pepg_velocity_work_size(n) + 1) * sizeof(double))
+    if work == NULL:
+        raise MemoryError()
+    return work
+
+
 # ---- multilayer perceptrons ----------------------------------------------------------------------------------
 
 cdef enum:
@@ -583,7 +645,7 @@ cdef class Perceptron:
         cdef void* w = _data(weights, "weights", width, self.n_parameters, False)
         cdef void* px = _data(x, "x", width, batch * self.sizes[0], False)
         cdef void* py = _data(y, "y", width, batch * self.sizes[self.n_layers], True)
-        cdef void* work = malloc(pepg_forward_work_size(self.n_layers, self.sizes, batch, n_threads) * sizeof(double))
+        cdef void* work = malloc(pepg_forward_work_size(self.n_layers, self.sizes, batch, n_threads) * sizeof(double) + 1)
         if work == NULL:
             raise MemoryError()
         with nogil:

@@ -1,4 +1,7 @@
-"""Optimizers of the mean. They descend: `PEPG` gives them the negative gradient and adds what they return."""
+"""Optimizers of the mean. They descend: `PEPG` gives them the negative gradient and adds what they return.
+
+Each of these runs inside the update's kernel when it is used as it is; a subclass of one is called like any other.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import kernels
+from . import _checks, kernels
 
 
 class Optimizer(ABC):
@@ -96,3 +99,139 @@ class Adam(Optimizer):
                 )
             setattr(self, name, moment)
         return self.m, self.v  # type: ignore[return-value]
+
+
+class _WithVelocity(Optimizer):
+    """What SGD and ClipUp share: one velocity, one kernel."""
+
+    alpha: float
+    momentum: float
+    velocity: NDArray[Any] | None
+
+    #: What ClipUp shortens the velocity to; the others do not read it.
+    max_speed: float = math.inf
+
+    def rule(self) -> int:
+        """Return the kernel's number of the rule."""
+        raise NotImplementedError
+
+    def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
+        """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
+        given = np.asarray(gradients)
+        dtype = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
+        step = np.array(given, dtype=dtype, order="C")
+        if not step.size:
+            raise ValueError(f"gradients: wanted at least one number, got shape {step.shape}")
+        velocity = self.velocity_like(step.shape, dtype)
+        each = np.ndim(self.alpha) > 0  # a rate for each parameter
+        kernels.velocity_step(
+            step,
+            self.rule(),
+            1.0 if each else self.alpha,
+            self.momentum,
+            self.max_speed,
+            velocity,
+            step,
+        )
+        return (step * self.alpha).astype(dtype) if each else step
+
+    def velocity_like(self, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
+        """Return `velocity` as an array of this shape and dtype that a kernel can update in place."""
+        if not kernels.are_plain(self.velocity, self.velocity, math.prod(shape), dtype):
+            given = np.zeros(shape) if self.velocity is None else self.velocity
+            velocity = np.array(given, dtype=dtype, order="C")
+            if velocity.shape != shape:
+                raise ValueError(
+                    f"{type(self).__name__}.velocity: wanted the gradients' shape {shape}, got {velocity.shape}"
+                )
+            self.velocity = velocity
+        return self.velocity  # type: ignore[return-value]
+
+
+class SGD(_WithVelocity):
+    """Gradient descent with momentum.
+
+    Parameters
+    ----------
+    alpha : float or array_like
+        Learning rate, in parameter units a unit of gradient; an array holds one for each parameter.
+    momentum : float
+        Share of the velocity that is kept, in [0, 1).
+    nesterov : bool
+        Whether to look ahead by the velocity.
+
+    Attributes
+    ----------
+    velocity : ndarray or None
+        None before the first call, then updated in place.
+
+    Notes
+    -----
+    With gradient g: ``velocity = momentum velocity + g``; the step is ``-alpha velocity``, or with `nesterov`
+    ``-alpha (g + momentum velocity)``, as in PyTorch without dampening. A momentum of m moves 1 / (1 - m) times as
+    far as none.
+
+    References
+    ----------
+    Polyak 1964, "Some methods of speeding up the convergence of iteration methods"; Sutskever et al. 2013, "On the
+    importance of initialization and momentum in deep learning", section 2.
+    """
+
+    def __init__(self, alpha: float, momentum: float = 0.9, nesterov: bool = False) -> None:
+        self.alpha = alpha
+        self.momentum = _checks.share("momentum", momentum)
+        self.nesterov = bool(nesterov)
+        self.velocity: NDArray[Any] | None = None
+
+    def rule(self) -> int:
+        """Return the kernel's number of the rule."""
+        return kernels.VELOCITY_RULES["nesterov" if self.nesterov else "sgd"]
+
+
+class ClipUp(_WithVelocity):
+    """Steps of a length that does not depend on the gradient's, with momentum and a speed limit.
+
+    Parameters
+    ----------
+    alpha : float
+        Length that the gradient's direction adds to the velocity, in parameter units (over all parameters together).
+    momentum : float
+        Share of the velocity that is kept, in [0, 1).
+    max_speed : float, optional
+        Length of the velocity at most; 2 `alpha` by default.
+
+    Attributes
+    ----------
+    velocity : ndarray or None
+        None before the first call, then updated in place.
+
+    Notes
+    -----
+    With gradient g: ``velocity = momentum velocity - alpha g / |g|``, shortened to `max_speed` where it is longer; the
+    step is the velocity. A gradient of length 0 has no direction and adds nothing.
+
+    A rule of thumb: sigma as a vector of length 15 `max_speed`, `alpha` half of `max_speed`.
+
+    References
+    ----------
+    Toklu, Liskowski and Srivastava 2020, "ClipUp: A Simple and Powerful Optimizer for Distribution-based Policy
+    Evolution", algorithm 1.
+    """
+
+    def __init__(self, alpha: float, momentum: float = 0.9, max_speed: float | None = None) -> None:
+        self.alpha = _checks.number("alpha", alpha, positive=True)
+        self.momentum = _checks.share("momentum", momentum)
+        self.max_speed = (
+            2 * self.alpha
+            if max_speed is None
+            else _checks.number("max_speed", max_speed, positive=True)
+        )
+        self.velocity: NDArray[Any] | None = None
+
+    def rule(self) -> int:
+        """Return the kernel's number of the rule."""
+        return kernels.VELOCITY_RULES["clipup"]
+
+
+#: The optimizers that files know by name.
+BUILT_IN: dict[str, type[Optimizer]] = {"Adam": Adam, "SGD": SGD, "ClipUp": ClipUp}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _checks, kernels, streams
-from .optimizers import Adam, Optimizer
+from .optimizers import SGD, Adam, ClipUp, Optimizer
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
 #: pepg-es has the helpers of `pepg_fast.shaping` here.
@@ -317,12 +317,15 @@ class PEPG:
         else:
             kernels.antithetic(fitness_transformation(rewards), self._weights)
 
-        if type(self.optimizer) is Adam and not self._has_array_rates():
-            self._update_fused(self.optimizer, fitness, best)
+        kind = type(self.optimizer)
+        if kind is Adam and not self._has_array_rates():
+            self._update_by_adam(self.optimizer, fitness, best)
+        elif kind in (SGD, ClipUp) and not self._has_array_rates():
+            self._update_by_velocity(self.optimizer, fitness, best)
         else:
             self._update_in_parts(fitness, best)
 
-    def _update_fused(self, adam: Adam, fitness: float, best: int) -> None:
+    def _update_by_adam(self, adam: Adam, fitness: float, best: int) -> None:
         """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
         m, v = adam.moments((self.theta_size,), self.dtype)
         self._keep_best(fitness, best)
@@ -340,6 +343,24 @@ class PEPG:
             self._is_pending = True
             self.step -= 1
             adam.t -= 1
+            raise
+
+    def _update_by_velocity(self, optimizer: SGD | ClipUp, fitness: float, best: int) -> None:
+        """SGD and ClipUp as they are: one kernel call, as with Adam."""
+        velocity = optimizer.velocity_like((self.theta_size,), self.dtype)
+        self._keep_best(fitness, best)
+        self._is_pending = False
+        self.step += 1
+        try:
+            kernels.update_velocity(
+                self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
+                optimizer.rule(), optimizer.alpha, optimizer.momentum, optimizer.max_speed,
+                self.l2_coeff, self.sigma_lr, self.sigma_min, self.sigma_max,
+                velocity, self._mu, self._sigma, self.n_threads,
+            )  # fmt: skip
+        except Exception:  # a rate that is no number: refused before anything was written
+            self._is_pending = True
+            self.step -= 1
             raise
 
     def _update_in_parts(self, fitness: float, best: int) -> None:
