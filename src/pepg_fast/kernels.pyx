@@ -96,8 +96,11 @@ def isa():
 
 def select_isa(name):
     """Use the unit `name`, or the fastest for None; for tests, and only while no kernel runs in another thread."""
-    encoded = None if name is None else name.encode("ascii", "replace")
-    if pepg_select_isa(NULL if encoded is None else <const char*>encoded) != 0:
+    cdef const char* wanted = NULL
+    encoded = name.encode("ascii", "replace") if name is not None else b""
+    if name is not None:
+        wanted = encoded
+    if pepg_select_isa(wanted) != 0:
         raise ValueError(f"isa: wanted one of {', '.join(isas_usable())} (usable on this CPU), got {name!r}")
 
 
