@@ -94,6 +94,11 @@ static int must_stop(simulation *job, int worker, poll_pace *pace) {
     return atomic_load_explicit(&job->is_stopped, memory_order_relaxed);
 }
 
+/* The same within a pass, where single steps take long. */
+static int must_stop_here(simulation *job, int worker, poll_pace *pace) {
+    return pace->interval == 1 && must_stop(job, worker, pace);
+}
+
 static void begin(const simulation *job, running_episode *episode, ptrdiff_t index,
                   double *observation) {
     const environment *environment = &job->environment;

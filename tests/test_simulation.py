@@ -17,7 +17,7 @@ import pytest
 import pepg_fast
 from pepg_fast import NeuralNetwork, Simulation, kernels
 
-NORMAL, NAN_REWARD, INFINITE_OBSERVATION, SLOW = range(4)
+NORMAL, NAN_REWARD, INFINITE_OBSERVATION, SLOW, HUGE_REWARD = range(5)
 SOURCE = Path(__file__).with_name("native") / "walk.c"
 SHAPE = {"state_size": 4, "observation_size": 2, "action_size": 1}
 
@@ -265,8 +265,18 @@ class TestNotFinite:
     def test_a_rollout_shows_where(self, sim):
         observations, actions, rewards = sim.rollout(self.network, self.members()[1], seed=7)
         assert len(observations) == len(actions) + 1 == len(rewards) + 1 < 41
-        assert not (np.isfinite(rewards[-1]) and np.isfinite(actions[-1]).all())
+        assert np.isnan(rewards[-1])
         assert np.isfinite(rewards[:-1]).all()
+
+    def test_returns_of_both_infinities_have_no_mean(self, walk):
+        sim, solutions = walk(data=np.array([HUGE_REWARD, 0.0])), np.zeros((2, 13))
+        returns = sim.evaluate(self.network, solutions, episodes=9, per_episode=True)
+        assert set(returns.ravel()) == {-np.inf, np.inf}
+        with pytest.raises(RuntimeError, match="member 0 has returns of both infinities"):
+            sim.evaluate(self.network, solutions, episodes=9)
+        worst = sim.evaluate(self.network, solutions, episodes=9, nan_policy="worst")
+        np.testing.assert_array_equal(worst, -np.inf)
+        assert np.isnan(sim.evaluate(self.network, solutions, episodes=9, nan_policy="keep")).all()
 
 
 class TestRefuses:
@@ -308,6 +318,13 @@ class TestRefuses:
         with pytest.raises(ValueError, match=r"solution: wanted shape \(13,\), got \(2, 13\)"):
             walk().rollout(self.network, np.zeros((2, 13)))
 
+    @pytest.mark.parametrize("name", ["max_steps", *SHAPE])
+    def test_sizes_that_change(self, walk, name):
+        sim = walk()
+        assert f"{name}={getattr(sim, name)}" in repr(sim)
+        with pytest.raises(AttributeError):
+            setattr(sim, name, 7)
+
     def test_pickling(self, walk):
         with pytest.raises(TypeError, match="cannot be pickled"):
             walk().__reduce__()
@@ -316,32 +333,40 @@ class TestRefuses:
 INTERRUPTED = """
     import ctypes, sys, numpy as np
     from pepg_fast import NeuralNetwork, Simulation
-    lib = ctypes.CDLL(sys.argv[1])
+    path, hidden, n, n_threads, seconds, call = sys.argv[1:]
+    lib = ctypes.CDLL(path)
     sim = Simulation(lib.walk_reset, lib.walk_step, state_size=4, observation_size=2, action_size=1,
-                     max_steps=10**9, data=np.array([3.0, 0.0]))
-    network = NeuralNetwork(2, 1, [int(sys.argv[2])], "tanh")
+                     max_steps=10**9, data=np.array([3.0, float(seconds)]))
+    network = NeuralNetwork(2, 1, [int(hidden)], "tanh")
+    solutions = np.zeros((int(n), network.number_of_parameters))
     print("ready", flush=True)
     try:
-        sim.evaluate(network, np.zeros((int(sys.argv[3]), network.number_of_parameters)), n_threads=int(sys.argv[4]))
+        if call == "evaluate":
+            sim.evaluate(network, solutions, n_threads=int(n_threads))
+        else:  # the pass that records
+            sim._environment.rollout(network._perceptron, solutions[0], 0, np.empty((10**6 + 1, 2)),
+                                     np.empty((10**6, 1)), np.empty(10**6))
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("hidden", [3, 40])
-@pytest.mark.parametrize(("n", "n_threads"), [(1, 2), (3, 1), (3, 2)])
-def test_ctrl_c_ends_a_long_call(library, hidden, n, n_threads):
-    """Steps of a millisecond, episodes of days."""
-    command = [
-        sys.executable,
-        "-c",
-        textwrap.dedent(INTERRUPTED),
-        str(library),
-        str(hidden),
-        str(n),
-        str(n_threads),
-    ]
+@pytest.mark.parametrize(
+    ("hidden", "n", "n_threads", "seconds", "call"),
+    [
+        (3, 1, 2, 0.001, "evaluate"),
+        (3, 3, 1, 0.001, "evaluate"),
+        (40, 3, 1, 0.001, "evaluate"),
+        (40, 3, 2, 0.001, "evaluate"),
+        (3, 40, 2, 0.2, "evaluate"),
+        (3, 1, 1, 0.001, "rollout"),
+    ],
+)
+def test_ctrl_c_ends_a_long_call(library, hidden, n, n_threads, seconds, call):
+    """Episodes of days."""
+    arguments = [str(value) for value in (library, hidden, n, n_threads, seconds, call)]
+    command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout.readline() == "ready\n"

@@ -11,7 +11,7 @@ from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
-from libc.math cimport isfinite, isnan
+from libc.math cimport NAN, isfinite, isnan
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -825,10 +825,15 @@ cdef class Environment:
                         a[i] = f[n_in + i]
                 memcpy(o + n_in, o, n_in * sizeof(double))  # step changes the observation in place
                 o += n_in
-                r[0] = 0
-                is_over = not _all_finite(n_out, a)
-                if not is_over:
+                if _all_finite(n_out, a):
+                    r[0] = 0
                     is_over = self.step(s, a, o, r, self.data) != 0 or not isfinite(r[0])
+                else:
+                    r[0] = NAN
+                    is_over = True
+                if t % 16 == 15:
+                    with gil:
+                        PyErr_CheckSignals()
                 a += n_out
                 r += 1
                 if is_over:

@@ -28,13 +28,13 @@ class Signature:
         names = {"double*": "double *", "uint64": "uint64_t", "void*": "void *"}
         return f"{self.result} ({', '.join(names[kind] for kind in self.parameters)})"
 
-    def allows(self, result: str | None, parameters: Sequence[str]) -> bool:
+    def allows(self, result: str | None, parameters: Sequence[str] | None) -> bool:
         """Whether a function that declares these C types (None: unknown) can be called as this one."""
-        return len(parameters) == len(self.parameters) and all(
-            [
-                self.result == "void" or result is None or _plain(result) == self.result,
-                *map(_passes, parameters, self.parameters),
-            ]
+        if not (self.result == "void" or result is None or _plain(result) == self.result):
+            return False
+        return parameters is None or (
+            len(parameters) == len(self.parameters)
+            and all(map(_passes, parameters, self.parameters))
         )
 
 
@@ -62,23 +62,28 @@ def function_pointer(name: str, value: Any, wanted: Signature) -> Pointer:
         For a null pointer.
     """
     if _is_low_level_callable(value):
-        if isinstance(value.signature, str):
-            _check_text(name, value.signature, wanted)
+        _check_text(name, _signature_of(value), wanted)
         return Pointer(function_pointer(name, value.function, wanted).address, value)
     capsule = kernels.capsule_pointer(value)
     if capsule is not None:
         address, text = capsule
-        if text and "(" in text:  # Cython and SciPy name capsules after the signature
-            _check_text(name, text, wanted)
+        _check_text(name, text, wanted)
     elif isinstance(value, ctypes._CFuncPtr):
+        if value._flags_ & ctypes._FUNCFLAG_PYTHONAPI:
+            raise TypeError(
+                f"{name}: wanted a function that runs without the GIL, got one of ctypes.PyDLL"
+            )
         address = ctypes.cast(value, ctypes.c_void_p).value
-        if value.argtypes is not None:
-            result = getattr(value.restype, "__name__", None)
-            _check(name, result, [_ctypes_name(kind) for kind in value.argtypes], wanted)
+        _check(
+            name,
+            "void" if value.restype is None else getattr(value.restype, "__name__", None),
+            [_ctypes_name(kind) for kind in value.argtypes] if value.argtypes is not None else None,
+            wanted,
+        )
     elif _is_from(value, "numba") and hasattr(value, "address") and hasattr(value, "_sig"):
         address = value.address
         _check(name, str(value._sig.return_type), [str(kind) for kind in value._sig.args], wanted)
-    elif _is_from(value, "_cffi_backend") and _cffi_type(value).kind == "function":
+    elif _is_cdata(value) and _cffi_type(value).kind == "function":
         address = _cffi_address(value)
         kind = _cffi_type(value)
         _check(name, kind.result.cname, [argument.cname for argument in kind.args], wanted)
@@ -106,17 +111,21 @@ def data_pointer(name: str, value: Any) -> Pointer:
         return Pointer(capsule[0], value)
     if isinstance(value, (ctypes._Pointer, ctypes.c_void_p, ctypes.c_char_p)):
         return Pointer(ctypes.cast(value, ctypes.c_void_p).value or 0, value)
-    if _is_from(value, "_cffi_backend") and _cffi_type(value).kind in ("pointer", "array"):
+    if _is_cdata(value) and _cffi_type(value).kind in ("pointer", "array"):
         return Pointer(_cffi_address(value), value)
     try:
+        if isinstance(value, np.generic):  # has a buffer, but an address in it is a mistake
+            raise TypeError
         view = memoryview(value)
-    except TypeError:
+    except (TypeError, ValueError):  # NumPy's ValueError: a dtype that buffers do not know
         raise TypeError(
             f"{name}: wanted None, an array, a ctypes or cffi pointer or a PyCapsule, got {_described(value)}"
         ) from None
+    if isinstance(value, np.ndarray) and (value.dtype.hasobject or not value.dtype.isnative):
+        raise TypeError(f"{name}: wanted numbers that C can read, got dtype {value.dtype.str}")
     if not view.c_contiguous or view.nbytes == 0:
         raise ValueError(
-            f"{name}: wanted memory in one piece, got shape {view.shape}, strides {view.strides}"
+            f"{name}: wanted C-contiguous memory of at least a byte, got shape {view.shape}, strides {view.strides}"
         )
     held = np.frombuffer(view, np.uint8)
     return Pointer(held.ctypes.data, held)
@@ -127,8 +136,21 @@ def user_data(value: Any) -> Any:
     return value.user_data if _is_low_level_callable(value) else None
 
 
-def _check_text(name: str, text: str, wanted: Signature) -> None:
-    """Check a signature as it stands in C: ``int (double *, void *)``."""
+def _signature_of(callable_: Any) -> str | None:
+    """A `LowLevelCallable`'s signature; None if its capsule has no name."""
+    try:
+        return callable_.signature
+    except ValueError:
+        return None
+
+
+def _check_text(name: str, text: str | None, wanted: Signature) -> None:
+    """Check a signature as it stands in C: ``int (double *, void *)``.
+
+    Cython and SciPy name capsules after it; other names tell nothing.
+    """
+    if not text or "(" not in text:
+        return
     result, _, rest = text.partition("(")
     _check(name, result, re.sub(r"\).*", "", rest).split(","), wanted, text)
 
@@ -136,29 +158,34 @@ def _check_text(name: str, text: str, wanted: Signature) -> None:
 def _check(
     name: str,
     result: str | None,
-    parameters: Sequence[str],
+    parameters: Sequence[str] | None,
     wanted: Signature,
     text: str | None = None,
 ) -> None:
     if not wanted.allows(result, parameters):
-        got = text or f"{_plain(result or 'int')} ({', '.join(map(_plain, parameters))})"
+        listed = "..." if parameters is None else ", ".join(parameters)
+        got = text or f"{result or 'int'} ({listed})"
         raise TypeError(f"{name}: wanted a function {wanted}, got {got}")
 
 
 _ALIASES = {
-    "float64*": "double*", "LP_c_double": "double*", "c_void_p": "void*", "voidptr": "void*",
-    "uint64_t": "uint64", "unsignedlong": "uint64", "unsignedlonglong": "uint64", "size_t": "uint64",
-    "c_ulong": "uint64", "c_ulonglong": "uint64", "c_uint64": "uint64", "c_size_t": "uint64",
-    "int64": "uint64", "int64_t": "uint64", "long": "uint64", "longlong": "uint64",
-    "c_long": "uint64", "c_longlong": "uint64",
-    "int32": "int", "int32_t": "int", "c_int": "int", "intc": "int", "signedint": "int",
-    "none": "void", "NoneType": "void",
-}  # fmt: skip
+    spelling: kind
+    for kind, spellings in {
+        "double*": "float64* float64_t* double_t* LP_c_double",
+        "void*": "c_void_p voidptr",
+        "uint64": "uint64_t unsignedlong unsignedlonglong ulong ulonglong size_t uintptr_t "
+        "c_ulong c_ulonglong c_uint64 c_size_t "
+        "int64 int64_t long longlong c_long c_longlong",  # for a seed the sign does not matter
+        "int": "int32 int32_t c_int intc signedint",
+        "void": "none NoneType",
+    }.items()
+    for spelling in spellings.split()
+}
 
 
 def _plain(kind: str) -> str:
     """Name a C type in one way: without const, names and spaces; 64-bit integers are alike."""
-    bare = re.sub(r"\b(const|noexcept|nogil|restrict)\b|\s", "", kind)
+    bare = re.sub(r"\b(const|noexcept|nogil|restrict)\b|\b__pyx_t_5numpy_|\s", "", kind)
     return _ALIASES.get(bare, bare)
 
 
@@ -188,6 +215,11 @@ def _is_low_level_callable(value: Any) -> bool:
     return _is_from(value, "scipy") and isinstance(value, tuple) and hasattr(value, "user_data")
 
 
+def _is_cdata(value: Any) -> bool:
+    backend = sys.modules.get("_cffi_backend")
+    return backend is not None and isinstance(value, backend._CDataBase)
+
+
 def _cffi_type(value: Any) -> Any:
     return sys.modules["_cffi_backend"].typeof(value)
 
@@ -198,7 +230,13 @@ def _cffi_address(value: Any) -> int:
 
 
 def _described(value: Any) -> str:
-    if callable(value) and hasattr(value, "__name__"):
+    if _is_from(getattr(value, "__self__", None), "_cffi_backend"):
+        return f"{value!r}: hand over ffi.addressof(lib, {value.__name__!r})"
+    if (
+        callable(value)
+        and hasattr(value, "__name__")
+        and not (_is_cdata(value) or isinstance(value, type))
+    ):
         return f"the Python function {value.__name__} (numba.cfunc compiles one)"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks, kernels, native
-from .nn import NATIVE, NeuralNetwork
+from .nn import NATIVE, NeuralNetwork, native_name
 
 NAN_POLICIES = ("raise", "worst", "keep")
 
@@ -62,7 +62,11 @@ class Simulation:
     write: one that writes past its arrays corrupts memory.
 
     Both functions are called from several threads at once, on different episodes. They may read `data`, and write
-    only what they are given; then results do not depend on the number of threads.
+    only what they are given; then results do not depend on the number of threads. `state` is aligned as a double.
+
+    A callback into Python (``ctypes.CFUNCTYPE(...)(function)``) works, slowly: what it raises, Ctrl-C included, is
+    printed and lost. Keep a cffi library (``ffi.dlopen``) alive for as long as the Simulation: its pointers do not.
+    In Cython, declare plain C types (``double *``, ``uint64_t``) and ``noexcept nogil``.
     """
 
     def __init__(
@@ -76,10 +80,10 @@ class Simulation:
         max_steps: int,
         data: Any = None,
     ) -> None:
-        self.state_size = _checks.integer("state_size", state_size, at_least=1)
-        self.observation_size = _checks.integer("observation_size", observation_size, at_least=1)
-        self.action_size = _checks.integer("action_size", action_size, at_least=1)
-        self.max_steps = _checks.integer("max_steps", max_steps, at_least=1)
+        self._state_size = _size("state_size", state_size)
+        self._observation_size = _size("observation_size", observation_size)
+        self._action_size = _size("action_size", action_size)
+        self._max_steps = _size("max_steps", max_steps)
         functions = [
             native.function_pointer("reset", reset, native.RESET),
             native.function_pointer("step", step, native.STEP),
@@ -88,12 +92,29 @@ class Simulation:
             data = _data_of_functions(reset, step)
         memory = native.data_pointer("data", data)
         self._owners = [*functions, memory]
-        try:
-            self._environment = kernels.Environment(
-                *(pointer.address for pointer in self._owners), self.state_size, self.max_steps
-            )
-        except OverflowError:
-            raise ValueError("state_size, max_steps: wanted numbers that fit 63 bits") from None
+        self._environment = kernels.Environment(
+            *(pointer.address for pointer in self._owners), self.state_size, self.max_steps
+        )
+
+    @property
+    def state_size(self) -> int:
+        """Numbers in an episode's state."""
+        return self._state_size
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers in an observation: the network's inputs."""
+        return self._observation_size
+
+    @property
+    def action_size(self) -> int:
+        """Numbers in an action: the network's outputs."""
+        return self._action_size
+
+    @property
+    def max_steps(self) -> int:
+        """Steps after which an episode ends in any case."""
+        return self._max_steps
 
     def evaluate(
         self,
@@ -144,10 +165,10 @@ class Simulation:
         RuntimeError
             With `nan_policy` "raise", naming the member.
         KeyboardInterrupt
-            Within about a second of Ctrl-C.
+            Within about a second of Ctrl-C, or as soon as a step is over that takes longer; in the main thread.
         """
         perceptron = self._perceptron_of(network)
-        if nan_policy not in NAN_POLICIES:
+        if not isinstance(nan_policy, str) or nan_policy not in NAN_POLICIES:
             raise ValueError(
                 f"nan_policy: wanted one of {', '.join(NAN_POLICIES)}, got {nan_policy!r}"
             )
@@ -158,16 +179,22 @@ class Simulation:
             steps = np.empty((len(weights), n_episodes), np.int64)
         except (ValueError, MemoryError):
             raise ValueError(f"episodes: no memory for {n_episodes} returns a member") from None
+        first, threads = _seed(seed), _checks.thread_count(n_threads)
         if len(weights):
-            self._environment.simulate(
-                perceptron, weights, _seed(seed), returns, steps, _checks.thread_count(n_threads)
-            )
+            self._environment.simulate(perceptron, weights, first, returns, steps, threads)
         if nan_policy == "raise":
-            _raise_if_nan(returns, steps, _seed(seed))
-        elif nan_policy == "worst":
-            returns[np.isnan(returns)] = -np.inf
+            _raise_if_nan(returns, steps, first)
         if not per_episode:
-            returns, steps = returns.sum(axis=1) / n_episodes, steps.sum(axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                returns, steps = returns.sum(axis=1) / n_episodes, steps.sum(axis=1)
+            if nan_policy == "raise" and np.isnan(returns).any():
+                member = int(np.flatnonzero(np.isnan(returns))[0])
+                raise RuntimeError(
+                    f"solutions: member {member} has returns of both infinities, which have no mean; "
+                    "nan_policy='worst' ranks it last"
+                )
+        if nan_policy == "worst":
+            returns[np.isnan(returns)] = -np.inf
         return (returns, steps) if return_steps else returns
 
     def rollout(self, network: NeuralNetwork, solution: ArrayLike, seed: int = 0) -> Rollout:
@@ -216,9 +243,10 @@ class Simulation:
         if not isinstance(network, NeuralNetwork):
             raise TypeError(f"network: wanted a NeuralNetwork, got {type(network).__name__}")
         if network._perceptron is None:
+            activations = network.hidden_activation, network.output_activation
             raise TypeError(
                 f"network: wanted native activations ({', '.join(NATIVE)}), got one written in Python: "
-                f"{network.hidden_activation!r}, {network.output_activation!r}"
+                f"{', '.join(repr(a) for a in activations if native_name(a) is None)}"
             )
         for what, wanted, got in (
             ("inputs (observation_size)", self.observation_size, network.input_size),
@@ -250,6 +278,13 @@ def _solutions(name: str, value: ArrayLike, perceptron: Any, n_dims: int) -> NDA
         raise ValueError(f"{name}: wanted shape {wanted}, got {given.shape}")
     dtype = np.float32 if given.dtype == np.float32 else np.float64
     return np.require(given, dtype=dtype, requirements="CA")
+
+
+def _size(name: str, value: Any) -> int:
+    number = _checks.integer(name, value, at_least=1)
+    if number >= 2**63:
+        raise ValueError(f"{name}: wanted a number below 2**63, got {number}")
+    return number
 
 
 def _seed(value: Any) -> int:

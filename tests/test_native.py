@@ -1,0 +1,796 @@
+"""What a Simulation takes for functions and data, and what it refuses.
+
+Every kind of function is the same environment: the position starts at the seed and moves by
+data[0] * action; each of the four rewards of an episode is the position arrived at.
+"""
+
+import array
+import ctypes
+import gc
+import re
+import shutil
+import struct
+import subprocess
+import weakref
+
+import numpy as np
+import pytest
+
+from pepg_fast import NeuralNetwork, Simulation
+
+SIZES = {"state_size": 2, "observation_size": 1, "action_size": 1, "max_steps": 10}
+NETWORK = NeuralNetwork(1, 1)
+#: action 1, and action = position
+SOLUTIONS = np.array([[0.0, 1.0], [1.0, 0.0]])
+#: data of all tests, and what the episodes of seeds 3 and 4 return with it: the mean of the seeds
+#: is 3.5, and the position grows by 2 a step (4 * 3.5 + 2 * (1 + 2 + 3 + 4)) or by 3 times.
+SCALE = 2.0
+RETURNS = [34.0, 3.5 * (3 + 9 + 27 + 81)]
+
+SOURCE = """
+#include <stdint.h>
+void walk_reset(double *state, double *observation, uint64_t seed, void *data) {
+    (void)data;
+    state[0] = (double)(seed % 1000);
+    observation[0] = state[0];
+}
+int walk_step(double *state, const double *action, double *observation, double *reward,
+              void *data) {
+    state[0] += ((const double *)data)[0] * action[0];
+    state[1] += 1.0;
+    observation[0] = reward[0] = state[0];
+    return state[1] >= 4.0;
+}
+"""
+RESET_IN_C = "void (double *, double *, uint64_t, void *)"
+STEP_IN_C = "int (double *, double const *, double *, double *, void *)"
+#: as messages have them
+WANTED = {"reset": RESET_IN_C, "step": STEP_IN_C.replace(" const", "")}
+
+DOUBLES = ctypes.POINTER(ctypes.c_double)
+RESET = ctypes.CFUNCTYPE(None, DOUBLES, DOUBLES, ctypes.c_uint64, ctypes.c_void_p)
+STEP = ctypes.CFUNCTYPE(ctypes.c_int, DOUBLES, DOUBLES, DOUBLES, DOUBLES, ctypes.c_void_p)
+
+
+# ---- the environment, in every kind ------------------------------------------------------------
+
+
+def walk_reset(state, observation, seed, data):
+    state[0] = seed % 1000
+    observation[0] = state[0]
+
+
+def walk_step(state, action, observation, reward, data):
+    state[0] += data[0] * action[0]
+    state[1] += 1.0
+    observation[0] = reward[0] = state[0]
+    return state[1] >= 4.0
+
+
+def walk_step_by_address(state, action, observation, reward, data):
+    scale = [ctypes.c_double.from_address(data).value if data else 1.0]
+    return walk_step(state, action, observation, reward, scale)
+
+
+#: Python behind native pointers: slow, but there is nothing to compile.
+CALLBACKS = RESET(walk_reset), STEP(walk_step_by_address)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory) -> str:
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("walk")
+    (folder / "walk.c").write_text(SOURCE)
+    target = str(folder / "walk.so")
+    subprocess.run([compiler, "-shared", "-fPIC", folder / "walk.c", "-o", target], check=True)
+    return target
+
+
+def ctypes_callbacks(request):
+    return RESET(walk_reset), STEP(walk_step_by_address)
+
+
+def ctypes_library(request):
+    loaded = ctypes.CDLL(request.getfixturevalue("library"))  # each has its own argtypes
+    return loaded.walk_reset, loaded.walk_step
+
+
+def ctypes_library_declared(request):
+    reset, step = ctypes_library(request)
+    reset.argtypes, reset.restype = [DOUBLES, DOUBLES, ctypes.c_uint64, ctypes.c_void_p], None
+    step.argtypes, step.restype = [DOUBLES] * 4 + [ctypes.c_void_p], ctypes.c_int
+    return reset, step
+
+
+def ctypes_library_declared_loosely(request):
+    reset, step = ctypes_library(request)
+    numbers = np.ctypeslib.ndpointer(np.float64)
+    reset.argtypes = [numbers, ctypes.c_double * 1, ctypes.c_ulonglong, DOUBLES]
+    step.argtypes = [ctypes.c_void_p, DOUBLES, numbers, DOUBLES, ctypes.c_void_p]
+    return reset, step
+
+
+def numba_cfuncs(request):
+    numba = pytest.importorskip("numba")
+    kinds = {**numba_types(numba), "void *": numba.types.CPointer(numba.types.float64)}
+    return (
+        numba.cfunc(signature(RESET_IN_C, kinds, lambda result, given: result(*given)))(walk_reset),
+        numba.cfunc(signature(STEP_IN_C, kinds, lambda result, given: result(*given)))(walk_step),
+    )
+
+
+def numba_ctypes(request):
+    reset, step = numba_cfuncs(request)
+    return reset.ctypes, step.ctypes
+
+
+#: cffi closes a library when the FFI object that opened it goes, whoever holds its functions.
+KEPT = []
+
+
+def cffi_library(request):
+    ffi = pytest.importorskip("cffi").FFI()
+    KEPT.append(ffi)
+    for text, name in ((RESET_IN_C, "walk_reset"), (STEP_IN_C, "walk_step")):
+        ffi.cdef(text.replace(" (", f" {name}(", 1) + ";")
+    loaded = ffi.dlopen(request.getfixturevalue("library"))
+    return loaded.walk_reset, loaded.walk_step
+
+
+def cffi_casts(request):
+    ffi = pytest.importorskip("cffi").FFI()
+    reset, step = (ffi.cast("uintptr_t", address(function)) for function in CALLBACKS)
+    return (
+        ffi.cast(RESET_IN_C.replace(" (", " (*)(", 1), reset),
+        ffi.cast(STEP_IN_C.replace(" (", " (*)(", 1), step),
+    )
+
+
+def cffi_callbacks(request):
+    ffi = pytest.importorskip("cffi").FFI()
+
+    def step(state, action, observation, reward, data):
+        return walk_step(state, action, observation, reward, ffi.cast("double *", data))
+
+    return ffi.callback(RESET_IN_C, walk_reset), ffi.callback(STEP_IN_C, step)
+
+
+def capsules(request):
+    return [capsule(f, text) for f, text in zip(CALLBACKS, (RESET_IN_C, STEP_IN_C), strict=True)]
+
+
+def capsules_of_another_name(request):
+    return [capsule(function, "walk.function") for function in CALLBACKS]
+
+
+def capsules_without_a_name(request):
+    return [capsule(function, None) for function in CALLBACKS]
+
+
+def low_level_of(functions):
+    """The kind made from another by scipy.LowLevelCallable."""
+
+    def wrapped(request):
+        wrapper = pytest.importorskip("scipy").LowLevelCallable
+        return [wrapper(function) for function in functions(request)]
+
+    return wrapped
+
+
+KINDS = [
+    pytest.param(ctypes_callbacks, id="ctypes callbacks"),
+    pytest.param(ctypes_library, id="ctypes library"),
+    pytest.param(ctypes_library_declared, id="ctypes library, declared"),
+    pytest.param(ctypes_library_declared_loosely, id="ctypes library, declared loosely"),
+    pytest.param(numba_cfuncs, id="numba"),
+    pytest.param(numba_ctypes, id="numba, as ctypes"),
+    pytest.param(cffi_library, id="cffi library"),
+    pytest.param(cffi_casts, id="cffi casts"),
+    pytest.param(cffi_callbacks, id="cffi callbacks"),
+    pytest.param(capsules, id="capsules"),
+    pytest.param(capsules_of_another_name, id="capsules of another name"),
+    pytest.param(capsules_without_a_name, id="capsules without a name"),
+    pytest.param(low_level_of(ctypes_library_declared), id="LowLevelCallable, ctypes"),
+    pytest.param(low_level_of(numba_ctypes), id="LowLevelCallable, numba"),
+    pytest.param(low_level_of(cffi_library), id="LowLevelCallable, cffi"),
+    pytest.param(low_level_of(capsules), id="LowLevelCallable, capsules"),
+    pytest.param(
+        low_level_of(capsules_of_another_name), id="LowLevelCallable, capsules of another name"
+    ),
+    pytest.param(
+        low_level_of(capsules_without_a_name), id="LowLevelCallable, capsules without a name"
+    ),
+]
+
+
+# ---- helpers -------------------------------------------------------------------------------------
+
+_new_capsule = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p
+)(("PyCapsule_New", ctypes.pythonapi))
+
+
+def capsule(memory, name, destructor=None):
+    """A PyCapsule of a ctypes function or array."""
+    name = None if name is None else name.encode()
+    KEPT.append(name)  # a capsule borrows its name
+    return _new_capsule(address(memory), name, destructor)
+
+
+def address(memory):
+    if isinstance(memory, ctypes._CFuncPtr):
+        return ctypes.cast(memory, ctypes.c_void_p).value
+    return memory if isinstance(memory, int) else ctypes.addressof(memory)
+
+
+def signature(text, kinds, make):
+    """A C signature in the types of a library: ``make(result, parameters)``."""
+    result, parameters = text.rstrip(")").split(" (")
+    return make(
+        kinds[result],
+        [kinds[kind.strip()] for kind in parameters.replace(" const", "").split(",")],
+    )
+
+
+CTYPES = {
+    "void": None, "int": ctypes.c_int, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32,
+    "uint64_t": ctypes.c_uint64, "double": ctypes.c_double, "double *": DOUBLES,
+    "float *": ctypes.POINTER(ctypes.c_float), "void *": ctypes.c_void_p,
+}  # fmt: skip
+
+
+def numba_types(numba):
+    t = numba.types
+    return {
+        "void": t.void, "int": t.intc, "int64_t": t.int64, "uint32_t": t.uint32,
+        "uint64_t": t.uint64, "double": t.float64, "double *": t.CPointer(t.float64),
+        "float *": t.CPointer(t.float32), "void *": t.voidptr,
+    }  # fmt: skip
+
+
+def simulation(reset=CALLBACKS[0], step=CALLBACKS[1], data=None, **sizes):
+    return Simulation(reset, step, data=data, **(SIZES | sizes))
+
+
+def scale_of(sim):
+    """The number in the simulation's data: it is the way of the action 1 from seed 0."""
+    return sim.rollout(NETWORK, [0.0, 1.0], seed=0).rewards[0]
+
+
+def alive(value):
+    """Tell later whether `value` is still there: a weak reference, or None where it has none."""
+    return weakref.ref(value) if type(value).__weakrefoffset__ else None
+
+
+# ---- functions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("teams")
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_function_runs_the_same_episodes(request, kind, n_threads):
+    sim = simulation(*kind(request), data=np.array([SCALE]))
+    returns, steps = sim.evaluate(
+        NETWORK,
+        np.tile(SOLUTIONS, (4, 1)),
+        episodes=2,
+        seed=3,
+        n_threads=n_threads,
+        return_steps=True,
+    )
+    assert returns.tolist() == RETURNS * 4
+    assert steps.tolist() == [8] * 8
+    observations, actions, rewards = sim.rollout(NETWORK, SOLUTIONS[1], seed=3)
+    assert observations.ravel().tolist() == [3, 9, 27, 81, 243]
+    assert actions.ravel().tolist() == [3, 9, 27, 81]
+    assert rewards.tolist() == [9, 27, 81, 243]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_functions_live_as_long_as_the_simulation(request, kind):
+    functions = kind(request)
+    watched = [alive(function) for function in functions]
+    sim = simulation(*functions, data=np.array([SCALE]))
+    del functions
+    gc.collect()
+    others = [STEP(walk_step_by_address) for _ in range(100)]  # take what memory was freed
+    assert all(reference() is not None for reference in watched if reference)
+    assert sim.evaluate(NETWORK, SOLUTIONS, episodes=2, seed=3).tolist() == RETURNS
+    del others
+
+
+def test_a_simulation_lets_its_functions_go():
+    step = STEP(walk_step_by_address)
+    watched = alive(step)
+    sim = simulation(step=step)
+    del sim, step
+    gc.collect()
+    assert watched() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "int (double *, double *, double *, double *, void *)",
+        "int (double *, const double *, double *, double *, void *)",
+        "int(double*,double const*,double*,double*,void*)",
+        "int32_t (double *, double const *, double *, double *, void *)",
+        "int (double *, double const *, double *, double *, void *) noexcept nogil",
+        "int (void *, void *, void *, void *, void *)",
+        "int (double *, double const *, double *, double *, struct options *)",
+        pytest.param(
+            "int (__pyx_t_5numpy_float64_t *, __pyx_t_5numpy_float64_t const *, "
+            "__pyx_t_5numpy_float64_t *, __pyx_t_5numpy_float64_t *, void *)",
+            id="numpy.float64_t in Cython",
+        ),
+    ],
+)
+def test_spellings_of_the_step_signature_are_alike(text):
+    assert scale_of(simulation(step=capsule(CALLBACKS[1], text), data=np.array([SCALE]))) == SCALE
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        "uint64_t",
+        "size_t",
+        "unsigned long long",
+        "int64_t",
+        pytest.param("ulong"),
+        pytest.param(
+            "__pyx_t_5numpy_uint64_t",
+        ),
+    ],
+)
+def test_spellings_of_the_seed_are_alike(seed):
+    reset = capsule(CALLBACKS[0], RESET_IN_C.replace("uint64_t", seed))
+    assert scale_of(simulation(reset, data=np.array([SCALE]))) == SCALE
+
+
+# ---- what is no such function --------------------------------------------------------------------
+
+WRONG = {
+    "reset": {
+        "too few": "void (double *, double *, void *)",
+        "too many": "void (double *, double *, uint64_t, void *, void *)",
+        "float": "void (float *, float *, uint64_t, void *)",
+        "a double seed": "void (double *, double *, double, void *)",
+        "a short seed": "void (double *, double *, uint32_t, void *)",
+        "the step": STEP_IN_C,
+    },
+    "step": {
+        "too few": "int (double *, double const *, double *, double *)",
+        # what a cpdef function of Cython has: whether to look for an override
+        "too many": "int (double *, double const *, double *, double *, void *, int)",
+        "float": "int (float *, float const *, float *, float *, void *)",
+        "a number": "int (double *, double, double *, double *, void *)",
+        "data a number": "int (double *, double const *, double *, double *, uint64_t)",
+        "no result": "void (double *, double const *, double *, double *, void *)",
+        "a long result": "int64_t (double *, double const *, double *, double *, void *)",
+        "a double result": "double (double *, double const *, double *, double *, void *)",
+        "the reset": RESET_IN_C,
+    },
+}
+SOMEWHERE = 4096  # never called
+
+
+def ctypes_function(text):
+    return signature(text, CTYPES, lambda result, kinds: ctypes.CFUNCTYPE(result, *kinds))(
+        SOMEWHERE
+    )
+
+
+def ctypes_declared(text):
+    function = ctypes.CDLL(None).abs
+    function.argtypes = signature(text, CTYPES, lambda result, kinds: kinds)
+    function.restype = signature(text, CTYPES, lambda result, kinds: result)
+    return function
+
+
+def numba_cfunc(text):
+    numba = pytest.importorskip("numba")
+    of = signature(text, numba_types(numba), lambda result, kinds: result(*kinds))
+    names = ", ".join("abcdef"[: len(of.args)])
+    return numba.cfunc(of)(eval(f"lambda {names}: {'None' if text.startswith('void') else 0}"))
+
+
+def cffi_function(text):
+    return pytest.importorskip("cffi").FFI().cast(text.replace(" (", " (*)(", 1), SOMEWHERE)
+
+
+def named_capsule(text):
+    return capsule(SOMEWHERE, text)
+
+
+def low_level_capsule(text):
+    return pytest.importorskip("scipy").LowLevelCallable(named_capsule(text))
+
+
+def low_level_signature(text):
+    return pytest.importorskip("scipy").LowLevelCallable(CALLBACKS[1], signature=text)
+
+
+NAMED = [ctypes_function, ctypes_declared, numba_cfunc, cffi_function, named_capsule,
+         low_level_capsule, low_level_signature]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "make"),
+    [
+        pytest.param(name, text, make, id=f"{name}: {what}, {make.__name__}")
+        for name, texts in WRONG.items()
+        for what, text in texts.items()
+        for make in NAMED
+    ],
+)
+def test_a_function_that_tells_another_signature_is_refused(name, text, make):
+    function = make(text)
+    with pytest.raises(TypeError) as refusal:
+        simulation(**{name: function})
+    wanted = re.escape(f"{name}: wanted a function {WANTED[name]}, got ")
+    assert re.fullmatch(wanted + r".+\(.*\)", str(refusal.value))
+    assert refusal.value.args[0].count(WANTED[name]) == 1  # what came is something else
+
+
+@pytest.mark.parametrize(
+    "restype",
+    [None, ctypes.c_double, ctypes.c_int64],
+    ids=["void", "double", "int64"],
+)
+def test_a_declared_result_counts_without_declared_arguments(library, restype):
+    step = ctypes.CDLL(library).walk_step
+    step.restype = restype
+    with pytest.raises(TypeError, match="step: wanted a function int"):
+        simulation(step=step)
+
+
+@pytest.mark.parametrize("name", ["reset", "step"])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (walk_step, "the Python function walk_step"),
+        (lambda *arguments: 1, "the Python function <lambda>"),
+        (len, "len"),
+        (None, "None"),
+        (address(CALLBACKS[1]), str(address(CALLBACKS[1]))),
+        ("walk_step", "'walk_step'"),
+        (b"walk_step", "b'walk_step'"),
+        (ctypes.c_void_p(SOMEWHERE), "c_void_p(4096)"),
+        (np.zeros(3), "array"),
+        (STEP, "CFunctionType"),
+        (Simulation, "Simulation"),
+        ([CALLBACKS[1]], "[<"),
+    ],
+    ids=["def", "lambda", "builtin", "None", "address", "str", "bytes", "void pointer", "array",
+         "prototype", "class", "list"],
+)  # fmt: skip
+def test_what_is_no_native_function_is_refused(name, value, shown):
+    with pytest.raises(TypeError) as refusal:
+        Simulation(**{"reset": CALLBACKS[0], "step": CALLBACKS[1], name: value}, **SIZES)
+    message = str(refusal.value)
+    assert message.startswith(f"{name}: wanted a native function {WANTED[name]}, as a numba cfunc")
+    assert shown in message.partition("; got ")[2]
+
+
+def test_a_python_function_is_pointed_at_numba():
+    with pytest.raises(TypeError, match=r"step: .* walk_step \(numba\.cfunc compiles one\)"):
+        simulation(step=walk_step)
+
+
+def test_a_jitted_function_is_pointed_at_cfunc():
+    numba = pytest.importorskip("numba")
+    with pytest.raises(TypeError, match=r"step: wanted a native function .*numba\.cfunc"):
+        simulation(step=numba.njit(walk_step))
+    with pytest.raises(TypeError, match=r"step: wanted a native function .*got \d+$"):
+        simulation(step=numba_cfuncs(None)[1].address)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ffi: ffi.cast("void *", SOMEWHERE),
+        lambda ffi: ffi.new("double *"),
+        lambda ffi: ffi.cast("int", SOMEWHERE),
+        lambda ffi: ffi,
+        pytest.param(lambda ffi: ffi.typeof("int")),
+        pytest.param(lambda ffi: ffi.buffer(ffi.new("double *"))),
+    ],
+    ids=["void pointer", "double pointer", "int", "FFI", "type", "buffer"],
+)
+def test_what_is_no_function_of_cffi_is_refused(make):
+    value = make(pytest.importorskip("cffi").FFI())
+    with pytest.raises(TypeError, match="step: wanted a native function"):
+        simulation(step=value)
+
+
+def test_cffi_data_is_not_called_a_python_function():
+    ffi = pytest.importorskip("cffi").FFI()
+    with pytest.raises(TypeError, match=r"got <cdata 'void \*' 0x1000>"):
+        simulation(step=ffi.cast("void *", SOMEWHERE))
+
+
+@pytest.mark.parametrize("name", ["reset", "step"])
+@pytest.mark.parametrize("kind", ["ctypes", "cffi"])
+def test_null_functions_are_refused(name, kind):
+    if kind == "ctypes":
+        null = {"reset": RESET, "step": STEP}[name]()
+    else:
+        text = {"reset": RESET_IN_C, "step": STEP_IN_C}[name]
+        null = pytest.importorskip("cffi").FFI().cast(text.replace(" (", " (*)(", 1), 0)
+    with pytest.raises(ValueError, match=f"{name}: wanted a native function .*a null pointer"):
+        simulation(**{name: null})
+
+
+# ---- sizes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        (-(2**70), ValueError),
+        (1.5, TypeError),
+        (float("nan"), TypeError),
+        (float("inf"), TypeError),
+        ("2", TypeError),
+        (None, TypeError),
+        ([2], TypeError),
+    ],
+    ids=str,
+)
+def test_a_size_that_is_no_whole_number_above_0_is_refused(name, value, error):
+    with pytest.raises(error, match=f"{name}: wanted (a whole number|at least 1), got"):
+        simulation(**{name: value})
+
+
+@pytest.mark.parametrize("value", [2**63, 2**70, 1e300], ids=str)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "state_size",
+        "max_steps",
+        pytest.param("observation_size"),
+        pytest.param("action_size"),
+    ],
+)
+def test_a_size_beyond_all_memory_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}.*: wanted"):
+        simulation(**{name: value})
+
+
+def test_a_state_that_does_not_fit_in_memory_is_a_memory_error():
+    sim = simulation(state_size=2**60)
+    with pytest.raises(MemoryError, match="state_size: no memory"):
+        sim.evaluate(NETWORK, SOLUTIONS)
+    with pytest.raises(MemoryError, match="state_size: no memory"):
+        sim.rollout(NETWORK, SOLUTIONS[0])
+
+
+@pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float64(2)], ids=repr)
+def test_whole_numbers_of_any_kind_are_sizes(value):
+    sim = simulation(state_size=value, max_steps=value, data=np.array([SCALE]))
+    assert "(state_size=2, observation_size=1, action_size=1, max_steps=2)" in repr(sim)
+    assert len(sim.rollout(NETWORK, SOLUTIONS[0]).rewards) == 2
+
+
+def test_functions_come_before_names():
+    with pytest.raises(TypeError, match="state_size"):
+        Simulation(*CALLBACKS)
+    with pytest.raises(TypeError, match="positional"):
+        Simulation(*CALLBACKS, 2, 1, 1, 10)
+
+
+# ---- data ----------------------------------------------------------------------------------------
+
+
+class Options(ctypes.Structure):
+    _fields_ = [("scale", ctypes.c_double), ("unused", ctypes.c_int)]
+
+
+def cffi_new(kind, value):
+    return lambda: pytest.importorskip("cffi").FFI().new(kind, value)
+
+
+STATIC = (ctypes.c_double * 1)(SCALE)
+
+DATA = {
+    "array": lambda: np.array([SCALE, 7.0]),
+    "matrix": lambda: np.full((2, 3), SCALE),
+    "0-d array": lambda: np.array(SCALE),
+    "structured array": lambda: np.array([(SCALE, 7)], [("scale", "f8"), ("unused", "i4")]),
+    "read-only array": lambda: np.frombuffer(struct.pack("d", SCALE)),
+    "array.array": lambda: array.array("d", [SCALE]),
+    "bytes": lambda: struct.pack("d", SCALE),
+    "bytearray": lambda: bytearray(struct.pack("d", SCALE)),
+    "Structure": lambda: Options(SCALE),
+    "pointer to a Structure": lambda: ctypes.pointer(Options(SCALE)),
+    "void pointer": lambda: ctypes.cast(ctypes.pointer(Options(SCALE)), ctypes.c_void_p),
+    "ctypes array": lambda: (ctypes.c_double * 2)(SCALE, 7.0),
+    "ctypes number": lambda: ctypes.c_double(SCALE),
+    "cffi pointer": cffi_new("double *", SCALE),
+    "cffi array": cffi_new("double[2]", [SCALE, 7.0]),
+    "cffi struct": cffi_new("struct { double scale; int unused; } *", [SCALE, 7]),
+    "capsule": lambda: capsule(STATIC, "options"),
+    "capsule without a name": lambda: capsule(STATIC, None),
+}
+
+
+@pytest.mark.parametrize("make", DATA.values(), ids=DATA)
+def test_every_kind_of_data_reaches_the_functions_and_lives_as_long_as_the_simulation(make):
+    value = make()
+    watched = alive(value)
+    sim = simulation(data=value)
+    assert scale_of(sim) == SCALE
+    del value
+    gc.collect()
+    zeros = [(np.zeros(2), bytes(16), (ctypes.c_double * 2)()) for _ in range(100)]
+    assert scale_of(sim) == SCALE  # not one of the zeros, which take what memory was freed
+    assert sim.evaluate(NETWORK, SOLUTIONS, episodes=2, seed=3).tolist() == RETURNS
+    del zeros
+    if watched:
+        assert watched() is not None
+        del sim
+        gc.collect()
+        assert watched() is None
+
+
+def test_a_capsule_is_destroyed_after_the_simulation():
+    destroyed = []
+    destructor = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(destroyed.append)
+    sim = simulation(data=capsule(STATIC, "options", ctypes.cast(destructor, ctypes.c_void_p)))
+    gc.collect()
+    assert not destroyed
+    assert scale_of(sim) == SCALE
+    del sim
+    gc.collect()
+    assert len(destroyed) == 1
+
+
+def test_no_data_is_a_null_pointer():
+    seen = []
+
+    def step(state, action, observation, reward, data):
+        seen.append(data)
+        return 1
+
+    simulation(step=STEP(step)).rollout(NETWORK, SOLUTIONS[0])
+    assert seen
+    assert set(seen) == {None}
+
+
+def test_data_is_shared_and_not_copied():
+    scale = np.array([SCALE])
+    sim = simulation(data=scale)
+    assert scale_of(sim) == SCALE
+    scale[0] = 5.0
+    assert scale_of(sim) == 5.0
+    assert sim.evaluate(NETWORK, SOLUTIONS[:1]).tolist() == [5.0 * (1 + 2 + 3 + 4)]
+
+
+def test_a_bytearray_cannot_grow_away_from_its_simulation():
+    scale = bytearray(struct.pack("d", SCALE))
+    sim = simulation(data=scale)
+    with pytest.raises(BufferError):
+        scale.extend(bytes(1000))
+    del sim
+    gc.collect()
+    scale.extend(bytes(1000))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(6.0)[::2],
+        np.ones((3, 2))[:, :1],
+        np.broadcast_to(SCALE, 3),
+        memoryview(bytes(16))[::2],
+        np.zeros(0),
+        b"",
+    ],
+    ids=["every other", "column", "broadcast", "memoryview", "empty", "no bytes"],
+)
+def test_data_not_in_one_piece_is_refused(value):
+    with pytest.raises(ValueError, match="data: wanted C-contiguous memory of at least a byte, got shape"):
+        simulation(data=value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(np.array([1.0, None], object), id="pointers to Python objects"),
+        pytest.param(np.array([SCALE], np.dtype("f8").newbyteorder()), id="the other byte order"),
+    ],
+)
+def test_arrays_that_c_cannot_read_are_refused(value):
+    with pytest.raises((TypeError, ValueError), match="data: wanted"):
+        simulation(data=value)
+
+
+def test_arrays_without_a_buffer_are_refused_by_name():
+    with pytest.raises((TypeError, ValueError), match="data: "):
+        simulation(data=np.array(["2020-01-01"], "M8[D]"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        5,
+        ctypes.addressof(STATIC),
+        SCALE,
+        "options",
+        [SCALE],
+        {"scale": SCALE},
+        object(),
+        Options,
+        len,
+        ctypes.byref(STATIC),
+    ],
+    ids=["int", "address", "float", "str", "list", "dict", "object", "class", "function", "byref"],
+)
+def test_data_that_is_no_memory_is_refused(value):
+    with pytest.raises(TypeError, match="data: wanted None, an array, a ctypes or cffi pointer"):
+        simulation(data=value)
+
+
+@pytest.mark.parametrize(
+    "value", [np.float64(SCALE), np.int64(SCALE)], ids=lambda value: type(value).__name__
+)
+def test_a_number_of_numpy_is_no_memory(value):
+    with pytest.raises(TypeError, match="data: wanted None, an array"):
+        simulation(data=value)
+
+
+class TestUserData:
+    """The data that a LowLevelCallable brings along."""
+
+    @pytest.fixture
+    def wrap(self):
+        wrapper = pytest.importorskip("scipy").LowLevelCallable
+        names = {id(CALLBACKS[0]): RESET_IN_C, id(CALLBACKS[1]): STEP_IN_C}
+        return lambda function, data=None: wrapper(capsule(function, names[id(function)]), data)
+
+    @pytest.mark.parametrize("which", ["both", "reset", "step"])
+    @pytest.mark.parametrize("kind", ["ctypes", "cffi", "capsule"])
+    def test_reaches_both_functions(self, wrap, kind, which):
+        if kind == "ctypes":
+            data = ctypes.cast(STATIC, ctypes.c_void_p)
+        elif kind == "cffi":
+            ffi = pytest.importorskip("cffi").FFI()
+            data = ffi.cast("void *", ctypes.addressof(STATIC))
+        else:
+            data = capsule(STATIC, "options")
+        reset = wrap(CALLBACKS[0], data if which != "step" else None)
+        step = wrap(CALLBACKS[1], data if which != "reset" else None)
+        assert scale_of(simulation(reset, step)) == SCALE
+
+    def test_may_be_two_pointers_to_the_same(self, wrap):
+        reset, step = (wrap(f, ctypes.cast(STATIC, ctypes.c_void_p)) for f in CALLBACKS)
+        assert reset.user_data is not step.user_data
+        assert scale_of(simulation(reset, step)) == SCALE
+
+    def test_must_be_the_same(self, wrap):
+        other = (ctypes.c_double * 1)(SCALE)
+        reset = wrap(CALLBACKS[0], ctypes.cast(STATIC, ctypes.c_void_p))
+        step = wrap(CALLBACKS[1], ctypes.cast(other, ctypes.c_void_p))
+        with pytest.raises(ValueError, match="data: wanted the same user_data in reset and step"):
+            simulation(reset, step)
+
+    def test_gives_way_to_data(self, wrap):
+        reset, step = (wrap(f, ctypes.cast(STATIC, ctypes.c_void_p)) for f in CALLBACKS)
+        assert scale_of(simulation(reset, step, data=np.array([5.0]))) == 5.0
+
+    def test_lives_as_long_as_the_simulation(self, wrap):
+        data = ctypes.cast(ctypes.pointer(Options(SCALE)), ctypes.c_void_p)
+        watched = alive(data)
+        sim = simulation(*(wrap(f, data) for f in CALLBACKS))
+        del data
+        gc.collect()
+        assert watched() is not None
+        assert scale_of(sim) == SCALE
+        del sim
+        gc.collect()
+        assert watched() is None
