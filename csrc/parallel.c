@@ -78,12 +78,21 @@ static int is_resting(double work) {
     return 0;
 }
 
-static void judge_wait(double now, double waited) {
-    if (waited > STALL_SECONDS) {
+/* Seconds that teams have worked since the last stall: about what they saved. */
+static _Thread_local double gained = 0.0;
+
+/* A stall that teams have paid for since the one before, such as the first call after a while of
+ * other things, is the price of waking them. Any other is a sign that they are not to be had. */
+static void judge_wait(double now, double worked, double waited) {
+    if (waited <= STALL_SECONDS) {
+        gained += worked;
+        if (next_rest > SHORTEST_REST) next_rest = next_rest / 2;
+    } else if (gained > waited) {
+        gained = 0.0;
+    } else {
+        gained = 0.0;
         rest_until = now + next_rest;
         next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
-    } else if (next_rest > SHORTEST_REST) {
-        next_rest = next_rest / 2;
     }
 }
 
@@ -121,7 +130,7 @@ static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *cont
     /* The others may still be at their last run of tasks: that much is no stall. */
     const double last_run = (done - started) * team * (double)run / (double)n_tasks;
     const double now = omp_get_wtime(), at_end = now - done - 2 * last_run;
-    judge_wait(now, (started - asked) + (at_end > 0 ? at_end : 0));
+    judge_wait(now, done - started, (started - asked) + (at_end > 0 ? at_end : 0));
 }
 
 #else
