@@ -151,24 +151,8 @@ size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t ba
     return scratch_per_worker(&network, batch) * (size_t)pepg_available_threads(n_threads);
 }
 
-#define PASTE(a, b) a##b
-#define JOIN(a, b) PASTE(a, b)
-#define R(name) JOIN(name, SUFFIX)
+#define EACH_WIDTH "api_real.inc"
+#include "each_width.inc"
 
-#define real double
-#define SUFFIX _f64
-#define NAME(name) name
-#define KERNELS pepg_active->f64
-#include "api_real.inc"
-#include "velocity_real.inc"
-
-#undef real
-#undef SUFFIX
-#undef NAME
-#undef KERNELS
-#define real float
-#define SUFFIX _f32
-#define NAME(name) name##_f32
-#define KERNELS pepg_active->f32
-#include "api_real.inc"
-#include "velocity_real.inc"
+#define EACH_WIDTH "velocity_real.inc"
+#include "each_width.inc"

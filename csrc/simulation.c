@@ -137,22 +137,5 @@ static int advance(const simulation *job, running_episode *episode, const double
     return 1;
 }
 
-#define PASTE(a, b) a##b
-#define JOIN(a, b) PASTE(a, b)
-#define R(name) JOIN(name, SUFFIX)
-
-#define real double
-#define SUFFIX _f64
-#define NAME(name) name
-#define KERNELS pepg_active->f64
-#include "simulation_real.inc"
-
-#undef real
-#undef SUFFIX
-#undef NAME
-#undef KERNELS
-#define real float
-#define SUFFIX _f32
-#define NAME(name) name##_f32
-#define KERNELS pepg_active->f32
-#include "simulation_real.inc"
+#define EACH_WIDTH "simulation_real.inc"
+#include "each_width.inc"

@@ -71,17 +71,13 @@ class Adam(Optimizer):
 
     def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
         """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
-        given = np.asarray(gradients)
-        dtype = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
-        step = np.array(given, dtype=dtype, order="C")
-        if not step.size:
-            raise ValueError(f"gradients: wanted at least one number, got shape {step.shape}")
-        m, v = self.moments(step.shape, dtype)
+        step = _working_copy(gradients)
+        m, v = self.moments(step.shape, step.dtype)
         each = np.ndim(self.alpha) > 0  # a rate for each parameter
         alpha = 1.0 if each else self.alpha
         kernels.adam(step, alpha, self.beta_1, self.beta_2, self.epsilon, self.t + 1, m, v, step)
         self.t += 1
-        return (step * self.alpha).astype(dtype) if each else step
+        return (step * self.alpha).astype(step.dtype) if each else step
 
     def moments(
         self, shape: tuple[int, ...], dtype: "np.dtype[Any]"
@@ -117,12 +113,8 @@ class _WithVelocity(Optimizer):
 
     def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
         """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
-        given = np.asarray(gradients)
-        dtype = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
-        step = np.array(given, dtype=dtype, order="C")
-        if not step.size:
-            raise ValueError(f"gradients: wanted at least one number, got shape {step.shape}")
-        velocity = self.velocity_like(step.shape, dtype)
+        step = _working_copy(gradients)
+        velocity = self.velocity_like(step.shape, step.dtype)
         each = np.ndim(self.alpha) > 0  # a rate for each parameter
         kernels.velocity_step(
             step,
@@ -133,7 +125,7 @@ class _WithVelocity(Optimizer):
             velocity,
             step,
         )
-        return (step * self.alpha).astype(dtype) if each else step
+        return (step * self.alpha).astype(step.dtype) if each else step
 
     def velocity_like(self, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
         """Return `velocity` as an array of this shape and dtype that a kernel can update in place."""
@@ -235,3 +227,13 @@ class ClipUp(_WithVelocity):
 
 #: The optimizers that files know by name.
 BUILT_IN: dict[str, type[Optimizer]] = {"Adam": Adam, "SGD": SGD, "ClipUp": ClipUp}
+
+
+def _working_copy(gradients: ArrayLike) -> NDArray[Any]:
+    """Gradients as an array that a kernel can overwrite with the step: float32 if they are, else float64."""
+    given = np.asarray(gradients)
+    dtype = np.float32 if given.dtype == np.float32 else np.float64
+    copy = np.array(given, dtype=dtype, order="C")
+    if not copy.size:
+        raise ValueError(f"gradients: wanted at least one number, got shape {copy.shape}")
+    return copy
