@@ -77,24 +77,21 @@ def updating(dtype: str) -> tuple[float, int]:
     return min(seconds), POPULATION // 2 * DIM * 4
 
 
-def forwarding(dtype: str, sizes: tuple[int, ...], n: int) -> tuple[float, int]:
-    """Seconds of a population's forward pass, one input each, and the bytes of its weights."""
+def population_pass(dtype: str, *sizes: int) -> tuple[Callable[[], object], np.ndarray]:
+    """A forward pass of 256 networks, one input each, and their weights."""
     network = pepg_fast.NeuralNetwork(sizes[0], sizes[-1], sizes[1:-1], "tanh")
-    weights = np.full((n, network.number_of_parameters), 0.01, dtype)
-    inputs = np.ones((n, sizes[0]), dtype)
-    return fastest(lambda: network.forward_population(weights, inputs), 5 * ROUNDS), weights.nbytes
+    weights = np.full((256, network.number_of_parameters), 0.01, dtype)
+    inputs = np.ones((256, sizes[0]), dtype)
+    return lambda: network.forward_population(weights, inputs), weights
 
 
 def forwarding_beside_reading(dtype: str) -> list[str]:
     """A row on weights beyond the caches: passes and plain reads of the same array take turns, because what the
     memory gives changes from one second to the next and from one array to the next."""
-    sizes, n = (376, 256, 256, 17), 256
-    network = pepg_fast.NeuralNetwork(sizes[0], sizes[-1], sizes[1:-1], "tanh")
-    weights = np.full((n, network.number_of_parameters), 0.01, dtype)
-    inputs = np.ones((n, sizes[0]), dtype)
+    run, weights = population_pass(dtype, 376, 256, 256, 17)
     turns = [
         (
-            fastest(lambda: network.forward_population(weights, inputs), 3),
+            fastest(run, 3),
             seconds_to_read(weights, 1),
         )
         for _ in range(5 * ROUNDS)
@@ -144,12 +141,13 @@ def in_cache_rows() -> list[list[str]]:
     drawing = fastest(lambda: [kernels.normals(1, g, 0, noise, 1) for g in range(50)]) / 50
     rows = [["normals, one thread", "arithmetic", f"{drawing / noise.size * 1e9:.3f} ns a normal"]]
     for dtype in ("float64", "float32"):
-        seconds, n_bytes = forwarding(dtype, (24, 64, 64, 4), 256)
+        run, weights = population_pass(dtype, 24, 64, 64, 4)
+        seconds = fastest(run, 5 * ROUNDS)
         rows.append(
             [
                 f"forward_population, 256 of 24-64-64-4, {dtype}",
                 "last-level cache",
-                f"{n_bytes / seconds / 1e9:.0f} GB/s",
+                f"{weights.nbytes / seconds / 1e9:.0f} GB/s",
             ]
         )
     network = pepg_fast.NeuralNetwork(2, 1, [2], "sigmoid", "sigmoid")

@@ -24,6 +24,10 @@
 
 static ptrdiff_t min_size(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
+static ptrdiff_t column_blocks(ptrdiff_t n) { return (n + PEPG_COLUMNS - 1) / PEPG_COLUMNS; }
+
+static int is_velocity_rule(int rule) { return rule >= PEPG_SGD && rule <= PEPG_CLIPUP; }
+
 static int is_draw_valid(const pepg_draw *draw) {
     return draw->n_pairs >= 1 && draw->dim >= 1 && draw->n_pairs <= PTRDIFF_MAX / 8 / draw->dim &&
            (uint64_t)draw->dim <= UINT64_C(1) << 34 &&
@@ -40,7 +44,7 @@ static pepg_grid sample_grid(ptrdiff_t n_pairs, ptrdiff_t dim) {
     const ptrdiff_t columns = min_size(dim, PEPG_COLUMNS);
     pepg_grid grid = {.n_pairs = n_pairs, .dim = dim};
     grid.rows = SAMPLE_TASK / columns > 1 ? SAMPLE_TASK / columns : 1;
-    grid.tiles = (dim + PEPG_COLUMNS - 1) / PEPG_COLUMNS;
+    grid.tiles = column_blocks(dim);
     grid.n_tasks = (n_pairs + grid.rows - 1) / grid.rows * grid.tiles;
     return grid;
 }
@@ -72,7 +76,7 @@ static double adam_step_size(double alpha, double beta_1, double beta_2, uint64_
 }
 
 size_t pepg_velocity_work_size(ptrdiff_t n) {
-    return n < 1 ? 0 : (size_t)n + (size_t)(n + PEPG_COLUMNS - 1) / PEPG_COLUMNS;
+    return n < 1 ? 0 : (size_t)n + (size_t)column_blocks(n);
 }
 
 int pepg_abi_version(void) { return PEPG_FAST_ABI_VERSION; }

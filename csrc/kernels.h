@@ -14,6 +14,8 @@
 /* Columns of a tile: its float64 sums (2 x 8 KiB) and a row of its noise stay in the first-level
  * cache. */
 #define PEPG_COLUMNS 1024
+/* Normals drawn before they are used, where they are not kept: they stay in the first-level cache. */
+#define PEPG_NORMALS (4 * PEPG_COLUMNS)
 /* Pairs summed in one go; a gradient is the sum of these partial sums in pair order, which fixes
  * its bits. */
 #define PEPG_PAIRS 64

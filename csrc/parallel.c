@@ -87,13 +87,13 @@ static void judge_wait(double now, double worked, double waited) {
     if (waited <= STALL_SECONDS) {
         gained += worked;
         if (next_rest > SHORTEST_REST) next_rest = next_rest / 2;
-    } else if (gained > waited) {
-        gained = 0.0;
-    } else {
-        gained = 0.0;
-        rest_until = now + next_rest;
-        next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
+        return;
     }
+    const int is_paid_for = gained > waited;
+    gained = 0.0;
+    if (is_paid_for) return;
+    rest_until = now + next_rest;
+    next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
 }
 
 /* Tasks are handed out in small runs, so that a thread that comes late leaves the work to the

@@ -63,15 +63,14 @@ typedef struct {
     double polled; /* by worker 0, the calling thread, alone */
 } simulation;
 
-static void poll_now(simulation *job) {
+static void poll_now(void *context) {
+    simulation *job = context;
     if (!job->interrupted || atomic_load(&job->is_stopped)) return;
     const double now = seconds_now();
     if (now >= job->polled && now < job->polled + POLL_SECONDS) return;
     job->polled = now;
     if (job->interrupted(job->context)) atomic_store(&job->is_stopped, 1);
 }
-
-static void poll_while_waiting(void *context) { poll_now(context); }
 
 /* Looking at the clock costs as much as a step of a small environment; a large one may take long.
  * So: every so many steps, and more or less of them by what the last ones took. */
@@ -116,21 +115,17 @@ static int advance(const simulation *job, running_episode *episode, const double
                    double *observation) {
     const environment *environment = &job->environment;
     const ptrdiff_t actions = job->network->sizes[job->network->n_layers];
-    double reward = 0.0;
-    int is_over = 0;
-    for (ptrdiff_t a = 0; a < actions; ++a)
-        if (!isfinite(action[a])) reward = NAN;
-    if (reward == 0.0) {
+    double reward = NAN;
+    int is_over = 1, is_finite = 1;
+    for (ptrdiff_t a = 0; a < actions; ++a) is_finite &= isfinite(action[a]) != 0;
+    if (is_finite) {
+        reward = 0.0;
         is_over =
             environment->step(episode->state, action, observation, &reward, environment->data);
         ++episode->steps;
     }
-    if (!isfinite(reward)) {
-        episode->total = NAN;
-        is_over = 1;
-    } else {
-        episode->total += reward;
-    }
+    episode->total = isfinite(reward) ? episode->total + reward : NAN;
+    is_over |= !isfinite(reward);
     if (!is_over && episode->steps < environment->max_steps) return 0;
     job->returns[episode->index] = episode->total;
     job->steps[episode->index] = episode->steps;

@@ -95,7 +95,7 @@ PEPG_SUM_ROWS(sum_noise_rows, float, LOAD, LOAD_FIRST)
 static void R(sum_drawn_rows)(ptrdiff_t row, ptrdiff_t rows, ptrdiff_t lo, ptrdiff_t hi,
                               const pepg_draw *draw, const double *delta, const double *even,
                               real *sum_z, real *sum_zz) {
-    float z[4 * PEPG_COLUMNS];
+    float z[PEPG_NORMALS];
     for (ptrdiff_t i = 0; i < rows; i += 4) {
         const ptrdiff_t count = rows - i < 4 ? rows - i : 4;
         normals_block((pepg_tile){row + i, row + i + count, lo, hi}, draw, z, PEPG_COLUMNS);

@@ -85,3 +85,16 @@ static void normals_block(pepg_tile tile, const pepg_draw *draw, float *restrict
                             (n_columns - done + 3) / 4, n_columns - done, draw, noise + done,
                             stride);
 }
+
+/* Normals to memory past the caches. */
+static void stream_copy(ptrdiff_t n, const float *restrict z, float *restrict out) {
+    const ptrdiff_t misaligned = (ptrdiff_t)((uintptr_t)out % sizeof(v_f32) / sizeof(float));
+    ptrdiff_t j = 0;
+    for (; j < n && j < (misaligned ? LANES_32 - misaligned : 0); ++j) out[j] = z[j];
+    for (; j + LANES_32 <= n; j += LANES_32) {
+        v_f32 values;
+        memcpy(&values, z + j, sizeof values);
+        stream_f32(out + j, values);
+    }
+    for (; j < n; ++j) out[j] = z[j];
+}

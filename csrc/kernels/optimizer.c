@@ -15,21 +15,20 @@ static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_
     }
 }
 
-/* mu += Adam(l2 mu - g_mu), n <= PEPG_COLUMNS: as in pepg-es, weight decay enters before Adam. */
-static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_rule rule,
-                                 real *restrict m, real *restrict v, real *restrict mu) {
-    real descent[PEPG_COLUMNS], step[PEPG_COLUMNS];
-    const real l2 = (real)rule.l2;
-    for (ptrdiff_t j = 0; j < n; ++j) descent[j] = l2 * mu[j] - g_mu[j];
-    R(adam_block)(n, descent, rule, m, v, step);
-    for (ptrdiff_t j = 0; j < n; ++j) mu[j] += step[j];
-}
-
 /* descent = l2 mu - g_mu, what optimizers are given. */
 static void R(descent_block)(ptrdiff_t n, const real *restrict g_mu, double l2,
                              const real *restrict mu, real *restrict descent) {
     const real decay = (real)l2;
     for (ptrdiff_t j = 0; j < n; ++j) descent[j] = decay * mu[j] - g_mu[j];
+}
+
+/* mu += Adam(l2 mu - g_mu), n <= PEPG_COLUMNS: as in pepg-es, weight decay enters before Adam. */
+static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_rule rule,
+                                 real *restrict m, real *restrict v, real *restrict mu) {
+    real descent[PEPG_COLUMNS], step[PEPG_COLUMNS];
+    R(descent_block)(n, g_mu, rule.l2, mu, descent);
+    R(adam_block)(n, descent, rule, m, v, step);
+    for (ptrdiff_t j = 0; j < n; ++j) mu[j] += step[j];
 }
 
 /* velocity = momentum velocity + scale gradient */

@@ -1,23 +1,6 @@
 /* Symmetric sampling (Sehnke et al. 2010, section 3.2): plus = mu + e, minus = mu - e, e = sigma z.
  */
 
-#ifndef SAMPLE_NORMALS
-#define SAMPLE_NORMALS (4 * PEPG_COLUMNS)
-
-/* Normals to memory past the caches. */
-static void stream_copy(ptrdiff_t n, const float *restrict z, float *restrict out) {
-    const ptrdiff_t misaligned = (ptrdiff_t)((uintptr_t)out % sizeof(v_f32) / sizeof(float));
-    ptrdiff_t j = 0;
-    for (; j < n && j < (misaligned ? LANES_32 - misaligned : 0); ++j) out[j] = z[j];
-    for (; j + LANES_32 <= n; j += LANES_32) {
-        v_f32 values;
-        memcpy(&values, z + j, sizeof values);
-        stream_f32(out + j, values);
-    }
-    for (; j < n; ++j) out[j] = z[j];
-}
-#endif
-
 static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *restrict e,
                           real *restrict plus, real *restrict minus) {
     if (plus)
@@ -91,8 +74,8 @@ static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *m
     }
     const ptrdiff_t n_columns = tile.col_hi - tile.col_lo, dim = draw->dim, col = tile.col_lo;
     const int in_place = noise && !stream;
-    const ptrdiff_t n_rows = in_place ? tile.row_hi - tile.row_lo : SAMPLE_NORMALS / n_columns;
-    float scratch[SAMPLE_NORMALS] __attribute__((aligned(PEPG_VECTOR_BYTES)));
+    const ptrdiff_t n_rows = in_place ? tile.row_hi - tile.row_lo : PEPG_NORMALS / n_columns;
+    float scratch[PEPG_NORMALS] __attribute__((aligned(PEPG_VECTOR_BYTES)));
     while (tile.row_lo < tile.row_hi) {
         pepg_tile rows = tile;
         rows.row_hi = tile.row_hi - tile.row_lo < n_rows ? tile.row_hi : tile.row_lo + n_rows;

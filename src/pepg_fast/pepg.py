@@ -328,9 +328,7 @@ class PEPG:
     def _update_by_adam(self, adam: Adam, fitness: float, best: int) -> None:
         """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
         m, v = adam.moments((self.theta_size,), self.dtype)
-        self._keep_best(fitness, best)
-        self._is_pending = False
-        self.step += 1
+        self._count_update(fitness, best)
         adam.t += 1
         try:
             kernels.update_adam(
@@ -340,17 +338,14 @@ class PEPG:
                 m, v, self._mu, self._sigma, self.n_threads,
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
-            self._is_pending = True
-            self.step -= 1
+            self._take_back_count()
             adam.t -= 1
             raise
 
     def _update_by_velocity(self, optimizer: SGD | ClipUp, fitness: float, best: int) -> None:
         """SGD and ClipUp as they are: one kernel call, as with Adam."""
         velocity = optimizer.velocity_like((self.theta_size,), self.dtype)
-        self._keep_best(fitness, best)
-        self._is_pending = False
-        self.step += 1
+        self._count_update(fitness, best)
         try:
             kernels.update_velocity(
                 self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
@@ -359,8 +354,7 @@ class PEPG:
                 velocity, self._mu, self._sigma, self.n_threads,
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
-            self._is_pending = True
-            self.step -= 1
+            self._take_back_count()
             raise
 
     def _update_in_parts(self, fitness: float, best: int) -> None:
@@ -372,10 +366,18 @@ class PEPG:
         )  # fmt: skip
         mu = self._mu + self.optimizer(-g_mu + self.l2_coeff * self._mu)
         sigma = np.clip(self._sigma + self.sigma_lr * g_sigma, self.sigma_min, self.sigma_max)
+        self._count_update(fitness, best)
+        self._mu[...], self._sigma[...] = mu, sigma
+
+    def _count_update(self, fitness: float, best: int) -> None:
+        """What an update leaves besides mu and sigma."""
         self._keep_best(fitness, best)
         self._is_pending = False
         self.step += 1
-        self._mu[...], self._sigma[...] = mu, sigma
+
+    def _take_back_count(self) -> None:
+        self._is_pending = True
+        self.step -= 1
 
     def _has_array_rates(self) -> bool:
         """Whether a rate differs between parameters."""
