@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
     ptrdiff_t index; /* member * episodes + episode; -1: none */
     ptrdiff_t steps;
-    double total;
+    double total, reward; /* of all steps, of the last */
     double *state;
 } running_episode;
 
@@ -124,6 +124,7 @@ static int advance(const simulation *job, running_episode *episode, const double
             environment->step(episode->state, action, observation, &reward, environment->data);
         ++episode->steps;
     }
+    episode->reward = reward;
     episode->total = isfinite(reward) ? episode->total + reward : NAN;
     is_over |= !isfinite(reward);
     if (!is_over && episode->steps < environment->max_steps) return 0;

@@ -289,6 +289,22 @@ pepg_status pepg_simulate_f32(pepg_reset *reset, pepg_step *step, void *data, pt
                               double *returns, int64_t *steps, void *work,
                               pepg_interrupted *interrupted, void *context, int n_threads);
 
+/* Episode `seed` of one member, to look at: observations (max_steps + 1, inputs), actions (max_steps,
+ * outputs), rewards (max_steps,), of which the first *n_rows (of observations one more) are written.
+ * The last reward is NaN if its action was not finite: the environment did not see it. Scratch as
+ * for pepg_simulate on one thread. */
+pepg_status pepg_rollout(pepg_reset *reset, pepg_step *step, void *data, ptrdiff_t state_size,
+                         ptrdiff_t max_steps, int n_layers, const ptrdiff_t *sizes, int bias,
+                         int hidden, int output, const double *weights, uint64_t seed,
+                         double *observations, double *actions, double *rewards, int64_t *n_rows,
+                         void *work, pepg_interrupted *interrupted, void *context);
+pepg_status pepg_rollout_f32(pepg_reset *reset, pepg_step *step, void *data, ptrdiff_t state_size,
+                             ptrdiff_t max_steps, int n_layers, const ptrdiff_t *sizes, int bias,
+                             int hidden, int output, const float *weights, uint64_t seed,
+                             double *observations, double *actions, double *rewards,
+                             int64_t *n_rows, void *work, pepg_interrupted *interrupted,
+                             void *context);
+
 #ifdef __cplusplus
 }
 #endif

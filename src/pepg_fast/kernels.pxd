@@ -122,3 +122,11 @@ cdef int pepg_simulate_f32(pepg_reset reset, pepg_step step, void* data, Py_ssiz
         const float* weights, Py_ssize_t weights_stride, Py_ssize_t episodes, uint64_t seed,
         double* returns, int64_t* steps, void* work, pepg_interrupted interrupted, void* context,
         int n_threads) noexcept nogil
+cdef int pepg_rollout(pepg_reset reset, pepg_step step, void* data, Py_ssize_t state_size, Py_ssize_t max_steps,
+        int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output, const double* weights, uint64_t seed,
+        double* observations, double* actions, double* rewards, int64_t* n_rows, void* work,
+        pepg_interrupted interrupted, void* context) noexcept nogil
+cdef int pepg_rollout_f32(pepg_reset reset, pepg_step step, void* data, Py_ssize_t state_size, Py_ssize_t max_steps,
+        int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output, const float* weights, uint64_t seed,
+        double* observations, double* actions, double* rewards, int64_t* n_rows, void* work,
+        pepg_interrupted interrupted, void* context) noexcept nogil

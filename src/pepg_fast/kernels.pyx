@@ -11,7 +11,7 @@ from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
-from libc.math cimport NAN, isfinite, isnan
+from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -762,14 +762,7 @@ cdef class Environment:
         cdef void* weights = _data(solutions, "solutions", width, n * network.n_parameters, False)
         cdef double* to_returns = <double*>_data(returns, "returns", cnp.NPY_DOUBLE, n * episodes, True)
         cdef int64_t* to_steps = <int64_t*>_data(steps, "steps", cnp.NPY_INT64, n * episodes, True)
-        cdef size_t needed
-        if width == cnp.NPY_DOUBLE:
-            needed = pepg_simulate_work_size(network.n_layers, network.sizes, self.state_size, n_threads)
-        else:
-            needed = pepg_simulate_f32_work_size(network.n_layers, network.sizes, self.state_size, n_threads)
-        cdef void* work = malloc(needed) if needed else NULL
-        if work == NULL:
-            raise MemoryError(f"state_size: no memory for episodes of {self.state_size} numbers")
+        cdef void* work = self._scratch(network, width, n_threads)
         cdef list raised = []
         cdef void* context = <void*>raised
         with nogil:
@@ -795,54 +788,41 @@ cdef class Environment:
         All float64 but for the solution. The episode ends with the arrays, at the latest.
         """
         cdef int width = _width(solution, "solution")
-        cdef Py_ssize_t n_steps = cnp.PyArray_SIZE(rewards), n_in = network.sizes[0], i, t
+        cdef Py_ssize_t n_steps = cnp.PyArray_SIZE(rewards), n_in = network.sizes[0]
         cdef Py_ssize_t n_out = network.sizes[network.n_layers]
         cdef void* weights = _data(solution, "solution", width, network.n_parameters, False)
         cdef double* o = <double*>_data(observations, "observations", cnp.NPY_DOUBLE, (n_steps + 1) * n_in, True)
         cdef double* a = <double*>_data(actions, "actions", cnp.NPY_DOUBLE, n_steps * n_out, True)
         cdef double* r = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, n_steps, True)
-        state = np.zeros(self.state_size)
-        cdef double* s = <double*>cnp.PyArray_DATA(<cnp.ndarray>state)
-        narrow = np.empty(n_in + n_out, np.float32)
-        cdef float* f = <float*>cnp.PyArray_DATA(<cnp.ndarray>narrow)
-        work = np.empty(network.single_work)
-        cdef void* scratch = cnp.PyArray_DATA(<cnp.ndarray>work)
-        cdef bint is_over = False
+        cdef int64_t n_rows = 0
+        cdef int status
+        cdef void* work = self._scratch(network, width, 1)
+        cdef list raised = []
+        cdef void* context = <void*>raised
         with nogil:
-            for i in range(n_in):
-                o[i] = 0
-            self.reset(s, o, seed, self.data)
-            for t in range(n_steps):
-                if width == cnp.NPY_DOUBLE:
-                    pepg_forward(network.n_layers, network.sizes, network.bias, network.hidden, network.output, 1,
-                                 <double*>weights, o, a, <double*>scratch, 1)
-                else:
-                    for i in range(n_in):
-                        f[i] = <float>o[i]
-                    pepg_forward_f32(network.n_layers, network.sizes, network.bias, network.hidden, network.output, 1,
-                                     <float*>weights, f, f + n_in, <float*>scratch, 1)
-                    for i in range(n_out):
-                        a[i] = f[n_in + i]
-                memcpy(o + n_in, o, n_in * sizeof(double))  # step changes the observation in place
-                o += n_in
-                if _all_finite(n_out, a):
-                    r[0] = 0
-                    is_over = self.step(s, a, o, r, self.data) != 0 or not isfinite(r[0])
-                else:
-                    r[0] = NAN
-                    is_over = True
-                if t % 16 == 15:
-                    with gil:
-                        PyErr_CheckSignals()
-                a += n_out
-                r += 1
-                if is_over:
-                    break
-        return t + 1 if n_steps else 0
+            if width == cnp.NPY_DOUBLE:
+                status = pepg_rollout(
+                    self.reset, self.step, self.data, self.state_size, n_steps, network.n_layers, network.sizes,
+                    network.bias, network.hidden, network.output, <double*>weights, seed, o, a, r, &n_rows, work,
+                    _interrupted, context)
+            else:
+                status = pepg_rollout_f32(
+                    self.reset, self.step, self.data, self.state_size, n_steps, network.n_layers, network.sizes,
+                    network.bias, network.hidden, network.output, <float*>weights, seed, o, a, r, &n_rows, work,
+                    _interrupted, context)
+            free(work)
+        if raised:
+            raise raised[0]
+        _raise(status)
+        return n_rows
 
-
-cdef inline bint _all_finite(Py_ssize_t n, const double* values) noexcept nogil:
-    for i in range(n):
-        if not isfinite(values[i]):
-            return False
-    return True
+    cdef void* _scratch(self, Perceptron network, int width, int n_threads) except NULL:
+        cdef size_t needed
+        if width == cnp.NPY_DOUBLE:
+            needed = pepg_simulate_work_size(network.n_layers, network.sizes, self.state_size, n_threads)
+        else:
+            needed = pepg_simulate_f32_work_size(network.n_layers, network.sizes, self.state_size, n_threads)
+        cdef void* work = malloc(needed) if needed else NULL
+        if work == NULL:
+            raise MemoryError(f"state_size: no memory for episodes of {self.state_size} numbers")
+        return work
