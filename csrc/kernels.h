@@ -49,8 +49,12 @@ typedef struct {
     double step_size, beta_1, beta_2, epsilon, l2;
 } pepg_adam_rule;
 
+/* `max_change` is relative. `limits`, if given, has max_change, minimum and maximum of each coordinate
+ * instead: three rows of `stride` in the real type. */
 typedef struct {
-    double learning_rate, minimum, maximum;
+    double learning_rate, max_change, minimum, maximum;
+    const void *limits;
+    ptrdiff_t stride;
 } pepg_sigma_rule;
 
 typedef struct {
@@ -84,7 +88,9 @@ typedef struct {
         void (*combine)(ptrdiff_t n, double a, const real *x, double b, const real *y,             \
                         real *step);                                                               \
         double (*squares)(ptrdiff_t n, double scale, const real *x);                               \
-        void (*sigma_ascent)(ptrdiff_t n, const real *g_sigma, pepg_sigma_rule rule, real *sigma); \
+        void (*sigma_ascent)(ptrdiff_t lo, ptrdiff_t n, const real *g_sigma,                       \
+                             const pepg_sigma_rule *rule, real *sigma);                            \
+        void (*clip)(ptrdiff_t n, const real *lower, const real *upper, real *values);             \
         void (*activate)(ptrdiff_t n, int activation, real *values);                               \
         void (*layer)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,       \
                       ptrdiff_t x_stride, real *y, ptrdiff_t y_stride);                            \

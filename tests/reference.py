@@ -79,6 +79,15 @@ def forward(sizes, weights, x, hidden, output, bias=True) -> np.ndarray:
         y = x @ block[:inputs] + (block[inputs] if bias else 0.0)
         x = ACTIVATIONS[output if layer == len(sizes) - 2 else hidden](y)
     return x
+
+
+def sigma_step(sigma, g_sigma, sigma_lr, max_change, sigma_min, sigma_max):
+    """The new sigma, in the width it is given."""
+    most = max_change * sigma
+    step = np.clip(sigma + sigma_lr * g_sigma, sigma - most, sigma + most)
+    return np.clip(step, sigma_min, sigma_max)
+
+
 def velocity_step(rule, gradient, velocity, alpha, momentum, max_speed):
     """(step, velocity) after one step by a rule with a velocity, as the papers have it."""
     if rule == "clipup":

@@ -164,7 +164,8 @@ def unwritten(dtype, *shape):
 N_PAIRS, DIM, SIZES = 5, 2500, np.array([3, 6, 2], np.intp)
 DRAW = {"n_pairs": N_PAIRS, "dim": DIM, "key": 2**63 + 11, "generation": 12, "first_pair": 0}
 RATES = {"alpha": 0.3, "beta_1": 0.8, "beta_2": 0.99, "t": 7}
-SIGMA_RULE = {"sigma_lr": 0.2, "sigma_min": 0.6, "sigma_max": 1.9}
+SIGMA_RULE = {"sigma_lr": 0.2, "sigma_max_change": 0.3, "sigma_min": 0.6, "sigma_max": 1.9,
+              "sigma_limits": None}  # fmt: skip
 NETWORK = {"n_layers": 2, "sizes": SIZES, "bias": 1, "hidden": 2, "output": 1}
 
 
@@ -279,7 +280,7 @@ def sigma_step(dtype, rng, n_threads):
 def update_adam(dtype, rng, n_threads):
     weights, drawn, noise = gradient_inputs(dtype, rng)
     m, v, mu, sigma = rng.uniform(0.5, 2.0, (4, DIM)).astype(dtype)
-    state = {"m": m, "v": v, "mu": mu, "sigma": sigma}
+    state = {"m": m, "v": v, "mu": mu, "sigma": sigma, "g_mu": np.empty(DIM, dtype)}
     wanted = {name: array.copy() for name, array in state.items()}
     kernels.update_adam(
         DRAW["key"], DRAW["generation"], noise, None, weights, drawn, 0.3, 0.8, 0.99, 1e-6, 7, 0.01,
@@ -289,6 +290,52 @@ def update_adam(dtype, rng, n_threads):
                  "drawn_sigma": drawn[1], **RATES, "adam_epsilon": 1e-6, "l2": 0.01, **SIGMA_RULE,
                  **state, "n_threads": n_threads}  # fmt: skip
     return arguments, wanted
+
+
+CLIPUP = {"rule": 2, "alpha": 0.3, "momentum": 0.8, "max_speed": 0.4}
+
+
+def velocity_work():
+    return np.empty(call("pepg_velocity_work_size", {"n": DIM}))
+
+
+def velocity_step(dtype, rng, n_threads):
+    gradient, velocity = rng.standard_normal((2, DIM)).astype(dtype)
+    wanted = {"velocity": velocity.copy(), "step": np.empty(DIM, dtype)}
+    kernels.velocity_step(gradient, *CLIPUP.values(), *wanted.values())
+    arguments = {"n": DIM, "gradient": gradient, **CLIPUP, "velocity": velocity,
+                 "step": unwritten(dtype, DIM), "work": velocity_work()}  # fmt: skip
+    return {**arguments, "n_threads": n_threads}, wanted
+
+
+def update_velocity(dtype, rng, n_threads):
+    weights, drawn, noise = gradient_inputs(dtype, rng)
+    velocity, mu, sigma = rng.uniform(0.5, 2.0, (3, DIM)).astype(dtype)
+    state = {"velocity": velocity, "mu": mu, "sigma": sigma, "g_mu": np.empty(DIM, dtype)}
+    wanted = {name: array.copy() for name, array in state.items()}
+    kernels.update_velocity(
+        DRAW["key"], DRAW["generation"], noise, None, weights, drawn, *CLIPUP.values(), 0.01,
+        *SIGMA_RULE.values(), *wanted.values(),
+    )  # fmt: skip
+    arguments = {**DRAW, "noise": noise, "epsilon": None, "delta": weights[0], "even": weights[1],
+                 "drawn_sigma": drawn[1], **CLIPUP, "l2": 0.01, **SIGMA_RULE, **state,
+                 "work": velocity_work(), "n_threads": n_threads}  # fmt: skip
+    return arguments, wanted
+
+
+def norm(dtype, rng, n_threads):
+    x = rng.standard_normal(DIM).astype(dtype)
+    arguments = {"n": DIM, "x": x, "norm": np.zeros(1), "work": velocity_work()}
+    return {**arguments, "n_threads": n_threads}, {"norm": np.array([kernels.norm(x)])}
+
+
+def clip(dtype, rng, n_threads):
+    lower, upper = np.sort(rng.standard_normal((2, DIM)), axis=0).astype(dtype)
+    values = rng.standard_normal((N_PAIRS, DIM)).astype(dtype)
+    wanted = values.copy()
+    kernels.clip(lower, upper, wanted)
+    arguments = {"n_rows": N_PAIRS, "dim": DIM, "lower": lower, "upper": upper, "values": values}
+    return {**arguments, "n_threads": n_threads}, {"values": wanted}
 
 
 def forward_work(dtype, batch, n_threads):
@@ -371,7 +418,7 @@ def simulate(dtype, rng, n_threads):
 
 IN_BOTH_WIDTHS = [
     normals, sample, mirror, gradients, gradients_drawn_again, gradients_epsilon, adam, sigma_step,
-    update_adam, forward_one, forward, forward_population, activate, simulate,
+    update_adam, velocity_step, update_velocity, norm, clip, forward_one, forward, forward_population, activate, simulate,
 ]  # fmt: skip
 CASES = [
     *(pytest.param(case, np.float64, id=case.__name__)
@@ -401,14 +448,16 @@ def test_ctypes_gets_the_bits_that_python_gets(case, dtype, n_threads, teams, rn
 # NULL means something for these: not wanted, drawn again, none.
 MAY_BE_NULL = {
     sample: {"noise", "plus", "minus"}, mirror: {"plus", "minus"}, gradients: {"noise"},
-    gradients_drawn_again: {"noise"}, update_adam: {"noise", "epsilon"},
+    gradients_drawn_again: {"noise"}, sigma_step: {"sigma_limits"},
+    update_adam: {"noise", "epsilon", "sigma_limits", "g_mu"},
+    update_velocity: {"noise", "epsilon", "sigma_limits", "g_mu"},
     simulate: {"data", "interrupted", "context"},
 }  # fmt: skip
 OUT_OF_RANGE = {
     "n_pairs": [0, -1], "dim": [0, -1, 2**34 + 1], "first_pair": [2**32, 2**64 - 1],
     "n": [0, -1], "batch": [0, -1], "n_layers": [0, -1], "t": [0], "state_size": [0, -1],
     "max_steps": [0, -1], "episodes": [0, -1], "hidden": [-1, 5], "output": [-1, 5],
-    "activation": [-1, 5], "sizes": [np.array(sizes, np.intp) for sizes in
+    "activation": [-1, 5], "rule": [-1, 3], "n_rows": [0, -1], "sizes": [np.array(sizes, np.intp) for sizes in
                                      ([0, 6, 2], [3, -1, 2], [3, 6, 0], [2**40, 2**40, 2])],
 }  # fmt: skip
 

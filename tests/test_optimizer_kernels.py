@@ -41,7 +41,21 @@ def test_sigma_steps_within_its_limits(isa, dtype, dim, rng):
         (10 * rng.standard_normal(dim)).astype(dtype),
     )
     wanted = np.clip(sigma + dtype.type(0.2) * g_sigma, dtype.type(0.4), dtype.type(3.0))
-    kernels.sigma_step(g_sigma, 0.2, 0.4, 3.0, sigma)
+    kernels.sigma_step(g_sigma, 0.2, np.inf, 0.4, 3.0, None, sigma)
+    np.testing.assert_array_equal(sigma, wanted)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("each", [False, True])
+def test_sigma_changes_by_a_share_of_itself_at_most(isa, dtype, dim, each, rng):
+    sigma, g_sigma = rng.uniform(0.5, 2.0, dim), 10 * rng.standard_normal(dim)
+    change, low, high = rng.uniform([[0.1], [0.2], [1.2]], [[0.5], [0.8], [2.5]], (3, dim))
+    if not each:
+        change[:], low[:], high[:] = change[0], low[0], high[0]
+    sigma, g_sigma, *limits = (x.astype(dtype) for x in (sigma, g_sigma, change, low, high))
+    wanted = reference.sigma_step(sigma, g_sigma, dtype.type(0.2), *limits)
+    numbers = (np.nan,) * 3 if each else tuple(float(x[0]) for x in limits)
+    kernels.sigma_step(g_sigma, 0.2, *numbers, np.array(limits) if each else None, sigma)
     np.testing.assert_array_equal(sigma, wanted)
 
 
@@ -52,6 +66,7 @@ def test_the_fused_update_is_its_parts(isa, dtype, n_pairs, dim, source, rng):
     kernels.normals(3, 4, 0, noise)
     mu, sigma, m, v = rng.uniform(0.5, 2.0, (4, dim)).astype(dtype)
     drawn = rng.uniform(0.5, 2.0, (2, dim)).astype(dtype)
+    limits = rng.uniform(0.2, 2.0, (3, dim)).astype(dtype) if source == "neither" else None
     epsilon = (drawn[1] * noise).astype(dtype) if source == "epsilon" else None
     draw = (3, 4, noise if source == "noise" else None, epsilon, weights, drawn)
 
@@ -60,9 +75,14 @@ def test_the_fused_update_is_its_parts(isa, dtype, n_pairs, dim, source, rng):
     kernels.gradients(*draw, g_mu, g_sigma)
     kernels.adam(dtype.type(0.01) * mu - g_mu, 0.3, 0.9, 0.999, 1e-8, 7, wanted[0], wanted[1], step)
     wanted[2] += step
-    kernels.sigma_step(g_sigma, 0.2, 0.6, 1.9, wanted[3])
+    kernels.sigma_step(g_sigma, 0.2, 0.3, 0.6, 1.9, limits, wanted[3])
 
-    kernels.update_adam(*draw, 0.3, 0.9, 0.999, 1e-8, 7, 0.01, 0.2, 0.6, 1.9, m, v, mu, sigma)
+    kept = np.empty(dim, dtype) if limits is None else None
+    kernels.update_adam(
+        *draw, 0.3, 0.9, 0.999, 1e-8, 7, 0.01, 0.2, 0.3, 0.6, 1.9, limits, m, v, mu, sigma, kept
+    )
+    if kept is not None:
+        np.testing.assert_array_equal(kept, g_mu)
     for got, part in zip((m, v, mu, sigma), wanted, strict=True):
         np.testing.assert_array_equal(got, part)
 
@@ -120,6 +140,7 @@ def test_an_update_with_a_velocity_is_its_parts(isa, dtype, rule, n_pairs, dim, 
     kernels.normals(3, 4, 0, noise)
     mu, sigma, velocity = rng.uniform(0.5, 2.0, (3, dim)).astype(dtype)
     drawn = rng.uniform(0.5, 2.0, (2, dim)).astype(dtype)
+    limits = rng.uniform(0.2, 2.0, (3, dim)).astype(dtype) if source == "neither" else None
     epsilon = (drawn[1] * noise).astype(dtype) if source == "epsilon" else None
     draw = (3, 4, noise if source == "noise" else None, epsilon, weights, drawn)
 
@@ -129,10 +150,30 @@ def test_an_update_with_a_velocity_is_its_parts(isa, dtype, rule, n_pairs, dim, 
     descent = dtype.type(0.01) * mu - g_mu
     kernels.velocity_step(descent, RULES[rule], 0.3, 0.9, 0.4, wanted[0], step)
     wanted[1] += step
-    kernels.sigma_step(g_sigma, 0.2, 0.6, 1.9, wanted[2])
+    kernels.sigma_step(g_sigma, 0.2, 0.3, 0.6, 1.9, limits, wanted[2])
 
+    kept = np.empty(dim, dtype) if limits is None else None
     kernels.update_velocity(
-        *draw, RULES[rule], 0.3, 0.9, 0.4, 0.01, 0.2, 0.6, 1.9, velocity, mu, sigma
+        *draw, RULES[rule], 0.3, 0.9, 0.4, 0.01, 0.2, 0.3, 0.6, 1.9, limits, velocity, mu, sigma, kept
     )
+    if kept is not None:
+        np.testing.assert_array_equal(kept, g_mu)
     for got, part in zip((velocity, mu, sigma), wanted, strict=True):
         np.testing.assert_array_equal(got, part)
+
+
+@pytest.mark.usefixtures("teams")
+@pytest.mark.parametrize("dim", [*DIMS, 40_000])
+def test_norms_have_the_same_bits_everywhere(each_isa, dtype, dim, rng):
+    x = rng.standard_normal(dim).astype(dtype)
+    norms = set()
+    for isa in each_isa:
+        kernels.select_isa(isa)
+        norms |= {kernels.norm(x, n_threads) for n_threads in (1, 2, 5)}
+    assert len(norms) == 1
+    np.testing.assert_allclose(norms.pop(), np.linalg.norm(x.astype(float)), rtol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-300, 1e300])
+def test_a_norm_neither_overflows_nor_vanishes(scale):
+    np.testing.assert_allclose(kernels.norm(np.array([3.0, -4.0]) * scale), 5 * scale, rtol=1e-12)

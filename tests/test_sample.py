@@ -128,3 +128,33 @@ def test_a_population_past_the_caches_is_the_same(isa, dtype, offset, rng):
         kernels.sample(3, 4, pair, *drawn, None, None, small)
         np.testing.assert_array_equal(large[[pair, pair + 5]], small)
     np.testing.assert_array_equal(memory[offset + 10 * dim :], 7.0)
+
+
+@pytest.mark.parametrize("dim", [1, 3, 17, 1025])
+def test_clip_keeps_to_the_bounds(isa, dtype, dim, rng):
+    lower, upper = np.sort(rng.standard_normal((2, dim)), axis=0).astype(dtype)
+    lower[::3], upper[1::3] = -np.inf, np.inf
+    values = (3 * rng.standard_normal((5, dim))).astype(dtype)
+    wanted = np.clip(values, lower, upper)
+    kernels.clip(lower, upper, values)
+    np.testing.assert_array_equal(values, wanted)
+
+
+@pytest.mark.usefixtures("teams")
+def test_clip_on_a_team(dtype, rng):
+    values = rng.standard_normal((64, 5000)).astype(dtype)
+    bounds = np.full((2, 5000), 0.5, dtype) * [[-1], [1]]
+    lower, upper = bounds.astype(dtype)
+    wanted = np.clip(values, lower, upper)
+    kernels.clip(lower, upper, values, 3)
+    np.testing.assert_array_equal(values, wanted)
+
+
+def test_without_the_mirrored_half_the_noise_is_the_same(isa, dtype):
+    drawn = np.array([[0.5] * 9, [2.0] * 9], dtype)
+    both, plus = np.empty((8, 9), dtype), np.empty((4, 9), dtype)
+    kernels.sample(3, 4, 0, *drawn, None, None, both)
+    kernels.sample(3, 4, 0, *drawn, None, None, plus, symmetric=False)
+    np.testing.assert_array_equal(plus, both[:4])
+    kernels.mirror(drawn[0], plus - drawn[0], plus, symmetric=False)
+    np.testing.assert_allclose(plus, both[:4], rtol=1e-5)

@@ -90,6 +90,13 @@ pepg_status pepg_mirror(ptrdiff_t n_pairs, ptrdiff_t dim, const double *mu, cons
 pepg_status pepg_mirror_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const float *mu, const float *epsilon,
                             float *plus, float *minus, int n_threads);
 
+/* values = clip(values, lower, upper), (n_rows, dim) in place; lower and upper (dim,), infinities for
+ * no bound. */
+pepg_status pepg_clip(ptrdiff_t n_rows, ptrdiff_t dim, const double *lower, const double *upper,
+                      double *values, int n_threads);
+pepg_status pepg_clip_f32(ptrdiff_t n_rows, ptrdiff_t dim, const float *lower, const float *upper,
+                          float *values, int n_threads);
+
 /* ---- fitness ---- */
 
 /* Bytes of scratch for pepg_centered_ranks, aligned as malloc aligns. */
@@ -148,29 +155,39 @@ pepg_status pepg_adam_f32(ptrdiff_t n, const float *gradient, double alpha, doub
                           double beta_2, double epsilon, uint64_t t, float *m, float *v,
                           float *step, int n_threads);
 
-/* sigma = clip(sigma + sigma_lr g_sigma, sigma_min, sigma_max), (n,) in and out. */
-pepg_status pepg_sigma_step(ptrdiff_t n, const double *g_sigma, double sigma_lr, double sigma_min,
-                            double sigma_max, double *sigma, int n_threads);
+/* The step of sigma, (n,) in and out: at most a share of itself, then within its limits:
+ *
+ *   s = clip(sigma + sigma_lr g_sigma, sigma - sigma_max_change sigma, sigma + sigma_max_change sigma)
+ *   sigma = clip(s, sigma_min, sigma_max)
+ *
+ * sigma_max_change infinity: any step. `sigma_limits`, unless NULL, has rows sigma_max_change,
+ * sigma_min and sigma_max (3, n) for each coordinate; the three numbers are not read then. */
+pepg_status pepg_sigma_step(ptrdiff_t n, const double *g_sigma, double sigma_lr,
+                            double sigma_max_change, double sigma_min, double sigma_max,
+                            const double *sigma_limits, double *sigma, int n_threads);
 pepg_status pepg_sigma_step_f32(ptrdiff_t n, const float *g_sigma, double sigma_lr,
-                                double sigma_min, double sigma_max, float *sigma, int n_threads);
+                                double sigma_max_change, double sigma_min, double sigma_max,
+                                const float *sigma_limits, float *sigma, int n_threads);
 
 /* A whole update in one pass over the noise: pepg_gradients (or pepg_gradients_epsilon if `epsilon`
  * is not NULL), then mu += Adam(l2 mu - g_mu) and pepg_sigma_step. `drawn_sigma` is the sigma of
- * the draw and may be `sigma`. */
+ * the draw and may be `sigma`. `g_mu` (dim,) receives that gradient, unless it is NULL. */
 pepg_status pepg_update_adam(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key, uint64_t generation,
                              uint64_t first_pair, const float *noise, const double *epsilon,
                              const double *delta, const double *even, const double *drawn_sigma,
                              double alpha, double beta_1, double beta_2, double adam_epsilon,
-                             uint64_t t, double l2, double sigma_lr, double sigma_min,
-                             double sigma_max, double *m, double *v, double *mu, double *sigma,
+                             uint64_t t, double l2, double sigma_lr, double sigma_max_change,
+                             double sigma_min, double sigma_max, const double *sigma_limits,
+                             double *m, double *v, double *mu, double *sigma, double *g_mu,
                              int n_threads);
 pepg_status pepg_update_adam_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
                                  uint64_t generation, uint64_t first_pair, const float *noise,
                                  const float *epsilon, const double *delta, const double *even,
                                  const float *drawn_sigma, double alpha, double beta_1,
                                  double beta_2, double adam_epsilon, uint64_t t, double l2,
-                                 double sigma_lr, double sigma_min, double sigma_max, float *m,
-                                 float *v, float *mu, float *sigma, int n_threads);
+                                 double sigma_lr, double sigma_max_change, double sigma_min,
+                                 double sigma_max, const float *sigma_limits, float *m, float *v,
+                                 float *mu, float *sigma, float *g_mu, int n_threads);
 
 /* Optimizers with a velocity. */
 typedef enum {
@@ -180,7 +197,7 @@ typedef enum {
                           (Toklu, Liskowski, Srivastava 2020, "ClipUp", algorithm 1) */
 } pepg_velocity_rule;
 
-/* Doubles of scratch for the two functions below. */
+/* Doubles of scratch for the functions below. */
 size_t pepg_velocity_work_size(ptrdiff_t n);
 
 /* One step by such a rule for the gradient to descend; velocity (n,) in and out. A gradient of length
@@ -198,16 +215,23 @@ pepg_status pepg_update_velocity(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
                                  uint64_t generation, uint64_t first_pair, const float *noise,
                                  const double *epsilon, const double *delta, const double *even,
                                  const double *drawn_sigma, int rule, double alpha, double momentum,
-                                 double max_speed, double l2, double sigma_lr, double sigma_min,
-                                 double sigma_max, double *velocity, double *mu, double *sigma,
-                                 double *work, int n_threads);
+                                 double max_speed, double l2, double sigma_lr,
+                                 double sigma_max_change, double sigma_min, double sigma_max,
+                                 const double *sigma_limits, double *velocity, double *mu,
+                                 double *sigma, double *g_mu, double *work, int n_threads);
 pepg_status pepg_update_velocity_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
                                      uint64_t generation, uint64_t first_pair, const float *noise,
                                      const float *epsilon, const double *delta, const double *even,
                                      const float *drawn_sigma, int rule, double alpha,
                                      double momentum, double max_speed, double l2, double sigma_lr,
-                                     double sigma_min, double sigma_max, float *velocity, float *mu,
-                                     float *sigma, double *work, int n_threads);
+                                     double sigma_max_change, double sigma_min, double sigma_max,
+                                     const float *sigma_limits, float *velocity, float *mu,
+                                     float *sigma, float *g_mu, double *work, int n_threads);
+
+/* Euclidean norm of x (n,), summed in float64 in a fixed order; no overflow on the way. Scratch as for
+ * the functions above. */
+pepg_status pepg_norm(ptrdiff_t n, const double *x, double *norm, double *work, int n_threads);
+pepg_status pepg_norm_f32(ptrdiff_t n, const float *x, double *norm, double *work, int n_threads);
 
 /* ---- multilayer perceptrons ---- */
 

@@ -63,14 +63,31 @@ static double R(squares_block)(ptrdiff_t n, double scale, const real *restrict x
            ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-/* sigma = clip(sigma + learning_rate g_sigma, minimum, maximum) */
-static void R(sigma_ascent_block)(ptrdiff_t n, const real *restrict g_sigma, pepg_sigma_rule rule,
-                                  real *restrict sigma) {
-    const real rate = (real)rule.learning_rate;
-    const real minimum = (real)rule.minimum, maximum = (real)rule.maximum;
-    for (ptrdiff_t j = 0; j < n; ++j) {
-        real s = sigma[j] + rate * g_sigma[j];
-        s = s < minimum ? minimum : s;
-        sigma[j] = s > maximum ? maximum : s;
+/* One coordinate: the step, at most max_change of sigma itself (infinity: any), within the limits. */
+PEPG_INLINE real R(stepped_sigma)(real sigma, real step, real max_change, real minimum,
+                                  real maximum) {
+    const real most = max_change * sigma, low = sigma - most, high = sigma + most;
+    real s = sigma + step;
+    s = s < low ? low : s;
+    s = s > high ? high : s;
+    s = s < minimum ? minimum : s;
+    return s > maximum ? maximum : s;
+}
+
+/* sigma = clip(clip(sigma + learning_rate g_sigma, sigma -+ max_change sigma), minimum, maximum)
+ * for coordinates [lo, lo + n); g_sigma and sigma point at column lo. */
+static void R(sigma_ascent_block)(ptrdiff_t lo, ptrdiff_t n, const real *restrict g_sigma,
+                                  const pepg_sigma_rule *rule, real *restrict sigma) {
+    const real rate = (real)rule->learning_rate, change = (real)rule->max_change;
+    const real minimum = (real)rule->minimum, maximum = (real)rule->maximum;
+    if (!rule->limits) {
+        for (ptrdiff_t j = 0; j < n; ++j)
+            sigma[j] = R(stepped_sigma)(sigma[j], rate * g_sigma[j], change, minimum, maximum);
+        return;
     }
+    const real *restrict changes = (const real *)rule->limits + lo;
+    const real *restrict minima = changes + rule->stride, *restrict maxima = minima + rule->stride;
+    for (ptrdiff_t j = 0; j < n; ++j)
+        sigma[j] =
+            R(stepped_sigma)(sigma[j], rate * g_sigma[j], changes[j], minima[j], maxima[j]);
 }

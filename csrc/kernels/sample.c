@@ -96,3 +96,12 @@ static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *m
     }
     if (stream) stream_done();
 }
+
+/* values = clip(values, lower, upper) */
+static void R(clip_block)(ptrdiff_t n, const real *restrict lower, const real *restrict upper,
+                          real *restrict values) {
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        const real x = values[j] < lower[j] ? lower[j] : values[j];
+        values[j] = x > upper[j] ? upper[j] : x;
+    }
+}

@@ -45,6 +45,10 @@ cdef int pepg_mirror(Py_ssize_t n_pairs, Py_ssize_t dim, const double* mu, const
         double* minus, int n_threads) noexcept nogil
 cdef int pepg_mirror_f32(Py_ssize_t n_pairs, Py_ssize_t dim, const float* mu, const float* epsilon, float* plus,
         float* minus, int n_threads) noexcept nogil
+cdef int pepg_clip(Py_ssize_t n_rows, Py_ssize_t dim, const double* lower, const double* upper, double* values,
+        int n_threads) noexcept nogil
+cdef int pepg_clip_f32(Py_ssize_t n_rows, Py_ssize_t dim, const float* lower, const float* upper, float* values,
+        int n_threads) noexcept nogil
 cdef size_t pepg_centered_ranks_work_size(Py_ssize_t n) noexcept nogil
 cdef int pepg_centered_ranks(Py_ssize_t n, const double* rewards, double* shaped, void* work) noexcept nogil
 cdef int pepg_antithetic(Py_ssize_t n_pairs, const double* shaped, double* delta, double* even) noexcept nogil
@@ -64,21 +68,22 @@ cdef int pepg_adam(Py_ssize_t n, const double* gradient, double alpha, double be
         uint64_t t, double* m, double* v, double* step, int n_threads) noexcept nogil
 cdef int pepg_adam_f32(Py_ssize_t n, const float* gradient, double alpha, double beta_1, double beta_2,
         double epsilon, uint64_t t, float* m, float* v, float* step, int n_threads) noexcept nogil
-cdef int pepg_sigma_step(Py_ssize_t n, const double* g_sigma, double sigma_lr, double sigma_min, double sigma_max,
-        double* sigma, int n_threads) noexcept nogil
-cdef int pepg_sigma_step_f32(Py_ssize_t n, const float* g_sigma, double sigma_lr, double sigma_min,
-        double sigma_max, float* sigma, int n_threads) noexcept nogil
+cdef int pepg_sigma_step(Py_ssize_t n, const double* g_sigma, double sigma_lr, double sigma_max_change,
+        double sigma_min, double sigma_max, const double* sigma_limits, double* sigma, int n_threads) noexcept nogil
+cdef int pepg_sigma_step_f32(Py_ssize_t n, const float* g_sigma, double sigma_lr, double sigma_max_change,
+        double sigma_min, double sigma_max, const float* sigma_limits, float* sigma, int n_threads) noexcept nogil
 cdef int pepg_update_adam(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation, uint64_t first_pair,
         const float* noise, const double* epsilon, const double* delta, const double* even,
         const double* drawn_sigma, double alpha, double beta_1, double beta_2,
-        double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_min,
-        double sigma_max, double* m, double* v, double* mu, double* sigma, int n_threads) noexcept nogil
+        double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_max_change,
+        double sigma_min, double sigma_max, const double* sigma_limits, double* m, double* v, double* mu,
+        double* sigma, double* g_mu, int n_threads) noexcept nogil
 cdef int pepg_update_adam_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
         uint64_t first_pair, const float* noise, const float* epsilon, const double* delta,
         const double* even, const float* drawn_sigma, double alpha, double beta_1,
         double beta_2, double adam_epsilon, uint64_t t, double l2, double sigma_lr,
-        double sigma_min, double sigma_max, float* m, float* v, float* mu, float* sigma,
-        int n_threads) noexcept nogil
+        double sigma_max_change, double sigma_min, double sigma_max, const float* sigma_limits, float* m,
+        float* v, float* mu, float* sigma, float* g_mu, int n_threads) noexcept nogil
 cdef size_t pepg_velocity_work_size(Py_ssize_t n) noexcept nogil
 cdef int pepg_velocity_step(Py_ssize_t n, const double* gradient, int rule, double alpha, double momentum,
         double max_speed, double* velocity, double* step, double* work, int n_threads) noexcept nogil
@@ -87,13 +92,15 @@ cdef int pepg_velocity_step_f32(Py_ssize_t n, const float* gradient, int rule, d
 cdef int pepg_update_velocity(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
         uint64_t first_pair, const float* noise, const double* epsilon, const double* delta, const double* even,
         const double* drawn_sigma, int rule, double alpha, double momentum, double max_speed, double l2,
-        double sigma_lr, double sigma_min, double sigma_max, double* velocity, double* mu, double* sigma, double* work,
-        int n_threads) noexcept nogil
+        double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max, const double* sigma_limits,
+        double* velocity, double* mu, double* sigma, double* g_mu, double* work, int n_threads) noexcept nogil
 cdef int pepg_update_velocity_f32(Py_ssize_t n_pairs, Py_ssize_t dim, uint64_t key, uint64_t generation,
         uint64_t first_pair, const float* noise, const float* epsilon, const double* delta, const double* even,
         const float* drawn_sigma, int rule, double alpha, double momentum, double max_speed, double l2,
-        double sigma_lr, double sigma_min, double sigma_max, float* velocity, float* mu, float* sigma, double* work,
-        int n_threads) noexcept nogil
+        double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max, const float* sigma_limits,
+        float* velocity, float* mu, float* sigma, float* g_mu, double* work, int n_threads) noexcept nogil
+cdef int pepg_norm(Py_ssize_t n, const double* x, double* norm, double* work, int n_threads) noexcept nogil
+cdef int pepg_norm_f32(Py_ssize_t n, const float* x, double* norm, double* work, int n_threads) noexcept nogil
 cdef Py_ssize_t pepg_network_parameters(int n_layers, const Py_ssize_t* sizes, int bias) noexcept nogil
 cdef size_t pepg_forward_work_size(int n_layers, const Py_ssize_t* sizes, Py_ssize_t batch, int n_threads) noexcept nogil
 cdef int pepg_forward(int n_layers, const Py_ssize_t* sizes, int bias, int hidden, int output, Py_ssize_t batch,

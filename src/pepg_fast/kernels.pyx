@@ -246,28 +246,31 @@ def normals(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray 
 
 
 def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray mu not None, cnp.ndarray sigma not None,
-           cnp.ndarray drawn, cnp.ndarray noise, cnp.ndarray theta not None, int n_threads=0):
-    """Write a symmetric population around `mu` with `sigma` (dim,) into `theta` (2 n_pairs, dim).
+           cnp.ndarray drawn, cnp.ndarray noise, cnp.ndarray theta not None, int n_threads=0, bint symmetric=True):
+    """Write a population around `mu` with `sigma` (dim,) into `theta` (2 n_pairs, dim).
 
-    Its normals go to `noise` (n_pairs, dim), mu and sigma to the rows of `drawn` (2, dim), unless those are None.
+    Its normals go to `noise` (n_pairs, dim), mu and sigma to the rows of `drawn` (2, dim), unless those are None. Not
+    `symmetric`: `theta` is (n_pairs, dim), without the mirrored half.
     """
     cdef int width = _width(mu, "mu"), status
-    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(theta) // (2 * d) if d else 0
+    cdef Py_ssize_t halves = 2 if symmetric else 1
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(theta) // (halves * d) if d else 0
     cdef void* m = _data(mu, "mu", width, d, False)
     cdef void* s = _data(sigma, "sigma", width, d, False)
     cdef char* kept = <char*>_optional(drawn, "drawn", width, 2 * d, True)
     cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, True)
-    cdef void* t = _data(theta, "theta", width, 2 * n * d, True)
+    cdef char* t = <char*>_data(theta, "theta", width, halves * n * d, True)
+    cdef char* minus = t + n * d * cnp.PyArray_ITEMSIZE(mu) if symmetric else NULL
     if kept != NULL:
         memcpy(kept, m, d * cnp.PyArray_ITEMSIZE(mu))
         memcpy(kept + d * cnp.PyArray_ITEMSIZE(mu), s, d * cnp.PyArray_ITEMSIZE(mu))
     with nogil:
         if width == cnp.NPY_DOUBLE:
             status = pepg_sample(n, d, key, generation, first_pair, <double*>m, <double*>s, z, <double*>t,
-                                 <double*>t + n * d, n_threads)
+                                 <double*>minus, n_threads)
         else:
             status = pepg_sample_f32(n, d, key, generation, first_pair, <float*>m, <float*>s, z, <float*>t,
-                                     <float*>t + n * d, n_threads)
+                                     <float*>minus, n_threads)
     _raise(status)
 
 
@@ -291,18 +294,35 @@ def sample_member(uint64_t key, uint64_t generation, uint64_t pair, bint minus, 
     _raise(status)
 
 
-def mirror(cnp.ndarray mu not None, cnp.ndarray epsilon, cnp.ndarray theta not None, int n_threads=0):
-    """Write [mu + epsilon; mu - epsilon] into `theta` (2 n_pairs, dim)."""
+def mirror(cnp.ndarray mu not None, cnp.ndarray epsilon, cnp.ndarray theta not None, int n_threads=0,
+           bint symmetric=True):
+    """Write [mu + epsilon; mu - epsilon] into `theta` (2 n_pairs, dim), or without the second half."""
     cdef int width = _width(mu, "mu"), status
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(epsilon) // d if d else 0
     cdef void* m = _data(mu, "mu", width, d, False)
     cdef void* e = _data(epsilon, "epsilon", width, n * d, False)
-    cdef void* t = _data(theta, "theta", width, 2 * n * d, True)
+    cdef char* t = <char*>_data(theta, "theta", width, (2 if symmetric else 1) * n * d, True)
+    cdef char* minus = t + n * d * cnp.PyArray_ITEMSIZE(mu) if symmetric else NULL
     with nogil:
         if width == cnp.NPY_DOUBLE:
-            status = pepg_mirror(n, d, <double*>m, <double*>e, <double*>t, <double*>t + n * d, n_threads)
+            status = pepg_mirror(n, d, <double*>m, <double*>e, <double*>t, <double*>minus, n_threads)
         else:
-            status = pepg_mirror_f32(n, d, <float*>m, <float*>e, <float*>t, <float*>t + n * d, n_threads)
+            status = pepg_mirror_f32(n, d, <float*>m, <float*>e, <float*>t, <float*>minus, n_threads)
+    _raise(status)
+
+
+def clip(cnp.ndarray lower not None, cnp.ndarray upper not None, cnp.ndarray values not None, int n_threads=0):
+    """Clip the rows of `values` (rows, dim) to [`lower`, `upper`] (dim,), in place."""
+    cdef int width = _width(values, "values"), status
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(lower), n = cnp.PyArray_SIZE(values) // d if d else 0
+    cdef void* low = _data(lower, "lower", width, d, False)
+    cdef void* high = _data(upper, "upper", width, d, False)
+    cdef void* v = _data(values, "values", width, n * d, True)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_clip(n, d, <double*>low, <double*>high, <double*>v, n_threads)
+        else:
+            status = pepg_clip_f32(n, d, <float*>low, <float*>high, <float*>v, n_threads)
     _raise(status)
 
 
@@ -318,11 +338,11 @@ def keep_distribution(cnp.ndarray mu not None, cnp.ndarray sigma not None, cnp.n
 # ---- fitness -------------------------------------------------------------------------------------------------
 
 
-def read_rewards(rewards, cnp.ndarray out not None):
+def read_rewards(rewards, cnp.ndarray out not None, bint maximize=True):
     """Copy a list or float64 vector of numbers into `out` (n,) float64 and return the index of the best.
 
-    Returns -1, with `out` undefined, for anything else (the caller has the slow way and the messages); -2 - i if
-    reward i is NaN. No temporary is made.
+    Where less is better (not `maximize`), their negatives. Returns -1, with `out` undefined, for anything else (the
+    caller has the slow way and the messages); -2 - i if reward i is the first NaN. No temporary is made.
     """
     cdef Py_ssize_t n = cnp.PyArray_SIZE(out), i, best = 0
     cdef double* x = <double*>_data(out, "out", cnp.NPY_DOUBLE, n, True)
@@ -336,6 +356,9 @@ def read_rewards(rewards, cnp.ndarray out not None):
         memcpy(x, cnp.PyArray_DATA(rewards), n * sizeof(double))
     else:
         return -1
+    if not maximize:
+        for i in range(n):
+            x[i] = -x[i]
     top = x[0]
     for i in range(n):
         if not x[i] <= top:  # better, or NaN
@@ -409,9 +432,33 @@ def rank_weights(cnp.ndarray rewards not None, cnp.ndarray weights not None, cnp
 # ---- gradients and steps -------------------------------------------------------------------------------------
 
 
-# The key of a draw; one that was never made has none, and then explicit noise is used.
-cdef inline uint64_t _key(key) except? 0:
-    return 0 if key is None else <uint64_t>key
+# What the gradients are taken from: the noise of a generation and the weights of its pairs.
+cdef struct Draw:
+    int width
+    Py_ssize_t n_pairs, dim
+    uint64_t key, generation
+    float* noise
+    void* epsilon
+    double* delta
+    double* even
+    void* sigma
+
+
+# Fill in the first arguments of `gradients` and the updates, which share them.
+cdef int _read_draw(Draw* draw, key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
+                    cnp.ndarray drawn) except -1:
+    cdef Py_ssize_t d, n = cnp.PyArray_SIZE(weights) // 2
+    draw.width = _width(drawn, "drawn")
+    d = cnp.PyArray_SIZE(drawn) // 2
+    draw.n_pairs, draw.dim = n, d
+    draw.key = 0 if key is None else <uint64_t>key  # no key was ever needed: then there is an epsilon
+    draw.generation = generation
+    draw.noise = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
+    draw.epsilon = _optional(epsilon, "epsilon", draw.width, n * d, False)
+    draw.delta = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
+    draw.even = draw.delta + n
+    draw.sigma = <char*>_data(drawn, "drawn", draw.width, 2 * d, False) + d * cnp.PyArray_ITEMSIZE(drawn)
+    return 0
 
 
 def gradients(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
@@ -420,29 +467,25 @@ def gradients(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, 
 
     `weights` (2, n_pairs) are delta and even, `drawn` (2, dim) the mu and sigma that the noise was drawn with.
     """
-    cdef int width = _width(drawn, "drawn"), status
-    cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2, n = cnp.PyArray_SIZE(weights) // 2
-    cdef uint64_t k = _key(key)
-    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
-    cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
-    cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
-    cdef char* s = <char*>_data(drawn, "drawn", width, 2 * d, False) + d * cnp.PyArray_ITEMSIZE(drawn)
-    cdef void* gm = _data(g_mu, "g_mu", width, d, True)
-    cdef void* gs = _data(g_sigma, "g_sigma", width, d, True)
+    cdef Draw x
+    cdef int status
+    _read_draw(&x, key, generation, noise, epsilon, weights, drawn)
+    cdef void* gm = _data(g_mu, "g_mu", x.width, x.dim, True)
+    cdef void* gs = _data(g_sigma, "g_sigma", x.width, x.dim, True)
     with nogil:
-        if width == cnp.NPY_DOUBLE:
-            if e != NULL:
-                status = pepg_gradients_epsilon(n, d, <double*>e, w, w + n, <double*>s, <double*>gm, <double*>gs,
-                                                n_threads)
+        if x.width == cnp.NPY_DOUBLE:
+            if x.epsilon != NULL:
+                status = pepg_gradients_epsilon(x.n_pairs, x.dim, <double*>x.epsilon, x.delta, x.even,
+                                                <double*>x.sigma, <double*>gm, <double*>gs, n_threads)
             else:
-                status = pepg_gradients(n, d, k, generation, 0, z, w, w + n, <double*>s, <double*>gm,
-                                        <double*>gs, n_threads)
-        elif e != NULL:
-            status = pepg_gradients_epsilon_f32(n, d, <float*>e, w, w + n, <float*>s, <float*>gm, <float*>gs,
-                                                n_threads)
+                status = pepg_gradients(x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, x.delta, x.even,
+                                        <double*>x.sigma, <double*>gm, <double*>gs, n_threads)
+        elif x.epsilon != NULL:
+            status = pepg_gradients_epsilon_f32(x.n_pairs, x.dim, <float*>x.epsilon, x.delta, x.even,
+                                                <float*>x.sigma, <float*>gm, <float*>gs, n_threads)
         else:
-            status = pepg_gradients_f32(n, d, k, generation, 0, z, w, w + n, <float*>s, <float*>gm,
-                                        <float*>gs, n_threads)
+            status = pepg_gradients_f32(x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, x.delta, x.even,
+                                        <float*>x.sigma, <float*>gm, <float*>gs, n_threads)
     _raise(status)
 
 
@@ -465,46 +508,55 @@ def adam(cnp.ndarray gradient not None, double alpha, double beta_1, double beta
     _raise(status)
 
 
-def sigma_step(cnp.ndarray g_sigma not None, double sigma_lr, double sigma_min, double sigma_max, cnp.ndarray sigma not None,
-               int n_threads=0):
-    """Move `sigma` (n,) along its gradient, within its limits."""
+def sigma_step(cnp.ndarray g_sigma not None, double sigma_lr, double sigma_max_change, double sigma_min,
+               double sigma_max, cnp.ndarray sigma_limits, cnp.ndarray sigma not None, int n_threads=0):
+    """Move `sigma` (n,) along its gradient, within its limits: three numbers, or `sigma_limits` (3, n)."""
     cdef int width = _width(sigma, "sigma"), status
     cdef Py_ssize_t n = cnp.PyArray_SIZE(sigma)
     cdef void* g = _data(g_sigma, "g_sigma", width, n, False)
+    cdef void* limits = _optional(sigma_limits, "sigma_limits", width, 3 * n, False)
     cdef void* s = _data(sigma, "sigma", width, n, True)
     with nogil:
         if width == cnp.NPY_DOUBLE:
-            status = pepg_sigma_step(n, <double*>g, sigma_lr, sigma_min, sigma_max, <double*>s, n_threads)
+            status = pepg_sigma_step(n, <double*>g, sigma_lr, sigma_max_change, sigma_min, sigma_max,
+                                     <double*>limits, <double*>s, n_threads)
         else:
-            status = pepg_sigma_step_f32(n, <float*>g, sigma_lr, sigma_min, sigma_max, <float*>s, n_threads)
+            status = pepg_sigma_step_f32(n, <float*>g, sigma_lr, sigma_max_change, sigma_min, sigma_max,
+                                         <float*>limits, <float*>s, n_threads)
     _raise(status)
 
 
 def update_adam(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
-                cnp.ndarray drawn, double alpha, double beta_1, double beta_2,
-                double adam_epsilon, uint64_t t, double l2, double sigma_lr, double sigma_min, double sigma_max,
-                cnp.ndarray m not None, cnp.ndarray v not None, cnp.ndarray mu not None, cnp.ndarray sigma not None, int n_threads=0):
-    """Gradients, Adam on `mu` and the step of `sigma` in one pass over the noise (see `gradients`)."""
-    cdef int width = _width(mu, "mu"), status
-    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(weights) // 2
-    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
-    cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
-    cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
-    cdef uint64_t k = _key(key)
-    cdef char* s = <char*>_data(drawn, "drawn", width, 2 * d, False) + d * cnp.PyArray_ITEMSIZE(drawn)
-    cdef void* pm = _data(m, "m", width, d, True)
-    cdef void* pv = _data(v, "v", width, d, True)
-    cdef void* pmu = _data(mu, "mu", width, d, True)
-    cdef void* psigma = _data(sigma, "sigma", width, d, True)
+                cnp.ndarray drawn, double alpha, double beta_1, double beta_2, double adam_epsilon, uint64_t t,
+                double l2, double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max,
+                cnp.ndarray sigma_limits, cnp.ndarray m not None, cnp.ndarray v not None, cnp.ndarray mu not None,
+                cnp.ndarray sigma not None, cnp.ndarray g_mu, int n_threads=0):
+    """Gradients, Adam on `mu` and the step of `sigma` in one pass over the noise (see `gradients`, `sigma_step`).
+
+    `g_mu` receives that gradient unless it is None.
+    """
+    cdef Draw x
+    cdef int status
+    _read_draw(&x, key, generation, noise, epsilon, weights, drawn)
+    cdef void* limits = _optional(sigma_limits, "sigma_limits", x.width, 3 * x.dim, False)
+    cdef void* pm = _data(m, "m", x.width, x.dim, True)
+    cdef void* pv = _data(v, "v", x.width, x.dim, True)
+    cdef void* pmu = _data(mu, "mu", x.width, x.dim, True)
+    cdef void* psigma = _data(sigma, "sigma", x.width, x.dim, True)
+    cdef void* gm = _optional(g_mu, "g_mu", x.width, x.dim, True)
     with nogil:
-        if width == cnp.NPY_DOUBLE:
-            status = pepg_update_adam(n, d, k, generation, 0, z, <double*>e, w, w + n, <double*>s, alpha,
-                                      beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_min, sigma_max,
-                                      <double*>pm, <double*>pv, <double*>pmu, <double*>psigma, n_threads)
+        if x.width == cnp.NPY_DOUBLE:
+            status = pepg_update_adam(
+                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <double*>x.epsilon, x.delta, x.even,
+                <double*>x.sigma, alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_max_change, sigma_min,
+                sigma_max, <double*>limits, <double*>pm, <double*>pv, <double*>pmu, <double*>psigma, <double*>gm,
+                n_threads)
         else:
-            status = pepg_update_adam_f32(n, d, k, generation, 0, z, <float*>e, w, w + n, <float*>s,
-                                          alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_min,
-                                          sigma_max, <float*>pm, <float*>pv, <float*>pmu, <float*>psigma, n_threads)
+            status = pepg_update_adam_f32(
+                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <float*>x.epsilon, x.delta, x.even,
+                <float*>x.sigma, alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_max_change, sigma_min,
+                sigma_max, <float*>limits, <float*>pm, <float*>pv, <float*>pmu, <float*>psigma, <float*>gm,
+                n_threads)
     _raise(status)
 
 
@@ -533,31 +585,49 @@ def velocity_step(cnp.ndarray gradient not None, int rule, double alpha, double 
 
 def update_velocity(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
                     cnp.ndarray drawn, int rule, double alpha, double momentum, double max_speed, double l2,
-                    double sigma_lr, double sigma_min, double sigma_max, cnp.ndarray velocity not None,
-                    cnp.ndarray mu not None, cnp.ndarray sigma not None, int n_threads=0):
-    """Gradients, a step of `mu` by a rule with a velocity, and the step of `sigma` (see `gradients`)."""
-    cdef int width = _width(mu, "mu"), status
-    cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(weights) // 2
-    cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
-    cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
-    cdef void* e = _optional(epsilon, "epsilon", width, n * d, False)
-    cdef uint64_t k = _key(key)
-    cdef char* s = <char*>_data(drawn, "drawn", width, 2 * d, False) + d * cnp.PyArray_ITEMSIZE(drawn)
-    cdef void* pv = _data(velocity, "velocity", width, d, True)
-    cdef void* pmu = _data(mu, "mu", width, d, True)
-    cdef void* psigma = _data(sigma, "sigma", width, d, True)
-    cdef double* work = _velocity_work(d)
+                    double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max,
+                    cnp.ndarray sigma_limits, cnp.ndarray velocity not None, cnp.ndarray mu not None,
+                    cnp.ndarray sigma not None, cnp.ndarray g_mu, int n_threads=0):
+    """Gradients, a step of `mu` by a rule with a velocity, and the step of `sigma` (see `update_adam`)."""
+    cdef Draw x
+    cdef int status
+    _read_draw(&x, key, generation, noise, epsilon, weights, drawn)
+    cdef void* limits = _optional(sigma_limits, "sigma_limits", x.width, 3 * x.dim, False)
+    cdef void* pv = _data(velocity, "velocity", x.width, x.dim, True)
+    cdef void* pmu = _data(mu, "mu", x.width, x.dim, True)
+    cdef void* psigma = _data(sigma, "sigma", x.width, x.dim, True)
+    cdef void* gm = _optional(g_mu, "g_mu", x.width, x.dim, True)
+    cdef double* work = _velocity_work(x.dim)
     with nogil:
-        if width == cnp.NPY_DOUBLE:
+        if x.width == cnp.NPY_DOUBLE:
             status = pepg_update_velocity(
-                n, d, k, generation, 0, z, <double*>e, w, w + n, <double*>s, rule, alpha, momentum, max_speed, l2,
-                sigma_lr, sigma_min, sigma_max, <double*>pv, <double*>pmu, <double*>psigma, work, n_threads)
+                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <double*>x.epsilon, x.delta, x.even,
+                <double*>x.sigma, rule, alpha, momentum, max_speed, l2, sigma_lr, sigma_max_change, sigma_min,
+                sigma_max, <double*>limits, <double*>pv, <double*>pmu, <double*>psigma, <double*>gm, work, n_threads)
         else:
             status = pepg_update_velocity_f32(
-                n, d, k, generation, 0, z, <float*>e, w, w + n, <float*>s, rule, alpha, momentum, max_speed, l2,
-                sigma_lr, sigma_min, sigma_max, <float*>pv, <float*>pmu, <float*>psigma, work, n_threads)
+                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <float*>x.epsilon, x.delta, x.even,
+                <float*>x.sigma, rule, alpha, momentum, max_speed, l2, sigma_lr, sigma_max_change, sigma_min,
+                sigma_max, <float*>limits, <float*>pv, <float*>pmu, <float*>psigma, <float*>gm, work, n_threads)
         free(work)
     _raise(status)
+
+
+def norm(cnp.ndarray x not None, int n_threads=0):
+    """Euclidean norm of `x`, the same bits at any number of threads."""
+    cdef int width = _width(x, "x"), status
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    cdef void* p = _data(x, "x", width, n, False)
+    cdef double result = 0.0
+    cdef double* work = _velocity_work(n)
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            status = pepg_norm(n, <double*>p, &result, work, n_threads)
+        else:
+            status = pepg_norm_f32(n, <float*>p, &result, work, n_threads)
+        free(work)
+    _raise(status)
+    return result
 
 
 cdef inline double* _velocity_work(Py_ssize_t n) except NULL:

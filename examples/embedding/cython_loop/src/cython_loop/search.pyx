@@ -37,7 +37,8 @@ cdef enum:
     GENERATIONS_A_LOOK = 256  # between two looks for Ctrl-C, some milliseconds
 
 cdef double MU_LR = 0.05, BETA_1 = 0.9, BETA_2 = 0.999, ADAM_EPSILON = 1e-8, L2 = 0.0
-cdef double SIGMA = 0.3, SIGMA_LR = 0.2, SIGMA_MIN = 1e-6, SIGMA_MAX = INFINITY
+cdef double SIGMA = 0.3, SIGMA_LR = 0.2, SIGMA_MAX_CHANGE = 0.2
+cdef double SIGMA_MIN = 1e-6, SIGMA_MAX = INFINITY
 
 
 cdef double fitness(Py_ssize_t n, const double* y, const double* wanted) noexcept nogil:
@@ -116,8 +117,8 @@ cdef class Search:
         status = pepg_update_adam(
             self.n_pairs, self.dim, self.key, self.generation, 0, &self.noise[0], NULL,
             &self.delta[0], &self.even[0], &self.sigma[0], MU_LR, BETA_1, BETA_2, ADAM_EPSILON,
-            self.generation + 1, L2, SIGMA_LR, SIGMA_MIN, SIGMA_MAX, &self.m[0], &self.v[0],
-            &self.mu[0], &self.sigma[0], self.n_threads)
+            self.generation + 1, L2, SIGMA_LR, SIGMA_MAX_CHANGE, SIGMA_MIN, SIGMA_MAX, NULL,
+            &self.m[0], &self.v[0], &self.mu[0], &self.sigma[0], NULL, self.n_threads)
         self.generation += 1
         return status
 
