@@ -36,9 +36,10 @@ def advance(es, generations=1):
 
 
 def snapshot(es):
-    state = {name: copy.deepcopy(value) for name, value in es.__getstate__().items()}
-    optimizer = state.pop("optimizer")
-    return state | {"optimizer": {k: v for k, v in vars(optimizer).items() if k != "result"}}
+    state = copy.deepcopy(vars(es))
+    optimizer, population, fitness = map(state.pop, ("optimizer", "_population", "_fitness"))
+    population, fitness = population.__getstate__(), fitness.__getstate__()
+    return state | population | fitness | {k: v for k, v in vars(optimizer).items() if k != "result"}
 
 
 def assert_same(a, b):
@@ -543,7 +544,7 @@ class TestRewards:
         finally:
             signal.signal(signal.SIGALRM, previous)
         has_moved = not np.array_equal(es.mu, before)
-        assert has_moved == (es.step == 2) == (es.optimizer.t == 2) == (not es._is_pending)
+        assert has_moved == (es.step == 2) == (es.optimizer.t == 2) == (not es._population.is_pending)
 
     def test_an_update_needs_a_population_of_its_own(self):
         es = make()

@@ -88,6 +88,5 @@ static void R(sigma_ascent_block)(ptrdiff_t lo, ptrdiff_t n, const real *restric
     const real *restrict changes = (const real *)rule->limits + lo;
     const real *restrict minima = changes + rule->stride, *restrict maxima = minima + rule->stride;
     for (ptrdiff_t j = 0; j < n; ++j)
-        sigma[j] =
-            R(stepped_sigma)(sigma[j], rate * g_sigma[j], changes[j], minima[j], maxima[j]);
+        sigma[j] = R(stepped_sigma)(sigma[j], rate * g_sigma[j], changes[j], minima[j], maxima[j]);
 }

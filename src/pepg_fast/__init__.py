@@ -15,6 +15,7 @@ from ._config import get_include, show_config
 from .nn import NeuralNetwork, identity, relu, sigmoid, softmax, tanh
 from .optimizers import SGD, Adam, ClipUp, Optimizer
 from .pepg import PEPG
+from .schedules import Decay
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "SGD",
     "Adam",
     "ClipUp",
+    "Decay",
     "NeuralNetwork",
     "Optimizer",
     "Simulation",

@@ -27,10 +27,10 @@ def integer(name: str, value: Any, *, at_least: int) -> int:
     return number
 
 
-def population_size(value: Any) -> int:
-    """Take an even number of candidates: they come in mirrored pairs."""
+def population_size(value: Any, symmetric: bool = True) -> int:
+    """Take a number of candidates, an even one if they come in mirrored pairs."""
     size = integer("population_size", value, at_least=2)
-    if size % 2:
+    if symmetric and size % 2:
         raise ValueError(f"population_size: wanted an even number (mirrored pairs), got {size}")
     return size
 
@@ -56,11 +56,45 @@ def share(name: str, value: Any) -> float:
     return result
 
 
+def choice(name: str, value: Any, known: tuple[str, ...], other: str = "") -> str:
+    """Take one of the `known` names; `other` says what else would have done."""
+    if not (isinstance(value, str) and value in known):
+        *some, last = [repr(one) for one in known] + ([other] if other else [])
+        raise ValueError(f"{name}: wanted {', '.join(some)} or {last}, got {_shown(value)}")
+    return value
+
+
 def rate(name: str, value: Any, size: int) -> Any:
-    """Take a learning rate: a number, or one for each coordinate."""
+    """Take a learning rate: a number, or one for each coordinate, or a callable that gives either for a step."""
+    return value if callable(value) else limit(name, value, size)
+
+
+def limit(
+    name: str, value: Any, size: int, *, positive: bool = False, infinite: bool = False
+) -> Any:
+    """Take a number, or one for each coordinate as a float64 array."""
     if np.ndim(value) == 0:
-        return number(name, value)
-    return vector(name, value, size, np.dtype(np.float64))
+        return number(name, value, positive=positive, infinite=infinite)
+    each = vector(name, value, size, np.dtype(np.float64), infinite=infinite)
+    if positive and each.min() <= 0:
+        raise ValueError(f"{name}: wanted numbers above 0, got {each.min()}")
+    return each
+
+
+def bounds(
+    lower: Any, upper: Any, size: int, dtype: "np.dtype[Any]"
+) -> "tuple[NDArray[Any], NDArray[Any]] | None":
+    """Take the ends of a box, None where it has none, as one number for each coordinate; None without any."""
+    if lower is None and upper is None:
+        return None
+    low = vector("lower", -np.inf if lower is None else lower, size, dtype, infinite=True)
+    high = vector("upper", np.inf if upper is None else upper, size, dtype, infinite=True)
+    if not (low <= high).all():
+        bad = int(np.flatnonzero(low > high)[0])
+        raise ValueError(
+            f"lower: wanted at most upper, got {low[bad]} above {high[bad]} at index {bad}"
+        )
+    return low, high
 
 
 def thread_count(value: Any) -> int:
@@ -95,7 +129,9 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
     return given
 
 
-def vector(name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]") -> NDArray[Any]:
+def vector(
+    name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]", *, infinite: bool = False, nan: bool = False
+) -> NDArray[Any]:
     """Take a number, or one number for each of `size` coordinates, as a new array of them."""
     given = numbers(name, value)
     if given.shape not in ((), (1,), (size,)):
@@ -103,8 +139,12 @@ def vector(name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]") -> ND
     result = np.empty(size, dtype=dtype)
     with np.errstate(over="ignore"):  # float32 infinities are found below
         result[...] = given
-    if not np.isfinite(result).all():
-        raise ValueError(f"{name}: wanted finite {dtype} numbers, got {_first_bad(result)}")
+    if nan:
+        return result
+    if np.isnan(result).any() if infinite else not np.isfinite(result).all():
+        raise ValueError(
+            f"{name}: wanted {'' if infinite else 'finite '}{dtype} numbers, got {first_bad(result)}"
+        )
     return result
 
 
@@ -131,10 +171,10 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
     return value
 
 
-def rewards(value: Any, out: NDArray[np.float64]) -> int:
-    """Copy one number a candidate into `out` and return the index of the best."""
+def rewards(value: Any, out: NDArray[np.float64], maximize: bool) -> int:
+    """Copy one number a candidate into `out`, higher better; index of the best, or -2 - i if i is the first NaN."""
     try:
-        best = kernels.read_rewards(value, out)
+        best: int = kernels.read_rewards(value, out, maximize)
     except OverflowError:  # an int beyond float64
         best = -1
     if best == -1:
@@ -143,13 +183,22 @@ def rewards(value: Any, out: NDArray[np.float64]) -> int:
             raise ValueError(
                 f"rewards: wanted one number a candidate, shape {out.shape}, got shape {given.shape}"
             )
-        best = kernels.read_rewards(np.ascontiguousarray(given, dtype=np.float64), out)
-    if best < 0:
-        raise ValueError(
-            f"rewards: wanted numbers, got NaN at index {-2 - best}; give a failed candidate a low reward "
-            "such as -inf"
-        )
+        best = kernels.read_rewards(np.ascontiguousarray(given, dtype=np.float64), out, maximize)
     return best
+
+
+def interactions(value: Any, size: int) -> int:
+    """Take a number of simulator steps, or one for each of `size` candidates."""
+    if value is None:
+        raise ValueError("interactions: wanted the simulator steps of this population, got None")
+    if np.ndim(value) == 0:
+        return integer("interactions", value, at_least=0)
+    each = numbers("interactions", value)
+    if each.shape != (size,) or each.dtype.kind not in "iu" or each.min() < 0:
+        raise ValueError(
+            f"interactions: wanted a whole number or {size} of them, got {_shown(value)}"
+        )
+    return int(each.sum())
 
 
 def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -165,8 +214,10 @@ def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) ->
     return value
 
 
-def _first_bad(values: NDArray[Any]) -> str:
-    index = int(np.flatnonzero(~np.isfinite(values))[0])
+def first_bad(values: NDArray[Any]) -> str:
+    """The first number that is not finite, and where it is."""
+    is_bad = np.isnan(values)
+    index = int(np.argmax(is_bad if is_bad.any() else ~np.isfinite(values)))
     return f"{values[index]} at index {index}"
 
 

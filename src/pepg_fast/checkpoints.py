@@ -3,10 +3,8 @@
 A friend of `PEPG`: it knows the private attributes that make up the state.
 """
 
-import inspect
 import math
 import time
-import warnings
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -14,20 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks, files, legacy, streams
+from . import _caller, _checks, files, legacy, schedules, streams
 from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
 
-#: Attributes that are stored as they are.
-_PLAIN = (
-    "population_size", "theta_size", "mu_lr", "sigma_lr", "l2_coeff", "sigma_min", "sigma_max", "ties", "n_threads",
-    "step", "mu", "sigma", "best_mu", "best_sigma", "best_theta",
+#: What the constructor takes by keyword, and what else is stored as it is.
+_OPTIONS = (
+    "ties", "maximize", "nan_policy", "symmetric", "sigma_max_change", "sigma_min", "sigma_max", "sigma_decay",
+    "sigma_decay_limit", "lower", "upper", "num_interactions", "popsize_max", "keep_gradient",
 )  # fmt: skip
+_PLAIN = (
+    "population_size", "theta_size", "n_threads", "step", "evaluations", "interactions", "mu", "sigma", "gradient",
+    "best_mu", "best_sigma", "best_theta", *_OPTIONS,
+)  # fmt: skip
+#: What may be a function, which a file cannot hold.
+_FUNCTIONS = ("mu_lr", "sigma_lr", "l2_coeff", "fitness_shaping")
 
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
-    {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_population_size", "_mu", "_sigma", "_key", "_rng",
-     "_generation", "_has_population", "_is_pending", "_drawn", "_population", "_noise", "_epsilon", "_shaped", "_weights", "_rank_work",
-     *_PLAIN}
+    {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_mu", "_sigma", "_population", "_fitness", "_made",
+     "_sigma_options", "_sigma_rule", "_num_interactions", "_popsize_max", *_PLAIN, *_FUNCTIONS}
 )  # fmt: skip
 
 
@@ -49,20 +52,28 @@ def save(es: Any, filename: "str | PathLike[str] | None") -> str:
 
 
 def load(
-    build: Callable[..., Any], filename: "str | PathLike[str]", optimizer: type[Optimizer] | None
+    build: Callable[..., Any],
+    filename: "str | PathLike[str]",
+    optimizer: type[Optimizer] | None,
+    functions: dict[str, Any],
 ) -> Any:
-    """Read a search, ours or pepg-es's; `build` makes one from the constructor's arguments."""
+    """Read a search, ours or pepg-es's; `build` makes one from the constructor's arguments.
+
+    `functions` has what the file could not hold, by name; None for what it could.
+    """
     if legacy.is_pickle(filename):
         state, restore = legacy.load_checkpoint(filename, optimizer), _restore_legacy
     else:
         state, restore = files.load(filename, "checkpoint"), _restore
     with files.contents_of(filename, "checkpoint"):
+        state |= {name: value for name, value in functions.items() if value is not None}
         return restore(build, state, optimizer)
 
 
 def to_state(es: Any) -> dict[str, Any]:
     """Everything that `load` needs to go on with the same bits."""
     state = {name: getattr(es, name) for name in _PLAIN}
+    state |= {name: schedules.to_state(getattr(es, name)) for name in _FUNCTIONS}
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
@@ -70,16 +81,23 @@ def to_state(es: Any) -> dict[str, Any]:
     state["best_fitness"] = best if files.is_storable(best) else float(best)
     state["dtype"] = es.dtype.name
     state["optimizer"] = _optimizer_to_state(es.optimizer)
+    population, fitness = es._population, es._fitness
     state["rng"] = {
-        "key": es._key,
-        "generation": es._generation,
-        "numpy": streams.to_state(es._rng),
+        "key": population.key,
+        "generation": population.generation,
+        "numpy": streams.to_state(population.rng),
     }
     state["population"] = {
-        "is_pending": es._is_pending,
-        "drawn": es._drawn if es._has_population else None,
-        "epsilon": es._epsilon,
-        "edited": es._edited_population(),
+        "is_pending": population.is_pending,
+        "drawn": population.drawn if population.is_drawn else None,
+        "epsilon": population.epsilon,
+        "edited": population.edited(es.n_threads),
+        "first": population.first,
+        "told": population.told,
+        "told_epsilon": [list(part) for part in population.told_epsilon],
+        "told_rewards": fitness.told,
+        "told_nan": fitness.has_nan,
+        "told_interactions": es._made,
     }
     state["extra"] = _users_attributes(es)
     return state
@@ -95,7 +113,7 @@ def _storable(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
     lost = [name for name, value in attributes.items() if not files.is_storable(value)]
     if lost:
         names = ", ".join(prefix + name for name in lost)
-        warnings.warn(f"checkpoint: left out what a file cannot hold: {names}", stacklevel=6)
+        _caller.warn(f"checkpoint: left out what a file cannot hold: {names}")
     return {name: value for name, value in attributes.items() if name not in lost}
 
 
@@ -104,28 +122,61 @@ def _restore(
 ) -> Any:
     # Limits hold from the next update on: they may have been moved since sigma was last within them.
     within = {"sigma": np.clip(state["sigma"], state["sigma_min"], state["sigma_max"])}
+    functions = {name: _function_from_state(name, state[name]) for name in _FUNCTIONS}
     es = _restore_common(
-        build, state | within, _optimizer_from_state(state["optimizer"], optimizer),
-        dtype=state["dtype"], ties=state["ties"], sigma_min=state["sigma_min"], sigma_max=state["sigma_max"],
-        n_threads=state["n_threads"] or None,
+        build, state | within | functions, _optimizer_from_state(state["optimizer"], optimizer),
+        dtype=state["dtype"], n_threads=state["n_threads"] or None, fitness_shaping=functions["fitness_shaping"],
+        **{name: state[name] for name in _OPTIONS},
     )  # fmt: skip
     es._sigma[...] = _checks.vector("sigma", state["sigma"], es.theta_size, es.dtype)
-    rng, population = state["rng"], state["population"]
-    if rng["key"] is not None:
-        es._key = _checks.integer("rng.key", rng["key"], at_least=0)
-    es._generation = _checks.integer("rng.generation", rng["generation"], at_least=0)
-    es._rng = streams.from_state(rng["numpy"])
-    if population["drawn"] is not None:
-        es._drawn[...] = _checks.matrix("drawn", population["drawn"], es._drawn.shape, es.dtype)
-        es._has_population = True
-    if population["epsilon"] is not None:
-        shape = (es.population_size // 2, es.theta_size)
-        es._epsilon = _checks.matrix("epsilon", population["epsilon"], shape, es.dtype)
-    if population["edited"] is not None:
-        es.theta = population["edited"]
-    es._is_pending = bool(population["is_pending"])
+    for name in ("evaluations", "interactions"):
+        setattr(es, name, _checks.integer(name, state[name], at_least=0))
+    if state["gradient"] is not None:
+        es.gradient = _checks.vector("gradient", state["gradient"], es.theta_size, es.dtype)
+    _restore_population(es, state["rng"], state["population"])
     es.__dict__.update(state["extra"])
     return es
+
+
+def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Put a search's population and its noise to where they were."""
+    population, fitness = es._population, es._fitness
+    if rng["key"] is not None:
+        population.key = _checks.integer("rng.key", rng["key"], at_least=0)
+    population.generation = _checks.integer("rng.generation", rng["generation"], at_least=0)
+    population.rng = streams.from_state(rng["numpy"])
+    if stored["drawn"] is not None:
+        shape = population.drawn.shape
+        population.drawn[...] = _checks.matrix("drawn", stored["drawn"], shape, es.dtype)
+        population.is_drawn = True
+    shape = (population.n_draws, es.theta_size)
+    if stored["epsilon"] is not None:
+        population.epsilon = _checks.matrix("epsilon", stored["epsilon"], shape, es.dtype)
+    for name in ("first", "told"):
+        setattr(population, name, _checks.integer(name, stored[name], at_least=0))
+    population.told_epsilon = [
+        (_checks.integer("told_epsilon", first, at_least=0),
+         _checks.matrix("told_epsilon", epsilon, shape, es.dtype))
+        for first, epsilon in stored["told_epsilon"]
+    ]  # fmt: skip
+    fitness.told = [
+        _checks.vector("told_rewards", part, es.population_size, np.dtype(float), nan=True)
+        for part in stored["told_rewards"]
+    ]
+    if len(fitness.told) * population.n_draws != population.told:
+        raise ValueError(f"told: wanted the draws of {len(fitness.told)} populations, got {population.told}")
+    fitness.has_nan = bool(stored["told_nan"])
+    es._made = _checks.integer("told_interactions", stored["told_interactions"], at_least=0)
+    if stored["edited"] is not None:
+        es.theta = stored["edited"]
+    population.is_pending = bool(stored["is_pending"])
+
+
+def _function_from_state(name: str, stored: Any) -> Any:
+    value = schedules.from_state(stored)
+    if value is None:
+        raise ValueError(f"its {name} is a function: hand it over as {name}=")
+    return value
 
 
 def _restore_legacy(
@@ -197,7 +248,8 @@ def _check_velocity(name: str, state: dict[str, Any], size: int) -> None:
     _checks.share(f"{name}.momentum", state["momentum"])
     if name == "ClipUp":
         _checks.number("ClipUp.alpha", state["alpha"], positive=True)
-        _checks.number("ClipUp.max_speed", state["max_speed"], positive=True)
+        if state["_max_speed"] is not None:
+            _checks.number("ClipUp.max_speed", state["_max_speed"], positive=True)
     if state["velocity"] is not None:
         _check_vector(f"{name}.velocity", state["velocity"], size)
 
@@ -230,10 +282,6 @@ def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None)
 
 def _folder_of_caller() -> Path:
     """Folder of the source file that called into this package; the working folder if there is none."""
-    frame = inspect.currentframe()
-    while (
-        frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__
-    ):
-        frame = frame.f_back
+    frame, _ = _caller.frame()
     file = frame.f_globals.get("__file__") if frame is not None else None
     return Path(file).resolve().parent if file else Path.cwd()

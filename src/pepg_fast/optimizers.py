@@ -39,7 +39,10 @@ class Adam(Optimizer):
     beta_1, beta_2 : float
         Decay rates of the two moments, in [0, 1).
     epsilon : float
-        Added to the root of the second moment (not bias-corrected: "eps-hat").
+        Added to the root of the second moment.
+    eps_hat : bool
+        Whether it is added to the root as it is ("epsilon hat", as in pepg-es, pgpelib and estool), or to that of the
+        bias-corrected moment (as in PyTorch, evotorch, evojax and fcmaes).
 
     Attributes
     ----------
@@ -51,20 +54,31 @@ class Adam(Optimizer):
     Notes
     -----
     With gradient g: ``m = beta_1 m + (1 - beta_1) g``, ``v = beta_2 v + (1 - beta_2) g**2`` and the step is
-    ``-alpha sqrt(1 - beta_2**t) / (1 - beta_1**t) m / (sqrt(v) + epsilon)``.
+    ``-alpha sqrt(1 - beta_2**t) / (1 - beta_1**t) m / (sqrt(v) + epsilon)``. Without `eps_hat`, epsilon is multiplied
+    with ``sqrt(1 - beta_2**t)`` first, which gives algorithm 1 of the paper.
 
     References
     ----------
-    Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", end of section 2.
+    Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", end of section 2, and algorithm 1.
     """
 
+    eps_hat = True
+
     def __init__(
-        self, alpha: float, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-08
+        self,
+        alpha: float,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-08,
+        *,
+        eps_hat: bool = True,
     ) -> None:
         self.alpha = alpha
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        if not eps_hat:  # pepg-es's attributes and no others by default, also in files
+            self.eps_hat = False
         self.m: NDArray[Any] | None = None
         self.v: NDArray[Any] | None = None
         self.t = 0
@@ -75,9 +89,19 @@ class Adam(Optimizer):
         m, v = self.moments(step.shape, step.dtype)
         each = np.ndim(self.alpha) > 0  # a rate for each parameter
         alpha = 1.0 if each else self.alpha
-        kernels.adam(step, alpha, self.beta_1, self.beta_2, self.epsilon, self.t + 1, m, v, step)
-        self.t += 1
+        t = self.t + 1
+        kernels.adam(step, alpha, self.beta_1, self.beta_2, self.epsilon_hat(t), t, m, v, step)
+        self.t = t
         return (step * self.alpha).astype(step.dtype) if each else step
+
+    def epsilon_hat(self, t: int) -> float:
+        """Return what is added to the root of the uncorrected second moment at step t."""
+        if self.eps_hat:
+            return self.epsilon
+        power, base = 1.0, self.beta_2
+        while t:  # beta_2**t by squaring: pow() differs between machines in the last bit
+            power, base, t = (power * base if t & 1 else power), base * base, t >> 1
+        return self.epsilon * math.sqrt(1.0 - power)
 
     def moments(
         self, shape: tuple[int, ...], dtype: "np.dtype[Any]"
@@ -190,7 +214,7 @@ class ClipUp(_WithVelocity):
     momentum : float
         Share of the velocity that is kept, in [0, 1).
     max_speed : float, optional
-        Length of the velocity at most; 2 `alpha` by default.
+        Length of the velocity at most; by default 2 `alpha`, also where that changes.
 
     Attributes
     ----------
@@ -213,12 +237,19 @@ class ClipUp(_WithVelocity):
     def __init__(self, alpha: float, momentum: float = 0.9, max_speed: float | None = None) -> None:
         self.alpha = _checks.number("alpha", alpha, positive=True)
         self.momentum = _checks.share("momentum", momentum)
-        self.max_speed = (
-            2 * self.alpha
-            if max_speed is None
-            else _checks.number("max_speed", max_speed, positive=True)
-        )
+        self._max_speed: float | None = None
+        if max_speed is not None:
+            self.max_speed = max_speed
         self.velocity: NDArray[Any] | None = None
+
+    @property
+    def max_speed(self) -> float:  # type: ignore[override]
+        """Length of the velocity at most."""
+        return 2 * self.alpha if self._max_speed is None else self._max_speed
+
+    @max_speed.setter
+    def max_speed(self, value: float) -> None:
+        self._max_speed = _checks.number("max_speed", value, positive=True)
 
     def rule(self) -> int:
         """Return the kernel's number of the rule."""

@@ -1,16 +1,24 @@
 """Parameter-exploring policy gradients: the search as the paper has it, over the C kernels."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _checks, kernels, streams
+from . import _caller, _checks, kernels, schedules
+from .fitness import NAN_POLICIES, TIES, Fitness, Shaping, checked_shaping
 from .optimizers import SGD, Adam, ClipUp, Optimizer
+from .population import Population
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from .callbacks import AnyCallback
+    from .running import Result
 
 #: pepg-es has the helpers of `pepg_fast.shaping` here.
 __all__ = ["PEPG", "center_function", "compute_ranks", "fitness_transformation", "utility_function"]
@@ -24,19 +32,23 @@ class PEPG:
     Parameters
     ----------
     population_size : int
-        P, an even number.
+        P, an even number (any from 2 on if not `symmetric`).
     theta_size : int
         d.
-    mu_init, sigma_init : float or array_like of shape (d,)
-        Initial mean and (positive) standard deviation of each parameter, in parameter units.
-    mu_lr : float or array_like of shape (d,)
-        Learning rate of the mean, handed to the optimizer.
-    sigma_lr : float or array_like of shape (d,)
-        Learning rate of sigma.
-    l2_coeff : float or array_like of shape (d,)
+    mu_init : float or array_like of shape (d,)
+        Initial mean of each parameter, in parameter units.
+    sigma_init : float, array_like of shape (d,), or None
+        Initial standard deviation of each parameter, above 0, in parameter units; None if `radius_init` is given.
+    mu_lr : float, array_like of shape (d,), or callable
+        Learning rate of the mean, handed to the optimizer when it is built; a callable is asked before each update,
+        with the number of updates so far, and sets the optimizer's ``alpha``. `Decay` is such a callable.
+    sigma_lr : float, array_like of shape (d,), or callable
+        Learning rate of sigma; a callable as above.
+    l2_coeff : float, array_like of shape (d,), or callable
         Weight decay of the mean; it enters before the optimizer. Where a rate is an array, updates go through NumPy.
     optimizer : subclass of Optimizer, or an instance
-        Built as ``optimizer(mu_lr, **optimizer_kwargs)``. `Adam` itself runs in C; any other is called in Python.
+        Built as ``optimizer(mu_lr, **optimizer_kwargs)``. `Adam`, `SGD` and `ClipUp` themselves run in C; any other is
+        called in Python.
     optimizer_kwargs : dict, optional
         Further arguments of the optimizer.
     rng : None, int, SeedSequence, RandomState, Generator or numpy.random, optional
@@ -47,11 +59,40 @@ class PEPG:
         Width of the population, the state and the kernels.
     n_threads : int, optional
         Threads for large work; OpenMP's usual number by default. The results are the same bits.
+    fitness_shaping : {"centered", "nes", "normalized", "raw"} or callable
+        What the gradients see of the rewards: ranks from -1/2 to 1/2; the utilities of natural evolution strategies
+        by rank; rewards with mean 0 and standard deviation 1; the rewards themselves. A callable takes the rewards of
+        a generation (as an array, higher better) and returns as many finite numbers.
     ties : {"average", "argsort"}
         Whether equal rewards share their average rank, or keep the order that ``np.argsort`` gives them, as in
         pepg-es.
-    sigma_min, sigma_max : float
+    maximize : bool
+        Whether a higher reward is better; if not, `best_fitness` is the lowest.
+    nan_policy : {"raise", "worst"}
+        Whether a NaN reward is an error, or ranks last, is never the best, and is warned of once. If all rewards of a
+        generation are NaN, "worst" counts the step, warns and changes nothing else.
+    symmetric : bool
+        Whether candidates come in mirrored pairs. If not, the gradients are those of P independent draws in the same
+        scale.
+    radius_init : float, optional
+        Length of the initial sigma as a vector: ``sigma_init = radius_init / sqrt(d)``.
+    sigma_max_change : float or array_like of shape (d,), optional
+        How much an update may change sigma at most, relative to sigma itself (0.2 in pgpelib and its relatives);
+        without it, any much.
+    sigma_min, sigma_max : float or array_like of shape (d,)
         Limits of sigma.
+    sigma_decay, sigma_decay_limit : float
+        After each update, sigma is multiplied by `sigma_decay` where it is above the limit.
+    lower, upper : float or array_like of shape (d,), optional
+        A box that candidates are clipped to as they are handed out. Gradients use the noise before clipping, and the
+        mean is not confined: `center` is the mean within the box.
+    num_interactions : int, optional
+        Simulator steps that a generation has at least: populations are asked for and told until those (told as
+        ``update(rewards, interactions=...)``) suffice, and all of them make one update.
+    popsize_max : int, optional
+        Candidates of a generation at which it is updated all the same.
+    keep_gradient : bool
+        Whether `gradient` is kept.
 
     Attributes
     ----------
@@ -59,14 +100,18 @@ class PEPG:
         The search distribution. May be assigned, or changed in place.
     theta : ndarray, shape (P, d)
         The last population.
-    epsilon : ndarray, shape (n, d)
+    epsilon : ndarray, shape (n, d), or (P, d) if not symmetric
         Its noise: ``theta = [mu + epsilon; mu - epsilon]``. Read-only; may be assigned to use noise of one's own.
     step : int
         Number of updates.
+    evaluations, interactions : int
+        Rewards, and simulator steps, told so far.
     best_fitness : float
-        Highest reward so far.
+        Best reward so far.
     best_theta, best_mu, best_sigma : ndarray, shape (d,), or None
         The candidate that had it and the distribution it was drawn from, copies.
+    gradient : ndarray, shape (d,), or None
+        g_mu of the last update (before weight decay), if `keep_gradient`.
     optimizer : Optimizer
 
     Raises
@@ -81,13 +126,20 @@ class PEPG:
         g_mu    = epsilon.T @ delta / P
         g_sigma = ((epsilon**2).T @ even / sigma - sigma * even.sum()) / P
         mu     += optimizer(-g_mu + l2_coeff * mu)
-        sigma   = clip(sigma + sigma_lr * g_sigma, sigma_min, sigma_max)
+        change  = clip(sigma_lr * g_sigma, -sigma_max_change * sigma, sigma_max_change * sigma)
+        sigma   = clip(sigma + change, sigma_min, sigma_max)
 
-    g_sigma has half the scale of pgpelib's and its relatives'.
+    and without symmetry, with ``r = r - mean(r)``::
+
+        g_mu    = epsilon.T @ r / P
+        g_sigma = ((epsilon**2).T @ r / sigma - sigma * r.sum()) / (2 * P)
+
+    g_sigma has half the scale of pgpelib's and its relatives'; `pepg_fast.presets` converts their settings.
 
     References
     ----------
-    Sehnke et al. 2010, "Parameter-exploring policy gradients", section 3.
+    Sehnke et al. 2010, "Parameter-exploring policy gradients", section 3 (symmetric sampling: 3.2). Toklu, Liskowski
+    and Srivastava 2020, "ClipUp", section 4 (`sigma_max_change`, `radius_init`, `num_interactions`).
     """
 
     def __init__(
@@ -95,72 +147,68 @@ class PEPG:
         population_size: int,
         theta_size: int,
         mu_init: ArrayLike,
-        sigma_init: ArrayLike,
-        mu_lr: float,
-        sigma_lr: float,
-        l2_coeff: float = 0.005,
+        sigma_init: ArrayLike | None,
+        mu_lr: Any,
+        sigma_lr: Any,
+        l2_coeff: Any = 0.005,
         optimizer: type[Optimizer] | Optimizer = Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
         *,
         rng: Any = None,
         dtype: DTypeLike = np.float64,
         n_threads: int | None = None,
+        fitness_shaping: str | Shaping = "centered",
         ties: str = "average",
-        sigma_min: float = 1e-20,
-        sigma_max: float = math.inf,
+        maximize: bool = True,
+        nan_policy: str = "raise",
+        symmetric: bool = True,
+        radius_init: float | None = None,
+        sigma_max_change: ArrayLike | None = None,
+        sigma_min: ArrayLike = 1e-20,
+        sigma_max: ArrayLike = math.inf,
+        sigma_decay: float = 1.0,
+        sigma_decay_limit: float = 0.0,
+        lower: ArrayLike | None = None,
+        upper: ArrayLike | None = None,
+        num_interactions: int | None = None,
+        popsize_max: int | None = None,
+        keep_gradient: bool = False,
     ) -> None:
-        self._population_size = _checks.population_size(population_size)
         self.theta_size = _checks.integer("theta_size", theta_size, at_least=1)
         self.dtype = _checks.real_dtype(dtype)
+        self.n_threads = _checks.thread_count(n_threads)
+        size = _checks.population_size(population_size, symmetric)
+        bounds = _checks.bounds(lower, upper, self.theta_size, self.dtype)
+        self._population = Population(
+            size, self.theta_size, self.dtype, bool(symmetric), bounds, rng
+        )
+        self._fitness = Fitness(fitness_shaping, ties, maximize, nan_policy, bool(symmetric))
+        self._fitness.resize(size)
+
         self.mu_init = mu_init
-        self.sigma_init = sigma_init
+        self.sigma_init = _initial_sigma(sigma_init, radius_init, self.theta_size)
         self.mu_lr = _checks.rate("mu_lr", mu_lr, self.theta_size)
         self.sigma_lr = _checks.rate("sigma_lr", sigma_lr, self.theta_size)
         self.l2_coeff = _checks.rate("l2_coeff", l2_coeff, self.theta_size)
-        self.sigma_min = _checks.number("sigma_min", sigma_min, positive=True)
-        self.sigma_max = _checks.number("sigma_max", sigma_max, positive=True, infinite=True)
-        if not self.dtype.type(self.sigma_min):
-            raise ValueError(
-                f"sigma_min: wanted a number above 0 in {self.dtype}, got {self.sigma_min}"
-            )
-        if self.sigma_min > self.sigma_max:
-            raise ValueError(
-                f"sigma_min: wanted at most sigma_max = {self.sigma_max}, got {self.sigma_min}"
-            )
-        self.n_threads = _checks.thread_count(n_threads)
-        if ties not in ("average", "argsort"):
-            raise ValueError(f"ties: wanted 'average' or 'argsort', got {ties!r}")
-        self.ties = ties
-        self._key, self._rng = streams.resolve(rng)
+        self._set_sigma_limits(sigma_max_change, sigma_min, sigma_max)
+        self.sigma_decay = _checks.number("sigma_decay", sigma_decay, positive=True)
+        self.sigma_decay_limit = _checks.number("sigma_decay_limit", sigma_decay_limit)
         self._mu = _checks.vector("mu_init", mu_init, self.theta_size, self.dtype)
-        self._sigma = self._sigma_within_limits("sigma_init", sigma_init)
-        self.optimizer = _built(optimizer, self.mu_lr, optimizer_kwargs)
+        self._sigma = self._sigma_within_limits("sigma_init", self.sigma_init)
+        mu_lr = schedules.at("mu_lr", self.mu_lr, 0, self.theta_size)
+        self.optimizer = _built(optimizer, mu_lr, optimizer_kwargs)
+        self._num_interactions, self._popsize_max = _checked_popsize(
+            num_interactions, popsize_max, size
+        )
+        self.keep_gradient = bool(keep_gradient)
+        self.gradient: NDArray[Any] | None = None
 
-        self.step = 0
-        self.best_fitness: float = -math.inf
+        self.step = self.evaluations = self.interactions = 0
+        self.best_fitness: float = -math.inf if self.maximize else math.inf
         self.best_mu: NDArray[Any] | None = None
         self.best_sigma: NDArray[Any] | None = None
         self.best_theta: NDArray[Any] | None = None
-
-        self._generation = 0  # populations drawn from the native stream
-        self._has_population = False  # one was drawn
-        self._is_pending = False  # and waits for its rewards
-        self._prepare()
-
-    def _prepare(self) -> None:
-        """Make the buffers, of which no state depends."""
-        pairs = self._population_size // 2
-        self._drawn = np.empty(
-            (2, self.theta_size), self.dtype
-        )  # mu and sigma of the last population
-        self._population = kernels.RecycledArray()
-        self._noise: NDArray[np.float32] | None = (
-            None  # normals of the last population, if they are stored
-        )
-        self._epsilon: NDArray[Any] | None = None  # its noise, if that is not the native stream's
-        self._shaped = np.empty(2 * pairs)
-        self._weights = np.empty((2, pairs))
-        self._rank_work = np.empty(kernels.centered_ranks_work_size(2 * pairs), np.uint8)
+        self._made = 0  # interactions of the generation at hand
 
     # ---- the search -------------------------------------------------------------------------------------------
 
@@ -175,50 +223,21 @@ class PEPG:
         Returns
         -------
         ndarray, shape (P, d)
-            ``[mu + epsilon; mu - epsilon]``. Without `out`, memory that nobody holds any more (neither the last
-            population nor a view of it) is used again, so drop a population before you ask for the next.
+            ``[mu + epsilon; mu - epsilon]``, within the bounds. Without `out`, memory that nobody holds any more
+            (neither the last population nor a view of it) is used again, so drop a population before you ask for the
+            next.
 
         Raises
         ------
         TypeError, ValueError
             If `out` does not fit.
-        """
-        pairs = self._population_size // 2
-        shape = (2 * pairs, self.theta_size)
-        if out is None:
-            theta = self._population.empty(*shape, self.dtype)
-        else:
-            theta = _checks.output("out", out, shape, self.dtype)
-            self._population.put(theta)
-        if self._rng is None:
-            if self._noise is None:
-                self._noise = np.empty((pairs, self.theta_size), np.float32)
-            self._begin_native_generation()
-            kernels.sample(
-                self._key,
-                self._generation,
-                0,
-                self._mu,
-                self._sigma,
-                self._drawn,
-                self._noise,
-                theta,
-                self.n_threads,
-            )
-        else:
-            kernels.keep_distribution(self._mu, self._sigma, self._drawn)
-            noise = self._rng.normal(0.0, self._sigma, (pairs, self.theta_size))
-            self._epsilon = np.ascontiguousarray(noise, dtype=self.dtype)
-            kernels.mirror(self._mu, self._epsilon, theta, self.n_threads)
-        self._has_population = self._is_pending = True
-        return theta
 
-    def _begin_native_generation(self) -> None:
-        """Count a new generation of the native stream."""
-        if self._key is None:
-            self._key = streams.key_from_global_state()
-        self._generation += 1
-        self._epsilon = None
+        Notes
+        -----
+        With `num_interactions`, populations asked for between two updates belong to one generation and are drawn from
+        one distribution, whatever is assigned to mu or sigma meanwhile.
+        """
+        return self._population.draw(self._mu, self._sigma, out, self.n_threads)
 
     def iter_parameters(self, chunk: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Draw a population that is larger than memory, a chunk at a time.
@@ -226,14 +245,14 @@ class PEPG:
         Parameters
         ----------
         chunk : int
-            Members in memory at a time, an even number.
+            Members in memory at a time, an even number if symmetric.
 
         Yields
         ------
         members : slice
             Which members of the population these are; in pairs of chunks, ``mu + epsilon`` and then
             ``mu - epsilon``, so not in increasing order.
-        solutions : ndarray, shape (up to chunk / 2, d)
+        solutions : ndarray, shape (up to chunk / 2, d), or (up to chunk, d) if not symmetric
             The same bits that `get_parameters` would give. A view of one buffer, overwritten by the next chunks.
 
         Raises
@@ -247,192 +266,285 @@ class PEPG:
         -----
         Nothing of the population is kept: `update` draws the noise again. The memory is that of one chunk.
         """
-        chunk = _checks.integer("chunk", chunk, at_least=2)
-        if chunk % 2:
+        chunk = _checks.integer("chunk", chunk, at_least=2 if self.symmetric else 1)
+        if self.symmetric and chunk % 2:
             raise ValueError(f"chunk: wanted an even number (mirrored pairs), got {chunk}")
-        if self._rng is not None:
+        if self._population.rng is not None:
             raise RuntimeError(
                 "iter_parameters: wanted the native stream (rng=None or a seed), got a NumPy generator"
             )
-        self._population.put(None)
-        self._noise = None
-        self._begin_native_generation()
-        kernels.keep_distribution(self._mu, self._sigma, self._drawn)
-        self._has_population = self._is_pending = True
-        return self._chunks(chunk // 2)
+        rows = chunk // 2 if self.symmetric else chunk
+        return self._population.draw_in_chunks(self._mu, self._sigma, rows, self.n_threads)
 
-    def _chunks(self, rows: int) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """The last population again from its noise, up to 2 `rows` members in memory; later ones do not change it."""
-        pairs = self._population_size // 2
-        rows = min(rows, pairs)
-        key, generation, epsilon, n_threads = (
-            self._key,
-            self._generation,
-            self._epsilon,
-            self.n_threads,
-        )
-        mu, sigma = self._drawn.copy()
-        buffer = np.empty((2 * rows, self.theta_size), self.dtype)
-
-        def draw() -> Iterator[tuple[slice, NDArray[Any]]]:
-            for lo in range(0, pairs, rows):
-                n = min(rows, pairs - lo)
-                both = buffer[: 2 * n]
-                if epsilon is None:
-                    kernels.sample(key, generation, lo, mu, sigma, None, None, both, n_threads)
-                else:
-                    kernels.mirror(mu, epsilon[lo : lo + n], both, n_threads)
-                yield slice(lo, lo + n), both[:n]
-                yield slice(pairs + lo, pairs + lo + n), both[n:]
-
-        return draw()
-
-    def update(self, rewards: ArrayLike) -> None:
+    def update(self, rewards: ArrayLike, *, interactions: ArrayLike | None = None) -> None:
         """Move the search distribution towards the better candidates.
 
         Parameters
         ----------
         rewards : array_like of float, shape (P,)
-            Fitness of ``get_parameters()[i]`` at index i; higher is better, infinities rank as usual.
+            Fitness of ``get_parameters()[i]`` at index i; higher is better unless ``maximize=False``, infinities rank
+            as usual.
+        interactions : int or array_like of int, optional
+            Simulator steps that the evaluation took, or those of each candidate; counted in `interactions`. Needed
+            with `num_interactions`: too few, and the search waits for the next population of the same generation
+            (`step` stays as it is).
 
         Raises
         ------
         RuntimeError
             If no population was drawn since the last update.
         ValueError
-            If the shape is not (P,) or a reward is NaN.
+            If the shape is not (P,), a reward is NaN (unless ``nan_policy="worst"``), or the rewards cannot be shaped.
         TypeError
             If the rewards are not numbers.
+
+        Warns
+        -----
+        UserWarning
+            If rewards are NaN and ``nan_policy="worst"``.
         """
-        if not self._is_pending:
+        population, fitness = self._population, self._fitness
+        if not population.is_pending:
             raise RuntimeError(
                 "update: call get_parameters() first; each population takes one update"
             )
-        best = _checks.rewards(rewards, self._shaped)
-        fitness = (
-            rewards[best] if isinstance(rewards, list | np.ndarray) else float(self._shaped[best])
-        )
-        if self.ties == "average":
-            kernels.rank_weights(self._shaped, self._weights, self._rank_work)
-        else:
-            kernels.antithetic(fitness_transformation(rewards), self._weights)
+        outcome = best, value, made = (*fitness.read(rewards), 0)
+        if interactions is not None or self._num_interactions is not None:
+            made = _checks.interactions(interactions, self.population_size)
+            outcome = best, value, made
+            if self._is_short_of(made):
+                self._count_rewards(outcome)
+                fitness.keep_for_later()
+                population.keep_for_later()
+                self._made += made
+                return
+        optimizer, sigma_lr, l2_coeff = self.optimizer, self.sigma_lr, self.l2_coeff
+        if callable(self.mu_lr):
+            optimizer.alpha = schedules.at("mu_lr", self.mu_lr, self.step, self.theta_size)  # type: ignore[attr-defined]
+        if type(sigma_lr) is not float:
+            sigma_lr = schedules.at("sigma_lr", sigma_lr, self.step, self.theta_size)
+        if type(l2_coeff) is not float:
+            l2_coeff = schedules.at("l2_coeff", l2_coeff, self.step, self.theta_size)
+        weights = fitness.weights(rewards)
+        if weights is None:
+            self._count_update(outcome)
+            _caller.warn("rewards: all of a generation are NaN; the search stays where it is")
+            return
 
-        kind = type(self.optimizer)
-        if kind is Adam and not self._has_array_rates():
-            self._update_by_adam(self.optimizer, fitness, best)
-        elif kind in (SGD, ClipUp) and not self._has_array_rates():
-            self._update_by_velocity(self.optimizer, fitness, best)
+        if population.told:
+            noise, epsilon = population.noise_of_generation(self.n_threads)
         else:
-            self._update_in_parts(fitness, best)
+            noise, epsilon = population.noise, population.epsilon
+        draw = population.key, population.generation, noise, epsilon, weights, population.drawn
+        kind = type(optimizer)
+        if type(sigma_lr) is not float or type(l2_coeff) is not float:
+            self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
+        elif kind is Adam and _is_number(optimizer.alpha):
+            self._update_by_adam(optimizer, draw, l2_coeff, sigma_lr, outcome)
+        elif (kind is SGD or kind is ClipUp) and _is_number(optimizer.alpha):
+            self._update_by_velocity(optimizer, draw, l2_coeff, sigma_lr, outcome)
+        else:
+            self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
+        if self.sigma_decay != 1.0:
+            self._decay_sigma()
 
-    def _update_by_adam(self, adam: Adam, fitness: float, best: int) -> None:
+    def _update_by_adam(
+        self, adam: Adam, draw: "_Draw", l2_coeff: float, sigma_lr: float, outcome: "_Outcome"
+    ) -> None:
         """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
         m, v = adam.moments((self.theta_size,), self.dtype)
-        self._count_update(fitness, best)
-        adam.t += 1
+        t = adam.t + 1
+        epsilon = adam.epsilon if adam.eps_hat else adam.epsilon_hat(t)
+        gradient = self._gradient_to_keep()
+        before = self._counts()
+        self._count_update(outcome)
+        adam.t = t
         try:
             kernels.update_adam(
-                self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
-                adam.alpha, adam.beta_1, adam.beta_2, adam.epsilon, adam.t,
-                self.l2_coeff, self.sigma_lr, self.sigma_min, self.sigma_max,
-                m, v, self._mu, self._sigma, self.n_threads,
+                *draw, adam.alpha, adam.beta_1, adam.beta_2, epsilon, t, l2_coeff, sigma_lr, *self._sigma_rule,
+                m, v, self._mu, self._sigma, gradient, self.n_threads,
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
-            self._take_back_count()
-            adam.t -= 1
+            adam.t = t - 1
+            self._put_counts(before)
             raise
 
-    def _update_by_velocity(self, optimizer: SGD | ClipUp, fitness: float, best: int) -> None:
+    def _update_by_velocity(
+        self,
+        optimizer: SGD | ClipUp,
+        draw: "_Draw",
+        l2_coeff: float,
+        sigma_lr: float,
+        outcome: "_Outcome",
+    ) -> None:
         """SGD and ClipUp as they are: one kernel call, as with Adam."""
         velocity = optimizer.velocity_like((self.theta_size,), self.dtype)
-        self._count_update(fitness, best)
+        gradient = self._gradient_to_keep()
+        before = self._counts()
+        self._count_update(outcome)
         try:
             kernels.update_velocity(
-                self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
-                optimizer.rule(), optimizer.alpha, optimizer.momentum, optimizer.max_speed,
-                self.l2_coeff, self.sigma_lr, self.sigma_min, self.sigma_max,
-                velocity, self._mu, self._sigma, self.n_threads,
+                *draw, optimizer.rule(), optimizer.alpha, optimizer.momentum, optimizer.max_speed, l2_coeff, sigma_lr,
+                *self._sigma_rule, velocity, self._mu, self._sigma, gradient, self.n_threads,
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
-            self._take_back_count()
+            self._put_counts(before)
             raise
 
-    def _update_in_parts(self, fitness: float, best: int) -> None:
+    def _update_in_parts(
+        self, draw: "_Draw", l2_coeff: Any, sigma_lr: Any, outcome: "_Outcome"
+    ) -> None:
         """Any other optimizer, and rates that differ between parameters."""
-        g_mu, g_sigma = np.empty_like(self._mu), np.empty_like(self._sigma)
-        kernels.gradients(
-            self._key, self._generation, self._noise, self._epsilon, self._weights, self._drawn,
-            g_mu, g_sigma, self.n_threads,
-        )  # fmt: skip
-        mu = self._mu + self.optimizer(-g_mu + self.l2_coeff * self._mu)
-        sigma = np.clip(self._sigma + self.sigma_lr * g_sigma, self.sigma_min, self.sigma_max)
-        self._count_update(fitness, best)
+        g_mu, g_sigma, sigma = np.empty_like(self._mu), np.empty_like(self._mu), self._sigma.copy()
+        kernels.gradients(*draw, g_mu, g_sigma, self.n_threads)
+        mu = self._mu + self.optimizer(-g_mu + l2_coeff * self._mu)
+        change = np.asarray(sigma_lr * g_sigma, dtype=self.dtype)
+        kernels.sigma_step(change, 1.0, *self._sigma_rule, sigma, self.n_threads)
+        self._count_update(outcome)
         self._mu[...], self._sigma[...] = mu, sigma
+        if self.keep_gradient:
+            self.gradient = g_mu
 
-    def _count_update(self, fitness: float, best: int) -> None:
-        """What an update leaves besides mu and sigma."""
-        self._keep_best(fitness, best)
-        self._is_pending = False
+    def _gradient_to_keep(self) -> NDArray[Any] | None:
+        """Where the kernels put g_mu, if it is kept."""
+        if not self.keep_gradient:
+            return None
+        if not isinstance(self.gradient, np.ndarray):
+            self.gradient = np.empty_like(self._mu)
+        return self.gradient
+
+    def _decay_sigma(self) -> None:
+        sigma, (_, least, _, limits) = self._sigma, self._sigma_rule
+        np.multiply(sigma, self.sigma_decay, out=sigma, where=sigma > self.sigma_decay_limit)
+        np.maximum(sigma, least if limits is None else limits[1], out=sigma)
+
+    # ---- counts: what an update leaves besides mu and sigma -----------------------------------------------------
+
+    def _is_short_of(self, interactions: int) -> bool:
+        """Whether the generation needs another population."""
+        if self._num_interactions is None:
+            return False
+        n_told = self._population.told * (2 if self.symmetric else 1) + self.population_size
+        if self._popsize_max is not None and n_told >= self._popsize_max:
+            return False
+        return self._made + interactions < self._num_interactions
+
+    def _count_rewards(self, outcome: "_Outcome") -> None:
+        best, fitness, interactions = outcome
+        if best >= 0 and self._fitness.improves(fitness, self.best_fitness):
+            self.best_theta = self._population.member(best, self.n_threads)
+            self.best_mu, self.best_sigma = self._population.drawn.copy()
+            self.best_fitness = fitness
+        self.evaluations += self._population.size
+        self.interactions += interactions
+
+    def _count_update(self, outcome: "_Outcome") -> None:
+        self._count_rewards(outcome)
+        self._population.end_generation()
+        self._fitness.end_generation()
+        self._made = 0
         self.step += 1
 
-    def _take_back_count(self) -> None:
-        self._is_pending = True
-        self.step -= 1
+    def _counts(self) -> tuple[Any, ...]:
+        population, fitness = self._population, self._fitness
+        return (self.step, self.evaluations, self.interactions, self._made, population.told,
+                population.told_epsilon, fitness.told, fitness.has_nan)  # fmt: skip
 
-    def _has_array_rates(self) -> bool:
-        """Whether a rate differs between parameters."""
-        for rate in (self.sigma_lr, self.l2_coeff, self.optimizer.alpha):
-            if type(rate) is not float and np.ndim(rate):
-                return True
-        return False
-
-    def _keep_best(self, fitness: float, index: int) -> None:
-        """Copy the candidate and its distribution if it beats the best so far."""
-        if fitness > self.best_fitness:
-            self.best_theta = self._member(index)
-            self.best_mu, self.best_sigma = self._drawn.copy()
-            self.best_fitness = fitness
-
-    def _member(self, index: int) -> NDArray[Any]:
-        """A copy of one member of the last population."""
-        theta = self._population.get()
-        if theta is None and self._epsilon is not None:
-            theta = self.theta
-        if theta is not None:
-            return theta[index].copy()
-        pairs = self._population_size // 2
-        member = np.empty(self.theta_size, self.dtype)
-        kernels.sample_member(
-            self._key,
-            self._generation,
-            index % pairs,
-            index >= pairs,
-            self._drawn,
-            member,
-            self.n_threads,
-        )
-        return member
+    def _put_counts(self, counts: tuple[Any, ...]) -> None:
+        population, fitness = self._population, self._fitness
+        (self.step, self.evaluations, self.interactions, self._made, population.told,
+         population.told_epsilon, fitness.told, fitness.has_nan) = counts  # fmt: skip
+        population.is_pending = True
 
     def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Same as `get_parameters`."""
         return self.get_parameters(out=out)
 
-    def tell(self, rewards: ArrayLike) -> None:
+    def tell(self, rewards: ArrayLike, *, interactions: ArrayLike | None = None) -> None:
         """Same as `update`."""
-        self.update(rewards)
+        if interactions is None:
+            self.update(rewards)  # which a subclass may have as pepg-es has it
+        else:
+            self.update(rewards, interactions=interactions)
 
     # ---- state that users read and assign ---------------------------------------------------------------------
 
     @property
     def population_size(self) -> int:
         """P; assigning another discards the population that waits for its rewards."""
-        return self._population_size
+        return self._population.size
 
     @population_size.setter
     def population_size(self, value: int) -> None:
-        self._population_size = _checks.population_size(value)
-        self._has_population = self._is_pending = False
-        self._prepare()
+        size = _checks.population_size(value, self.symmetric)
+        self._population.resize(size)
+        self._fitness.resize(size)
+        self._fitness.end_generation()
+        self._made = 0
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether candidates come in mirrored pairs."""
+        return self._population.symmetric
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a higher reward is better."""
+        return self._fitness.maximize
+
+    @property
+    def fitness_shaping(self) -> str | Shaping:
+        """What the gradients see of the rewards; assignable."""
+        return self._fitness.shaping
+
+    @fitness_shaping.setter
+    def fitness_shaping(self, value: str | Shaping) -> None:
+        self._fitness.shaping = checked_shaping(value)
+
+    @property
+    def ties(self) -> str:
+        """How equal rewards are ranked; assignable."""
+        return self._fitness.ties
+
+    @ties.setter
+    def ties(self, value: str) -> None:
+        self._fitness.ties = _checks.choice("ties", value, TIES)
+
+    @property
+    def nan_policy(self) -> str:
+        """What becomes of NaN rewards; assignable."""
+        return self._fitness.nan_policy
+
+    @nan_policy.setter
+    def nan_policy(self, value: str) -> None:
+        self._fitness.nan_policy = _checks.choice("nan_policy", value, NAN_POLICIES)
+
+    @property
+    def num_interactions(self) -> int | None:
+        """Simulator steps that a generation has at least."""
+        return self._num_interactions
+
+    @property
+    def popsize_max(self) -> int | None:
+        """Candidates at which a generation is updated all the same."""
+        return self._popsize_max
+
+    @property
+    def lower(self) -> NDArray[Any] | None:
+        """Lower ends of the box that candidates are clipped to, shape (d,), read-only; None without a box."""
+        return self._bound(0)
+
+    @property
+    def upper(self) -> NDArray[Any] | None:
+        """Upper ends of the box, shape (d,), read-only; None without a box."""
+        return self._bound(1)
+
+    def _bound(self, side: int) -> NDArray[Any] | None:
+        if self._population.bounds is None:
+            return None
+        bound = self._population.bounds[side].view()
+        bound.flags.writeable = False
+        return bound
 
     @property
     def mu(self) -> NDArray[Any]:
@@ -444,6 +556,14 @@ class PEPG:
         self._mu[...] = _checks.vector("mu", value, self.theta_size, self.dtype)
 
     @property
+    def center(self) -> NDArray[Any]:
+        """The mean as a candidate: a copy, within the bounds."""
+        center = self._mu.copy()
+        if self._population.bounds is not None:
+            kernels.clip(*self._population.bounds, center)
+        return center
+
+    @property
     def sigma(self) -> NDArray[Any]:
         """Standard deviations of the search distribution; assigning copies."""
         return self._sigma
@@ -452,11 +572,63 @@ class PEPG:
     def sigma(self, value: ArrayLike) -> None:
         self._sigma[...] = self._sigma_within_limits("sigma", value)
 
+    @property
+    def sigma_max_change(self) -> Any:
+        """How much an update may change sigma at most, relative to sigma itself; assignable, None for any much."""
+        return self._sigma_options[0]
+
+    @sigma_max_change.setter
+    def sigma_max_change(self, value: ArrayLike | None) -> None:
+        self._set_sigma_limits(value, self.sigma_min, self.sigma_max)
+
+    @property
+    def sigma_min(self) -> Any:
+        """Lower limit of sigma from the next update on; assignable."""
+        return self._sigma_options[1]
+
+    @sigma_min.setter
+    def sigma_min(self, value: ArrayLike) -> None:
+        self._set_sigma_limits(self.sigma_max_change, value, self.sigma_max)
+
+    @property
+    def sigma_max(self) -> Any:
+        """Upper limit of sigma from the next update on; assignable."""
+        return self._sigma_options[2]
+
+    @sigma_max.setter
+    def sigma_max(self, value: ArrayLike) -> None:
+        self._set_sigma_limits(self.sigma_max_change, self.sigma_min, value)
+
+    def _set_sigma_limits(
+        self, max_change: ArrayLike | None, least: ArrayLike, most: ArrayLike
+    ) -> None:
+        """Check the three and keep them, also as the kernels' arguments."""
+        size = self.theta_size
+        change = math.inf if max_change is None else max_change
+        change = _checks.limit("sigma_max_change", change, size, positive=True, infinite=True)
+        least = _checks.limit("sigma_min", least, size, positive=True)
+        most = _checks.limit("sigma_max", most, size, positive=True, infinite=True)
+        with np.errstate(over="ignore", under="ignore"):
+            if not np.all(np.asarray(least).astype(self.dtype)):
+                raise ValueError(
+                    f"sigma_min: wanted a number above 0 in {self.dtype}, got {np.min(least)}"
+                )
+        if np.any(least > most):
+            raise ValueError(f"sigma_min: wanted at most sigma_max = {most}, got {least}")
+        self._sigma_options = (None if max_change is None else change, least, most)
+        if np.ndim(change) or np.ndim(least) or np.ndim(most):
+            limits = np.empty((3, size), self.dtype)
+            with np.errstate(over="ignore"):
+                limits[0], limits[1], limits[2] = change, least, most
+            self._sigma_rule: tuple[float, float, float, NDArray[Any] | None] = (0, 0, 0, limits)
+        else:
+            self._sigma_rule = (change, least, most, None)
+
     def _sigma_within_limits(self, name: str, value: ArrayLike) -> NDArray[Any]:
         sigma = _checks.vector(name, value, self.theta_size, self.dtype)
         with np.errstate(over="ignore"):
-            low, high = np.array([self.sigma_min, self.sigma_max]).astype(self.dtype)
-        if sigma.min() < low or sigma.max() > high:
+            low, high = (np.asarray(x).astype(self.dtype) for x in self._sigma_options[1:])
+        if (sigma < low).any() or (sigma > high).any():
             raise ValueError(
                 f"{name}: wanted numbers from sigma_min = {self.sigma_min} to sigma_max = {self.sigma_max}, "
                 f"got {sigma.min()} to {sigma.max()}"
@@ -466,89 +638,34 @@ class PEPG:
     @property
     def epsilon(self) -> NDArray[Any]:
         """Noise of the last population, shape (n, d), read-only; assigning uses other noise for the update."""
-        if self._epsilon is not None:
-            epsilon = self._epsilon.view()
-        else:
-            epsilon = self._drawn[1] * self._stored_noise()
+        epsilon = self._population.explicit_noise(self.n_threads)
         epsilon.flags.writeable = False
         return epsilon
 
     @epsilon.setter
     def epsilon(self, value: ArrayLike) -> None:
-        shape = (self._population_size // 2, self.theta_size)
-        self._epsilon = np.array(_checks.matrix("epsilon", value, shape, self.dtype))
-        kernels.keep_distribution(self._mu, self._sigma, self._drawn)
-        if self._population.get() is None:
-            self._population.put(self._mirrored())
-        self._has_population = self._is_pending = True
+        self._population.put_epsilon(value, self._mu, self._sigma, self.n_threads)
 
     @property
     def theta(self) -> NDArray[Any]:
         """The last population, shape (P, d); assigning changes what `best_theta` is taken from."""
-        theta = self._population.get()
-        if theta is None:
-            theta = self._mirrored()
-            self._population.put(theta)
-        return theta
+        return self._population.theta(self.n_threads)
 
     @theta.setter
     def theta(self, value: ArrayLike) -> None:
-        theta = _checks.matrix("theta", value, (self._population_size, self.theta_size), self.dtype)
-        self._population.put(theta)
+        self._population.put_theta(value)
 
-    def _edited_population(self) -> NDArray[Any] | None:
-        """The population that waits for its rewards, if it was changed since it was drawn."""
-        theta = self._population.get()
-        if not self._is_pending or theta is None:
-            return None
-        is_as_drawn = all(
-            np.array_equal(theta[members], drawn) for members, drawn in self._chunks(32)
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of {self.theta_size} parameters, population_size={self.population_size}, "
+            f"step={self.step}, best_fitness={self.best_fitness:g}>"
         )
-        return None if is_as_drawn else theta
-
-    def _mirrored(self) -> NDArray[Any]:
-        """The last population, made again from its noise."""
-        theta = np.empty((self._population_size, self.theta_size), self.dtype)
-        if self._epsilon is not None:
-            kernels.mirror(self._drawn[0], self._epsilon, theta, self.n_threads)
-        else:
-            self._require_population("theta")
-            kernels.sample(
-                self._key, self._generation, 0, *self._drawn, None, None, theta, self.n_threads
-            )
-        return theta
-
-    def _stored_noise(self) -> NDArray[np.float32]:
-        """Normals of the last population, drawn again if they are not stored."""
-        self._require_population("epsilon")
-        if self._noise is not None:
-            return self._noise
-        noise = np.empty((self._population_size // 2, self.theta_size), np.float32)
-        kernels.normals(self._key, self._generation, 0, noise, self.n_threads)
-        return noise
-
-    def _require_population(self, attribute: str) -> None:
-        if not self._has_population:
-            raise AttributeError(f"{attribute}: call get_parameters() first")
-
-    # ---- files ------------------------------------------------------------------------------------------------
-
-    def __getstate__(self) -> dict[str, Any]:
-        """All state, without the noise and the population that the native stream can draw again."""
-        state = self.__dict__.copy()
-        for buffer in ("_population", "_noise", "_shaped", "_weights", "_rank_work"):
-            state.pop(buffer, None)
-        state["_edited_population"] = self._edited_population()
-        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state; the last population is drawn again when it is needed."""
-        edited = state.pop("_edited_population")
         self.__dict__.update(state)
         self.dtype = np.dtype(self.dtype.name)  # NumPy's own instance: a pickled one is another
-        self._prepare()
-        self._drawn, self._epsilon = state["_drawn"], state["_epsilon"]
-        self._population.put(edited)
+
+    # ---- files ------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, filename: "str | PathLike[str] | None" = None) -> str:
         """Write everything that `load_checkpoint` needs to go on with the same bits.
@@ -582,7 +699,14 @@ class PEPG:
 
     @classmethod
     def load_checkpoint(
-        cls, filename: "str | PathLike[str]", *, optimizer: type[Optimizer] | None = None
+        cls,
+        filename: "str | PathLike[str]",
+        *,
+        optimizer: type[Optimizer] | None = None,
+        mu_lr: Any = None,
+        sigma_lr: Any = None,
+        l2_coeff: Any = None,
+        fitness_shaping: Any = None,
     ) -> "PEPG":
         """Read a search written by `save_checkpoint`, or by pepg-es.
 
@@ -590,7 +714,10 @@ class PEPG:
         ----------
         filename : path
         optimizer : subclass of Optimizer, optional
-            Class of the stored optimizer, where that is not `Adam`.
+            Class of the stored optimizer, where that is not one of this package's.
+        mu_lr, sigma_lr, l2_coeff, fitness_shaping : optional
+            Needed where they were callables (other than `Decay`), which a file cannot hold; else they take the place
+            of what is stored.
 
         Returns
         -------
@@ -600,8 +727,8 @@ class PEPG:
         Raises
         ------
         ValueError
-            If the file is damaged, of another kind or version, needs `optimizer`, or is a pickle that names anything
-            but NumPy and pepg. The file's name is in the message.
+            If the file is damaged, of another kind or version, needs one of the keywords, or is a pickle that names
+            anything but NumPy and pepg. The file's name is in the message.
         OSError
             If the file cannot be read.
         """
@@ -614,7 +741,9 @@ class PEPG:
             )  # a subclass's own constructor may want other arguments
             return es
 
-        es: PEPG = checkpoints.load(build, filename, optimizer)
+        functions = {"mu_lr": mu_lr, "sigma_lr": sigma_lr, "l2_coeff": l2_coeff,
+                     "fitness_shaping": fitness_shaping}  # fmt: skip
+        es: PEPG = checkpoints.load(build, filename, optimizer, functions)
         return es
 
     def save_best(self, filename: "str | PathLike[str]") -> None:
@@ -664,6 +793,41 @@ class PEPG:
             return legacy.load_best(filename)
         state = files.load(filename, "best")
         return state["theta"], state["mu"], state["sigma"]
+
+
+#: The first arguments of `kernels.gradients` and the updates.
+_Draw = tuple[Any, int, Any, Any, NDArray[np.float64], NDArray[Any]]
+#: Index and fitness of the best candidate told, and the interactions it took to tell.
+_Outcome = tuple[int, Any, int]
+
+
+def _is_number(rate: Any) -> bool:
+    """Whether a rate is one number for all parameters."""
+    return type(rate) is float or np.ndim(rate) == 0
+
+
+def _initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
+    """The initial sigma that one of the two describes."""
+    if radius_init is None:
+        if sigma_init is None:
+            raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
+        return sigma_init
+    if sigma_init is not None:
+        raise ValueError(f"radius_init: wanted it or sigma_init, got both ({sigma_init!r})")
+    return _checks.number("radius_init", radius_init, positive=True) / math.sqrt(size)
+
+
+def _checked_popsize(
+    num_interactions: Any, popsize_max: Any, size: int
+) -> tuple[int | None, int | None]:
+    """The limits of an adaptive population."""
+    if num_interactions is not None:
+        num_interactions = _checks.integer("num_interactions", num_interactions, at_least=1)
+    if popsize_max is not None:
+        if num_interactions is None:
+            raise ValueError("popsize_max: wanted num_interactions with it")
+        popsize_max = _checks.integer("popsize_max", popsize_max, at_least=size)
+    return num_interactions, popsize_max
 
 
 def _built(

@@ -84,3 +84,22 @@ def fitness_transformation(fitness_scores: ArrayLike) -> NDArray[np.float64]:
     """
     ranks = compute_ranks(fitness_scores)
     return center_function(len(ranks))[ranks]
+
+
+def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64]:
+    """`utility_function` by rank; with ``ties="average"`` equal rewards share the mean of theirs."""
+    utilities = utility_function(rewards.size)
+    if ties == "argsort":
+        return utilities[compute_ranks(rewards)]
+    _, group, counts = np.unique(rewards, return_inverse=True, return_counts=True)
+    first = np.cumsum(counts) - counts
+    shared: NDArray[np.float64] = (np.add.reduceat(utilities, first) / counts)[group]
+    return shared
+
+
+def normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rewards with mean 0 and standard deviation 1; all 0 where they do not differ."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = rewards - rewards.mean()
+        deviation = np.sqrt(np.mean(centred**2))
+    return centred / deviation if deviation else np.zeros(rewards.size)

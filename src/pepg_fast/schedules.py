@@ -1,0 +1,79 @@
+"""Rates that change with the step: any callable of the step will do, these can also be stored in a checkpoint."""
+
+from typing import Any
+
+from . import _checks
+
+
+class Decay:
+    """A rate that decays geometrically: ``max(initial * factor ** (step // every), limit)``.
+
+    Parameters
+    ----------
+    initial : float
+        The rate at step 0.
+    factor : float
+        What it is multiplied with, above 0.
+    every : int
+        After how many steps.
+    limit : float
+        The rate does not fall below it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described here.
+
+    Examples
+    --------
+    >>> from pepg_fast import Decay
+    >>> rate = Decay(0.5, 0.5, every=10, limit=0.1)
+    >>> rate(0), rate(9), rate(10), rate(1000)
+    (0.5, 0.5, 0.25, 0.1)
+    """
+
+    def __init__(
+        self, initial: float, factor: float, *, every: int = 1, limit: float = 0.0
+    ) -> None:
+        self.initial = _checks.number("initial", initial)
+        self.factor = _checks.number("factor", factor, positive=True)
+        self.every = _checks.integer("every", every, at_least=1)
+        self.limit = _checks.number("limit", limit)
+
+    def __call__(self, step: int) -> float:
+        """Return the rate of the update that follows `step` others."""
+        try:
+            rate = self.initial * self.factor ** (step // self.every)
+        except OverflowError:
+            rate = float("inf")
+        return max(rate, self.limit)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Decay) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"Decay({self.initial}, {self.factor}, every={self.every}, limit={self.limit})"
+
+
+def at(name: str, rate: Any, step: int, size: int) -> Any:
+    """A rate at a step, as a number or one for each of `size` coordinates."""
+    if callable(rate):
+        name, rate = f"{name}({step})", rate(step)
+    return _checks.limit(name, rate, size)
+
+
+def to_state(rate: Any) -> Any:
+    """A rate as data; None for a callable that a file cannot hold."""
+    if isinstance(rate, Decay):
+        return {"decay": vars(rate).copy()}
+    return None if callable(rate) else rate
+
+
+def from_state(stored: Any) -> Any:
+    """The rate that `to_state` made data of, or what was given in its place."""
+    if isinstance(stored, dict) and "decay" in stored:
+        return Decay(**stored["decay"])
+    return stored
