@@ -171,20 +171,14 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
     return value
 
 
-def rewards(value: Any, out: NDArray[np.float64], maximize: bool) -> int:
-    """Copy one number a candidate into `out`, higher better; index of the best, or -2 - i if i is the first NaN."""
-    try:
-        best: int = kernels.read_rewards(value, out, maximize)
-    except OverflowError:  # an int beyond float64
-        best = -1
-    if best == -1:
-        given = numbers("rewards", value, f"{out.size} numbers")
-        if given.shape != out.shape:
-            raise ValueError(
-                f"rewards: wanted one number a candidate, shape {out.shape}, got shape {given.shape}"
-            )
-        best = kernels.read_rewards(np.ascontiguousarray(given, dtype=np.float64), out, maximize)
-    return best
+def rewards(value: Any, size: int) -> NDArray[np.float64]:
+    """Take one number a candidate, of any kind, as float64."""
+    given = numbers("rewards", value, f"{size} numbers")
+    if given.shape != (size,):
+        raise ValueError(
+            f"rewards: wanted one number a candidate, shape ({size},), got shape {given.shape}"
+        )
+    return np.ascontiguousarray(given, dtype=np.float64)
 
 
 def interactions(value: Any, size: int) -> int:

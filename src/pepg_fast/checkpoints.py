@@ -96,7 +96,6 @@ def to_state(es: Any) -> dict[str, Any]:
         "told": population.told,
         "told_epsilon": [list(part) for part in population.told_epsilon],
         "told_rewards": fitness.told,
-        "told_nan": fitness.has_nan,
         "told_interactions": es._made,
     }
     state["extra"] = _users_attributes(es)
@@ -165,7 +164,6 @@ def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) ->
     ]
     if len(fitness.told) * population.n_draws != population.told:
         raise ValueError(f"told: wanted the draws of {len(fitness.told)} populations, got {population.told}")
-    fitness.has_nan = bool(stored["told_nan"])
     es._made = _checks.integer("told_interactions", stored["told_interactions"], at_least=0)
     if stored["edited"] is not None:
         es.theta = stored["edited"]

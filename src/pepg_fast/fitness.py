@@ -36,7 +36,6 @@ class Fitness:
         self.nan_policy = _checks.choice("nan_policy", nan_policy, NAN_POLICIES)
         self.maximize, self.symmetric = bool(maximize), symmetric
         self.has_warned = False
-        self.has_nan = False  # among the rewards of this generation
         self.told: list[NDArray[np.float64]] = []  # those of its populations before the last
 
     def resize(self, size: int) -> None:
@@ -47,14 +46,22 @@ class Fitness:
 
     def read(self, given: ArrayLike) -> tuple[int, Any]:
         """Copy the rewards into `self.rewards`; index and value of the best, index -1 if all are NaN."""
-        best = _checks.rewards(given, self.rewards, self.maximize)
+        rewards, maximize = self.rewards, self.maximize
+        try:
+            best: int = kernels.read_rewards(given, rewards, maximize)
+        except OverflowError:  # an int beyond float64
+            best = -1
         if best < 0:
-            best = self._best_beside_nan(-2 - best)
+            if best == -1:
+                plain = _checks.rewards(given, rewards.size)
+                best = kernels.read_rewards(plain, rewards, maximize)
+            if best < 0:
+                best = self._best_beside_nan(-2 - best)
             if best < 0:
                 return -1, None
-        if isinstance(given, list | np.ndarray):
+        if type(given) is list or isinstance(given, list | np.ndarray):
             return best, given[best]
-        return best, float(self.rewards[best] if self.maximize else -self.rewards[best])
+        return best, float(rewards[best] if maximize else -rewards[best])
 
     def _best_beside_nan(self, first: int) -> int:
         """What the policy makes of NaN rewards, the first of them at `first`."""
@@ -63,7 +70,6 @@ class Fitness:
                 f"rewards: wanted numbers, got NaN at index {first}; give a failed candidate a low reward such as "
                 "-inf, or the search nan_policy='worst'"
             )
-        self.has_nan = True
         is_nan = np.isnan(self.rewards)
         if is_nan.all():
             return -1
@@ -73,10 +79,6 @@ class Fitness:
                 f"rewards: {is_nan.sum()} of {is_nan.size} are NaN and rank last (said once a search)"
             )
         return int(np.nanargmax(self.rewards))
-
-    def improves(self, fitness: Any, best: Any) -> bool:
-        """Whether a fitness in the user's sense beats the best so far."""
-        return bool(fitness > best if self.maximize else fitness < best)
 
     def weights(self, given: ArrayLike) -> NDArray[np.float64] | None:
         """Rows delta and even (see `kernels.antithetic`) for the rewards of the generation in the order of its draws.
@@ -90,7 +92,7 @@ class Fitness:
             rewards, as_given = self._rewards_of_generation(), False
             weights = np.empty((2, rewards.size // 2 if self.symmetric else rewards.size))
             work = np.empty(kernels.centered_ranks_work_size(rewards.size), np.uint8)
-        if self.has_nan:
+        if self.nan_policy == "worst" and np.isnan(rewards).any():
             rewards, as_given = self._without_nan(rewards), False
             if not rewards.size:
                 return None
@@ -160,7 +162,6 @@ class Fitness:
 
     def end_generation(self) -> None:
         """All rewards have had their update."""
-        self.has_nan = False
         self.told = []
 
     def __getstate__(self) -> dict[str, Any]:

@@ -308,7 +308,8 @@ class PEPG:
             raise RuntimeError(
                 "update: call get_parameters() first; each population takes one update"
             )
-        outcome = best, value, made = (*fitness.read(rewards), 0)
+        best, value = fitness.read(rewards)
+        outcome = best, value, 0
         if interactions is not None or self._num_interactions is not None:
             made = _checks.interactions(interactions, self.population_size)
             outcome = best, value, made
@@ -336,12 +337,10 @@ class PEPG:
         else:
             noise, epsilon = population.noise, population.epsilon
         draw = population.key, population.generation, noise, epsilon, weights, population.drawn
-        kind = type(optimizer)
-        if type(sigma_lr) is not float or type(l2_coeff) is not float:
-            self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
-        elif kind is Adam and _is_number(optimizer.alpha):
+        kind = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
+        if kind is Adam and (type(optimizer.alpha) is float or np.ndim(optimizer.alpha) == 0):
             self._update_by_adam(optimizer, draw, l2_coeff, sigma_lr, outcome)
-        elif (kind is SGD or kind is ClipUp) and _is_number(optimizer.alpha):
+        elif (kind is SGD or kind is ClipUp) and np.ndim(optimizer.alpha) == 0:
             self._update_by_velocity(optimizer, draw, l2_coeff, sigma_lr, outcome)
         else:
             self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
@@ -352,12 +351,13 @@ class PEPG:
         self, adam: Adam, draw: "_Draw", l2_coeff: float, sigma_lr: float, outcome: "_Outcome"
     ) -> None:
         """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
-        m, v = adam.moments((self.theta_size,), self.dtype)
+        m, v = adam.m, adam.v
+        if not kernels.are_plain(m, v, self.theta_size, self.dtype):
+            m, v = adam.moments((self.theta_size,), self.dtype)
         t = adam.t + 1
         epsilon = adam.epsilon if adam.eps_hat else adam.epsilon_hat(t)
-        gradient = self._gradient_to_keep()
-        before = self._counts()
-        self._count_update(outcome)
+        gradient = self._gradient_to_keep() if self.keep_gradient else None
+        before = self._count_update(outcome)
         adam.t = t
         try:
             kernels.update_adam(
@@ -366,7 +366,7 @@ class PEPG:
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
             adam.t = t - 1
-            self._put_counts(before)
+            self._take_back(outcome, before)
             raise
 
     def _update_by_velocity(
@@ -379,16 +379,15 @@ class PEPG:
     ) -> None:
         """SGD and ClipUp as they are: one kernel call, as with Adam."""
         velocity = optimizer.velocity_like((self.theta_size,), self.dtype)
-        gradient = self._gradient_to_keep()
-        before = self._counts()
-        self._count_update(outcome)
+        gradient = self._gradient_to_keep() if self.keep_gradient else None
+        before = self._count_update(outcome)
         try:
             kernels.update_velocity(
                 *draw, optimizer.rule(), optimizer.alpha, optimizer.momentum, optimizer.max_speed, l2_coeff, sigma_lr,
                 *self._sigma_rule, velocity, self._mu, self._sigma, gradient, self.n_threads,
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
-            self._put_counts(before)
+            self._take_back(outcome, before)
             raise
 
     def _update_in_parts(
@@ -405,10 +404,8 @@ class PEPG:
         if self.keep_gradient:
             self.gradient = g_mu
 
-    def _gradient_to_keep(self) -> NDArray[Any] | None:
-        """Where the kernels put g_mu, if it is kept."""
-        if not self.keep_gradient:
-            return None
+    def _gradient_to_keep(self) -> NDArray[Any]:
+        """Where the kernels put g_mu."""
         if not isinstance(self.gradient, np.ndarray):
             self.gradient = np.empty_like(self._mu)
         return self.gradient
@@ -430,31 +427,36 @@ class PEPG:
         return self._made + interactions < self._num_interactions
 
     def _count_rewards(self, outcome: "_Outcome") -> None:
-        best, fitness, interactions = outcome
-        if best >= 0 and self._fitness.improves(fitness, self.best_fitness):
-            self.best_theta = self._population.member(best, self.n_threads)
-            self.best_mu, self.best_sigma = self._population.drawn.copy()
-            self.best_fitness = fitness
-        self.evaluations += self._population.size
+        best, value, interactions = outcome
+        population, so_far = self._population, self.best_fitness
+        if best >= 0 and (value > so_far if self._fitness.maximize else value < so_far):
+            self.best_theta = population.member(best, self.n_threads)
+            self.best_mu, self.best_sigma = population.drawn.copy()
+            self.best_fitness = value
+        self.evaluations += population.size
         self.interactions += interactions
 
-    def _count_update(self, outcome: "_Outcome") -> None:
+    def _count_update(self, outcome: "_Outcome") -> tuple[Any, ...]:
+        """Count an update; what `_take_back` wants to undo that."""
+        population, fitness = self._population, self._fitness
+        before = self._made, population.told, population.told_epsilon, fitness.told
         self._count_rewards(outcome)
-        self._population.end_generation()
-        self._fitness.end_generation()
+        population.is_pending = False
+        if population.told:
+            population.end_generation()
+            fitness.end_generation()
         self._made = 0
         self.step += 1
+        return before
 
-    def _counts(self) -> tuple[Any, ...]:
+    def _take_back(self, outcome: "_Outcome", before: tuple[Any, ...]) -> None:
+        """Undo `_count_update`, but for a best that has been seen."""
         population, fitness = self._population, self._fitness
-        return (self.step, self.evaluations, self.interactions, self._made, population.told,
-                population.told_epsilon, fitness.told, fitness.has_nan)  # fmt: skip
-
-    def _put_counts(self, counts: tuple[Any, ...]) -> None:
-        population, fitness = self._population, self._fitness
-        (self.step, self.evaluations, self.interactions, self._made, population.told,
-         population.told_epsilon, fitness.told, fitness.has_nan) = counts  # fmt: skip
+        self._made, population.told, population.told_epsilon, fitness.told = before
         population.is_pending = True
+        self.evaluations -= population.size
+        self.interactions -= outcome[2]
+        self.step -= 1
 
     def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Same as `get_parameters`."""
@@ -799,11 +801,6 @@ class PEPG:
 _Draw = tuple[Any, int, Any, Any, NDArray[np.float64], NDArray[Any]]
 #: Index and fitness of the best candidate told, and the interactions it took to tell.
 _Outcome = tuple[int, Any, int]
-
-
-def _is_number(rate: Any) -> bool:
-    """Whether a rate is one number for all parameters."""
-    return type(rate) is float or np.ndim(rate) == 0
 
 
 def _initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:

@@ -248,8 +248,7 @@ class Population:
         """All rewards have had their update."""
         self.is_pending = False
         self.told = 0
-        if self.told_epsilon:
-            self.told_epsilon = []
+        self.told_epsilon = []
 
     # ---- pickling ---------------------------------------------------------------------------------------------
 
