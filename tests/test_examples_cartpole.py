@@ -316,7 +316,15 @@ def test_a_short_swingup_run_improves_and_has_the_same_bits_at_any_number_of_thr
 
 
 def test_the_swingups_program_says_what_it_does(swingup_example, capsys, monkeypatch):
-    arguments = ["cartpole_swingup.py", "--generations", "2", "--population", "4", "--episodes", "2"]
+    arguments = [
+        "cartpole_swingup.py",
+        "--generations",
+        "2",
+        "--population",
+        "4",
+        "--episodes",
+        "2",
+    ]
     monkeypatch.setattr("sys.argv", arguments)
     swingup_example.main()
     assert "Centre after 2 generations" in capsys.readouterr().out

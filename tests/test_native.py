@@ -694,7 +694,9 @@ def test_a_bytearray_cannot_grow_away_from_its_simulation():
     ids=["every other", "column", "broadcast", "memoryview", "empty", "no bytes"],
 )
 def test_data_not_in_one_piece_is_refused(value):
-    with pytest.raises(ValueError, match="data: wanted C-contiguous memory of at least a byte, got shape"):
+    with pytest.raises(
+        ValueError, match="data: wanted C-contiguous memory of at least a byte, got shape"
+    ):
         simulation(data=value)
 
 

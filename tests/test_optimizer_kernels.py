@@ -154,7 +154,21 @@ def test_an_update_with_a_velocity_is_its_parts(isa, dtype, rule, n_pairs, dim, 
 
     kept = np.empty(dim, dtype) if limits is None else None
     kernels.update_velocity(
-        *draw, RULES[rule], 0.3, 0.9, 0.4, 0.01, 0.2, 0.3, 0.6, 1.9, limits, velocity, mu, sigma, kept
+        *draw,
+        RULES[rule],
+        0.3,
+        0.9,
+        0.4,
+        0.01,
+        0.2,
+        0.3,
+        0.6,
+        1.9,
+        limits,
+        velocity,
+        mu,
+        sigma,
+        kept,
     )
     if kept is not None:
         np.testing.assert_array_equal(kept, g_mu)

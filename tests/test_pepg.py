@@ -39,7 +39,9 @@ def snapshot(es):
     state = copy.deepcopy(vars(es))
     optimizer, population, fitness = map(state.pop, ("optimizer", "_population", "_fitness"))
     population, fitness = population.__getstate__(), fitness.__getstate__()
-    return state | population | fitness | {k: v for k, v in vars(optimizer).items() if k != "result"}
+    return (
+        state | population | fitness | {k: v for k, v in vars(optimizer).items() if k != "result"}
+    )
 
 
 def assert_same(a, b):
@@ -544,7 +546,9 @@ class TestRewards:
         finally:
             signal.signal(signal.SIGALRM, previous)
         has_moved = not np.array_equal(es.mu, before)
-        assert has_moved == (es.step == 2) == (es.optimizer.t == 2) == (not es._population.is_pending)
+        assert (
+            has_moved == (es.step == 2) == (es.optimizer.t == 2) == (not es._population.is_pending)
+        )
 
     def test_an_update_needs_a_population_of_its_own(self):
         es = make()

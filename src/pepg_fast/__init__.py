@@ -8,6 +8,7 @@
 ...     es.update([-((solution - 1.0) ** 2).sum() for solution in solutions])
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._build import version as __version__
@@ -22,10 +23,17 @@ __all__ = [
     "PEPG",
     "SGD",
     "Adam",
+    "CSVLog",
+    "Callback",
+    "Checkpoints",
     "ClipUp",
     "Decay",
+    "EvaluationError",
+    "History",
     "NeuralNetwork",
     "Optimizer",
+    "Progress",
+    "Result",
     "Simulation",
     "__version__",
     "center_function",
@@ -33,6 +41,9 @@ __all__ = [
     "fitness_transformation",
     "get_include",
     "identity",
+    "maximize",
+    "minimize",
+    "plot_history",
     "relu",
     "show_config",
     "sigmoid",
@@ -42,15 +53,33 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .callbacks import Callback, Checkpoints, CSVLog, Progress
+    from .evaluation import EvaluationError
+    from .history import History
+    from .plotting import plot_history
+    from .running import Result, maximize, minimize
     from .simulation import Simulation
+
+#: What stands beside the search is imported only when it is used.
+_LAZY = {
+    "CSVLog": "callbacks",
+    "Callback": "callbacks",
+    "Checkpoints": "callbacks",
+    "EvaluationError": "evaluation",
+    "History": "history",
+    "Progress": "callbacks",
+    "Result": "running",
+    "Simulation": "simulation",
+    "maximize": "running",
+    "minimize": "running",
+    "plot_history": "plotting",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what stands beside the search only when it is used."""
-    if name == "Simulation":
-        from .simulation import Simulation
-
-        return Simulation
+    """Import what stands beside the search."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

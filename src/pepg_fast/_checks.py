@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import kernels
-
 #: As in csrc/parallel.c.
 MOST_THREADS = 1024
 
@@ -130,7 +128,13 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
 
 
 def vector(
-    name: str, value: ArrayLike, size: int, dtype: "np.dtype[Any]", *, infinite: bool = False, nan: bool = False
+    name: str,
+    value: ArrayLike,
+    size: int,
+    dtype: "np.dtype[Any]",
+    *,
+    infinite: bool = False,
+    nan: bool = False,
 ) -> NDArray[Any]:
     """Take a number, or one number for each of `size` coordinates, as a new array of them."""
     given = numbers(name, value)

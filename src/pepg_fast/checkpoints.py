@@ -163,7 +163,9 @@ def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) ->
         for part in stored["told_rewards"]
     ]
     if len(fitness.told) * population.n_draws != population.told:
-        raise ValueError(f"told: wanted the draws of {len(fitness.told)} populations, got {population.told}")
+        raise ValueError(
+            f"told: wanted the draws of {len(fitness.told)} populations, got {population.told}"
+        )
     es._made = _checks.integer("told_interactions", stored["told_interactions"], at_least=0)
     if stored["edited"] is not None:
         es.theta = stored["edited"]

@@ -46,8 +46,20 @@ def save(
     OSError
         If the file cannot be written; no temporary file is left.
     """
+    return write(filename, _encode(kind, state), overwrite=overwrite)
+
+
+def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool = True) -> Path:
+    """Write a file whole or not at all, as `save` does, and return its absolute path.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    OSError
+        If the file cannot be written; no temporary file is left.
+    """
     path = Path(os.path.abspath(os.fsdecode(filename)))
-    content = _encode(kind, state)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
     if path.exists() and not path.is_file():

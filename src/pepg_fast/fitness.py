@@ -22,7 +22,11 @@ NAN_POLICIES = ("raise", "worst")
 
 def checked_shaping(value: Any) -> "str | Shaping":
     """Take the name of a shaping, or a callable."""
-    return value if callable(value) else _checks.choice("fitness_shaping", value, SHAPINGS, "a callable")
+    return (
+        value
+        if callable(value)
+        else _checks.choice("fitness_shaping", value, SHAPINGS, "a callable")
+    )
 
 
 class Fitness:
@@ -67,8 +71,8 @@ class Fitness:
         """What the policy makes of NaN rewards, the first of them at `first`."""
         if self.nan_policy == "raise":
             raise ValueError(
-                f"rewards: wanted numbers, got NaN at index {first}; give a failed candidate a low reward such as "
-                "-inf, or the search nan_policy='worst'"
+                f"rewards: wanted numbers, got NaN at index {first}; give a failed candidate the reward "
+                f"{'-inf' if self.maximize else 'inf'}, or the search nan_policy='worst'"
             )
         is_nan = np.isnan(self.rewards)
         if is_nan.all():
@@ -133,7 +137,11 @@ class Fitness:
         if shaped.shape != rewards.shape or not np.isfinite(shaped).all():
             raise ValueError(
                 f"fitness_shaping: wanted {rewards.size} finite numbers from the callable, got "
-                + (_checks.first_bad(shaped) if shaped.shape == rewards.shape else f"shape {shaped.shape}")
+                + (
+                    _checks.first_bad(shaped)
+                    if shaped.shape == rewards.shape
+                    else f"shape {shaped.shape}"
+                )
             )
         return shaped
 

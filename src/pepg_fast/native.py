@@ -193,7 +193,7 @@ def _passes(given: str, wanted: str) -> bool:
     """Whether a value of type `wanted` may be passed where `given` is declared."""
     given = _plain(given)
     is_untyped = wanted.endswith("*") and (
-        given == "void*" or wanted == "void*" and given.endswith("*")
+        given == "void*" or (wanted == "void*" and given.endswith("*"))
     )
     return given == wanted or is_untyped
 

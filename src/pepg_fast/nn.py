@@ -1,5 +1,6 @@
 """A multilayer perceptron whose weights are one flat vector, as an evolution strategy wants them."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -123,8 +124,7 @@ class NeuralNetwork:
             else None
         )
         self._layers = [
-            kernels.Perceptron(layer, self.bias, 0, 0)
-            for layer in zip(sizes, sizes[1:], strict=False)
+            kernels.Perceptron(layer, self.bias, 0, 0) for layer in itertools.pairwise(sizes)
         ]
         self.number_of_parameters: int = sum(layer.n_parameters for layer in self._layers)
 

@@ -1,7 +1,7 @@
 """Parameter-exploring policy gradients: the search as the paper has it, over the C kernels."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,7 @@ class PEPG:
     step : int
         Number of updates.
     evaluations, interactions : int
-        Rewards, and simulator steps, told so far.
+        Rewards, and simulator steps, told so far; `run` adds those of the centre.
     best_fitness : float
         Best reward so far.
     best_theta, best_mu, best_sigma : ndarray, shape (d,), or None
@@ -469,6 +469,77 @@ class PEPG:
         else:
             self.update(rewards, interactions=interactions)
 
+    def run(
+        self,
+        evaluate: Callable[[Any], Any],
+        *,
+        max_steps: float | None = None,
+        max_evaluations: float | None = None,
+        target_fitness: float | None = None,
+        patience: int | None = None,
+        time_limit: float | None = None,
+        callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
+        vectorized: bool = False,
+        executor: "Executor | None" = None,
+        center_every: int = 0,
+    ) -> "Result":
+        """Ask, evaluate and tell until a limit is reached.
+
+        Parameters
+        ----------
+        evaluate : callable
+            Takes one candidate, shape (d,), and returns its fitness; or returns (fitness, interactions), which
+            `num_interactions` needs.
+        max_steps : int, optional
+            Steps of this call at most (``math.inf`` for a run that only Ctrl-C or a callback ends).
+        max_evaluations : int, optional
+            Evaluations of this call at most, at least P: no generation is begun that would exceed them (with
+            `num_interactions`, or centres evaluated, the last one may).
+        target_fitness : float, optional
+            Ends the run when `best_fitness` is as good, also before the first step.
+        patience : int, optional
+            Ends the run after as many steps without a new best fitness.
+        time_limit : float, optional
+            Seconds after which no step is begun.
+        callbacks : callable, Callback, or several
+            Called as ``callback(es, row)`` after each step, with the row of the history; True ends the run. `Progress`,
+            `CSVLog` and `Checkpoints` are ready-made ones.
+        vectorized : bool
+            Whether `evaluate` takes many candidates, shape (m, d), and returns their fitness, shape (m,).
+        executor : concurrent.futures.Executor, optional
+            Where candidates are evaluated, several at a time: threads, processes, loky, mpi4py.futures, Dask's
+            ``client.get_executor()``. Processes want an `evaluate` that pickles. With `vectorized`, each worker gets an
+            equal part of the population.
+        center_every : int
+            Evaluate the centre too, after every so many steps; 0 for never.
+
+        Returns
+        -------
+        Result
+            Why the run ended, the best candidate, the distribution and the history. After Ctrl-C too, with the reason
+            "interrupted": a step that has begun is completed or, while candidates are evaluated, given up.
+
+        Raises
+        ------
+        EvaluationError
+            If `evaluate` raised for a candidate, whose ``index`` it has; the search is as it was and the population
+            waits for its rewards. (With `vectorized` and no executor, whatever it raised.)
+        TypeError, ValueError
+            If an argument is not what is described here, or `evaluate` returned no number, or NaN (see `nan_policy`).
+
+        Notes
+        -----
+        A population that waits for its rewards, after an interrupt, an error or a checkpoint, is evaluated first: the
+        search that goes on is the one that was not interrupted. Limits count from the beginning of the call.
+        """
+        from . import running
+
+        return running.run(
+            self, evaluate, max_steps=max_steps, max_evaluations=max_evaluations, target_fitness=target_fitness,
+            patience=patience, time_limit=time_limit, callbacks=callbacks, vectorized=vectorized, executor=executor,
+            center_every=center_every,
+        )  # fmt: skip
+
     # ---- state that users read and assign ---------------------------------------------------------------------
 
     @property
@@ -483,6 +554,11 @@ class PEPG:
         self._fitness.resize(size)
         self._fitness.end_generation()
         self._made = 0
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a population waits for its rewards."""
+        return self._population.is_pending
 
     @property
     def symmetric(self) -> bool:

@@ -176,9 +176,7 @@ class Population:
 
     def put_theta(self, value: ArrayLike) -> None:
         """Take other candidates for the last ones: what the best is copied from."""
-        self.array.put(
-            _checks.matrix("theta", value, (self.size, self.theta_size), self.dtype)
-        )
+        self.array.put(_checks.matrix("theta", value, (self.size, self.theta_size), self.dtype))
 
     def explicit_noise(self, n_threads: int) -> NDArray[Any]:
         """The noise of the last candidates, (n_draws, theta_size)."""

@@ -1,0 +1,232 @@
+"""What may be told of every step of a run: functions, a progress bar, a CSV file, checkpoints."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _checks, files, history
+from .history import Row
+
+
+class Limits(NamedTuple):
+    """The limits of a run, None where there is none."""
+
+    max_steps: float | None
+    max_evaluations: float | None
+    target_fitness: float | None
+    patience: int | None
+    time_limit: float | None
+
+
+class Callback:
+    """Base class of callbacks that have something to begin or to end; any function of (es, row) will do otherwise."""
+
+    def start(self, es: Any, limits: Limits) -> None:
+        """Begin, before the first step of a run."""
+
+    def step(self, es: Any, row: Row) -> bool | None:
+        """Take note of a step; True ends the run."""
+
+    def end(self, es: Any, result: Any) -> None:
+        """End, after the last step; `result` is None if the run failed."""
+
+
+#: A callback, or a function ``(es, row)`` that is called after each step and ends the run by returning True.
+AnyCallback = Callback | Callable[[Any, Row], bool | None]
+
+
+class _Function(Callback):
+    def __init__(self, function: Callable[[Any, Row], bool | None]) -> None:
+        self._function = function
+
+    def step(self, es: Any, row: Row) -> bool | None:
+        return self._function(es, row)
+
+
+def as_callback(given: Any) -> Callback:
+    """Take a callback or a function."""
+    if isinstance(given, Callback):
+        return given
+    if not callable(given) or isinstance(given, type):
+        raise TypeError(f"callbacks: wanted functions of (es, row) or Callbacks, got {given!r:.60}")
+    return _Function(given)
+
+
+class Progress(Callback):
+    """A progress bar: steps, evaluations a second, best, mean, sigma.
+
+    Parameters
+    ----------
+    **options
+        Of ``tqdm.auto.tqdm``, such as ``desc``, ``disable``, ``file``.
+
+    Raises
+    ------
+    ImportError
+        If tqdm is not installed (``pip install "pepg-fast[run]"``).
+    """
+
+    #: Seconds between two texts: making one takes longer than many a step.
+    INTERVAL = 0.1
+
+    def __init__(self, **options: Any) -> None:
+        from tqdm.auto import tqdm
+
+        self._tqdm, self._options = tqdm, options
+        self._bar: Any = None
+
+    def start(self, es: Any, limits: Limits) -> None:
+        """Draw an empty bar; its length is that of the steps, as far as a limit tells."""
+        totals = [limits.max_steps]
+        if limits.max_evaluations is not None and es.num_interactions is None:
+            totals.append(limits.max_evaluations // es.population_size)
+        known = [total for total in totals if total is not None and np.isfinite(total)]
+        defaults = {"total": min(known) if known else None, "unit": " steps", "dynamic_ncols": True}
+        self._bar = self._tqdm(**(defaults | self._options))
+        self._began, self._evaluations = time.perf_counter(), es.evaluations
+        self._shown = -np.inf
+
+    def step(self, es: Any, row: Row) -> None:
+        """Move on, and say how it goes every now and then."""
+        now = time.perf_counter()
+        if now - self._shown >= self.INTERVAL:
+            self._shown = now
+            self._describe(row, now)
+        self._bar.update(1)
+        self._last = row
+
+    def end(self, es: Any, result: Any) -> None:
+        """Leave the bar with the last step's numbers."""
+        if hasattr(self, "_last"):
+            self._describe(self._last, time.perf_counter())
+        self._bar.close()
+
+    def _describe(self, row: Row, now: float) -> None:
+        rate = (row["evaluations"] - self._evaluations) / max(now - self._began, 1e-9)
+        self._bar.set_postfix_str(
+            f"{rate:.3g} evaluations/s, best {row['best_fitness']:.5g}, mean {row['mean']:.5g}, "
+            f"sigma {row['sigma_median']:.3g}",
+            refresh=False,
+        )
+
+
+class CSVLog(Callback):
+    """A history in a CSV file, flushed after each step; `History.read_csv` and pandas (``comment="#"``) read it.
+
+    The file begins with the configuration of the search in lines ``# name: value``, then has the columns of `History`.
+    Where a resumed search's configuration differs, lines with the differences precede its rows.
+
+    Parameters
+    ----------
+    filename : path
+        A search that has made steps already (a resumed one) goes on in an existing file: rows of later steps than its
+        own, and a row that was cut short, are removed first. For a new search the file must not exist.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    FileExistsError, ValueError, OSError
+        At the start of the run: if the file exists and the search is new, if it is not such a file, or if it cannot
+        be written.
+    """
+
+    def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
+        self.filename, self.overwrite = Path(os.fsdecode(filename)), bool(overwrite)
+
+    def start(self, es: Any, limits: Limits) -> None:
+        """Write the header, or cut an existing file where the search goes on."""
+        self._seconds = 0.0  # of the runs before
+        configuration = history.configuration_of(es)
+        if self.filename.exists() and not self.overwrite:
+            if es.step == 0:
+                raise FileExistsError(
+                    f"{self.filename} exists and the search is new: choose another name, or overwrite=True"
+                )
+            before = history.read(self.filename, up_to=es.step)
+            text = before.text + history.comments(configuration, before.configuration)
+            self._seconds = before.history["seconds"][-1] if len(before.history) else 0.0
+        else:
+            text = history.comments(configuration, {}) + history.HEADER
+        files.write(self.filename, text.encode())
+        self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
+
+    def step(self, es: Any, row: Row) -> None:
+        """Add a row."""
+        self._file.write(history.line(row | {"seconds": row["seconds"] + self._seconds}))
+        self._file.flush()
+
+    def end(self, es: Any, result: Any) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Checkpoints(Callback):
+    """Checkpoints of a run in a folder, every so many steps and at the end.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it does not exist; files are ``step_000000100.npz`` and so on.
+    every : int
+        Steps between two of them.
+    keep : int
+        How many to keep; older ones of these names are removed.
+
+    Raises
+    ------
+    FileExistsError, OSError
+        At the start of the run: if the folder has checkpoints of later steps than the search's, or cannot be written.
+    """
+
+    _NAME = re.compile(r"step_(\d{9,})\.npz")
+
+    def __init__(
+        self, folder: "str | os.PathLike[str]", *, every: int = 100, keep: int = 3
+    ) -> None:
+        self.folder = Path(os.fsdecode(folder))
+        self.every = _checks.integer("every", every, at_least=1)
+        self.keep = _checks.integer("keep", keep, at_least=1)
+
+    def start(self, es: Any, limits: Limits) -> None:
+        """Make the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        later = self._steps_and_files(self.folder)[-1:]
+        if later and later[0][0] > es.step:
+            raise FileExistsError(
+                f"{later[0][1]} is from a later step than the search's {es.step}: load it, or choose another folder"
+            )
+        self._saved = es.step
+
+    def step(self, es: Any, row: Row) -> None:
+        """Write a checkpoint if it is time for one."""
+        if es.step % self.every == 0:
+            self._save(es)
+
+    def end(self, es: Any, result: Any) -> None:
+        """Write a checkpoint of the last step."""
+        if es.step != self._saved:
+            self._save(es)
+
+    def _save(self, es: Any) -> None:
+        es.save_checkpoint(self.folder / f"step_{es.step:09d}.npz")
+        self._saved = es.step
+        for _, old in self._steps_and_files(self.folder)[: -self.keep]:
+            old.unlink(missing_ok=True)
+
+    @classmethod
+    def latest(cls, folder: "str | os.PathLike[str]") -> Path | None:
+        """Return the checkpoint with the most steps, None if there is none."""
+        found = cls._steps_and_files(Path(os.fsdecode(folder)))
+        return found[-1][1] if found else None
+
+    @classmethod
+    def _steps_and_files(cls, folder: Path) -> list[tuple[int, Path]]:
+        """Checkpoints in a folder by step."""
+        named = [(cls._NAME.fullmatch(path.name), path) for path in folder.glob("step_*.npz")]
+        return sorted((int(name[1]), path) for name, path in named if name)

@@ -1,0 +1,226 @@
+"""Evaluating a population: one candidate at a time, all at once, or in the workers of an executor."""
+
+import itertools
+import os
+import pickle
+import traceback
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future, as_completed
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Tasks a worker gets of each population, so that a slow one does not hold up the others for long.
+TASKS_A_WORKER = 4
+
+
+class EvaluationError(RuntimeError):
+    """An evaluation failed; the search is as it was, its population still waits for rewards.
+
+    Attributes
+    ----------
+    index : int
+        The candidate, the first of those that were evaluated together, or -1 for the centre.
+    """
+
+    def __init__(self, message: str, index: int) -> None:
+        super().__init__(message)
+        self.index = index
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.args[0], self.index)
+
+
+class Evaluation(NamedTuple):
+    """What the evaluation of some candidates gave."""
+
+    fitness: NDArray[Any]
+    interactions: int | None  # None if they were not told
+
+
+class Evaluator:
+    """A user's `evaluate` and where it runs."""
+
+    def __init__(
+        self, evaluate: Callable[[Any], Any], vectorized: bool, executor: Executor | None
+    ) -> None:
+        if not callable(evaluate):
+            raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
+        if executor is not None and not callable(getattr(executor, "submit", None)):
+            raise TypeError(
+                f"executor: wanted a concurrent.futures.Executor, got {type(executor).__name__}"
+            )
+        self.evaluate, self.vectorized, self.executor = evaluate, vectorized, executor
+
+    def population(self, solutions: NDArray[Any]) -> Evaluation:
+        """Fitness of each candidate, shape (P,)."""
+        return self._evaluated(solutions, 0)
+
+    def center(self, solution: NDArray[Any]) -> Evaluation:
+        """Fitness of one more candidate, shape (1,)."""
+        return self._evaluated(solution[None], -1)
+
+    def _evaluated(self, solutions: NDArray[Any], first: int) -> Evaluation:
+        if self.executor is not None:
+            return self._in_workers(self.executor, solutions, first)
+        if self.vectorized:
+            return _read_array(self.evaluate(solutions), len(solutions))
+        return _read_each(_call_each(self.evaluate, solutions, first), first)
+
+    def _in_workers(self, executor: Executor, solutions: NDArray[Any], first: int) -> Evaluation:
+        n = len(solutions)
+        tasks = min(n, _workers(executor) * (1 if self.vectorized else TASKS_A_WORKER))
+        edges = [n * task // tasks for task in range(tasks + 1)]
+        futures: dict[Future[Any], int] = {}
+        try:
+            for task, (lo, hi) in enumerate(itertools.pairwise(edges)):
+                future = executor.submit(
+                    _work, self.evaluate, self.vectorized, solutions[lo:hi], first + lo
+                )
+                futures[future] = task
+            results: dict[int, Any] = {}
+            for future in as_completed(futures):
+                task = futures[future]
+                results[task] = _result(future, first + edges[task], first + edges[task + 1] - 1)
+        finally:
+            for future in futures:
+                future.cancel()  # what has not begun, if something else failed
+        return _joined(
+            _read_array(results[task], edges[task + 1] - edges[task])
+            if self.vectorized
+            else _read_each(results[task], first + edges[task])
+            for task in range(tasks)
+        )
+
+
+class _Failure(NamedTuple):
+    """An exception on its way from a worker."""
+
+    index: int
+    error: Exception | None  # None if it does not pickle
+    text: str
+    trace: str
+
+
+class _WorkersTraceback(Exception):
+    """Shows, as the cause of an exception, where in the worker it was raised."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0]}"
+
+
+def _work(
+    evaluate: Callable[[Any], Any], vectorized: bool, solutions: NDArray[Any], first: int
+) -> Any:
+    """Evaluate some candidates in a worker: what `evaluate` returned, or a failure."""
+    try:
+        return evaluate(solutions) if vectorized else _call_each(evaluate, solutions, first)
+    except Exception as error:
+        index = error.index if isinstance(error, EvaluationError) else first
+        cause = error.__cause__ if isinstance(error, EvaluationError) else error
+        raised = cause if isinstance(cause, Exception) else error
+        trace = "".join(traceback.format_exception(raised))
+        text = _told(raised)
+        try:
+            pickle.loads(pickle.dumps(raised))
+        except Exception:
+            return _Failure(index, None, text, trace)
+        return _Failure(index, raised, text, trace)
+
+
+def _result(future: "Future[Any]", first: int, last: int) -> Any:
+    """What a worker gave, or an EvaluationError."""
+    which = f"candidate {first}" if first == last else f"candidates {first} to {last}"
+    try:
+        result = future.result()
+    except Exception as error:
+        hint = ""
+        if isinstance(error, pickle.PicklingError | AttributeError | TypeError):
+            hint = "; processes want a function that pickles, such as one at the top of a module"
+        raise EvaluationError(f"evaluate: {which} got lost: {_told(error)}{hint}", first) from error
+    if isinstance(result, _Failure):
+        cause = result.error if result.error is not None else RuntimeError(result.text)
+        cause.__cause__ = _WorkersTraceback(result.trace)
+        raise _failed(result.index, result.text) from cause
+    return result
+
+
+def _failed(index: int, text: str) -> EvaluationError:
+    which = "the centre" if index < 0 else f"candidate {index}"
+    return EvaluationError(f"evaluate: {which} raised {text}", index)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _workers(executor: Executor) -> int:
+    """Workers of an executor, as far as it says; the processors otherwise."""
+    for name in ("_max_workers", "num_workers"):
+        count = getattr(executor, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    return os.cpu_count() or 1
+
+
+def _call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: int) -> list[Any]:
+    """Call `evaluate` for one candidate after the other, the first of them number `first`."""
+    values = []
+    for solution in solutions:
+        try:
+            values.append(evaluate(solution))
+        except Exception as error:
+            raise _failed(first + len(values), _told(error)) from error
+    return values
+
+
+def _read_each(values: list[Any], first: int) -> Evaluation:
+    """Read what `evaluate` returned for each candidate."""
+    fitness, interactions = np.empty(len(values)), None
+    for i, value in enumerate(values):
+        if isinstance(value, tuple) and len(value) == 2:
+            value, made = value
+            interactions = (interactions or 0) + _whole(made)
+        fitness[i] = _number(value, first + i)
+    return Evaluation(fitness, interactions)
+
+
+def _number(value: Any, index: int) -> float:
+    if type(value) is float:
+        return value
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        which = "the centre" if index < 0 else f"candidate {index}"
+        raise TypeError(
+            f"evaluate: wanted a number (or a number and its interactions) for {which}, got "
+            f"{value!r:.60}"
+        ) from None
+
+
+def _read_array(result: Any, n: int) -> Evaluation:
+    """Read what a vectorized `evaluate` returned for n candidates."""
+    interactions: int | None = None
+    if isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 1:
+        result, made = result
+        interactions = sum(_whole(one) for one in np.atleast_1d(made))
+    fitness = np.asarray(result)
+    if fitness.shape != (n,):
+        raise ValueError(f"evaluate: wanted shape ({n},) when vectorized, got {fitness.shape}")
+    return Evaluation(fitness, interactions)
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if number != value or number < 0:
+        raise ValueError(f"evaluate: wanted a whole number of interactions, got {value!r:.60}")
+    return number
+
+
+def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:
+    parts = list(evaluations)
+    told = [part.interactions for part in parts if part.interactions is not None]
+    return Evaluation(np.concatenate([part.fitness for part in parts]), sum(told) if told else None)

@@ -1,0 +1,205 @@
+"""The course of a run in numbers."""
+
+import os
+from array import array
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import __version__, kernels
+
+#: One step of a run.
+Row = dict[str, float]
+
+#: Columns of a history; the README and the plots say what they are.
+COLUMNS = (
+    "step", "evaluations", "interactions", "seconds", "best_fitness", "best", "mean", "worst", "center",
+    "sigma_smallest", "sigma_lower", "sigma_median", "sigma_upper", "sigma_largest", "gradient_norm",
+)  # fmt: skip
+
+#: Of more coordinates of sigma, quartiles are those of this many, evenly spaced: sorting a million takes longer than
+#: an update.
+_MOST_SORTED = 10_000
+
+
+class History:
+    """A row of numbers for each step: ``history["mean"]`` is a column, ``dict(history)`` all of them.
+
+    ========================================== =====================================================================
+    ``step``, ``evaluations``, ``interactions`` totals of the search
+    ``seconds``                                 since the run began
+    ``best_fitness``                            best so far
+    ``best``, ``mean``, ``worst``               of the generation's rewards, NaN left out
+    ``center``                                  fitness of the mean after the update, NaN where it was not evaluated
+    ``sigma_smallest``, ``_lower``, ``_median``,
+    ``_upper``, ``_largest``                    quartiles of sigma over the parameters, in parameter units
+    ``gradient_norm``                           length of g_mu
+    ========================================== =====================================================================
+    """
+
+    def __init__(self) -> None:
+        self._columns = {name: array("d") for name in COLUMNS}
+
+    def append(self, row: Row) -> None:
+        """Add a step; columns that it does not have are NaN."""
+        for name, column in self._columns.items():
+            column.append(row.get(name, np.nan))
+
+    def __iter__(self) -> Iterator[Row]:
+        """Give the rows, one after the other."""
+        for values in zip(*self._columns.values(), strict=True):
+            yield dict(zip(self._columns, values, strict=True))
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        return np.array(self._columns[name])
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return COLUMNS
+
+    def __len__(self) -> int:
+        return len(self._columns["step"])
+
+    @classmethod
+    def read_csv(cls, filename: "str | os.PathLike[str]") -> "History":
+        """Read what a `CSVLog` wrote; a last row that was cut short is left out.
+
+        Raises
+        ------
+        ValueError
+            If the file is no such history.
+        OSError
+            If it cannot be read.
+        """
+        return read(filename).history
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self)} steps: {', '.join(COLUMNS)}>"
+
+
+def row_of(es: Any, rewards: NDArray[np.float64], center: float, seconds: float) -> Row:
+    """The row of a search that has just been updated with `rewards`."""
+    best, mean, worst = _statistics(rewards, es.maximize)
+    values = (
+        es.step, es.evaluations, es.interactions, seconds, float(es.best_fitness), best, mean, worst, center,
+        *_quartiles(es.sigma), kernels.norm(es.gradient) if es.gradient is not None else np.nan,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, map(float, values), strict=True))
+
+
+def _statistics(rewards: NDArray[np.float64], maximize: bool) -> tuple[float, float, float]:
+    """Best, mean and worst, NaN left out."""
+    told = rewards[~np.isnan(rewards)]
+    if not told.size:
+        return np.nan, np.nan, np.nan
+    low, high = told.min(), told.max()
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = told.mean()
+    return (high, mean, low) if maximize else (low, mean, high)
+
+
+def _quartiles(sigma: NDArray[Any]) -> tuple[float, ...]:
+    """Smallest, lower quartile, median, upper quartile, largest."""
+    some = np.sort(sigma[:: -(-sigma.size // _MOST_SORTED)])
+    last = some.size - 1
+    inner = (some[last // 4], some[last // 2], some[last - last // 4])
+    if some.size == sigma.size:
+        return (some[0], *inner, some[-1])
+    return (sigma.min(), *inner, sigma.max())
+
+
+# ---- CSV files: lines "# name: value", the columns' names, the rows -------------------------------------------
+
+HEADER = ",".join(COLUMNS) + "\n"
+_WHOLE = ("step", "evaluations", "interactions")
+
+
+class CSVContent(NamedTuple):
+    """A CSV file: its text as far as it is of use, the configuration it states last, and its rows."""
+
+    text: str
+    configuration: dict[str, str]
+    history: History
+
+
+def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVContent:
+    """Read a file whose rows count up to a step; a row that was cut short, and what follows, is left out."""
+    configuration: dict[str, str] = {}
+    history, kept, has_header = History(), [], False
+    with open(filename, encoding="utf-8", newline="") as file:
+        for number, text in enumerate(file, 1):
+            if text.startswith("# "):
+                name, _, value = text[2:].rstrip("\n").partition(": ")
+                configuration[name] = value
+            elif not has_header:
+                if text != HEADER:
+                    raise ValueError(
+                        f"{os.fsdecode(filename)}: wanted the columns {HEADER.rstrip()} in line {number}, "
+                        f"got {text.rstrip()!r:.80}"
+                    )
+                has_header = True
+            else:
+                row = _row(text)
+                if row is None or row["step"] > up_to:
+                    break
+                history.append(row)
+            kept.append(text)
+    if not has_header:
+        raise ValueError(f"{os.fsdecode(filename)}: wanted a history, got a file without columns")
+    return CSVContent("".join(kept), configuration, history)
+
+
+def line(row: Row) -> str:
+    """A row as a line of CSV."""
+    values = (str(int(row[name])) if name in _WHOLE else repr(float(row[name])) for name in COLUMNS)
+    return ",".join(values) + "\n"
+
+
+def comments(configuration: dict[str, str], known: dict[str, str]) -> str:
+    """Lines that state what differs from the configuration that is known already."""
+    return "".join(
+        f"# {name}: {value}\n" for name, value in configuration.items() if known.get(name) != value
+    )
+
+
+def configuration_of(es: Any) -> dict[str, str]:
+    """The settings of a search, each in a line."""
+    names = (
+        "population_size", "theta_size", "mu_init", "sigma_init", "mu_lr", "sigma_lr", "l2_coeff", "dtype",
+        "fitness_shaping", "ties", "maximize", "nan_policy", "symmetric", "sigma_max_change", "sigma_min", "sigma_max",
+        "sigma_decay", "sigma_decay_limit", "lower", "upper", "num_interactions", "popsize_max",
+    )  # fmt: skip
+    settings = {"pepg_fast": __version__} | {name: _setting(getattr(es, name)) for name in names}
+    changing = {"t", "alpha"} if callable(es.mu_lr) else {"t"}
+    arguments = ", ".join(
+        f"{name.lstrip('_')}={_setting(value)}" for name, value in vars(es.optimizer).items()
+        if isinstance(value, float | int | str) and name not in changing
+    )  # fmt: skip
+    return settings | {"optimizer": f"{type(es.optimizer).__name__}({arguments})"}
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, str | bool | None):
+        return str(value)
+    if np.ndim(value):
+        each = np.asarray(value)
+        if each.size > 8:
+            return f"{each.size} numbers from {each.min()} to {each.max()}"
+        return str(each.tolist())
+    if callable(value):
+        shown = repr(value) if type(value).__repr__ is not object.__repr__ else type(value).__name__
+        return getattr(value, "__qualname__", shown)
+    return str(value)
+
+
+def _row(text: str) -> Row | None:
+    """Read a line of numbers; None if it is cut short."""
+    values = text.rstrip("\n").split(",")
+    if len(values) != len(COLUMNS) or not text.endswith("\n"):
+        return None
+    try:
+        return dict(zip(COLUMNS, map(float, values), strict=True))
+    except ValueError:
+        return None
