@@ -156,7 +156,7 @@ def matrix(
     name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]"
 ) -> NDArray[Any]:
     """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
-    result = np.require(numbers(name, value), dtype=dtype, requirements="CA")
+    result = np.require(numbers(name, value), dtype=dtype, requirements=["C", "A"])
     if result.shape != shape:
         raise ValueError(f"{name}: wanted shape {shape}, got {result.shape}")
     return result
@@ -209,7 +209,8 @@ def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) ->
         return by_name[value]
     if not callable(value):
         raise TypeError(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}")
-    return value
+    function: Callable[..., Any] = value
+    return function
 
 
 def first_bad(values: NDArray[Any]) -> str:

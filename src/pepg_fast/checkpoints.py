@@ -83,7 +83,7 @@ def to_state(es: Any) -> dict[str, Any]:
     state["optimizer"] = _optimizer_to_state(es.optimizer)
     population, fitness = es._population, es._fitness
     state["rng"] = {
-        "key": population.key,
+        "key": population.key if population.has_key else None,
         "generation": population.generation,
         "numpy": streams.to_state(population.rng),
     }
@@ -142,6 +142,7 @@ def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) ->
     population, fitness = es._population, es._fitness
     if rng["key"] is not None:
         population.key = _checks.integer("rng.key", rng["key"], at_least=0)
+        population.has_key = True
     population.generation = _checks.integer("rng.generation", rng["generation"], at_least=0)
     population.rng = streams.from_state(rng["numpy"])
     if stored["drawn"] is not None:

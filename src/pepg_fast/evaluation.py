@@ -97,7 +97,7 @@ class Evaluator:
 class _Failure(NamedTuple):
     """An exception on its way from a worker."""
 
-    index: int
+    candidate: int
     error: Exception | None  # None if it does not pickle
     text: str
     trace: str
@@ -142,7 +142,7 @@ def _result(future: "Future[Any]", first: int, last: int) -> Any:
     if isinstance(result, _Failure):
         cause = result.error if result.error is not None else RuntimeError(result.text)
         cause.__cause__ = _WorkersTraceback(result.trace)
-        raise _failed(result.index, result.text) from cause
+        raise _failed(result.candidate, result.text) from cause
     return result
 
 

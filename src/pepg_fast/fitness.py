@@ -63,7 +63,7 @@ class Fitness:
                 best = self._best_beside_nan(-2 - best)
             if best < 0:
                 return -1, None
-        if type(given) is list or isinstance(given, list | np.ndarray):
+        if isinstance(given, list) or isinstance(given, np.ndarray):  # noqa: SIM101  quicker than a union
             return best, given[best]
         return best, float(rewards[best] if maximize else -rewards[best])
 

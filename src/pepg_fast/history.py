@@ -189,8 +189,10 @@ def _setting(value: Any) -> str:
             return f"{each.size} numbers from {each.min()} to {each.max()}"
         return str(each.tolist())
     if callable(value):
-        shown = repr(value) if type(value).__repr__ is not object.__repr__ else type(value).__name__
-        return getattr(value, "__qualname__", shown)
+        has_name = "__repr__" in vars(type(value))
+        return str(
+            getattr(value, "__qualname__", repr(value) if has_name else type(value).__name__)
+        )
     return str(value)
 
 

@@ -181,6 +181,7 @@ cdef inline int _raise(int status) except -1:
     raise ValueError("sizes: wanted at least one pair and one coordinate, and no more than the counters can number")
 
 
+@cython.final
 cdef class RecycledArray:
     """One array that is handed out again and again, but never while somebody still holds it or a view of it.
 
@@ -445,14 +446,13 @@ cdef struct Draw:
 
 
 # Fill in the first arguments of `gradients` and the updates, which share them.
-cdef int _read_draw(Draw* draw, key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
+cdef int _read_draw(Draw* draw, uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
                     cnp.ndarray drawn) except -1:
     cdef Py_ssize_t d, n = cnp.PyArray_SIZE(weights) // 2
     draw.width = _width(drawn, "drawn")
     d = cnp.PyArray_SIZE(drawn) // 2
     draw.n_pairs, draw.dim = n, d
-    draw.key = 0 if key is None else <uint64_t>key  # no key was ever needed: then there is an epsilon
-    draw.generation = generation
+    draw.key, draw.generation = key, generation
     draw.noise = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, False)
     draw.epsilon = _optional(epsilon, "epsilon", draw.width, n * d, False)
     draw.delta = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, False)
@@ -461,7 +461,7 @@ cdef int _read_draw(Draw* draw, key, uint64_t generation, cnp.ndarray noise, cnp
     return 0
 
 
-def gradients(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
+def gradients(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
               cnp.ndarray drawn, cnp.ndarray g_mu not None, cnp.ndarray g_sigma not None, int n_threads=0):
     """Write both gradients (dim,) from `epsilon` if it is given, else from `noise`, else from noise drawn again.
 
@@ -526,7 +526,7 @@ def sigma_step(cnp.ndarray g_sigma not None, double sigma_lr, double sigma_max_c
     _raise(status)
 
 
-def update_adam(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
+def update_adam(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
                 cnp.ndarray drawn, double alpha, double beta_1, double beta_2, double adam_epsilon, uint64_t t,
                 double l2, double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max,
                 cnp.ndarray sigma_limits, cnp.ndarray m not None, cnp.ndarray v not None, cnp.ndarray mu not None,
@@ -583,7 +583,7 @@ def velocity_step(cnp.ndarray gradient not None, int rule, double alpha, double 
     _raise(status)
 
 
-def update_velocity(key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
+def update_velocity(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
                     cnp.ndarray drawn, int rule, double alpha, double momentum, double max_speed, double l2,
                     double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max,
                     cnp.ndarray sigma_limits, cnp.ndarray velocity not None, cnp.ndarray mu not None,
@@ -643,6 +643,7 @@ cdef enum:
     STACK_SCRATCH = 1024  # doubles on the stack before scratch memory is allocated
 
 
+@cython.final
 cdef class Perceptron:
     """The shape of a multilayer perceptron, ready for the forward kernels; it holds no weights."""
 
@@ -812,6 +813,7 @@ cdef int _interrupted(void* context) noexcept with gil:
     return 0
 
 
+@cython.final
 cdef class Environment:
     """A native environment: addresses of `reset` and `step` and of their `data`. Whoever makes it keeps those alive."""
 

@@ -66,7 +66,7 @@ class _DType:
         if not (isinstance(self._code, str) and re.fullmatch(r"[biuf]\d{1,2}", self._code)):
             raise ValueError(f"the pickle holds an array of {self._code!r}, not of numbers")
         dtype = np.dtype(self._code)
-        return dtype if self._order == "|" else dtype.newbyteorder(self._order)
+        return dtype if self._order == "|" else dtype.newbyteorder(self._order)  # type: ignore[arg-type]
 
 
 class _Array:
@@ -179,7 +179,7 @@ def _check_lengths(content: bytes) -> None:
     """Refuse a damaged pickle before the unpickler makes room for what it says is to come."""
     for opcode, argument, _ in pickletools.genops(content):
         is_place = opcode.name in ("PUT", "LONG_BINPUT", "FRAME")
-        if is_place and not 0 <= argument <= len(content):
+        if is_place and not 0 <= (argument or 0) <= len(content):
             raise ValueError(f"the pickle is damaged: {opcode.name} {argument}")
 
 

@@ -68,12 +68,12 @@ def function_pointer(name: str, value: Any, wanted: Signature) -> Pointer:
     if capsule is not None:
         address, text = capsule
         _check_text(name, text, wanted)
-    elif isinstance(value, ctypes._CFuncPtr):
-        if value._flags_ & ctypes._FUNCFLAG_PYTHONAPI:
+    elif isinstance(value, ctypes._CFuncPtr):  # type: ignore[attr-defined]
+        if value._flags_ & ctypes._FUNCFLAG_PYTHONAPI:  # type: ignore[attr-defined]
             raise TypeError(
                 f"{name}: wanted a function that runs without the GIL, got one of ctypes.PyDLL"
             )
-        address = ctypes.cast(value, ctypes.c_void_p).value
+        address = ctypes.cast(value, ctypes.c_void_p).value or 0
         _check(
             name,
             "void" if value.restype is None else getattr(value.restype, "__name__", None),
@@ -139,7 +139,7 @@ def user_data(value: Any) -> Any:
 def _signature_of(callable_: Any) -> str | None:
     """A `LowLevelCallable`'s signature; None if its capsule has no name."""
     try:
-        return callable_.signature
+        return str(callable_.signature)
     except ValueError:
         return None
 

@@ -243,7 +243,7 @@ class ClipUp(_WithVelocity):
         self.velocity: NDArray[Any] | None = None
 
     @property
-    def max_speed(self) -> float:  # type: ignore[override]
+    def max_speed(self) -> float:
         """Length of the velocity at most."""
         return 2 * self.alpha if self._max_speed is None else self._max_speed
 

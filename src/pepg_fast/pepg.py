@@ -319,9 +319,10 @@ class PEPG:
                 population.keep_for_later()
                 self._made += made
                 return
-        optimizer, sigma_lr, l2_coeff = self.optimizer, self.sigma_lr, self.l2_coeff
+        optimizer: Any = self.optimizer
+        sigma_lr, l2_coeff = self.sigma_lr, self.l2_coeff
         if callable(self.mu_lr):
-            optimizer.alpha = schedules.at("mu_lr", self.mu_lr, self.step, self.theta_size)  # type: ignore[attr-defined]
+            optimizer.alpha = schedules.at("mu_lr", self.mu_lr, self.step, self.theta_size)
         if type(sigma_lr) is not float:
             sigma_lr = schedules.at("sigma_lr", sigma_lr, self.step, self.theta_size)
         if type(l2_coeff) is not float:
@@ -337,7 +338,7 @@ class PEPG:
         else:
             noise, epsilon = population.noise, population.epsilon
         draw = population.key, population.generation, noise, epsilon, weights, population.drawn
-        kind = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
+        kind: Any = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
         if kind is Adam and (type(optimizer.alpha) is float or np.ndim(optimizer.alpha) == 0):
             self._update_by_adam(optimizer, draw, l2_coeff, sigma_lr, outcome)
         elif (kind is SGD or kind is ClipUp) and np.ndim(optimizer.alpha) == 0:
@@ -351,7 +352,8 @@ class PEPG:
         self, adam: Adam, draw: "_Draw", l2_coeff: float, sigma_lr: float, outcome: "_Outcome"
     ) -> None:
         """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
-        m, v = adam.m, adam.v
+        m: Any = adam.m
+        v: Any = adam.v
         if not kernels.are_plain(m, v, self.theta_size, self.dtype):
             m, v = adam.moments((self.theta_size,), self.dtype)
         t = adam.t + 1
@@ -677,9 +679,7 @@ class PEPG:
     def sigma_max(self, value: ArrayLike) -> None:
         self._set_sigma_limits(self.sigma_max_change, self.sigma_min, value)
 
-    def _set_sigma_limits(
-        self, max_change: ArrayLike | None, least: ArrayLike, most: ArrayLike
-    ) -> None:
+    def _set_sigma_limits(self, max_change: Any, least: Any, most: Any) -> None:
         """Check the three and keep them, also as the kernels' arguments."""
         size = self.theta_size
         change = math.inf if max_change is None else max_change
@@ -874,7 +874,9 @@ class PEPG:
 
 
 #: The first arguments of `kernels.gradients` and the updates.
-_Draw = tuple[Any, int, Any, Any, NDArray[np.float64], NDArray[Any]]
+_Draw = tuple[
+    int, int, NDArray[np.float32] | None, NDArray[Any] | None, NDArray[np.float64], NDArray[Any]
+]
 #: Index and fitness of the best candidate told, and the interactions it took to tell.
 _Outcome = tuple[int, Any, int]
 

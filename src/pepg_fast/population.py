@@ -34,7 +34,8 @@ class Population:
             symmetric,
             bounds,
         )
-        self.key, self.rng = streams.resolve(rng)
+        key, self.rng = streams.resolve(rng)
+        self.key, self.has_key = key or 0, key is not None
         self.generation = 0  # of the native stream
         self.resize(size)
 
@@ -70,12 +71,11 @@ class Population:
             if self.noise is None:
                 self.noise = np.empty((self.n_draws, self.theta_size), np.float32)
             self._begin_native_draw()
-            drawn = self.drawn
             if self.told:  # a generation has one distribution
-                (mu, sigma), drawn = self.drawn, None
+                mu, sigma = self.drawn
             kernels.sample(
-                self.key, self.generation, self.told, mu, sigma, drawn, self.noise, theta, n_threads,
-                self.symmetric,
+                self.key, self.generation, self.told, mu, sigma, None if self.told else self.drawn, self.noise,
+                theta, n_threads, self.symmetric,
             )  # fmt: skip
         else:
             self._keep_distribution(mu, sigma)
@@ -107,8 +107,8 @@ class Population:
 
     def _begin_native_draw(self) -> None:
         """Count a new generation of the native stream, unless this one goes on."""
-        if self.key is None:
-            self.key = streams.key_from_global_state()
+        if not self.has_key:
+            self.key, self.has_key = streams.key_from_global_state(), True
         if not self.told:
             self.generation += 1
         self.epsilon = None
@@ -156,7 +156,7 @@ class Population:
             copy: NDArray[Any] = theta[index].copy()
             return copy
         member = np.empty(self.theta_size, self.dtype)
-        minus, draw = divmod(index, self.n_draws)
+        draw, minus = index % self.n_draws, index >= self.n_draws
         kernels.sample_member(
             self.key, self.generation, self.first + draw, minus, self.drawn, member, n_threads
         )

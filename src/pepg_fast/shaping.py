@@ -30,7 +30,10 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
     n = _checks.integer("population_size", population_size, at_least=1)
     top = np.log(n / 2 + 1)
     utility = np.clip(top - np.log(np.arange(n, 0, -1)), 0, None)
-    return utility / np.clip(top - np.log(np.arange(1, n + 1)), 0, None).sum() - 1 / n
+    shares: NDArray[np.float64] = (
+        utility / np.clip(top - np.log(np.arange(1, n + 1)), 0, None).sum() - 1 / n
+    )
+    return shares
 
 
 def center_function(population_size: int) -> NDArray[np.float64]:

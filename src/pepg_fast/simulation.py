@@ -92,8 +92,9 @@ class Simulation:
             data = _data_of_functions(reset, step)
         memory = native.data_pointer("data", data)
         self._owners = [*functions, memory]
+        reset_at, step_at, data_at = (pointer.address for pointer in self._owners)
         self._environment = kernels.Environment(
-            *(pointer.address for pointer in self._owners), self.state_size, self.max_steps
+            reset_at, step_at, data_at, self.state_size, self.max_steps
         )
 
     @property
@@ -277,7 +278,7 @@ def _solutions(name: str, value: ArrayLike, perceptron: Any, n_dims: int) -> NDA
     if given.ndim != n_dims or given.shape[-1] != perceptron.n_parameters:
         raise ValueError(f"{name}: wanted shape {wanted}, got {given.shape}")
     dtype = np.float32 if given.dtype == np.float32 else np.float64
-    return np.require(given, dtype=dtype, requirements="CA")
+    return np.require(given, dtype=dtype, requirements=["C", "A"])
 
 
 def _size(name: str, value: Any) -> int:

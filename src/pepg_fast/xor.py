@@ -38,7 +38,8 @@ def fitness(network: NeuralNetwork, solutions: NDArray[Any]) -> NDArray[np.float
     """(4 - number of wrong rows)**2 of each solution, shape (n,)."""
     inputs = np.broadcast_to(INPUTS, (len(solutions), *INPUTS.shape))
     outputs = network.forward_population(solutions, inputs)[:, :, 0]
-    return (4.0 - np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)) ** 2
+    wrong: NDArray[np.float64] = np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)
+    return (4.0 - wrong) ** 2
 
 
 def run(options: argparse.Namespace) -> int:

@@ -60,10 +60,9 @@ def reset(state, observation, seed, data):
 
 
 # numba's own error model would check each division, and raise where nobody can catch.
-@cfunc(STEP, error_model='numpy')
-def step(state, action, observation, reward, data):
-    """Push left or right for a fiftieth of a second; 1 when the pole fell or the cart left."""
-    force = FORCE if action[0] > 0.0 else -FORCE
+@njit(types.intc(numbers, numbers, numbers, types.float64), error_model='numpy')
+def move(state, observation, reward, force):
+    """Push with a force for a fiftieth of a second; 1 when the pole fell or the cart left."""
     x_dot, theta, theta_dot = state[1], state[2], state[3]
     sine, cosine = math.sin(theta), math.cos(theta)
     push = (force + POLE_MOMENT * (theta_dot * theta_dot) * sine) / TOTAL_MASS
@@ -80,6 +79,12 @@ def step(state, action, observation, reward, data):
     observe(state, observation)
     reward[0] = 1.0  # also for the step that ends the episode
     return 1 if abs(state[0]) > X_LIMIT or abs(state[2]) > THETA_LIMIT else 0
+
+
+@cfunc(STEP, error_model='numpy')
+def step(state, action, observation, reward, data):
+    """Push to the right if the action is above 0, else to the left."""
+    return move(state, observation, reward, FORCE if action[0] > 0.0 else -FORCE)
 
 
 def simulation():

@@ -1,0 +1,271 @@
+"""Published results, reproduced: ``python bench/results.py`` runs each setup with several seeds.
+
+    python bench/results.py cartpole rastrigin xor --seeds 5 --plots docs/results
+
+prints the tables of docs/results.md and draws its curves. Needs numba and gymnasium (CartPole) and matplotlib (curves):
+``pip install ".[results]"``. tests/test_results.py asserts the figures.
+"""
+
+import argparse
+import importlib.util
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from report import machine_line, markdown
+
+import pepg_fast
+from pepg_fast import PEPG, NeuralNetwork, Simulation, maximize, presets, xor
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+class Run(NamedTuple):
+    """One seed's outcome."""
+
+    seed: int
+    seconds: float
+    x: NDArray[Any]
+    y: NDArray[Any]  # the curve
+    figures: dict[str, float]  # what the table shows
+
+
+class Setup(NamedTuple):
+    """A published setup: how to run it with a seed, and what its curve shows."""
+
+    title: str
+    published: str
+    x: str
+    y: str
+    run: Callable[[int], Run]
+
+
+def timed(seed: int, run: Callable[[], tuple[Any, Any, dict[str, float]]]) -> Run:
+    """Run with a clock beside it."""
+    start = time.perf_counter()
+    x, y, figures = run()
+    return Run(seed, time.perf_counter() - start, np.asarray(x), np.asarray(y), figures)
+
+
+# ---- CartPole-v1 of pgpelib's examples/02-rl ---------------------------------------------------------------------
+
+
+def cartpole_module() -> ModuleType:
+    """The example's CartPole in numba."""
+    path = EXAMPLES / "embedding" / "numba_cartpole" / "cartpole.py"
+    spec = importlib.util.spec_from_file_location("numba_cartpole", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path}: not found")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cartpole_simulation() -> Simulation:
+    """CartPole-v1 with an output for each of the two actions; the larger acts."""
+    import numba
+
+    cartpole = cartpole_module()
+    move, force = cartpole.move, cartpole.FORCE
+
+    @numba.cfunc(cartpole.STEP, error_model="numpy")
+    def step(state, action, observation, reward, data):  # type: ignore[no-untyped-def]
+        return move(state, observation, reward, force if action[1] > action[0] else -force)
+
+    return Simulation(
+        cartpole.reset, step, state_size=4, observation_size=4, action_size=2, max_steps=500
+    )
+
+
+def cartpole_network() -> NeuralNetwork:
+    """pgpelib's policy."""
+    return NeuralNetwork(4, 2, [8], "tanh")
+
+
+def cartpole(seed: int, generations: int = 50) -> Run:
+    """Median return of each generation, and the first from which it stays at 500."""
+    simulation, network = cartpole_simulation(), cartpole_network()
+    es = presets.pgpelib(
+        solution_length=network.number_of_parameters, popsize=250, center_init=0.0, stdev_init=0.08,
+        center_learning_rate=0.075, stdev_learning_rate=0.1, stdev_max_change=0.2, optimizer="clipup",
+        optimizer_config={"max_speed": 0.15}, solution_ranking=True, rng=seed,
+    )  # fmt: skip
+
+    def search() -> tuple[Any, Any, dict[str, float]]:
+        medians = []
+        for generation in range(generations):
+            # Each member has an episode of its own, as where environments are reset without a seed.
+            population = es.get_parameters()
+            returns = [
+                simulation.evaluate(
+                    network, member[None], seed=(seed << 40) + generation * 250 + i
+                )[0]
+                for i, member in enumerate(population)
+            ]
+            medians.append(np.median(returns))
+            es.update(returns)
+        below = np.flatnonzero(np.array(medians) < 500.0)
+        solved = below[-1] + 2 if below.size and below[-1] + 1 < generations else math.inf
+        figures = {
+            "median of generation 7": medians[6],
+            "of 19": medians[18],
+            "500 from generation": float(solved),
+            "centre in gymnasium": centre_in_gymnasium(network, es.mu),
+        }
+        return np.arange(1, generations + 1), medians, figures
+
+    return timed(seed, search)
+
+
+def centre_in_gymnasium(
+    network: NeuralNetwork, weights: NDArray[Any], episodes: int = 100
+) -> float:
+    """Mean return of a policy over episodes of gymnasium's own CartPole-v1."""
+    import gymnasium
+
+    network.weights = weights
+    returns = []
+    with gymnasium.make("CartPole-v1") as env:
+        for episode in range(episodes):
+            observation, _ = env.reset(seed=episode)
+            total, is_over = 0.0, False
+            while not is_over:
+                action = int(np.argmax(network(observation)))
+                observation, reward, terminated, truncated, _ = env.step(action)
+                total += float(reward)
+                is_over = terminated or truncated
+            returns.append(total)
+    return float(np.mean(returns))
+
+
+# ---- Rastrigin of estool's simple_es_example ---------------------------------------------------------------------
+
+
+def rastrigin(solutions: NDArray[Any]) -> NDArray[Any]:
+    """Rastrigin's function, negative, with its top at 10 in each of its coordinates."""
+    x = solutions - 10.0
+    return -(10.0 * x.shape[1] + (x**2 - 10.0 * np.cos(2.0 * np.pi * x)).sum(axis=1))
+
+
+def rastrigin_as_estool(seed: int, generations: int = 4000) -> Run:
+    """estool's settings (its rewards are not ranked), with the mean reward as baseline."""
+    es = presets.estool(
+        num_params=100, popsize=100, sigma_init=0.5, sigma_alpha=0.2, sigma_decay=0.999, sigma_limit=0.01,
+        sigma_max_change=0.2, learning_rate=0.1, learning_rate_decay=1.0, average_baseline=True, weight_decay=0.0,
+        rank_fitness=False, rng=seed,
+    )  # fmt: skip
+    return timed(
+        seed, lambda: _best_fitness(es.run(rastrigin, max_steps=generations, vectorized=True))
+    )
+
+
+def rastrigin_by_default(seed: int, generations: int = 4000) -> Run:
+    """`maximize` as it comes, with estool's start, sigma and population."""
+    return timed(seed, lambda: _best_fitness(maximize(
+        rastrigin, np.zeros(100), 0.5, population_size=100, max_steps=generations, vectorized=True, rng=seed,
+    )))  # fmt: skip
+
+
+def _best_fitness(result: pepg_fast.Result) -> tuple[Any, Any, dict[str, float]]:
+    history = result.history
+    figures = {"best": float(result.best_fitness), "centre": float(rastrigin(result.mu[None])[0])}
+    return history["step"], history["best_fitness"], figures
+
+
+# ---- XOR of pepg-es's README --------------------------------------------------------------------------------------
+
+
+def xor_steps(seed: int) -> Run:
+    """Steps until a member of the population computes XOR."""
+    network = xor.make_network()
+    es: PEPG = xor.make_search(network, rng=seed)
+
+    def search() -> tuple[Any, Any, dict[str, float]]:
+        result = es.run(
+            lambda solutions: xor.fitness(network, solutions), target_fitness=xor.SOLVED, max_steps=2000,
+            vectorized=True,
+        )  # fmt: skip
+        figures = {
+            "solved at step": float(result.step if result.reason == "target_fitness" else math.inf)
+        }
+        return result.history["step"], result.history["best_fitness"], figures
+
+    return timed(seed, search)
+
+
+SETUPS = {
+    "cartpole": Setup(
+        "CartPole-v1, pgpelib's example", "median return 10 until generation 7, 103 at 19, 500 from 25 on (one run)",
+        "generation", "median return of the population", cartpole,
+    ),
+    "rastrigin": Setup(
+        "Rastrigin-100, estool's example", "best -140.2 after 4000 generations (one run)",
+        "generation", "best fitness so far", rastrigin_as_estool,
+    ),
+    "rastrigin-maximize": Setup(
+        "Rastrigin-100, maximize() as it comes", "best -140.2 after 4000 generations (estool's PEPG, one run)",
+        "generation", "best fitness so far", rastrigin_by_default,
+    ),
+    "xor": Setup(
+        "XOR, pepg-es's README", "solved at step 20 (one run; the median of pepg-es over 100 seeds is 59)",
+        "step", "best fitness so far", xor_steps,
+    ),
+}  # fmt: skip
+
+
+def table(setup: Setup, runs: list[Run]) -> str:
+    """One row a seed, and the median."""
+    names = list(runs[0].figures)
+    rows = [
+        [str(run.seed), *(f"{run.figures[name]:.4g}" for name in names), f"{run.seconds:.2f} s"]
+        for run in runs
+    ]
+    medians = [f"{np.median([run.figures[name] for run in runs]):.4g}" for name in names]
+    rows.append(["median", *medians, f"{np.median([run.seconds for run in runs]):.2f} s"])
+    return markdown(["seed", *names, "time"], rows)
+
+
+def draw(setup: Setup, runs: list[Run], filename: Path) -> None:
+    """The curve of each seed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for run in runs:
+        axes.plot(run.x, run.y, linewidth=1, alpha=0.8, label=f"seed {run.seed}")
+    axes.set(xlabel=setup.x, ylabel=setup.y)
+    axes.set_title(setup.title, loc="left")
+    axes.grid(True, linewidth=0.5, alpha=0.4)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(runs) <= 8:
+        axes.legend(frameon=False, fontsize="small")
+    figure.savefig(filename, dpi=130)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("setups", nargs="*", choices=[*SETUPS, []], default=list(SETUPS), metavar="SETUP",
+                        help=f"which of {', '.join(SETUPS)}")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1")
+    parser.add_argument("--plots", type=Path, help="folder for the curves")
+    options = parser.parse_args()
+    print(machine_line())
+    for name in options.setups:
+        setup = SETUPS[name]
+        runs = [setup.run(seed) for seed in range(options.seeds)]
+        print(f"\n### {setup.title}\n\nPublished: {setup.published}.\n\n{table(setup, runs)}")
+        if options.plots:
+            options.plots.mkdir(parents=True, exist_ok=True)
+            draw(setup, runs, options.plots / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
