@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -542,7 +543,7 @@ class TestRewards:
             signal.setitimer(signal.ITIMER_REAL, delay)
             with pytest.raises(KeyboardInterrupt):
                 es.update(rewards)
-                time.sleep(10)  # not pause(), which a signal just before it would not end
+                time.sleep(1)  # not pause(), which a signal just before it would not end
         finally:
             signal.signal(signal.SIGALRM, previous)
         has_moved = not np.array_equal(es.mu, before)
