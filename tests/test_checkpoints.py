@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pepg_fast import PEPG, SGD, Adam, ClipUp, Optimizer, files
+from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, files
 
 BIT_GENERATORS = ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"]
 RNGS = {
@@ -71,9 +71,9 @@ def source(request):
     return RNGS[request.param]
 
 
-def make(rng=7, dtype=np.float64, **arguments):
+def make(rng=7, dtype=np.float64, mu_lr=0.2, sigma_lr=0.1, **arguments):
     """A small search."""
-    return PEPG(20, 5, 0.5, 0.8, 0.2, 0.1, rng=rng, dtype=dtype, **arguments)
+    return PEPG(20, 5, 0.5, 0.8, mu_lr, sigma_lr, rng=rng, dtype=dtype, **arguments)
 
 
 def judge(solutions):
@@ -84,7 +84,8 @@ def judge(solutions):
 def run(es, generations):
     """Ask and tell."""
     for _ in range(generations):
-        es.update(judge(es.get_parameters()))
+        rewards = judge(es.get_parameters())
+        es.update(rewards if es.maximize else -rewards, interactions=20)
     return es
 
 
@@ -93,7 +94,10 @@ def assert_equal_searches(got, wanted):
     for name in ("mu", "sigma", "best_mu", "best_sigma", "best_theta", "best_fitness", "step",
                  "mu_init", "sigma_init", "mu_lr", "sigma_lr", "l2_coeff", "sigma_min",
                  "sigma_max", "ties", "dtype", "n_threads", "population_size",
-                 "theta_size"):  # fmt: skip
+                 "theta_size", "maximize", "nan_policy", "symmetric", "sigma_max_change",
+                 "sigma_decay", "sigma_decay_limit", "lower", "upper", "num_interactions",
+                 "popsize_max", "keep_gradient", "gradient", "evaluations",
+                 "interactions"):  # fmt: skip
         assert_array_equal(getattr(got, name), getattr(wanted, name), strict=True, err_msg=name)
     assert type(got.optimizer) is type(wanted.optimizer)
     assert list(vars(got.optimizer)) == list(vars(wanted.optimizer))
@@ -220,12 +224,63 @@ def test_a_copy_of_a_streamed_population(copied):
         {"sigma_min": 0.1, "sigma_max": 0.8},
         {"l2_coeff": 0.0},
         {"optimizer_kwargs": {"beta_1": 0.5, "epsilon": 1e-3}},
+        {"optimizer_kwargs": {"eps_hat": False, "epsilon": 1e-3}},
+        {"fitness_shaping": "nes"},
+        {"fitness_shaping": "normalized"},
+        {"fitness_shaping": "raw"},
+        {"maximize": False},
+        {"nan_policy": "worst"},
+        {"symmetric": False},
+        {"sigma_max_change": 0.01},
+        {"sigma_max_change": np.linspace(0.001, 0.2, 5)},
+        {"sigma_min": np.linspace(0.1, 0.79, 5), "sigma_max": np.linspace(0.8, 0.81, 5)},
+        {"sigma_max": 1e300},
+        {"sigma_decay": 0.9, "sigma_decay_limit": 0.7},
+        {"lower": 0.25},
+        {"upper": np.linspace(0.1, 0.9, 5)},
+        {"lower": [-1.0, 0.1, -math.inf, -3.0, 0.1], "upper": 0.7},
+        {"num_interactions": 40},
+        {"num_interactions": 1000, "popsize_max": 60},
+        {"keep_gradient": True},
+        {"mu_lr": Decay(0.5, 0.5, every=2, limit=0.01)},
+        {"sigma_lr": Decay(0.5, 0.9), "l2_coeff": Decay(0.1, 0.3)},
+        {"mu_lr": Decay(0.5, 0.5), "optimizer": ClipUp},
     ],
     ids=lambda arguments: "-".join(arguments),
 )
-def test_arguments_are_kept(arguments, dtype, copied):
-    wanted = run(make(dtype=dtype, **arguments), 3)
+@pytest.mark.parametrize("generations", [0, 3])
+def test_arguments_are_kept(arguments, dtype, copied, generations):
+    wanted = run(make(dtype=dtype, **arguments), generations)
     assert_equal_searches(run(copied(wanted), 3), run(wanted, 3))
+
+
+def test_all_options_at_once(dtype, copied):
+    wanted = make(
+        dtype=dtype, fitness_shaping="nes", ties="argsort", maximize=False, nan_policy="worst",
+        symmetric=False, sigma_max_change=0.2, sigma_min=0.1, sigma_max=np.full(5, 2.0),
+        sigma_decay=0.99, lower=-1.0, num_interactions=50, popsize_max=40, keep_gradient=True,
+        mu_lr=Decay(0.5, 0.9), optimizer=ClipUp,
+    )  # fmt: skip
+    run(wanted, 5)
+    got = copied(copied(wanted))
+    assert_equal_searches(run(got, 5), run(wanted, 5))
+    assert got.step == 5
+
+
+def test_a_radius_is_kept_as_the_sigma_it_makes(copied):
+    es = PEPG(20, 5, 0.5, None, 0.2, 0.1, rng=7, radius_init=2.0)
+    got = copied(es)
+    assert got.sigma_init == es.sigma_init == 2.0 / math.sqrt(5)
+    assert_equal_searches(run(got, 2), run(es, 2))
+
+
+@pytest.mark.parametrize("limit", ["sigma_min", "sigma_max"])
+def test_limits_of_each_parameter_that_were_moved_past_sigma(limit, copied, dtype):
+    es = run(make(dtype=dtype), 1)
+    setattr(es, limit, [0.8, 0.1, 0.81, 2.0, 0.8])
+    got = copied(es)
+    assert_array_equal(got.sigma, es.sigma)
+    assert_equal_searches(run(got, 2), run(es, 2))
 
 
 @pytest.mark.parametrize("limit", ["sigma_min", "sigma_max"])
@@ -408,6 +463,96 @@ def test_rates_of_each_parameter_are_stored(tmp_path):
     np.testing.assert_array_equal(got.l2_coeff, es.l2_coeff)
 
 
+# ---- functions --------------------------------------------------------------------------------
+
+
+def halving(step):
+    return 0.5 / 2**step
+
+
+def clipped(rewards):
+    return np.clip(rewards, -1.5, None)
+
+
+FUNCTIONS = {"mu_lr": halving, "sigma_lr": halving, "l2_coeff": halving, "fitness_shaping": clipped}
+
+
+@pytest.mark.parametrize("generations", [0, 3])
+@pytest.mark.parametrize("names", [*([name] for name in FUNCTIONS), FUNCTIONS], ids="-".join)
+def test_functions_are_handed_back(tmp_path, names, generations):
+    functions = {name: FUNCTIONS[name] for name in names}
+    es = run(make(**functions), generations)
+    path = es.save_checkpoint(tmp_path / "c")
+    got = PEPG.load_checkpoint(path, **functions)
+    for name, function in functions.items():
+        assert getattr(got, name) is function
+    assert_equal_searches(run(got, 3), run(es, 3))
+    for missing in names:
+        others = {name: function for name, function in functions.items() if name != missing}
+        message = f"its {missing} is a function: hand it over as {missing}="
+        with pytest.raises(ValueError, match=message) as caught:
+            PEPG.load_checkpoint(path, **others)
+        assert str(caught.value).startswith(f"{path}: not a usable checkpoint file: ")
+
+
+@pytest.mark.parametrize("through", ["pickle", "deepcopy"])
+def test_functions_of_a_module_are_copied(through, tmp_path):
+    es = run(make(**FUNCTIONS), 2)
+    assert_equal_searches(run(COPIES[through](es, tmp_path), 2), run(es, 2))
+
+
+def test_a_lambda_can_be_copied_in_memory(tmp_path):
+    es = run(make(sigma_lr=lambda step: 0.1 / (1 + step)), 2)
+    assert_equal_searches(run(copy.deepcopy(es), 2), run(es, 2))
+
+
+@pytest.mark.parametrize("generations", [0, 2])
+def test_a_decay_is_stored(tmp_path, generations):
+    rates = {
+        name: Decay(0.5, 0.7, every=2, limit=0.1) for name in ("mu_lr", "sigma_lr", "l2_coeff")
+    }
+    es = run(make(**rates), generations)
+    got = through_file(es, tmp_path)
+    for name, rate in rates.items():
+        assert getattr(got, name) == rate
+        assert getattr(got, name) is not rate
+    assert got.optimizer.alpha == es.optimizer.alpha
+    assert_equal_searches(run(got, 3), run(es, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("sigma_lr", 0.7), ("sigma_lr", halving), ("l2_coeff", 0.0), ("mu_lr", halving),
+     ("l2_coeff", Decay(0.1, 0.5)), ("fitness_shaping", "nes"), ("fitness_shaping", clipped)],
+)  # fmt: skip
+def test_what_is_handed_over_takes_the_place_of_what_is_stored(tmp_path, name, value):
+    es = run(make(), 2)
+    got = through_file(es, tmp_path, **{name: value})
+    setattr(es, name, value)
+    assert_equal_searches(run(got, 2), run(es, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("sigma_lr", "fast", "sigma_lr: wanted a number, got 'fast'"),
+        ("mu_lr", [0.1, 0.2], r"mu_lr: wanted a number or shape \(5,\)"),
+        ("mu_lr", lambda step: None, r"mu_lr\(0\): wanted a number, got None"),
+        ("fitness_shaping", "ranks", "fitness_shaping: wanted"),
+    ],
+)
+def test_what_is_handed_over_is_checked(tmp_path, name, value, message):
+    path = run(make(), 1).save_checkpoint(tmp_path / "c")
+    with pytest.raises(ValueError, match=f"c: not a usable checkpoint file: {message}"):
+        PEPG.load_checkpoint(path, **{name: value})
+
+
+def test_a_schedule_that_brought_clipup_to_a_stop_does_not_lose_the_search(tmp_path):
+    es = run(make(mu_lr=Decay(0.1, 1e-300), optimizer=ClipUp), 3)
+    assert es.optimizer.alpha == 0
+    assert_equal_searches(run(through_file(es, tmp_path), 2), run(es, 2))
+
+
 # ---- attributes that were added ---------------------------------------------------------------
 
 
@@ -553,10 +698,65 @@ def changed(state, path, value):
         ("population.drawn", np.zeros((2, 4))),
         ("population.epsilon", np.zeros((10, 4))),
         ("population.is_pending", KeyError),
+        ("sigma", np.full(5, -1.0)),
+        ("mu_lr", "fast"),
+        ("sigma_lr", np.zeros(4)),
+        ("l2_coeff", {"decay": {"initial": 0.1}}),
+        ("l2_coeff", {"decay": {"initial": 0.1, "factor": -1.0, "every": 1, "limit": 0.0}}),
+        ("l2_coeff", {"decay": {"initial": 0.1, "factor": 1.0, "every": 0, "limit": 0.0}}),
+        ("fitness_shaping", "ranks"),
+        ("fitness_shaping", 3),
+        ("fitness_shaping", None),
+        ("nan_policy", "best"),
+        ("nan_policy", KeyError),
+        ("maximize", KeyError),
+        ("symmetric", KeyError),
+        ("sigma_max_change", 0.0),
+        ("sigma_max_change", np.ones(4)),
+        ("sigma_min", -1.0),
+        ("sigma_max", np.full(5, 1e-30)),
+        ("sigma_max", np.full(5, math.nan)),
+        ("sigma_decay", 0.0),
+        ("sigma_decay", "x"),
+        ("sigma_decay_limit", math.inf),
+        ("lower", np.ones(4)),
+        ("lower", np.full(5, 9.0)),
+        ("upper", np.full(5, math.nan)),
+        ("num_interactions", 0),
+        ("num_interactions", None),
+        ("popsize_max", 10),
+        ("keep_gradient", KeyError),
+        ("gradient", np.zeros(4)),
+        ("gradient", np.full(5, math.nan)),
+        ("evaluations", -1),
+        ("interactions", "x"),
+        ("population.first", -1),
+        ("population.first", 21),
+        ("population.first", 10),
+        ("population.told", -10),
+        ("population.told", 10),
+        ("population.told", 15),
+        ("population.told_rewards", [np.zeros(20)]),
+        ("population.told_rewards", [np.zeros(20), np.zeros(18)]),
+        ("population.told_rewards", KeyError),
+        ("population.told_interactions", -1),
+        ("population.told_interactions", None),
+        ("population.told_epsilon", [[0, np.zeros((10, 4))]]),
+        ("population.told_epsilon", [[-10, np.zeros((10, 5))]]),
+        ("population.told_epsilon", [[20, np.zeros((10, 5))]]),
+        ("population.told_epsilon", [[5, np.zeros((10, 5))]]),
+        ("population.told_epsilon", [[0, np.full((10, 5), "x")]]),
+        ("population.told_epsilon", [np.zeros((10, 5))]),
+        ("population.told_epsilon", 3),
+        ("population.drawn", None),
+        ("rng", {"key": None, "generation": 1, "numpy": None}),
     ],
 )
 def test_a_whole_file_with_wrong_values_is_refused(tmp_path, path, value):
-    run(make(), 1).save_checkpoint(tmp_path / "c")
+    options = {"num_interactions": 100, "popsize_max": 80, "lower": -1.0, "upper": 5.0}
+    es = run(make(keep_gradient=True, **options), 6)  # two populations into the second generation
+    es.get_parameters()
+    es.save_checkpoint(tmp_path / "c")
     state = files.load(tmp_path / "c", "checkpoint")
     files.save(tmp_path / "c", "checkpoint", changed(state, path, value))
     with pytest.raises(ValueError, match="c: not a usable checkpoint file: "):

@@ -120,7 +120,10 @@ def _restore(
     build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None
 ) -> Any:
     # Limits hold from the next update on: they may have been moved since sigma was last within them.
-    within = {"sigma": np.clip(state["sigma"], state["sigma_min"], state["sigma_max"])}
+    sigma = np.asarray(state["sigma"], dtype=np.float64)
+    if not (sigma > 0).all():
+        raise ValueError("sigma: wanted numbers above 0")
+    within = {"sigma": np.clip(sigma, state["sigma_min"], state["sigma_max"])}
     functions = {name: _function_from_state(name, state[name]) for name in _FUNCTIONS}
     es = _restore_common(
         build, state | within | functions, _optimizer_from_state(state["optimizer"], optimizer),
@@ -168,9 +171,32 @@ def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) ->
             f"told: wanted the draws of {len(fitness.told)} populations, got {population.told}"
         )
     es._made = _checks.integer("told_interactions", stored["told_interactions"], at_least=0)
+    population.is_pending = bool(stored["is_pending"])
+    _check_draws(population)
     if stored["edited"] is not None:
         es.theta = stored["edited"]
-    population.is_pending = bool(stored["is_pending"])
+
+
+def _check_draws(population: Any) -> None:
+    """Refuse a population whose noise could not be had again."""
+    n, told, mine = (
+        population.n_draws,
+        population.told,
+        [first for first, _ in population.told_epsilon],
+    )
+    if (told or population.is_pending) and not population.is_drawn:
+        raise ValueError(
+            "drawn: wanted the distribution of the population that waits for its rewards"
+        )
+    if population.first % n or (population.is_pending and population.first != told):
+        raise ValueError(f"first: wanted {told}, got {population.first}")
+    if not set(mine) <= set(range(0, told, n)):
+        raise ValueError(
+            f"told_epsilon: wanted noise of draws below {told}, got that from {mine} on"
+        )
+    is_given = (population.epsilon is not None or not population.is_drawn) and len(mine) * n == told
+    if population.key is None and not is_given:
+        raise ValueError("rng.key: wanted a key, or the noise")
 
 
 def _function_from_state(name: str, stored: Any) -> Any:
@@ -248,7 +274,7 @@ def _check_velocity(name: str, state: dict[str, Any], size: int) -> None:
     _checks.rate(f"{name}.alpha", state["alpha"], size)
     _checks.share(f"{name}.momentum", state["momentum"])
     if name == "ClipUp":
-        _checks.number("ClipUp.alpha", state["alpha"], positive=True)
+        _checks.number("ClipUp.alpha", state["alpha"])  # which a schedule may have brought to 0
         if state["_max_speed"] is not None:
             _checks.number("ClipUp.max_speed", state["_max_speed"], positive=True)
     if state["velocity"] is not None:

@@ -74,15 +74,7 @@ class Fitness:
                 f"rewards: wanted numbers, got NaN at index {first}; give a failed candidate the reward "
                 f"{'-inf' if self.maximize else 'inf'}, or the search nan_policy='worst'"
             )
-        is_nan = np.isnan(self.rewards)
-        if is_nan.all():
-            return -1
-        if not self.has_warned:
-            self.has_warned = True
-            _caller.warn(
-                f"rewards: {is_nan.sum()} of {is_nan.size} are NaN and rank last (said once a search)"
-            )
-        return int(np.nanargmax(self.rewards))
+        return -1 if np.isnan(self.rewards).all() else int(np.nanargmax(self.rewards))
 
     def weights(self, given: ArrayLike) -> NDArray[np.float64] | None:
         """Rows delta and even (see `kernels.antithetic`) for the rewards of the generation in the order of its draws.
@@ -96,7 +88,7 @@ class Fitness:
             rewards, as_given = self._rewards_of_generation(), False
             weights = np.empty((2, rewards.size // 2 if self.symmetric else rewards.size))
             work = np.empty(kernels.centered_ranks_work_size(rewards.size), np.uint8)
-        if self.nan_policy == "worst" and np.isnan(rewards).any():
+        if (self.told or self.nan_policy == "worst") and np.isnan(rewards).any():
             rewards, as_given = self._without_nan(rewards), False
             if not rewards.size:
                 return None
@@ -108,8 +100,12 @@ class Fitness:
             shaped: NDArray[np.float64] = rewards
         else:
             shaped = self._shaped(rewards, given if as_given else None)
-        with np.errstate(over="ignore"):
-            if self.symmetric:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if shaped.min() == shaped.max():
+                weights.fill(
+                    0.0
+                )  # a rounding error of the mean would be a direction to ClipUp and Adam
+            elif self.symmetric:
                 kernels.antithetic(shaped, weights)
             else:  # twice, because the kernels take each draw for a pair
                 np.subtract(shaped, shaped.mean(), out=weights[1])
@@ -133,10 +129,12 @@ class Fitness:
                     f"{_checks.first_bad(rewards if self.maximize else -rewards)}"
                 )
             return rewards if self.shaping == "raw" else normalized(rewards)
-        shaped = np.array(self.shaping(rewards.copy()), dtype=np.float64)  # type: ignore[operator]
+        result = self.shaping(rewards.copy())  # type: ignore[operator]
+        wanted = f"{rewards.size} finite numbers from the callable"
+        shaped = np.array(_checks.numbers("fitness_shaping", result, wanted), dtype=np.float64)
         if shaped.shape != rewards.shape or not np.isfinite(shaped).all():
             raise ValueError(
-                f"fitness_shaping: wanted {rewards.size} finite numbers from the callable, got "
+                f"fitness_shaping: wanted {wanted}, got "
                 + (
                     _checks.first_bad(shaped)
                     if shaped.shape == rewards.shape
@@ -151,9 +149,13 @@ class Fitness:
         others = rewards[~is_nan]
         if not others.size:
             return others
-        finite = others[np.isfinite(others)]
+        if not self.has_warned:
+            self.has_warned = True
+            _caller.warn(
+                f"rewards: {is_nan.sum()} of {is_nan.size} are NaN and rank last (said once a search)"
+            )
         by_rank = self.shaping in ("centered", "nes")
-        return np.where(is_nan, -np.inf if by_rank or not finite.size else finite.min(), rewards)
+        return np.where(is_nan, -np.inf if by_rank else others.min(), rewards)
 
     # ---- several populations in one generation ----------------------------------------------------------------
 

@@ -360,6 +360,8 @@ class PEPG:
         epsilon = adam.epsilon if adam.eps_hat else adam.epsilon_hat(t)
         gradient = self._gradient_to_keep() if self.keep_gradient else None
         before = self._count_update(outcome)
+        if gradient is not None:
+            self.gradient = gradient
         adam.t = t
         try:
             kernels.update_adam(
@@ -383,6 +385,8 @@ class PEPG:
         velocity = optimizer.velocity_like((self.theta_size,), self.dtype)
         gradient = self._gradient_to_keep() if self.keep_gradient else None
         before = self._count_update(outcome)
+        if gradient is not None:
+            self.gradient = gradient
         try:
             kernels.update_velocity(
                 *draw, optimizer.rule(), optimizer.alpha, optimizer.momentum, optimizer.max_speed, l2_coeff, sigma_lr,
@@ -408,14 +412,14 @@ class PEPG:
 
     def _gradient_to_keep(self) -> NDArray[Any]:
         """Where the kernels put g_mu."""
-        if not isinstance(self.gradient, np.ndarray):
-            self.gradient = np.empty_like(self._mu)
-        return self.gradient
+        kept = self.gradient
+        return kept if isinstance(kept, np.ndarray) else np.empty_like(self._mu)
 
     def _decay_sigma(self) -> None:
-        sigma, (_, least, _, limits) = self._sigma, self._sigma_rule
-        np.multiply(sigma, self.sigma_decay, out=sigma, where=sigma > self.sigma_decay_limit)
-        np.maximum(sigma, least if limits is None else limits[1], out=sigma)
+        sigma = self._sigma
+        with np.errstate(over="ignore"):  # of a limit beyond float32, of a product beyond sigma_max
+            np.multiply(sigma, self.sigma_decay, out=sigma, where=sigma > self.sigma_decay_limit)
+        np.clip(sigma, *self._limits_of_sigma(), out=sigma)
 
     # ---- counts: what an update leaves besides mu and sigma -----------------------------------------------------
 
@@ -441,7 +445,7 @@ class PEPG:
     def _count_update(self, outcome: "_Outcome") -> tuple[Any, ...]:
         """Count an update; what `_take_back` wants to undo that."""
         population, fitness = self._population, self._fitness
-        before = self._made, population.told, population.told_epsilon, fitness.told
+        before = self._made, population.told, population.told_epsilon, fitness.told, self.gradient
         self._count_rewards(outcome)
         population.is_pending = False
         if population.told:
@@ -454,7 +458,7 @@ class PEPG:
     def _take_back(self, outcome: "_Outcome", before: tuple[Any, ...]) -> None:
         """Undo `_count_update`, but for a best that has been seen."""
         population, fitness = self._population, self._fitness
-        self._made, population.told, population.told_epsilon, fitness.told = before
+        self._made, population.told, population.told_epsilon, fitness.told, self.gradient = before
         population.is_pending = True
         self.evaluations -= population.size
         self.interactions -= outcome[2]
@@ -693,6 +697,9 @@ class PEPG:
                 )
         if np.any(least > most):
             raise ValueError(f"sigma_min: wanted at most sigma_max = {most}, got {least}")
+        for each in (change, least, most):
+            if isinstance(each, np.ndarray):
+                each.flags.writeable = False  # the kernels have a copy
         self._sigma_options = (None if max_change is None else change, least, most)
         if np.ndim(change) or np.ndim(least) or np.ndim(most):
             limits = np.empty((3, size), self.dtype)
@@ -702,10 +709,14 @@ class PEPG:
         else:
             self._sigma_rule = (change, least, most, None)
 
+    def _limits_of_sigma(self) -> list[NDArray[Any]]:
+        """Both as numbers of the search's dtype."""
+        with np.errstate(over="ignore"):
+            return [np.asarray(limit).astype(self.dtype) for limit in self._sigma_options[1:]]
+
     def _sigma_within_limits(self, name: str, value: ArrayLike) -> NDArray[Any]:
         sigma = _checks.vector(name, value, self.theta_size, self.dtype)
-        with np.errstate(over="ignore"):
-            low, high = (np.asarray(x).astype(self.dtype) for x in self._sigma_options[1:])
+        low, high = self._limits_of_sigma()
         if (sigma < low).any() or (sigma > high).any():
             raise ValueError(
                 f"{name}: wanted numbers from sigma_min = {self.sigma_min} to sigma_max = {self.sigma_max}, "

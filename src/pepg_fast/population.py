@@ -193,13 +193,20 @@ class Population:
     def put_epsilon(
         self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
     ) -> None:
-        """Take other noise for the last candidates, which are mu +- it unless they are in memory already."""
+        """Take other noise for the candidates that wait for their rewards, which stay as they are; for new ones if none
+        wait.
+        """
         shape = (self.n_draws, self.theta_size)
         self.epsilon = np.array(_checks.matrix("epsilon", value, shape, self.dtype))
+        is_new = not self.is_pending
+        if is_new and not self.told:
+            self.generation += (
+                1  # populations that follow in this generation have native noise of its own
+            )
         self._keep_distribution(mu, sigma)
         self.first = self.told
         self.is_drawn = self.is_pending = True
-        if self.array.get() is None:
+        if is_new or self.array.get() is None:
             self.array.put(self.all_again(n_threads))
 
     def edited(self, n_threads: int) -> NDArray[Any] | None:
@@ -234,10 +241,11 @@ class Population:
             explicit.append((self.told, self.epsilon))
         if not explicit:
             return None, None
-        noise = np.empty((self.told + self.n_draws, self.theta_size), np.float32)
-        if sum(len(epsilon) for _, epsilon in explicit) < len(noise):
+        whole = np.empty((self.told + self.n_draws, self.theta_size), self.dtype)
+        if sum(len(epsilon) for _, epsilon in explicit) < len(whole):
+            noise = np.empty(whole.shape, np.float32)
             kernels.normals(self.key, self.generation, 0, noise, n_threads)
-        whole = np.asarray(self.drawn[1] * noise, dtype=self.dtype)
+            np.multiply(self.drawn[1], noise, out=whole)
         for first, epsilon in explicit:
             whole[first : first + len(epsilon)] = epsilon
         return None, whole

@@ -101,8 +101,15 @@ def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64
 
 
 def normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rewards with mean 0 and standard deviation 1; all 0 where they do not differ."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        centred = rewards - rewards.mean()
-        deviation = np.sqrt(np.mean(centred**2))
-    return centred / deviation if deviation else np.zeros(rewards.size)
+    """Finite rewards with mean 0 and standard deviation 1; all 0 where they do not differ."""
+    if rewards.min() == rewards.max():
+        return np.zeros(
+            rewards.size
+        )  # their mean may be off by a rounding error, which would be all there is
+    _, exponent = np.frexp(np.abs(rewards).max())
+    scaled = np.ldexp(
+        rewards, -exponent
+    )  # squares of very large and very small ones are numbers too
+    centred = scaled - scaled.mean()
+    shaped: NDArray[np.float64] = centred / np.sqrt(np.mean(centred**2))
+    return shaped
