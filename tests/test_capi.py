@@ -253,7 +253,7 @@ def gradients_epsilon(dtype, rng, n_threads):
     weights, drawn, noise = gradient_inputs(dtype, rng)
     epsilon = drawn[1] * noise
     wanted, (g_mu, g_sigma) = np.empty((2, DIM), dtype), unwritten(dtype, 2, DIM)
-    kernels.gradients(None, 0, None, epsilon, weights, drawn, *wanted)
+    kernels.gradients(0, 0, None, epsilon, weights, drawn, *wanted)
     arguments = {"n_pairs": N_PAIRS, "dim": DIM, "epsilon": epsilon, "delta": weights[0],
                  "even": weights[1], "sigma": drawn[1], "g_mu": g_mu, "g_sigma": g_sigma,
                  "n_threads": n_threads}  # fmt: skip

@@ -195,7 +195,7 @@ def _check_draws(population: Any) -> None:
             f"told_epsilon: wanted noise of draws below {told}, got that from {mine} on"
         )
     is_given = (population.epsilon is not None or not population.is_drawn) and len(mine) * n == told
-    if population.key is None and not is_given:
+    if not population.has_key and not is_given:
         raise ValueError("rng.key: wanted a key, or the noise")
 
 
