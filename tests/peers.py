@@ -237,17 +237,19 @@ def fcmaes(
 
 def estool(
     mu, sigma, noise, rewards, *, rate=0.01, rate_decay=0.9999, rate_limit=0.01, sigma_alpha=0.2, sigma_decay=0.999,
-    sigma_limit=0.01, max_change=0.2
+    sigma_limit=0.01, max_change=0.2, rank_fitness=True, weight_decay=0.01
 ):  # fmt: skip
     """es.py: the mean's gradient is a sum, sigma's is divided by the population; both rates decay after the update."""
     step = adam_hat(rate, beta1=0.99)
     sigma = sigma.copy()
     for eps, told in zip(noise, rewards, strict=True):
-        r = centered(told)
+        r = centered(told) if rank_fitness else told
         n = len(eps)
+        r = r - weight_decay * np.mean(np.concatenate([mu + eps, mu - eps]) ** 2, axis=1)
+        deviation = 1.0 if rank_fitness else r.std()
         mu = mu + step((r[:n] - r[n:]) @ eps, rate)
         score = (eps * eps - sigma * sigma) / sigma
-        change = sigma_alpha * (((r[:n] + r[n:]) / 2 - r.mean()) @ score) / (2 * n)
+        change = sigma_alpha * (((r[:n] + r[n:]) / 2 - r.mean()) @ score) / (2 * n * deviation)
         sigma += np.maximum(np.minimum(change, max_change * sigma), -max_change * sigma)
         if sigma_decay < 1:
             sigma[sigma > sigma_limit] *= sigma_decay

@@ -309,6 +309,11 @@ ESTOOL = {
     "decaying to just its limit": {"rate": 0.4, "rate_decay": 0.5, "rate_limit": 0.1},
     "never decaying": {"rate": 0.1, "rate_decay": 1.5, "sigma_decay": 1.5},
     "sigma stays": {"sigma_alpha": 0.0, "sigma_decay": 1.0},
+    "without weight decay": {"weight_decay": 0.0},
+    "not ranked": {"rank_fitness": False, "weight_decay": 0.0},
+    "not ranked, clamped, with much weight decay": {
+        "rank_fitness": False, "weight_decay": 2.0, "sigma_alpha": 20.0,
+    },
 }  # fmt: skip
 IN_ESTOOL = {
     "max_change": "sigma_max_change", "rate": "learning_rate", "rate_decay": "learning_rate_decay",
@@ -319,7 +324,7 @@ IN_ESTOOL = {
 @pytest.mark.parametrize("settings", ESTOOL)
 def test_estool_follows_the_formula(settings, mu, sigma, noise, rewards):
     named = {IN_ESTOOL.get(name, name): value for name, value in ESTOOL[settings].items()}
-    es = presets.estool(D, sigma, popsize=2 * N, weight_decay=0, mu_init=mu, **named)
+    es = presets.estool(D, sigma, popsize=2 * N, mu_init=mu, **named)
     assert_same(
         told(es, noise, rewards), peers.estool(mu, sigma, noise, rewards, **ESTOOL[settings])
     )
@@ -327,7 +332,7 @@ def test_estool_follows_the_formula(settings, mu, sigma, noise, rewards):
 
 def test_estools_missing_division_shows_in_small_gradients(mu, sigma, noise, rewards):
     small = [1e-7 * epsilon for epsilon in noise]
-    es = presets.estool(D, sigma, popsize=2 * N, weight_decay=0, mu_init=mu)
+    es = presets.estool(D, sigma, popsize=2 * N, mu_init=mu)
     assert es.optimizer.epsilon == 1e-9
     assert_same(told(es, small, rewards), peers.estool(mu, sigma, small, rewards))
 
@@ -340,7 +345,7 @@ SEARCHES = {
     "evosax": lambda **options: evosax(0.0, 1.0, **options),
     "evojax": lambda **options: presets.evojax(64, D, **options),
     "fcmaes": lambda **options: presets.fcmaes(D, **options),
-    "estool": lambda **options: presets.estool(D, weight_decay=0, **options),
+    "estool": lambda **options: presets.estool(D, **options),
 }
 #: P, rate of the mean, sigma, rate of sigma in their scale, largest change, optimizer, whether it maximises.
 DEFAULTS = {
@@ -366,9 +371,10 @@ def test_defaults(package):
     assert es.l2_coeff == 0.0
     assert type(es.optimizer) is optimizer
     assert {name: getattr(es.optimizer, name) for name in attributes} == attributes
-    assert es.fitness_shaping == ("raw" if package == "fcmaes" else "centered")
+    decays = package == "estool"
+    assert decays or es.fitness_shaping == ("raw" if package == "fcmaes" else "centered")
     assert (es.sigma_decay, es.sigma_decay_limit) == (
-        (0.999, 0.01) if package == "estool" else (1, 0)
+        (0.999, 0.01) if decays else (1, 0)
     )
     assert es.dtype == (np.float32 if package == "pgpelib" else np.float64)
     assert es.symmetric
@@ -641,13 +647,11 @@ def test_equal_rewards_are_shaped_to_zeros(shaping):
         ),
         (lambda: SEARCHES["fcmaes"](runid=3), "runid: nothing is logged here"),
         (lambda: presets.fcmaes(D, (0.0, np.inf), np.ones(D)), "bounds: wanted finite ones; give normalize=False"),
-        (lambda: presets.estool(D), "weight_decay: ranks take no penalty here; give weight_decay=0, and l2_coeff"),
         (lambda: SEARCHES["estool"](elite_ratio=0.1), "elite_ratio: the mean follows the gradient here; give 0"),
         (
             lambda: SEARCHES["estool"](average_baseline=False, popsize=101),
             "average_baseline: .* give average_baseline=True and an even popsize",
         ),
-        (lambda: SEARCHES["estool"](rank_fitness=False), "rank_fitness: .* fitness_shaping='normalized'"),
     ],
 )  # fmt: skip
 def test_what_is_refused(make, message):
@@ -665,4 +669,22 @@ def test_what_is_of_the_wrong_type():
 
 
 def test_an_elite_of_none_is_none():
-    presets.estool(D, weight_decay=0, popsize=10, elite_ratio=0.05)
+    presets.estool(D, popsize=10, elite_ratio=0.05)
+
+
+def test_an_estool_search_goes_on_from_a_checkpoint(tmp_path):
+    def fitness(solutions):
+        return -((solutions - 1.0) ** 2).sum(axis=1)
+
+    es = presets.estool(D, popsize=10, rng=3)
+    es.update(fitness(es.get_parameters()))
+    es.save_checkpoint(tmp_path / "c")
+    shaping = presets.EstoolShaping(ranked=True, weight_decay=0.01)
+    again = PEPG.load_checkpoint(tmp_path / "c", fitness_shaping=shaping)
+    again.get_parameters()
+    with pytest.raises(RuntimeError, match=r"EstoolShaping.search: wanted the search"):
+        again.update(range(10))
+    shaping.search = again
+    again.update(fitness(again.theta))
+    es.update(fitness(es.get_parameters()))
+    np.testing.assert_array_equal(again.mu, es.mu)

@@ -60,6 +60,9 @@ that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but 
    * - centered ranks divided by P in place of P - 1
      - fcmaes
      - ``"centered"``, with ``sigma_lr`` and Adam's epsilon to match
+   * - weight decay after the ranks, rewards without ranks
+     - estool
+     - ``fitness_shaping=EstoolShaping(...)``
    * - other shapings
      - evotorch, evosax
      - ``"nes"``, ``"raw"``, or a function of this module
@@ -73,8 +76,8 @@ that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but 
      - pgpelib, evojax, estool: highest; evosax, fcmaes: lowest; evotorch: as said
      - ``maximize``
 
-A file holds neither a `DecayCountedRate` nor a function: `PEPG.load_checkpoint` wants them again, as ``mu_lr`` and
-``fitness_shaping``.
+A file holds neither a `DecayCountedRate` nor a shaping of this module: `PEPG.load_checkpoint` wants them again, as
+``mu_lr`` and ``fitness_shaping``.
 """
 
 import math
@@ -91,6 +94,7 @@ from .schedules import Decay
 
 __all__ = [
     "DecayCountedRate",
+    "EstoolShaping",
     "estool",
     "evojax",
     "evosax",
@@ -548,8 +552,8 @@ def estool(
     Parameters
     ----------
     num_params, sigma_init, ... , forget_best
-        As in estool; `weight_decay` has to be said, since its default is refused. `forget_best` does nothing there
-        with ranks, and here `best_theta` is the best so far. For a mean other than 0, ``mu_init``.
+        As in estool. `forget_best` does nothing there with ranks, and here `best_theta` is the best so far. For a mean
+        other than 0, ``mu_init``.
     **options
         Of `PEPG`; they win.
 
@@ -561,12 +565,13 @@ def estool(
     Raises
     ------
     ValueError
-        If there is a `weight_decay` or an `elite_ratio`, `average_baseline` is off, or `rank_fitness` is.
+        If there is an `elite_ratio`, or `average_baseline` is off.
 
     Notes
     -----
     Exact, where estool computes its ranks in float32, and equal rewards share their rank. Estool's rate stops below
-    its limit, after the decay that went past it; so does this one.
+    its limit, after the decay that went past it; so does this one. Weight decay and rewards that are not ranked go
+    through an `EstoolShaping`.
 
     References
     ----------
@@ -583,16 +588,7 @@ def estool(
             f"elite_ratio: the mean follows the gradient here; give 0, got {elite_ratio} (fitness_shaping='nes' has "
             "most of the weight on the best)"
         )
-    if not rank_fitness:
-        raise ValueError(
-            "rank_fitness: sigma and the mean see the same rewards here; give True, and fitness_shaping='normalized' "
-            f"for estool's steps of sigma or 'raw' for those of the mean, got {rank_fitness}"
-        )
-    if weight_decay != 0:
-        raise ValueError(
-            "weight_decay: ranks take no penalty here; give weight_decay=0, and l2_coeff for a decay of the mean or "
-            f"rewards less weight_decay * (solutions**2).mean(axis=1), got {weight_decay}"
-        )
+    shaping_ = EstoolShaping(bool(rank_fitness), _checks.number("weight_decay", weight_decay))
     settings: _Settings = {
         "population_size": size,
         "theta_size": num_params,
@@ -604,7 +600,11 @@ def estool(
         "sigma_decay": min(sigma_decay, 1.0),
         "sigma_decay_limit": sigma_limit,
     }
-    return _search(settings | _adam(beta1=0.99, beta2=0.999, epsilon=1e-8 / size), options)
+    if not rank_fitness or weight_decay:
+        settings["fitness_shaping"] = shaping_
+    es = _search(settings | _adam(beta1=0.99, beta2=0.999, epsilon=1e-8 / size), options)
+    shaping_.search = es
+    return es
 
 
 # ---- what PEPG takes as functions -------------------------------------------------------------------------------
@@ -652,6 +652,45 @@ class DecayCountedRate:
             f"DecayCountedRate({self.initial}, {self.decay.factor}, every={self.decay.every}, beta_1={self.beta_1}, "
             f"beta_2={self.beta_2})"
         )
+
+
+class EstoolShaping:
+    """What estool's gradients see of the rewards.
+
+    Parameters
+    ----------
+    ranked : bool
+        Whether that is their ranks. If not, the mean sees the rewards themselves, and sigma those divided by their
+        standard deviation.
+    weight_decay : float
+        How much of the mean square of a candidate's parameters is taken from what it has then.
+
+    Attributes
+    ----------
+    search : PEPG or None
+        Whose candidates these are; to be set where there is a weight decay.
+    """
+
+    def __init__(self, ranked: bool, weight_decay: float) -> None:
+        self.ranked, self.weight_decay = ranked, weight_decay
+        self.search: PEPG | None = None
+
+    def __call__(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the shaped rewards."""
+        table = shaping.centered_ranks(rewards) if self.ranked else rewards
+        if self.weight_decay:
+            if self.search is None:
+                raise RuntimeError("EstoolShaping.search: wanted the search, whose candidates decay")
+            table = table - self.weight_decay * np.mean(self.search.theta**2, axis=1)
+        deviation = table.std()
+        if self.ranked or not deviation:
+            return table
+        plus, minus = np.split(table, 2)
+        half, even = (plus - minus) / 2, (plus + minus) / 2 / deviation
+        return np.concatenate([even + half, even - half])
+
+    def __repr__(self) -> str:
+        return f"EstoolShaping(ranked={self.ranked}, weight_decay={self.weight_decay})"
 
 
 def sample_normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ shares the average rank among equal rewards unless it is built with ``ties="args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks
+from . import _checks, kernels
 
 
 def utility_function(population_size: int) -> NDArray[np.float64]:
@@ -87,6 +87,14 @@ def fitness_transformation(fitness_scores: ArrayLike) -> NDArray[np.float64]:
     """
     ranks = compute_ranks(fitness_scores)
     return center_function(len(ranks))[ranks]
+
+
+def centered_ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from -0.5 (worst) to 0.5 (best); equal rewards share their average."""
+    shaped = np.empty(rewards.size)
+    work = np.empty(kernels.centered_ranks_work_size(rewards.size), np.uint8)
+    kernels.centered_ranks(rewards, shaped, work)
+    return shaped
 
 
 def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64]:
