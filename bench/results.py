@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from report import machine_line, markdown
+from report import duration, machine_line, markdown
 
 import pepg_fast
 from pepg_fast import PEPG, NeuralNetwork, Simulation, maximize, presets, xor
@@ -218,16 +218,24 @@ SETUPS = {
 }  # fmt: skip
 
 
-def table(setup: Setup, runs: list[Run]) -> str:
-    """One row a seed, and the median."""
+def table(runs: list[Run]) -> str:
+    """One row a seed and their median; of many seeds, quartiles."""
     names = list(runs[0].figures)
-    rows = [
-        [str(run.seed), *(f"{run.figures[name]:.4g}" for name in names), f"{run.seconds:.2f} s"]
-        for run in runs
-    ]
-    medians = [f"{np.median([run.figures[name] for run in runs]):.4g}" for name in names]
-    rows.append(["median", *medians, f"{np.median([run.seconds for run in runs]):.2f} s"])
-    return markdown(["seed", *names, "time"], rows)
+    columns = [np.array([run.figures[name] for run in runs]) for name in names]
+    seconds = np.array([run.seconds for run in runs])
+    if len(runs) <= 10:
+        rows = [
+            [str(run.seed), *(f"{run.figures[name]:.4g}" for name in names), duration(run.seconds)]
+            for run in runs
+        ]
+        parts = {"median": 0.5}
+    else:
+        rows = []
+        parts = {"least": 0.0, "quartile": 0.25, "median": 0.5, "quartile ": 0.75, "most": 1.0}
+    for name, part in parts.items():
+        values = [f"{np.quantile(column, part):.4g}" for column in columns]
+        rows.append([name.strip(), *values, duration(np.quantile(seconds, part))])
+    return markdown(["seed" if len(runs) <= 10 else f"{len(runs)} seeds", *names, "time"], rows)
 
 
 def draw(setup: Setup, runs: list[Run], filename: Path) -> None:
@@ -252,16 +260,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("setups", nargs="*", choices=[*SETUPS, []], default=list(SETUPS), metavar="SETUP",
-                        help=f"which of {', '.join(SETUPS)}")  # fmt: skip
+    parser.add_argument(
+        "setups", nargs="*", metavar="SETUP", help=f"of {', '.join(SETUPS)}; all if none is named"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1")
     parser.add_argument("--plots", type=Path, help="folder for the curves")
     options = parser.parse_args()
+    unknown = set(options.setups) - set(SETUPS)
+    if unknown:
+        parser.error(f"no setup {', '.join(sorted(unknown))}: wanted some of {', '.join(SETUPS)}")
     print(machine_line())
-    for name in options.setups:
+    for name in options.setups or SETUPS:
         setup = SETUPS[name]
         runs = [setup.run(seed) for seed in range(options.seeds)]
-        print(f"\n### {setup.title}\n\nPublished: {setup.published}.\n\n{table(setup, runs)}")
+        print(f"\n### {setup.title}\n\nPublished: {setup.published}.\n\n{table(runs)}")
         if options.plots:
             options.plots.mkdir(parents=True, exist_ok=True)
             draw(setup, runs, options.plots / f"{name}.png")

@@ -33,7 +33,6 @@ X_LIMIT = 2.4
 MAX_STEPS = 1000
 START_SPREAD = 0.2  # standard deviation of each coordinate, around the pole hanging at rest
 
-MAX_SIGMA_CHANGE = 0.2  # of itself, in one update
 TESTS = 100
 TEST_SEED = 1 << 62
 SEEDS_PER_RUN = 1 << 32  # the episodes of runs with different seeds differ, and none is a test's
@@ -155,15 +154,14 @@ def train(generations=1000, *, seed=0, episodes=16, population_size=64, n_thread
     sim, network = simulation(), make_network()
     # sigma_lr is 0.1 in evojax, whose sigma gradient is twice this package's
     es = PEPG(population_size, network.number_of_parameters, mu_init=0.0, sigma_init=0.1,
-              mu_lr=0.05, sigma_lr=0.2, l2_coeff=0.0, rng=seed, dtype=dtype, n_threads=n_threads)
+              mu_lr=0.05, sigma_lr=0.2, l2_coeff=0.0, sigma_max_change=0.2, rng=seed, dtype=dtype,
+              n_threads=n_threads)
     begun = time.perf_counter()
     for generation in range(generations):
         returns = sim.evaluate(network, es.get_parameters(), episodes=episodes,
                                seed=seed * SEEDS_PER_RUN + generation * episodes,
                                n_threads=n_threads)
-        sigma = es.sigma.copy()
         es.update(returns)
-        es.sigma = np.clip(es.sigma, (1 - MAX_SIGMA_CHANGE) * sigma, (1 + MAX_SIGMA_CHANGE) * sigma)
         if es.step % report_every == 0:
             centre = returns_in_tests(sim, network, es.mu, n_threads).mean()
             report(f'Generation {es.step}: best {returns.max():.1f}, mean {returns.mean():.1f}, '

@@ -373,9 +373,7 @@ def test_defaults(package):
     assert {name: getattr(es.optimizer, name) for name in attributes} == attributes
     decays = package == "estool"
     assert decays or es.fitness_shaping == ("raw" if package == "fcmaes" else "centered")
-    assert (es.sigma_decay, es.sigma_decay_limit) == (
-        (0.999, 0.01) if decays else (1, 0)
-    )
+    assert (es.sigma_decay, es.sigma_decay_limit) == ((0.999, 0.01) if decays else (1, 0))
     assert es.dtype == (np.float32 if package == "pgpelib" else np.float64)
     assert es.symmetric
 

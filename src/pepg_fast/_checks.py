@@ -54,6 +54,13 @@ def share(name: str, value: Any) -> float:
     return result
 
 
+def flag(name: str, value: Any) -> bool:
+    """Take True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: wanted True or False, got {_shown(value)}")
+    return bool(value)
+
+
 def choice(name: str, value: Any, known: tuple[str, ...], other: str = "") -> str:
     """Take one of the `known` names; `other` says what else would have done."""
     if not (isinstance(value, str) and value in known):
@@ -192,7 +199,7 @@ def interactions(value: Any, size: int) -> int:
     if np.ndim(value) == 0:
         return integer("interactions", value, at_least=0)
     each = numbers("interactions", value)
-    if each.shape != (size,) or each.dtype.kind not in "iu" or each.min() < 0:
+    if each.shape != (size,) or not (each >= 0).all() or not np.array_equal(each, np.round(each)):
         raise ValueError(
             f"interactions: wanted a whole number or {size} of them, got {_shown(value)}"
         )

@@ -30,7 +30,7 @@ _FUNCTIONS = ("mu_lr", "sigma_lr", "l2_coeff", "fitness_shaping")
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
     {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_mu", "_sigma", "_population", "_fitness", "_made",
-     "_sigma_options", "_sigma_rule", "_num_interactions", "_popsize_max", *_PLAIN, *_FUNCTIONS}
+     "_sigma_options", "_sigma_rule", "_sigma_decay", "_sigma_decay_limit", "_num_interactions", "_popsize_max", *_PLAIN, *_FUNCTIONS}
 )  # fmt: skip
 
 
@@ -67,7 +67,10 @@ def load(
         state, restore = files.load(filename, "checkpoint"), _restore
     with files.contents_of(filename, "checkpoint"):
         state |= {name: value for name, value in functions.items() if value is not None}
-        return restore(build, state, optimizer)
+        es = restore(build, state, optimizer)
+        if functions["mu_lr"] is not None:
+            es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
+        return es
 
 
 def to_state(es: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Fitness:
         self.shaping = checked_shaping(shaping)
         self.ties = _checks.choice("ties", ties, TIES)
         self.nan_policy = _checks.choice("nan_policy", nan_policy, NAN_POLICIES)
-        self.maximize, self.symmetric = bool(maximize), symmetric
+        self.maximize, self.symmetric = _checks.flag("maximize", maximize), symmetric
         self.has_warned = False
         self.told: list[NDArray[np.float64]] = []  # those of its populations before the last
 

@@ -111,7 +111,7 @@ class PEPG:
     best_theta, best_mu, best_sigma : ndarray, shape (d,), or None
         The candidate that had it and the distribution it was drawn from, copies.
     gradient : ndarray, shape (d,), or None
-        g_mu of the last update (before weight decay), if `keep_gradient`.
+        g_mu of the last update (before weight decay), if `keep_gradient`; overwritten by the next one.
     optimizer : Optimizer
 
     Raises
@@ -177,12 +177,11 @@ class PEPG:
         self.theta_size = _checks.integer("theta_size", theta_size, at_least=1)
         self.dtype = _checks.real_dtype(dtype)
         self.n_threads = _checks.thread_count(n_threads)
+        symmetric = _checks.flag("symmetric", symmetric)
         size = _checks.population_size(population_size, symmetric)
         bounds = _checks.bounds(lower, upper, self.theta_size, self.dtype)
-        self._population = Population(
-            size, self.theta_size, self.dtype, bool(symmetric), bounds, rng
-        )
-        self._fitness = Fitness(fitness_shaping, ties, maximize, nan_policy, bool(symmetric))
+        self._population = Population(size, self.theta_size, self.dtype, symmetric, bounds, rng)
+        self._fitness = Fitness(fitness_shaping, ties, maximize, nan_policy, symmetric)
         self._fitness.resize(size)
 
         self.mu_init = mu_init
@@ -191,8 +190,7 @@ class PEPG:
         self.sigma_lr = _checks.rate("sigma_lr", sigma_lr, self.theta_size)
         self.l2_coeff = _checks.rate("l2_coeff", l2_coeff, self.theta_size)
         self._set_sigma_limits(sigma_max_change, sigma_min, sigma_max)
-        self.sigma_decay = _checks.number("sigma_decay", sigma_decay, positive=True)
-        self.sigma_decay_limit = _checks.number("sigma_decay_limit", sigma_decay_limit)
+        self.sigma_decay, self.sigma_decay_limit = sigma_decay, sigma_decay_limit
         self._mu = _checks.vector("mu_init", mu_init, self.theta_size, self.dtype)
         self._sigma = self._sigma_within_limits("sigma_init", self.sigma_init)
         mu_lr = schedules.at("mu_lr", self.mu_lr, 0, self.theta_size)
@@ -200,7 +198,7 @@ class PEPG:
         self._num_interactions, self._popsize_max = _checked_popsize(
             num_interactions, popsize_max, size
         )
-        self.keep_gradient = bool(keep_gradient)
+        self.keep_gradient = _checks.flag("keep_gradient", keep_gradient)
         self.gradient: NDArray[Any] | None = None
 
         self.step = self.evaluations = self.interactions = 0
@@ -235,7 +233,8 @@ class PEPG:
         Notes
         -----
         With `num_interactions`, populations asked for between two updates belong to one generation and are drawn from
-        one distribution, whatever is assigned to mu or sigma meanwhile.
+        one distribution, whatever is assigned to mu or sigma meanwhile. Asking again without telling gives other
+        candidates at the beginning of a generation, and on the native stream the same ones later in it.
         """
         return self._population.draw(self._mu, self._sigma, out, self.n_threads)
 
@@ -345,7 +344,7 @@ class PEPG:
             self._update_by_velocity(optimizer, draw, l2_coeff, sigma_lr, outcome)
         else:
             self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
-        if self.sigma_decay != 1.0:
+        if self._sigma_decay != 1.0:
             self._decay_sigma()
 
     def _update_by_adam(
@@ -418,7 +417,7 @@ class PEPG:
     def _decay_sigma(self) -> None:
         sigma = self._sigma
         with np.errstate(over="ignore"):  # of a limit beyond float32, of a product beyond sigma_max
-            np.multiply(sigma, self.sigma_decay, out=sigma, where=sigma > self.sigma_decay_limit)
+            np.multiply(sigma, self._sigma_decay, out=sigma, where=sigma > self._sigma_decay_limit)
         np.clip(sigma, *self._limits_of_sigma(), out=sigma)
 
     # ---- counts: what an update leaves besides mu and sigma -----------------------------------------------------
@@ -682,6 +681,24 @@ class PEPG:
     @sigma_max.setter
     def sigma_max(self, value: ArrayLike) -> None:
         self._set_sigma_limits(self.sigma_max_change, self.sigma_min, value)
+
+    @property
+    def sigma_decay(self) -> float:
+        """What sigma is multiplied with after each update; assignable."""
+        return self._sigma_decay
+
+    @sigma_decay.setter
+    def sigma_decay(self, value: float) -> None:
+        self._sigma_decay = _checks.number("sigma_decay", value, positive=True)
+
+    @property
+    def sigma_decay_limit(self) -> float:
+        """Above which sigma decays; assignable."""
+        return self._sigma_decay_limit
+
+    @sigma_decay_limit.setter
+    def sigma_decay_limit(self, value: float) -> None:
+        self._sigma_decay_limit = _checks.number("sigma_decay_limit", value)
 
     def _set_sigma_limits(self, max_change: Any, least: Any, most: Any) -> None:
         """Check the three and keep them, also as the kernels' arguments."""

@@ -680,7 +680,9 @@ class EstoolShaping:
         table = shaping.centered_ranks(rewards) if self.ranked else rewards
         if self.weight_decay:
             if self.search is None:
-                raise RuntimeError("EstoolShaping.search: wanted the search, whose candidates decay")
+                raise RuntimeError(
+                    "EstoolShaping.search: wanted the search, whose candidates decay"
+                )
             table = table - self.weight_decay * np.mean(self.search.theta**2, axis=1)
         deviation = table.std()
         if self.ranked or not deviation:
