@@ -79,6 +79,7 @@ class Progress(Callback):
 
         self._tqdm, self._options = tqdm, options
         self._bar: Any = None
+        self._last: Row | None = None
 
     def start(self, es: Any, limits: Limits) -> None:
         """Draw an empty bar; its length is that of the steps, as far as a limit tells."""
@@ -89,7 +90,7 @@ class Progress(Callback):
         defaults = {"total": min(known) if known else None, "unit": " steps", "dynamic_ncols": True}
         self._bar = self._tqdm(**(defaults | self._options))
         self._began, self._evaluations = time.perf_counter(), es.evaluations
-        self._shown = -np.inf
+        self._shown, self._last = -np.inf, None
 
     def step(self, es: Any, row: Row) -> None:
         """Move on, and say how it goes every now and then."""
@@ -102,7 +103,7 @@ class Progress(Callback):
 
     def end(self, es: Any, result: Any) -> None:
         """Leave the bar with the last step's numbers."""
-        if hasattr(self, "_last"):
+        if self._last is not None:
             self._describe(self._last, time.perf_counter())
         self._bar.close()
 

@@ -80,6 +80,7 @@ def to_state(es: Any) -> dict[str, Any]:
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
+    state["gradient"] = es.gradient if es.keep_gradient else None  # a run's own is not the search's
     best = es.best_fitness
     state["best_fitness"] = best if files.is_storable(best) else float(best)
     state["dtype"] = es.dtype.name

@@ -5,7 +5,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ class EvaluationError(RuntimeError):
     Attributes
     ----------
     index : int
-        The candidate, the first of those that were evaluated together, or -1 for the centre.
+        The candidate, the first of those that were evaluated together, or -1 for the centre (whose step has been made).
     """
 
     def __init__(self, message: str, index: int) -> None:
@@ -47,7 +47,8 @@ class Evaluator:
     ) -> None:
         if not callable(evaluate):
             raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
-        if executor is not None and not callable(getattr(executor, "submit", None)):
+        is_class = isinstance(executor, type)
+        if executor is not None and (is_class or not callable(getattr(executor, "submit", None))):
             raise TypeError(
                 f"executor: wanted a concurrent.futures.Executor, got {type(executor).__name__}"
             )
@@ -75,9 +76,12 @@ class Evaluator:
         futures: dict[Future[Any], int] = {}
         try:
             for task, (lo, hi) in enumerate(itertools.pairwise(edges)):
-                future = executor.submit(
-                    _work, self.evaluate, self.vectorized, solutions[lo:hi], first + lo
-                )
+                try:
+                    future = executor.submit(
+                        _work, self.evaluate, self.vectorized, solutions[lo:hi], first + lo
+                    )
+                except Exception as error:  # the executor is broken, or was shut down
+                    raise _lost(first + lo, first + hi - 1, error) from error
                 futures[future] = task
             results: dict[int, Any] = {}
             for future in as_completed(futures):
@@ -131,14 +135,10 @@ def _work(
 
 def _result(future: "Future[Any]", first: int, last: int) -> Any:
     """What a worker gave, or an EvaluationError."""
-    which = f"candidate {first}" if first == last else f"candidates {first} to {last}"
     try:
         result = future.result()
     except Exception as error:
-        hint = ""
-        if isinstance(error, pickle.PicklingError | AttributeError | TypeError):
-            hint = "; processes want a function that pickles, such as one at the top of a module"
-        raise EvaluationError(f"evaluate: {which} got lost: {_told(error)}{hint}", first) from error
+        raise _lost(first, last, error) from error
     if isinstance(result, _Failure):
         cause = result.error if result.error is not None else RuntimeError(result.text)
         cause.__cause__ = _WorkersTraceback(result.trace)
@@ -147,8 +147,22 @@ def _result(future: "Future[Any]", first: int, last: int) -> Any:
 
 
 def _failed(index: int, text: str) -> EvaluationError:
-    which = "the centre" if index < 0 else f"candidate {index}"
-    return EvaluationError(f"evaluate: {which} raised {text}", index)
+    return EvaluationError(f"evaluate: {_named(index)} raised {text}", index)
+
+
+def _lost(first: int, last: int, error: Exception) -> EvaluationError:
+    which = _named(first) if first == last else f"candidates {first} to {last}"
+    hint = ""
+    if isinstance(error, pickle.PicklingError | AttributeError | TypeError):
+        hint = "; processes want a function that pickles, such as one at the top of a module"
+    elif isinstance(error, BrokenExecutor):
+        hint = "; the search can go on with a new executor"
+    text = _told(error).rstrip(".") if hint else _told(error)
+    return EvaluationError(f"evaluate: {which} got lost: {text}{hint}", first)
+
+
+def _named(index: int) -> str:
+    return "the centre" if index < 0 else f"candidate {index}"
 
 
 def _told(error: BaseException) -> str:
@@ -181,7 +195,7 @@ def _read_each(values: list[Any], first: int) -> Evaluation:
     for i, value in enumerate(values):
         if isinstance(value, tuple) and len(value) == 2:
             value, made = value
-            interactions = (interactions or 0) + _whole(made)
+            interactions = (interactions or 0) + _whole(made, f" for {_named(first + i)}")
         fitness[i] = _number(value, first + i)
     return Evaluation(fitness, interactions)
 
@@ -192,13 +206,14 @@ def _number(value: Any, index: int) -> float:
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        which = "the centre" if index < 0 else f"candidate {index}"
-        raise TypeError(
-            f"evaluate: wanted a number (or a number and its interactions) for {which}, got "
-            f"{value!r:.60}"
-        ) from None
+        if not isinstance(value, str | bytes):  # which float() reads
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TypeError(
+        f"evaluate: wanted a number (or a number and its interactions) for {_named(index)}, got "
+        f"{value!r:.60}"
+    )
 
 
 def _read_array(result: Any, n: int) -> Evaluation:
@@ -213,11 +228,14 @@ def _read_array(result: Any, n: int) -> Evaluation:
     return Evaluation(fitness, interactions)
 
 
-def _whole(value: Any) -> int:
-    number = int(value)
-    if number != value or number < 0:
-        raise ValueError(f"evaluate: wanted a whole number of interactions, got {value!r:.60}")
-    return number
+def _whole(value: Any, which: str = "") -> int:
+    try:
+        number = int(value)
+        if number == value and number >= 0:
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"evaluate: wanted a whole number of interactions{which}, got {value!r:.60}")
 
 
 def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:

@@ -128,7 +128,8 @@ def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVConten
     """Read a file whose rows count up to a step; a row that was cut short, and what follows, is left out."""
     configuration: dict[str, str] = {}
     history, kept, has_header = History(), [], False
-    with open(filename, encoding="utf-8", newline="") as file:
+    # Bytes that are no text end as a wrong header or a row that is cut short.
+    with open(filename, encoding="utf-8", errors="replace", newline="") as file:
         for number, text in enumerate(file, 1):
             if text.startswith("# "):
                 name, _, value = text[2:].rstrip("\n").partition(": ")
@@ -190,9 +191,8 @@ def _setting(value: Any) -> str:
         return str(each.tolist())
     if callable(value):
         has_name = "__repr__" in vars(type(value))
-        return str(
-            getattr(value, "__qualname__", repr(value) if has_name else type(value).__name__)
-        )
+        shown = getattr(value, "__qualname__", repr(value) if has_name else type(value).__name__)
+        return " ".join(str(shown).split())  # one line
     return str(value)
 
 

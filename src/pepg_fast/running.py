@@ -33,7 +33,7 @@ REASONS = {
 }
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class Result:
     """What a run came to.
 
@@ -109,23 +109,28 @@ def run(
     loop = _Loop(es, evaluator, limits, center_every)
     started: list[Callback] = []
     result: Result | None = None
-    kept_before, es.keep_gradient = es.keep_gradient, True
-    try:
+
+    def end(callback: Callback) -> None:
+        callback.end(es, result)
+
+    with (
+        contextlib.ExitStack() as ends
+    ):  # all of them, whatever is raised; the first error is the others' context
         for callback in _callbacks(callbacks):
             callback.start(es, limits)
             started.append(callback)
-        with _Interrupts() as interrupts:
-            reason = loop.until_a_limit(started, interrupts)
+            ends.callback(end, callback)
+        try:
+            with _Interrupts() as interrupts:
+                reason = loop.until_a_limit(started, interrupts)
+        finally:
+            if not es.keep_gradient:
+                es.gradient = None  # kept for the rows alone
         result = Result(
             reason, es.step, es.evaluations, es.interactions, loop.seconds(), es.best_fitness,
             None if es.best_theta is None else es.best_theta.copy(), es.center, es.sigma.copy(), loop.history,
         )  # fmt: skip
         return result
-    finally:
-        es.keep_gradient = kept_before
-        with contextlib.ExitStack() as stack:
-            for callback in started:
-                stack.callback(callback.end, es, result)
 
 
 class _Loop:
@@ -150,7 +155,7 @@ class _Loop:
         """Take steps; the reason for the end."""
         reason = self._limit_reached()
         try:
-            while reason is None:
+            while reason is None and not interrupts.requested:
                 row = self._step(interrupts)
                 self.history.append(row)
                 wants_end = [callback.step(self.es, row) for callback in callbacks]
@@ -158,8 +163,8 @@ class _Loop:
                 if reason != "target_fitness" and any(wants_end):
                     reason = "callback"
         except KeyboardInterrupt:
-            reason = "interrupted"
-        return reason
+            return "interrupted"
+        return "interrupted" if reason is None or interrupts.requested else reason
 
     def _step(self, interrupts: "_Interrupts") -> Row:
         """One update, of as many populations as it takes."""
@@ -174,13 +179,24 @@ class _Loop:
                 raise ValueError(
                     "evaluate: wanted (fitness, interactions) because of num_interactions, got fitness alone"
                 )
-            es.tell(evaluation.fitness, interactions=evaluation.interactions)
-            told.append(np.asarray(evaluation.fitness, dtype=np.float64))
+            self._tell(evaluation)
+            told.append(
+                np.array(evaluation.fitness, dtype=np.float64)
+            )  # a copy: it may be a buffer
         if es.best_fitness != best:
             self.last_improvement = es.step
         center = self._center(interrupts)
         rewards = told[0] if len(told) == 1 else np.concatenate(told)
         return row_of(es, rewards, center, self.seconds())
+
+    def _tell(self, evaluation: Evaluation) -> None:
+        """Tell, and keep the gradient for the row; what the search has been told to keep stays as it is."""
+        es = self.es
+        kept, es.keep_gradient = es.keep_gradient, True
+        try:
+            es.tell(evaluation.fitness, interactions=evaluation.interactions)
+        finally:
+            es.keep_gradient = kept
 
     def _center(self, interrupts: "_Interrupts") -> float:
         """Fitness of the mean, if it is time for it."""
@@ -246,18 +262,21 @@ class _Interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._raises or self.requested:  # the second time at once, wherever it is
-            raise KeyboardInterrupt
+        at_once = self._raises or self.requested  # the second time wherever it is
         self.requested = True
+        if at_once:
+            raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def as_exceptions(self) -> Any:
-        """Let Ctrl-C through, also one that came before."""
+        """Let Ctrl-C through, also one that came before, or that was caught on its way (by a run within the run)."""
         self._raises = True
         try:
             if self.requested:
                 raise KeyboardInterrupt
             yield
+            if self.requested:
+                raise KeyboardInterrupt
         finally:
             self._raises = False
 
@@ -292,7 +311,9 @@ def _checked_limits(
 
 
 def _callbacks(given: Any) -> list[Callback]:
-    return [as_callback(one) for one in ([given] if callable(given) else given)]
+    if isinstance(given, Callback) or not isinstance(given, Iterable):
+        given = [given]
+    return [as_callback(one) for one in given]
 
 
 def _shown(values: NDArray[Any] | None) -> str:
@@ -392,6 +413,8 @@ def _optimize(
     maximize: bool,
     options: dict[str, Any],
 ) -> Result:
+    if not callable(f):
+        raise TypeError(f"f: wanted a callable, got {type(f).__name__}")
     if "maximize" in options:
         raise TypeError("maximize: wanted no such option, the function's name says it")
     how_to_run = {name: options.pop(name) for name in _RUN if name in options}

@@ -1,0 +1,669 @@
+"""What is told of each step of a run: functions, a bar, a CSV file, checkpoints."""
+
+import csv
+import functools
+import io
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from searches import assert_same, by_hand, hill, hills, make
+
+import pepg_fast
+from pepg_fast import (
+    PEPG,
+    SGD,
+    Callback,
+    Checkpoints,
+    CSVLog,
+    Decay,
+    EvaluationError,
+    History,
+    Progress,
+)
+from pepg_fast.history import COLUMNS
+
+
+class Noted(Callback):
+    """Writes down what it is told; raises where it should."""
+
+    def __init__(self, notes, name="", raises=()):
+        self.notes, self.name, self.raises = notes, name, raises
+
+    def _note(self, what):
+        self.notes.append(self.name + what)
+        if what in self.raises:
+            raise ValueError(f"{self.name}{what}")
+
+    def start(self, es, limits):
+        self.limits = limits
+        self._note("start")
+
+    def step(self, es, row):
+        self._note(f"step {es.step}")
+
+    def end(self, es, result):
+        self.result = result
+        self._note("end" if result is not None else "end None")
+
+
+class TestFunctions:
+    def test_they_are_called_in_order_after_each_step(self):
+        notes = []
+        make().run(
+            hill,
+            max_steps=2,
+            callbacks=[
+                lambda es, row: notes.append(("a", es.step, row["step"])),
+                lambda es, row: notes.append(("b", es.step, row["step"])),
+            ],
+        )
+        assert notes == [("a", 1, 1.0), ("b", 1, 1.0), ("a", 2, 2.0), ("b", 2, 2.0)]
+
+    def test_rows_are_those_of_the_history(self):
+        rows = []
+        result = make().run(hill, max_steps=4, callbacks=lambda es, row: rows.append(row))
+        np.testing.assert_equal(rows, list(result.history))
+
+    def test_all_are_called_although_the_first_ends_the_run(self):
+        notes = []
+        make().run(hill, callbacks=[lambda es, row: True, lambda es, row: notes.append(1)])
+        assert notes == [1]
+
+    def test_they_may_change_the_search(self):
+        es, twin = make(), make()
+
+        def wider(es, row):
+            es.sigma *= 1.1
+
+        es.run(hill, max_steps=3, callbacks=wider)
+        for _ in range(3):
+            by_hand(twin, hill, 1)
+            twin.sigma *= 1.1
+        assert_same(es, twin)
+
+    def test_one_that_raises_ends_the_run_after_a_whole_step(self):
+        es = make()
+        with pytest.raises(ZeroDivisionError):
+            es.run(hill, max_steps=5, callbacks=lambda es, row: 1 // (es.step - 3) > 9)
+        assert (es.step, es.is_pending) == (3, False)
+        es.run(hill, max_steps=2)
+        assert_same(es, by_hand(make(), hill, 5))
+
+
+class TestOrder:
+    def test_start_steps_end(self):
+        notes = []
+        a, b = Noted(notes, "a "), Noted(notes, "b ")
+        result = make().run(hill, max_steps=2, callbacks=[a, b])
+        assert notes[:-2] == [
+            "a start", "b start", "a step 1", "b step 1", "a step 2", "b step 2"
+        ]  # fmt: skip
+        assert sorted(notes[-2:]) == ["a end", "b end"]
+        assert a.result is b.result is result
+        assert a.limits == (2, None, None, None, None)
+        assert a.limits.max_steps == 2
+
+    def test_no_step(self):
+        notes = []
+        make().run(hill, max_steps=0, callbacks=Noted(notes))
+        assert notes == ["start", "end"]
+
+    def test_after_an_interrupt_there_is_a_result(self):
+        def evaluate(solution):
+            raise KeyboardInterrupt
+
+        notes = []
+        noted = Noted(notes)
+        result = make().run(evaluate, max_steps=3, callbacks=noted)
+        assert notes == ["start", "end"]
+        assert noted.result is result
+        assert result.reason == "interrupted"
+
+    def test_after_a_failure_there_is_none(self):
+        notes = []
+        with pytest.raises(EvaluationError):
+            make().run(lambda x: 1 / 0, max_steps=3, callbacks=[Noted(notes), Noted(notes)])
+        assert notes == ["start"] * 2 + ["end None"] * 2
+
+    def test_those_that_were_started_are_ended(self):
+        notes, es = [], make()
+        callbacks = [Noted(notes, "a "), Noted(notes, "b ", ["start"]), Noted(notes, "c ")]
+        with pytest.raises(ValueError, match="b start"):
+            es.run(hill, max_steps=3, callbacks=callbacks)
+        assert notes == ["a start", "b start", "a end None"]
+        assert_same(es, make())
+
+    @pytest.mark.parametrize("fails", ["a", "b", "c"])
+    def test_all_are_ended_although_one_cannot(self, fails):
+        notes, es = [], make()
+        callbacks = [Noted(notes, name, ["end"] * (name == fails)) for name in "abc"]
+        with pytest.raises(ValueError, match=f"{fails}end"):
+            es.run(hill, max_steps=1, callbacks=callbacks)
+        assert sorted(notes[-3:]) == ["aend", "bend", "cend"]
+        assert es.step == 1
+
+    def test_a_failure_is_told_although_an_end_fails_too(self):
+        with pytest.raises(ValueError, match="end None") as caught:
+            make().run(lambda x: 1 / 0, max_steps=1, callbacks=Noted([], "", ["end None"]))
+        assert isinstance(caught.value.__context__, EvaluationError)
+
+    def test_the_same_one_in_several_runs(self):
+        notes, es = [], make()
+        noted = Noted(notes)
+        for _ in range(2):
+            es.run(hill, max_steps=1, callbacks=noted)
+        assert notes == ["start", "step 1", "end", "start", "step 2", "end"]
+
+    def test_a_step_that_returns_true_ends_the_run(self):
+        class Three(Callback):
+            def step(self, es, row):
+                return row["step"] == 3
+
+        assert make().run(hill, callbacks=[Three()]).step == 3
+
+
+class TestProgress:
+    @pytest.fixture(autouse=True)
+    def tqdm(self):
+        return pytest.importorskip("tqdm")
+
+    def run(self, limits, options=(), **search):
+        text = io.StringIO()
+        bar = Progress(file=text, ascii=True, **dict(options))
+        result = make(**search).run(hill, callbacks=bar, **limits)
+        assert bar._bar is not None
+        return text.getvalue().split("\r")[-1], result
+
+    @pytest.mark.parametrize(
+        ("limits", "total"),
+        [
+            ({"max_steps": 4}, "4/4"),
+            ({"max_evaluations": 49}, "4/4"),
+            ({"max_evaluations": 49, "max_steps": 9}, "4/4"),
+            ({"max_evaluations": 49, "max_steps": math.inf}, "4/4"),
+            ({"max_steps": 8, "patience": 100, "target_fitness": 1.0}, "8/8"),
+            ({"max_steps": 9, "target_fitness": -1e9}, "1/9"),
+        ],
+    )
+    def test_the_length_of_the_bar(self, limits, total):
+        text, _ = self.run(limits)
+        assert f" {total} " in text
+
+    def test_a_run_of_unknown_length(self):
+        text, _ = self.run({"max_steps": math.inf, "target_fitness": -1e9})
+        assert text.startswith("1 steps [")
+
+    def test_the_length_is_unknown_where_generations_grow(self):
+        text = io.StringIO()
+        es = make(num_interactions=25)
+        es.run(lambda x: (hill(x), 1), max_evaluations=60, callbacks=Progress(file=text))
+        assert "2 steps [" in text.getvalue()
+
+    def test_its_text_ends_with_the_last_row(self):
+        text, result = self.run({"max_steps": 5}, {"desc": "hill"})
+        row = list(result.history)[-1]
+        assert text.startswith("hill: 100%|")
+        assert "evaluations/s, " in text
+        assert f"best {row['best_fitness']:.5g}, mean {row['mean']:.5g}, " in text
+        assert f"sigma {row['sigma_median']:.3g}]" in text
+
+    def test_without_a_step(self):
+        text, _ = self.run({"max_steps": 0})
+        assert "evaluations/s" not in text
+
+    def test_it_ends_after_an_error(self):
+        text, bar = io.StringIO(), None
+        bar = Progress(file=text)
+        with pytest.raises(EvaluationError):
+            make().run(
+                lambda x, n=itertools.count(): 1 / (25 - next(n)), max_steps=9, callbacks=bar
+            )
+        assert " 2/9 " in text.getvalue().split("\r")[-1]
+        assert text.getvalue().endswith("\n")
+
+    def test_several_runs_with_one(self):
+        text, es = io.StringIO(), make()
+        bar = Progress(file=text)
+        es.run(hill, max_steps=3, callbacks=bar)
+        es.run(hill, max_steps=2, callbacks=bar)
+        assert " 2/2 " in text.getvalue().split("\r")[-1]
+        es.run(hill, max_steps=0, callbacks=bar)
+        assert "best" not in text.getvalue().split("\r")[-1]
+
+    def test_disabled_it_writes_nothing(self):
+        text, result = self.run({"max_steps": 3}, {"disable": True})
+        assert text == ""
+        assert result.step == 3
+
+    def test_it_is_not_needed_for_the_import(self):
+        code = "import sys; sys.modules['tqdm'] = None; import pepg_fast; pepg_fast.Progress"
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def rows_of(filename):
+    """Rows as a program would read them that knows nothing of us."""
+    lines = [line for line in Path(filename).read_text().splitlines() if line[0] != "#"]
+    return [{name: float(text) for name, text in row.items()} for row in csv.DictReader(lines)]
+
+
+def comments_of(filename):
+    lines = Path(filename).read_text().splitlines()
+    return [line for line in lines if line.startswith("#")]
+
+
+class TestCSVLog:
+    @pytest.fixture
+    def file(self, tmp_path):
+        return tmp_path / "history.csv"
+
+    def test_rows_are_those_of_the_history(self, file, dtype):
+        es = make(dtype=dtype)
+        history = es.run(hill, max_steps=7, center_every=3, callbacks=CSVLog(file)).history
+        for read in (rows_of(file), list(History.read_csv(file))):
+            np.testing.assert_equal(read, list(history))
+
+    def test_what_is_not_finite_is_read_again(self, file):
+        values = iter([[np.inf, -np.inf] * 5, [-np.inf] * 10, [1e-320, 1e308] * 5])
+        es = make(population_size=10)
+        history = es.run(
+            lambda _: next(values), vectorized=True, max_steps=3, callbacks=CSVLog(file)
+        ).history
+        np.testing.assert_equal(list(History.read_csv(file)), list(history))
+        np.testing.assert_equal(rows_of(file), list(history))
+
+    def test_it_begins_with_the_configuration(self, file):
+        es = make(theta_size=20, mu_init=np.arange(20.0), sigma_init=0.5, upper=30.0,
+                  sigma_lr=Decay(0.1, 0.9), l2_coeff=lambda step: 0.0, optimizer=SGD,
+                  optimizer_kwargs={"momentum": 0.5})  # fmt: skip
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        lines = file.read_text().splitlines()
+        assert lines[-2] == ",".join(COLUMNS)
+        comments = comments_of(file)
+        assert comments == lines[:-2]
+        for comment in [
+            f"# pepg_fast: {pepg_fast.__version__}",
+            "# population_size: 10",
+            "# theta_size: 20",
+            "# mu_init: 20 numbers from 0.0 to 19.0",
+            "# sigma_init: 0.5",
+            "# mu_lr: 0.1",
+            "# sigma_lr: Decay(0.1, 0.9, every=1, limit=0.0)",
+            "# dtype: float64",
+            "# fitness_shaping: centered",
+            "# maximize: True",
+            "# sigma_max: inf",
+            "# lower: 20 numbers from -inf to -inf",
+            "# upper: 20 numbers from 30.0 to 30.0",
+            "# num_interactions: None",
+            "# optimizer: SGD(alpha=0.1, momentum=0.5, nesterov=False)",
+        ]:
+            assert comment in comments
+        assert len(set(comments)) == len(comments)
+
+    def test_a_setting_that_takes_several_lines_is_written_in_one(self, file):
+        shaping = functools.partial(lambda matrix, rewards: rewards, np.eye(3))
+        assert "\n" in repr(shaping)
+        make(fitness_shaping=shaping).run(hill, max_steps=2, callbacks=CSVLog(file))
+        assert len(History.read_csv(file)) == len(rows_of(file)) == 2
+
+    def test_each_row_is_there_at_once(self, file):
+        seen = []
+        make().run(
+            hill,
+            max_steps=3,
+            callbacks=[CSVLog(file), lambda es, row: seen.append(len(History.read_csv(file)))],
+        )
+        assert seen == [1, 2, 3]
+
+    def test_a_name_as_text(self, file):
+        make().run(hill, max_steps=1, callbacks=CSVLog(str(file)))
+        assert len(History.read_csv(str(file))) == 1
+
+    def test_the_next_run_goes_on(self, file):
+        es = make()
+        log = CSVLog(file)
+        first = es.run(hill, max_steps=3, callbacks=log).history
+        second = es.run(hill, max_steps=2, callbacks=log).history
+        read = History.read_csv(file)
+        np.testing.assert_array_equal(read["step"], np.arange(1, 6))
+        np.testing.assert_array_equal(read["mean"], [*first["mean"], *second["mean"]])
+        np.testing.assert_allclose(read["seconds"][3:], first["seconds"][-1] + second["seconds"])
+        assert (np.diff(read["seconds"]) > 0).all()
+        comments = comments_of(file)
+        assert file.read_text().startswith("\n".join(comments) + "\n" + ",".join(COLUMNS) + "\n")
+
+    @pytest.mark.parametrize("saved_at", [1, 4])
+    def test_from_a_checkpoint_rows_that_follow_it_are_replaced(self, file, tmp_path, saved_at):
+        es = make()
+        checkpoints = Checkpoints(tmp_path / "cp", every=saved_at, keep=100)
+        es.run(hill, max_steps=6, callbacks=[CSVLog(file), checkpoints])
+        wanted = list(History.read_csv(file))
+        again = PEPG.load_checkpoint(tmp_path / "cp" / f"step_{saved_at:09d}.npz")
+        again.run(hill, max_steps=6 - saved_at, callbacks=CSVLog(file))
+        assert_same(again, es)
+        read = list(History.read_csv(file))
+        np.testing.assert_equal(read[:saved_at], wanted[:saved_at])
+        seconds = [row.pop("seconds") for row in read]
+        assert (np.diff(seconds) > 0).all()
+        for row in wanted:
+            del row["seconds"]
+        np.testing.assert_equal(read, wanted)
+        assert len(rows_of(file)) == 6
+
+    @pytest.mark.parametrize("cut", range(1, 60, 7))
+    def test_a_row_that_was_cut_short_is_left_out_and_replaced(self, file, cut):
+        es = make()
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        es.save_checkpoint(file.with_name("checkpoint"))
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        wanted = list(History.read_csv(file))
+        content = file.read_bytes()
+        file.write_bytes(content[:-cut])
+        assert len(History.read_csv(file)) == 2
+        es = PEPG.load_checkpoint(file.with_name("checkpoint"))
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        for row in (read := list(History.read_csv(file))) + wanted:
+            del row["seconds"]
+        np.testing.assert_equal(read, wanted)
+        assert len(rows_of(file)) == 3
+
+    def test_a_changed_configuration_is_noted_where_it_begins(self, file):
+        es = make()
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        before = file.read_text()
+        assert len(comments_of(file)) == len(set(comments_of(file)))
+        es.population_size = 20
+        es.sigma_lr = 0.05
+        es.optimizer.alpha = 0.2
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        new = file.read_text().removeprefix(before).splitlines()
+        assert [line.split("(")[0] for line in new[:-1]] == [
+            "# population_size: 20", "# sigma_lr: 0.05", "# optimizer: Adam"
+        ]  # fmt: skip
+        assert "alpha=0.2" in new[2]
+        assert len(History.read_csv(file)) == 5
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))  # what is known now is not noted again
+        assert len(file.read_text().removeprefix(before).splitlines()) == 5
+
+    @pytest.mark.parametrize("mu_lr", [0.1, Decay(0.3, 0.5), lambda step: 0.1 / (step + 1)])
+    def test_what_only_moves_on_is_no_change(self, file, mu_lr):
+        es = make(mu_lr=mu_lr)
+        for _ in range(3):
+            es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        names = [line.split(":")[0] for line in comments_of(file)]
+        assert len(set(names)) == len(names)
+
+    def test_a_new_search_does_not_touch_an_older_file(self, file):
+        make().run(hill, max_steps=2, callbacks=CSVLog(file))
+        before = file.read_bytes()
+        es = make()
+        with pytest.raises(FileExistsError, match=r"history\.csv exists and the search is new"):
+            es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        assert file.read_bytes() == before
+        assert_same(es, make())
+
+    @pytest.mark.parametrize("steps", [0, 2])
+    def test_unless_it_is_told_to(self, file, steps):
+        file.write_text("something else")
+        es = by_hand(make(), hill, steps)
+        es.run(hill, max_steps=3, callbacks=CSVLog(file, overwrite=True))
+        np.testing.assert_array_equal(History.read_csv(file)["step"], steps + np.arange(1, 4))
+
+    def test_a_search_that_goes_on_may_begin_a_file(self, file):
+        by_hand(es := make(), hill, 2)
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        np.testing.assert_array_equal(History.read_csv(file)["step"], [3])
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"# population_size: 10\n",
+            b"step,loss\n1,2\n",
+            b"# A title\n\nand text\n",
+            b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'}\xff\xfe",
+            bytes(range(256)),
+        ],
+        ids=["empty", "comments", "other columns", "text", "npy", "bytes"],
+    )
+    def test_what_is_no_history_is_named_and_left_alone(self, file, content):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"history\.csv: wanted "):
+            History.read_csv(file)
+        es = by_hand(make(), hill, 1)
+        with pytest.raises(ValueError, match=r"history\.csv: wanted "):
+            es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        assert file.read_bytes() == content
+        assert es.step == 1
+
+    def test_a_folder_that_is_missing(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            make().run(hill, max_steps=1, callbacks=CSVLog(tmp_path / "nowhere" / "history.csv"))
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            History.read_csv(tmp_path / "nowhere")
+
+    def test_after_an_error_the_rows_so_far_are_there(self, file):
+        with pytest.raises(EvaluationError):
+            make().run(
+                lambda x, n=itertools.count(): 1 / (25 - next(n)),
+                max_steps=9,
+                callbacks=CSVLog(file),
+            )
+        assert len(History.read_csv(file)) == 2
+
+    def test_pandas_reads_it(self, file):
+        pandas = pytest.importorskip("pandas")
+        es = make()
+        es.run(hill, max_steps=3, callbacks=CSVLog(file))
+        es.sigma_lr = 0.2
+        es.run(hill, max_steps=3, callbacks=CSVLog(file))
+        table = pandas.read_csv(file, comment="#")
+        history = History.read_csv(file)
+        assert list(table) == list(COLUMNS)
+        for name in COLUMNS:
+            np.testing.assert_allclose(table[name], history[name], rtol=1e-14)
+        assert table["step"].dtype.kind == "i"
+
+    @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+    def test_kill_leaves_a_file_to_go_on_with(self, file, tmp_path):
+        code = """
+            import sys
+            from pepg_fast import CSVLog, Checkpoints
+            from searches import hill, make
+
+            def ready(es, row):
+                if es.step == 50:
+                    print("ready", flush=True)
+
+            make().run(hill, max_steps=10**9,
+                       callbacks=[CSVLog(sys.argv[1]), Checkpoints(sys.argv[2], every=20), ready])
+        """
+        command = [sys.executable, "-c", textwrap.dedent(code), str(file), str(tmp_path / "cp")]
+        environment = os.environ | {"PYTHONPATH": os.path.dirname(__file__)}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+            try:
+                assert child.stdout.readline() == "ready\n"
+            finally:
+                child.send_signal(signal.SIGKILL)
+        steps = History.read_csv(file)["step"]
+        assert len(steps) >= 50
+        np.testing.assert_array_equal(steps, np.arange(1, len(steps) + 1))
+        es = PEPG.load_checkpoint(Checkpoints.latest(tmp_path / "cp"))
+        assert 0 < es.step <= steps[-1]
+        end = es.step + 30
+        es.run(hill, max_steps=30, callbacks=CSVLog(file))
+        assert_same(es, by_hand(make(), hill, end))
+        np.testing.assert_array_equal(History.read_csv(file)["step"], np.arange(1, end + 1))
+
+
+class TestCheckpoints:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        return tmp_path / "runs" / "checkpoints"
+
+    def steps(self, folder):
+        return sorted(int(path.name[5:-4]) for path in folder.glob("step_*.npz"))
+
+    @pytest.mark.parametrize(
+        ("options", "steps"),
+        [
+            ({"every": 1, "keep": 100}, range(1, 8)),
+            ({"every": 2, "keep": 100}, [2, 4, 6, 7]),
+            ({"every": 2, "keep": 2}, [6, 7]),
+            ({"every": 7, "keep": 1}, [7]),
+            ({"every": 2, "keep": 1}, [7]),
+            ({"every": 100}, [7]),
+            ({}, [7]),
+        ],
+    )
+    def test_every_so_many_steps_and_at_the_end(self, folder, options, steps):
+        make().run(hill, max_steps=7, callbacks=Checkpoints(folder, **options))
+        assert self.steps(folder) == list(steps)
+        assert len(list(folder.iterdir())) == len(steps)
+        assert Checkpoints.latest(folder).name == "step_000000007.npz"
+
+    @pytest.mark.parametrize("every", [1, 3])
+    @pytest.mark.parametrize(
+        "options",
+        [{}, {"dtype": np.float32}, {"rng": np.random.RandomState(3)}],
+        ids=["as it is", "float32", "RandomState"],
+    )
+    def test_the_search_goes_on_with_the_same_bits(self, folder, every, options):
+        es = make(**options)
+        es.run(hill, max_steps=7, callbacks=Checkpoints(folder, every=every, keep=100))
+        for step in self.steps(folder):
+            again = PEPG.load_checkpoint(folder / f"step_{step:09d}.npz")
+            assert again.step == step
+            again.run(hill, max_steps=7 - step)
+            assert_same(again, es)
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_they_are_of_the_search_and_not_of_the_run(self, folder, kept):
+        es = make(keep_gradient=kept)
+        es.run(hill, max_steps=5, callbacks=Checkpoints(folder, every=2))
+        for step in self.steps(folder):
+            again = PEPG.load_checkpoint(folder / f"step_{step:09d}.npz")
+            assert again.keep_gradient is kept
+            assert (again.gradient is not None) is kept
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+    @pytest.mark.parametrize("every", [2, 100])
+    def test_also_when_the_run_is_cut_short(self, folder, error, every):
+        def evaluate(solution, n=itertools.count()):
+            if next(n) == 35:
+                raise error
+            return hill(solution)
+
+        try:
+            result = make().run(evaluate, max_steps=7, callbacks=Checkpoints(folder, every=every))
+            assert result.reason == "interrupted"
+        except EvaluationError:
+            assert error is ValueError
+        es = PEPG.load_checkpoint(Checkpoints.latest(folder))
+        assert (es.step, es.is_pending) == (3, True)
+        es.run(hill, max_steps=4)
+        assert_same(es, by_hand(make(), hill, 7))
+
+    def test_a_run_without_steps_leaves_none(self, folder):
+        make().run(hill, max_steps=0, callbacks=Checkpoints(folder))
+        assert folder.is_dir()
+        assert Checkpoints.latest(folder) is None
+
+    def test_the_latest_of_no_folder(self, folder):
+        assert Checkpoints.latest(folder) is None
+        assert Checkpoints.latest(str(folder)) is None
+
+    def test_the_latest_is_that_of_the_most_steps(self, folder):
+        folder.mkdir(parents=True)
+        for name in ("step_000000009.npz", "step_000000010.npz", "step_1000000000.npz"):
+            (folder / name).touch()
+        for name in (
+            "step_9999999999.npz.tmp",
+            "step_x.npz",
+            "step_99.npz",
+            "estep_9999999999.npz",
+        ):
+            (folder / name).touch()
+        assert Checkpoints.latest(folder).name == "step_1000000000.npz"
+
+    def test_the_next_run_goes_on_in_the_folder(self, folder):
+        es = make()
+        callback = Checkpoints(folder, every=2, keep=3)
+        es.run(hill, max_steps=3, callbacks=callback)
+        es.run(hill, max_steps=4, callbacks=callback)
+        assert self.steps(folder) == [4, 6, 7]
+        again = PEPG.load_checkpoint(Checkpoints.latest(folder))
+        again.run(hill, max_steps=3, callbacks=Checkpoints(folder, every=2, keep=3))
+        assert self.steps(folder) == [7, 8, 10]
+        assert_same(again, by_hand(make(), hill, 10))
+
+    def test_one_of_a_later_step_is_never_lost(self, folder):
+        make().run(hill, max_steps=5, callbacks=Checkpoints(folder))
+        before = Checkpoints.latest(folder).read_bytes()
+        for es in (make(), by_hand(make(), hill, 4)):
+            twin = by_hand(make(), hill, es.step)
+            with pytest.raises(
+                FileExistsError, match=r"step_000000005\.npz is from a later step than the search's"
+            ):
+                es.run(hill, max_steps=50, callbacks=Checkpoints(folder))
+            assert_same(es, twin)
+        assert self.steps(folder) == [5]
+        assert Checkpoints.latest(folder).read_bytes() == before
+
+    def test_other_files_are_left_alone(self, folder):
+        folder.mkdir(parents=True)
+        others = ["notes.txt", "step_1.npz", "step_000000001.npz.bak", "best.npz", "step_a.npz"]
+        for name in others:
+            (folder / name).write_text(name)
+        make().run(hill, max_steps=6, callbacks=Checkpoints(folder, every=1, keep=1))
+        assert [(folder / name).read_text() for name in others] == others
+        assert sorted(path.name for path in folder.iterdir()) == sorted(
+            [*others, "step_000000006.npz"]
+        )
+
+    @pytest.mark.parametrize(
+        ("options", "error"),
+        [
+            ({"every": 0}, ValueError),
+            ({"every": 1.5}, TypeError),
+            ({"every": None}, TypeError),
+            ({"keep": 0}, ValueError),
+            ({"keep": "all"}, TypeError),
+        ],
+    )
+    def test_bad_arguments(self, folder, options, error):
+        (name,) = options
+        with pytest.raises(error, match=f"{name}: wanted "):
+            Checkpoints(folder, **options)
+        assert not folder.exists()
+
+    def test_a_folder_that_is_a_file(self, tmp_path):
+        (tmp_path / "file").touch()
+        es = make()
+        with pytest.raises(FileExistsError):
+            es.run(hill, max_steps=1, callbacks=Checkpoints(tmp_path / "file"))
+        assert es.step == 0
+
+    def test_all_together(self, folder, tmp_path):
+        pytest.importorskip("tqdm")
+        es = make()
+        callbacks = [
+            Progress(file=io.StringIO()),
+            CSVLog(tmp_path / "history.csv"),
+            Checkpoints(folder, every=2),
+        ]
+        result = es.run(hills, vectorized=True, max_steps=5, callbacks=callbacks)
+        assert_same(PEPG.load_checkpoint(Checkpoints.latest(folder)), es)
+        np.testing.assert_equal(
+            list(History.read_csv(tmp_path / "history.csv")), list(result.history)
+        )
+        assert_same(es, by_hand(make(), hill, 5))
