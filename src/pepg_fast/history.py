@@ -82,9 +82,10 @@ class History:
 def row_of(es: Any, rewards: NDArray[np.float64], center: float, seconds: float) -> Row:
     """The row of a search that has just been updated with `rewards`."""
     best, mean, worst = _statistics(rewards, es.maximize)
+    has_moved = es.gradient is not None and not np.isnan(best)
     values = (
         es.step, es.evaluations, es.interactions, seconds, float(es.best_fitness), best, mean, worst, center,
-        *_quartiles(es.sigma), kernels.norm(es.gradient) if es.gradient is not None else np.nan,
+        *_quartiles(es.sigma), kernels.norm(es.gradient) if has_moved else np.nan,
     )  # fmt: skip
     return dict(zip(COLUMNS, map(float, values), strict=True))
 

@@ -111,8 +111,7 @@ class PEPG:
     best_theta, best_mu, best_sigma : ndarray, shape (d,), or None
         The candidate that had it and the distribution it was drawn from, copies.
     gradient : ndarray, shape (d,), or None
-        g_mu of the last update (before weight decay), if `keep_gradient`; overwritten by the next one. None if that had
-        no reward but NaN.
+        g_mu of the last update (before weight decay), if `keep_gradient`; overwritten by the next one.
     optimizer : Optimizer
 
     Raises
@@ -330,7 +329,6 @@ class PEPG:
         weights = fitness.weights(rewards)
         if weights is None:
             self._count_update(outcome)
-            self.gradient = None
             _caller.warn("rewards: all of a generation are NaN; the search stays where it is")
             return
 
