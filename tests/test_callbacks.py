@@ -667,3 +667,18 @@ class TestCheckpoints:
             list(History.read_csv(tmp_path / "history.csv")), list(result.history)
         )
         assert_same(es, by_hand(make(), hill, 5))
+
+
+def test_a_log_that_may_overwrite_does_so_once(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("of something else\n")
+    log = CSVLog(path, overwrite=True)
+    es = make()
+    for _ in range(2):
+        es.run(hill, max_steps=3, callbacks=log)
+    assert History.read_csv(path)["step"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_only_true_ends_a_run():
+    result = make().run(hill, max_steps=3, callbacks=lambda es, row: row["best"] - 1e9)
+    assert result.reason == "max_steps"

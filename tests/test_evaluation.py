@@ -441,3 +441,12 @@ class TestRefuses:
         with pytest.raises(TypeError, match=r"executor: wanted a concurrent.futures.Executor, got"):
             es.run(hill, max_steps=1, executor=executor)
         assert not es.is_pending
+
+
+def test_interactions_come_from_all_candidates_or_from_none():
+    values = iter([(1.0, 5), (2.0, 5), 3.0] + [(0.0, 5)] * 10)
+    with pytest.raises(TypeError, match="got none for candidate 2"):
+        make().run(lambda _: next(values), max_steps=1)
+    values = iter([1.0, (2.0, 5)] + [0.0] * 10)
+    with pytest.raises(TypeError, match="got them for candidate 1"):
+        make().run(lambda _: next(values), max_steps=1)

@@ -19,7 +19,7 @@ class Limits(NamedTuple):
     max_steps: float | None
     max_evaluations: float | None
     target_fitness: float | None
-    patience: int | None
+    patience: float | None
     time_limit: float | None
 
 
@@ -128,7 +128,7 @@ class CSVLog(Callback):
         A search that has made steps already (a resumed one) goes on in an existing file: rows of later steps than its
         own, and a row that was cut short, are removed first. For a new search the file must not exist.
     overwrite : bool
-        Replace an existing file.
+        Replace an existing file, in the first run that this is told of; later runs go on in it.
 
     Raises
     ------
@@ -154,6 +154,7 @@ class CSVLog(Callback):
             self._seconds = before.history["seconds"][-1] if len(before.history) else 0.0
         else:
             text = history.comments(configuration, {}) + history.HEADER
+        self.overwrite = False
         files.write(self.filename, text.encode())
         self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
 

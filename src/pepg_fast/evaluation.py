@@ -191,13 +191,19 @@ def _call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: i
 
 def _read_each(values: list[Any], first: int) -> Evaluation:
     """Read what `evaluate` returned for each candidate."""
-    fitness, interactions = np.empty(len(values)), None
+    fitness, interactions = np.empty(len(values)), 0
+    tell = [isinstance(value, tuple) and len(value) == 2 for value in values]
     for i, value in enumerate(values):
-        if isinstance(value, tuple) and len(value) == 2:
+        if tell[i]:
             value, made = value
-            interactions = (interactions or 0) + _whole(made, f" for {_named(first + i)}")
+            interactions += _whole(made, f" for {_named(first + i)}")
         fitness[i] = _number(value, first + i)
-    return Evaluation(fitness, interactions)
+        if tell[i] != tell[0]:
+            raise TypeError(
+                "evaluate: wanted interactions with the fitness of all candidates or of none, got "
+                f"{'them' if tell[i] else 'none'} for {_named(first + i)}"
+            )
+    return Evaluation(fitness, interactions if tell[0] else None)
 
 
 def _number(value: Any, index: int) -> float:

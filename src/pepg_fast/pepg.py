@@ -481,7 +481,7 @@ class PEPG:
         max_steps: float | None = None,
         max_evaluations: float | None = None,
         target_fitness: float | None = None,
-        patience: int | None = None,
+        patience: float | None = None,
         time_limit: float | None = None,
         callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
         vectorized: bool = False,
@@ -493,8 +493,8 @@ class PEPG:
         Parameters
         ----------
         evaluate : callable
-            Takes one candidate, shape (d,), and returns its fitness; or returns (fitness, interactions), which
-            `num_interactions` needs.
+            Takes one candidate, shape (d,), which it must not change, and returns its fitness; or returns
+            (fitness, interactions), which `num_interactions` needs.
         max_steps : int, optional
             Steps of this call at most (``math.inf`` for a run that only Ctrl-C or a callback ends).
         max_evaluations : int, optional

@@ -93,7 +93,7 @@ def run(
     max_steps: float | None = None,
     max_evaluations: float | None = None,
     target_fitness: float | None = None,
-    patience: int | None = None,
+    patience: float | None = None,
     time_limit: float | None = None,
     callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
     vectorized: bool = False,
@@ -113,9 +113,8 @@ def run(
     def end(callback: Callback) -> None:
         callback.end(es, result)
 
-    with (
-        contextlib.ExitStack() as ends
-    ):  # all of them, whatever is raised; the first error is the others' context
+    # All that began are ended whatever is raised, and the first error is the context of those that follow.
+    with contextlib.ExitStack() as ends:
         for callback in _callbacks(callbacks):
             callback.start(es, limits)
             started.append(callback)
@@ -160,7 +159,9 @@ class _Loop:
                 self.history.append(row)
                 wants_end = [callback.step(self.es, row) for callback in callbacks]
                 reason = self._limit_reached()
-                if reason != "target_fitness" and any(wants_end):
+                if reason != "target_fitness" and any(
+                    isinstance(wish, bool | np.bool_) and wish for wish in wants_end
+                ):
                     reason = "callback"
         except KeyboardInterrupt:
             return "interrupted"
@@ -180,9 +181,8 @@ class _Loop:
                     "evaluate: wanted (fitness, interactions) because of num_interactions, got fitness alone"
                 )
             self._tell(evaluation)
-            told.append(
-                np.array(evaluation.fitness, dtype=np.float64)
-            )  # a copy: it may be a buffer
+            # A copy: it may be a buffer of the user's.
+            told.append(np.array(evaluation.fitness, dtype=np.float64))
         if es.best_fitness != best:
             self.last_improvement = es.step
         center = self._center(interrupts)
@@ -298,10 +298,12 @@ def _checked_limits(
         )
     if target_fitness is not None:
         target_fitness = _checks.number("target_fitness", target_fitness, infinite=True)
-    if patience is not None:
+    if patience is not None and patience != math.inf:
         patience = _checks.integer("patience", patience, at_least=1)
     if time_limit is not None:
         time_limit = _checks.number("time_limit", time_limit, infinite=True)
+        if time_limit < 0:
+            raise ValueError(f"time_limit: wanted at least 0 seconds, got {time_limit}")
     limits = Limits(max_steps, max_evaluations, target_fitness, patience, time_limit)
     if all(limit is None for limit in limits) and not callbacks:
         raise ValueError(
@@ -311,7 +313,7 @@ def _checked_limits(
 
 
 def _callbacks(given: Any) -> list[Callback]:
-    if isinstance(given, Callback) or not isinstance(given, Iterable):
+    if isinstance(given, Callback) or callable(given) or not isinstance(given, Iterable):
         given = [given]
     return [as_callback(one) for one in given]
 
