@@ -1,5 +1,7 @@
 """The formulas in NumPy float64, written from the papers; slow, plain, and the oracle of the kernel tests."""
 
+import itertools
+
 import numpy as np
 
 PHILOX_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -70,7 +72,7 @@ ACTIVATIONS = {
 def forward(sizes, weights, x, hidden, output, bias=True) -> np.ndarray:
     """Outputs of one network for one input."""
     index, x = 0, np.asarray(x, dtype=np.float64)
-    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         rows = inputs + bias
         block = np.asarray(weights[index : index + rows * outputs], dtype=np.float64).reshape(
             rows, outputs

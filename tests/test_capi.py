@@ -418,7 +418,8 @@ def simulate(dtype, rng, n_threads):
 
 IN_BOTH_WIDTHS = [
     normals, sample, mirror, gradients, gradients_drawn_again, gradients_epsilon, adam, sigma_step,
-    update_adam, velocity_step, update_velocity, norm, clip, forward_one, forward, forward_population, activate, simulate,
+    update_adam, velocity_step, update_velocity, norm, clip, forward_one, forward, forward_population, activate,
+    simulate,
 ]  # fmt: skip
 CASES = [
     *(pytest.param(case, np.float64, id=case.__name__)

@@ -63,7 +63,7 @@ class TestCall:
         "call", [lambda n: n([1, 2, 3]), lambda n: n.forward_batch([[1, 2, 3]])]
     )
     def test_weights_come_first(self, call):
-        with pytest.raises(RuntimeError, match="weights: assign network.weights"):
+        with pytest.raises(RuntimeError, match=r"weights: assign network\.weights"):
             call(NeuralNetwork(*SIZES))
 
     def test_results_do_not_share_memory(self):

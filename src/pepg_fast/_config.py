@@ -8,6 +8,13 @@ from . import _build, kernels
 def get_include() -> str:
     """Return the folder of the C header ``pepg_fast.h``, for compilers.
 
+    Returns
+    -------
+    str
+        An absolute path.
+
+    Notes
+    -----
     Cython code needs no header: ``from pepg_fast.kernels cimport pepg_normals`` and nothing to link.
     """
     return os.path.join(os.path.dirname(os.path.abspath(kernels.__file__)), "include")

@@ -27,13 +27,42 @@ class Callback:
     """Base class of callbacks that have something to begin or to end; any function of (es, row) will do otherwise."""
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Begin, before the first step of a run."""
+        """Begin, before the first step of a run.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search.
+        limits : Limits
+            Those of the run, None where there is none.
+        """
 
     def step(self, es: Any, row: Row) -> bool | None:
-        """Take note of a step; True ends the run."""
+        """Take note of a step.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search, after the step.
+        row : dict of str to float
+            The row of the `History`.
+
+        Returns
+        -------
+        bool or None
+            True to end the run.
+        """
 
     def end(self, es: Any, result: Any) -> None:
-        """End, after the last step; `result` is None if the run failed."""
+        """End, after the last step; of all that were begun, the last one first.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search.
+        result : Result or None
+            What the run came to; None if it failed.
+        """
 
 
 #: A callback, or a function ``(es, row)`` that is called after each step and ends the run by returning True.
@@ -223,7 +252,18 @@ class Checkpoints(Callback):
 
     @classmethod
     def latest(cls, folder: "str | os.PathLike[str]") -> Path | None:
-        """Return the checkpoint with the most steps, None if there is none."""
+        """Find the checkpoint with the most steps.
+
+        Parameters
+        ----------
+        folder : path
+            Where a `Checkpoints` wrote.
+
+        Returns
+        -------
+        pathlib.Path or None
+            Its name; None if there is none, or no folder.
+        """
         found = cls._steps_and_files(Path(os.fsdecode(folder)))
         return found[-1][1] if found else None
 

@@ -30,7 +30,8 @@ _FUNCTIONS = ("mu_lr", "sigma_lr", "l2_coeff", "fitness_shaping")
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
     {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_mu", "_sigma", "_population", "_fitness", "_made",
-     "_sigma_options", "_sigma_rule", "_sigma_decay", "_sigma_decay_limit", "_num_interactions", "_popsize_max", *_PLAIN, *_FUNCTIONS}
+     "_sigma_options", "_sigma_rule", "_sigma_decay", "_sigma_decay_limit", "_num_interactions", "_popsize_max",
+     *_PLAIN, *_FUNCTIONS}
 )  # fmt: skip
 
 

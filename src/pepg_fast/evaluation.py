@@ -18,6 +18,13 @@ TASKS_A_WORKER = 4
 class EvaluationError(RuntimeError):
     """An evaluation failed; the search is as it was, its population still waits for rewards.
 
+    Parameters
+    ----------
+    message : str
+        What failed and how.
+    index : int
+        See below.
+
     Attributes
     ----------
     index : int

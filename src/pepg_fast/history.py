@@ -43,7 +43,13 @@ class History:
         self._columns = {name: array("d") for name in COLUMNS}
 
     def append(self, row: Row) -> None:
-        """Add a step; columns that it does not have are NaN."""
+        """Add a step.
+
+        Parameters
+        ----------
+        row : dict of str to float
+            A number for each column; NaN for those that it does not have.
+        """
         for name, column in self._columns.items():
             column.append(row.get(name, np.nan))
 
@@ -56,7 +62,13 @@ class History:
         return np.array(self._columns[name])
 
     def keys(self) -> tuple[str, ...]:
-        """Names of the columns."""
+        """Return the names of the columns.
+
+        Returns
+        -------
+        tuple of str
+            As in the table above.
+        """
         return COLUMNS
 
     def __len__(self) -> int:
@@ -65,6 +77,16 @@ class History:
     @classmethod
     def read_csv(cls, filename: "str | os.PathLike[str]") -> "History":
         """Read what a `CSVLog` wrote; a last row that was cut short is left out.
+
+        Parameters
+        ----------
+        filename : path
+            The CSV file.
+
+        Returns
+        -------
+        History
+            Of all runs that the file tells of.
 
         Raises
         ------

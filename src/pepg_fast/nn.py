@@ -14,28 +14,83 @@ Activation = Callable[[Any], Any]
 
 
 def identity(x: Any) -> Any:
-    """Return the input unchanged."""
+    """Return the input unchanged.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Of any shape.
+
+    Returns
+    -------
+    ndarray or float
+        `x` itself.
+    """
     return x
 
 
 def sigmoid(x: Any) -> Any:
-    """Logistic function ``1 / (1 + exp(-x))``, without overflow for large negative x."""
+    """Compute the logistic function, without overflow for large negative x.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Of any shape.
+
+    Returns
+    -------
+    ndarray or float
+        ``1 / (1 + exp(-x))``, in the shape of `x`.
+    """
     t = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1, t)[()] / (1 + t)
 
 
 def tanh(x: Any) -> Any:
-    """Hyperbolic tangent."""
+    """Compute the hyperbolic tangent.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Of any shape.
+
+    Returns
+    -------
+    ndarray or float
+        ``tanh(x)``, in the shape of `x`.
+    """
     return np.tanh(x)
 
 
 def relu(x: Any) -> Any:
-    """Rectifier ``max(x, 0)``."""
+    """Compute the rectifier.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Of any shape.
+
+    Returns
+    -------
+    ndarray or float
+        ``max(x, 0)``, in the shape of `x`.
+    """
     return np.maximum(x, 0)
 
 
 def softmax(x: Any) -> Any:
-    """``exp(x) / sum(exp(x))`` over the last axis, without overflow."""
+    """Compute shares that grow with the exponential, without overflow.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Of shape (..., n).
+
+    Returns
+    -------
+    ndarray or float
+        ``exp(x) / sum(exp(x))`` over the last axis, in the shape of `x`.
+    """
     t = np.exp(x - np.max(x, axis=-1, keepdims=True))
     return t / np.sum(t, axis=-1, keepdims=True)
 
@@ -208,7 +263,7 @@ class NeuralNetwork:
         return self._through_python(weights, inputs[None], self._activate_vector)
 
     def forward_batch(self, inputs: ArrayLike, *, n_threads: int | None = None) -> Any:
-        """Outputs for a batch of inputs.
+        """Compute the outputs for a batch of inputs.
 
         Parameters
         ----------
@@ -244,7 +299,7 @@ class NeuralNetwork:
     def forward_population(
         self, solutions: ArrayLike, inputs: ArrayLike, *, n_threads: int | None = None
     ) -> NDArray[Any]:
-        """Outputs of a whole population of networks of this shape; `weights` is not touched.
+        """Compute the outputs of a population of networks of this shape; `weights` is not touched.
 
         Parameters
         ----------
@@ -382,12 +437,14 @@ class NeuralNetwork:
         Parameters
         ----------
         filename : path
+            A network's file.
         hidden_activation, output_activation : callable or str, optional
             Used instead of the stored ones; needed where those could not be stored.
 
         Returns
         -------
         NeuralNetwork
+            With the stored weights, if it had any.
 
         Raises
         ------

@@ -17,7 +17,13 @@ class Optimizer(ABC):
     """Base class of optimizers; subclass it for one of your own.
 
     `PEPG` builds it as ``optimizer(mu_lr, **optimizer_kwargs)``, calls it once an update with the gradient to
-    descend, shape (d,), and adds the result to the mean.
+    descend, shape (d,), and adds the result to the mean. Where the rate is a schedule, it is set as ``alpha`` before
+    each call.
+
+    Parameters
+    ----------
+    alpha : float
+        Learning rate.
     """
 
     @abstractmethod
@@ -95,7 +101,18 @@ class Adam(Optimizer):
         return (step * self.alpha).astype(step.dtype) if each else step
 
     def epsilon_hat(self, t: int) -> float:
-        """Return what is added to the root of the uncorrected second moment at step t."""
+        """Return what is added to the root of the uncorrected second moment.
+
+        Parameters
+        ----------
+        t : int
+            The step, from 1 on.
+
+        Returns
+        -------
+        float
+            `epsilon`, or ``epsilon sqrt(1 - beta_2**t)`` without `eps_hat`.
+        """
         if self.eps_hat:
             return self.epsilon
         power, base = 1.0, self.beta_2
@@ -106,7 +123,27 @@ class Adam(Optimizer):
     def moments(
         self, shape: tuple[int, ...], dtype: "np.dtype[Any]"
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return `m` and `v` as arrays of this shape and dtype that a kernel can update in place."""
+        """Return `m` and `v` as arrays that a kernel can update in place.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            The gradients'.
+        dtype : dtype
+            The gradients', float64 or float32.
+
+        Returns
+        -------
+        m : ndarray
+            First moment, of that shape and dtype; zeros before the first step.
+        v : ndarray
+            Second moment.
+
+        Raises
+        ------
+        ValueError
+            If they have another shape.
+        """
         if kernels.are_plain(self.m, self.v, math.prod(shape), dtype):
             return self.m, self.v  # type: ignore[return-value]
         if self.m is None:
@@ -200,7 +237,13 @@ class SGD(_WithVelocity):
         self.velocity: NDArray[Any] | None = None
 
     def rule(self) -> int:
-        """Return the kernel's number of the rule."""
+        """Return the kernel's number of the rule.
+
+        Returns
+        -------
+        int
+            One of ``pepg_velocity_rule``.
+        """
         return kernels.VELOCITY_RULES["nesterov" if self.nesterov else "sgd"]
 
 
@@ -252,7 +295,13 @@ class ClipUp(_WithVelocity):
         self._max_speed = _checks.number("max_speed", value, positive=True)
 
     def rule(self) -> int:
-        """Return the kernel's number of the rule."""
+        """Return the kernel's number of the rule.
+
+        Returns
+        -------
+        int
+            One of ``pepg_velocity_rule``.
+        """
         return kernels.VELOCITY_RULES["clipup"]
 
 

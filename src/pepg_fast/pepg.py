@@ -464,11 +464,30 @@ class PEPG:
         self.step -= 1
 
     def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Same as `get_parameters`."""
+        """Draw a population: another name of `get_parameters`.
+
+        Parameters
+        ----------
+        out : ndarray, shape (P, d), optional
+            Written and returned.
+
+        Returns
+        -------
+        ndarray, shape (P, d)
+            The candidates.
+        """
         return self.get_parameters(out=out)
 
     def tell(self, rewards: ArrayLike, *, interactions: ArrayLike | None = None) -> None:
-        """Same as `update`."""
+        """Move the search distribution: another name of `update`.
+
+        Parameters
+        ----------
+        rewards : array_like of float, shape (P,)
+            Fitness of the candidates.
+        interactions : int or array_like of int, optional
+            Simulator steps that the evaluation took.
+        """
         if interactions is None:
             self.update(rewards)  # which a subclass may have as pepg-es has it
         else:
@@ -819,6 +838,7 @@ class PEPG:
         Parameters
         ----------
         filename : path
+            A checkpoint.
         optimizer : subclass of Optimizer, optional
             Class of the stored optimizer, where that is not one of this package's.
         mu_lr, sigma_lr, l2_coeff, fitness_shaping : optional
@@ -880,6 +900,7 @@ class PEPG:
         Parameters
         ----------
         filename : path
+            A file of `save_best`'s.
 
         Returns
         -------

@@ -29,18 +29,21 @@ def plot_history(
 
     Parameters
     ----------
-    source : Result, History, or name of a `CSVLog`'s file
+    source : Result, History or path
+        What `PEPG.run` returned, its history, or the file of a `CSVLog`.
     filename : path, optional
         Where to save the picture; the format follows from its end (``.png``, ``.svg``, ``.pdf``).
     x : {"step", "evaluations", "interactions", "seconds"}
         What the horizontal axis counts.
     title : str, optional
+        Above the picture, to the left.
     figure : matplotlib Figure, optional
         Drawn into, cleared before. By default a new one, pyplot's own unless it is saved.
 
     Returns
     -------
     matplotlib.figure.Figure
+        The picture.
 
     Raises
     ------

@@ -353,6 +353,7 @@ def maximize(
     Returns
     -------
     Result
+        The best candidate, the mean and how the search went.
 
     Raises
     ------
@@ -391,14 +392,18 @@ def minimize(
     Parameters
     ----------
     f : callable
+        Takes one candidate, shape (d,), and returns a number; many at a time with ``vectorized=True``.
     mu_init : array_like of shape (d,), or float
+        Where to begin.
     sigma_init : float or array_like of shape (d,)
+        How far from there to look at first.
     **options
-        See `maximize`.
+        Of `PEPG.run` and of `PEPG`.
 
     Returns
     -------
     Result
+        The best candidate, the mean and how the search went.
 
     Raises
     ------

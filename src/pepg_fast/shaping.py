@@ -54,7 +54,7 @@ def center_function(population_size: int) -> NDArray[np.float64]:
 
 
 def compute_ranks(fitness_scores: ArrayLike) -> NDArray[np.int_]:
-    """Ranks from 0 (worst) of the scores, equal scores in argsort's order.
+    """Rank the scores from 0 (worst), equal scores in argsort's order.
 
     Parameters
     ----------
