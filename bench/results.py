@@ -7,22 +7,19 @@ prints the tables of docs/results.md and draws its curves. Needs numba and gymna
 """
 
 import argparse
-import importlib.util
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
+import examples
 import numpy as np
 from numpy.typing import NDArray
 from report import duration, machine_line, markdown
 
 import pepg_fast
 from pepg_fast import PEPG, NeuralNetwork, Simulation, maximize, presets, xor
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 class Run(NamedTuple):
@@ -55,22 +52,11 @@ def timed(seed: int, run: Callable[[], tuple[Any, Any, dict[str, float]]]) -> Ru
 # ---- CartPole-v1 of pgpelib's examples/02-rl ---------------------------------------------------------------------
 
 
-def cartpole_module() -> ModuleType:
-    """The example's CartPole in numba."""
-    path = EXAMPLES / "embedding" / "numba_cartpole" / "cartpole.py"
-    spec = importlib.util.spec_from_file_location("numba_cartpole", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path}: not found")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def cartpole_simulation() -> Simulation:
     """CartPole-v1 with an output for each of the two actions; the larger acts."""
     import numba
 
-    cartpole = cartpole_module()
+    cartpole = examples.load("embedding/numba_cartpole/cartpole.py")
     move, force = cartpole.move, cartpole.FORCE
 
     @numba.cfunc(cartpole.STEP, error_model="numpy")

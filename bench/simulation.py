@@ -5,14 +5,13 @@ environment steps a second. ``--rounds`` says how often they take turns.
 """
 
 import argparse
-import importlib.util
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
+import examples
 import gymnasium
 import numpy as np
 import pepg
@@ -21,21 +20,11 @@ from timing import SETTLE_SECONDS
 
 import pepg_fast
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "embedding" / "c_cartpole" / "train.py"
+EXAMPLE = "embedding/c_cartpole/train.py"
 POPULATION, SIGMA = 256, 1.0
 #: Members that the loop in Python gets to: it would take a minute for all.
 MEMBERS_IN_PYTHON = 32
 EPISODES = 64  # of each member in C, for a call of some 0.1 s
-
-
-def example() -> ModuleType:
-    """The module of the C CartPole."""
-    spec = importlib.util.spec_from_file_location("c_cartpole", EXAMPLE)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{EXAMPLE}: not found")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def loop_in_python(members: np.ndarray, env: gymnasium.Env) -> int:
@@ -84,7 +73,7 @@ def main() -> None:
     members = np.random.default_rng(0).normal(0.0, SIGMA, (POPULATION, 97))
     env = gymnasium.make("CartPole-v1")
     with tempfile.TemporaryDirectory() as folder:
-        simulation = example().simulation(Path(folder) / "cartpole.so")
+        simulation = examples.load(EXAMPLE).simulation(Path(folder) / "cartpole.so")
         contenders: dict[str, Callable[[], int]] = {
             "pepg-es over gymnasium": lambda: loop_in_python(members[:MEMBERS_IN_PYTHON], env),
             "pepg_fast float64, 1 thread": in_c(simulation, members, 1),

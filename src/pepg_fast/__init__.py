@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from .callbacks import Callback, Checkpoints, CSVLog, Progress
     from .evaluation import EvaluationError
     from .history import History
+    from .optimize import maximize, minimize
     from .plotting import plot_history
-    from .running import Result, maximize, minimize
+    from .running import Result
     from .simulation import Simulation
 
 #: What stands beside the search is imported only when it is used.
@@ -70,8 +71,8 @@ _LAZY = {
     "Progress": "callbacks",
     "Result": "running",
     "Simulation": "simulation",
-    "maximize": "running",
-    "minimize": "running",
+    "maximize": "optimize",
+    "minimize": "optimize",
     "plot_history": "plotting",
 }
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["PEPG", "center_function", "compute_ranks", "fitness_transformation", "utility_function"]
 
 
+#: Sigma never reaches 0, where the gradients would have no answer.
+LEAST_SIGMA = 1e-20
+
+
 class PEPG:
     """Parameter-exploring policy gradients with symmetric sampling, ranked rewards and an adaptive sigma.
 
@@ -164,7 +168,7 @@ class PEPG:
         symmetric: bool = True,
         radius_init: float | None = None,
         sigma_max_change: ArrayLike | None = None,
-        sigma_min: ArrayLike = 1e-20,
+        sigma_min: ArrayLike = LEAST_SIGMA,
         sigma_max: ArrayLike = math.inf,
         sigma_decay: float = 1.0,
         sigma_decay_limit: float = 0.0,

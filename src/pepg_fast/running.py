@@ -2,23 +2,20 @@
 
 import contextlib
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import _checks
 from .callbacks import AnyCallback, Callback, Limits, as_callback
 from .evaluation import Evaluation, Evaluator
 from .history import History, Row, row_of
-from .optimizers import SGD
+from .interrupts import Interrupts
 from .pepg import PEPG
 
 #: Why a run ended, by name.
@@ -120,7 +117,7 @@ def run(
             started.append(callback)
             ends.callback(end, callback)
         try:
-            with _Interrupts() as interrupts:
+            with Interrupts() as interrupts:
                 reason = loop.until_a_limit(started, interrupts)
         finally:
             if not es.keep_gradient:
@@ -150,7 +147,7 @@ class _Loop:
     def seconds(self) -> float:
         return time.perf_counter() - self.began
 
-    def until_a_limit(self, callbacks: list[Callback], interrupts: "_Interrupts") -> str:
+    def until_a_limit(self, callbacks: list[Callback], interrupts: Interrupts) -> str:
         """Take steps; the reason for the end."""
         reason = self._limit_reached()
         try:
@@ -167,7 +164,7 @@ class _Loop:
             return "interrupted"
         return "interrupted" if reason is None or interrupts.requested else reason
 
-    def _step(self, interrupts: "_Interrupts") -> Row:
+    def _step(self, interrupts: Interrupts) -> Row:
         """One update, of as many populations as it takes."""
         es, step, best = self.es, self.es.step, self.es.best_fitness
         told: list[NDArray[np.float64]] = []
@@ -198,7 +195,7 @@ class _Loop:
         finally:
             es.keep_gradient = kept
 
-    def _center(self, interrupts: "_Interrupts") -> float:
+    def _center(self, interrupts: Interrupts) -> float:
         """Fitness of the mean, if it is time for it."""
         es = self.es
         if not self.center_every or es.step % self.center_every:
@@ -236,49 +233,6 @@ class _Loop:
         if limits.time_limit is not None and self.seconds() >= limits.time_limit:
             return "time_limit"
         return None
-
-
-class _Interrupts:
-    """Ctrl-C as an exception while candidates are evaluated, and after the step while the search moves.
-
-    Only where nobody else handles the signal: in the main thread, and with Python's own handler in place.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._raises = False
-
-    def __enter__(self) -> "_Interrupts":
-        self._is_ours = (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        )
-        if self._is_ours:
-            signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        at_once = self._raises or self.requested  # the second time wherever it is
-        self.requested = True
-        if at_once:
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def as_exceptions(self) -> Any:
-        """Let Ctrl-C through, also one that came before, or that was caught on its way (by a run within the run)."""
-        self._raises = True
-        try:
-            if self.requested:
-                raise KeyboardInterrupt
-            yield
-            if self.requested:
-                raise KeyboardInterrupt
-        finally:
-            self._raises = False
 
 
 def _checked_limits(
@@ -323,142 +277,3 @@ def _shown(values: NDArray[Any] | None) -> str:
         return "None"
     text = np.array2string(values, precision=5, threshold=6, edgeitems=2, separator=", ")
     return f"{' '.join(text.split())}, shape {values.shape}"
-
-
-# ---- one call -------------------------------------------------------------------------------------------------
-
-#: What goes to `PEPG.run`; all else goes to `PEPG`.
-_RUN = ("max_steps", "max_evaluations", "target_fitness", "patience", "time_limit", "callbacks", "vectorized",
-        "executor", "center_every")  # fmt: skip
-
-
-def maximize(
-    f: Callable[[Any], Any], mu_init: ArrayLike, sigma_init: ArrayLike | None, **options: Any
-) -> Result:
-    """Search for the arguments that make a function largest.
-
-    Parameters
-    ----------
-    f : callable
-        Takes one candidate, shape (d,), and returns its fitness; many at a time with ``vectorized=True``.
-    mu_init : array_like of shape (d,), or float
-        Where to begin; a number (for every parameter) needs `theta_size`.
-    sigma_init : float or array_like of shape (d,)
-        How far from there to look at first, about the distance to the optimum, in parameter units.
-    **options
-        Of `PEPG.run` (`max_steps`, 1000 if there is no limit, `max_evaluations`, `target_fitness`, `patience`,
-        `time_limit`, `callbacks`, `vectorized`, `executor`, `center_every`) and of `PEPG` (`theta_size`,
-        `population_size`, `mu_lr`, `rng`, `lower`, ...).
-
-    Returns
-    -------
-    Result
-        The best candidate, the mean and how the search went.
-
-    Raises
-    ------
-    EvaluationError, TypeError, ValueError
-        As `PEPG` and `PEPG.run` do.
-
-    Notes
-    -----
-    Unless they are given: P is 8 + 6 ln d, rounded up to an even number; ranks are turned into the utilities of natural
-    evolution strategies; the mean follows the gradient itself (``SGD(momentum=0)``) at a rate of P, sigma at
-    P (3 + ln d) / (5 sqrt(d)), which are the rates of the separable natural evolution strategy in this package's scale;
-    sigma changes by 20 % a step at most and there is no weight decay. Both steps are proportional to sigma, so neither
-    the unit of the parameters nor that of the fitness matters. For fitness with much noise or many local optima, take
-    a larger population.
-
-    References
-    ----------
-    Wierstra et al. 2014, "Natural Evolution Strategies", section 3.5 and table 1 (rates of SNES).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pepg_fast import maximize
-    >>> result = maximize(lambda x: -((x - 3.0) ** 2).sum(), np.zeros(5), 1.0, max_steps=200, rng=0)
-    >>> bool(np.allclose(result.mu, 3.0, atol=1e-6))
-    True
-    """
-    return _optimize(f, mu_init, sigma_init, True, options)
-
-
-def minimize(
-    f: Callable[[Any], Any], mu_init: ArrayLike, sigma_init: ArrayLike | None, **options: Any
-) -> Result:
-    """Search for the arguments that make a function smallest; all else is as in `maximize`.
-
-    Parameters
-    ----------
-    f : callable
-        Takes one candidate, shape (d,), and returns a number; many at a time with ``vectorized=True``.
-    mu_init : array_like of shape (d,), or float
-        Where to begin.
-    sigma_init : float or array_like of shape (d,)
-        How far from there to look at first.
-    **options
-        Of `PEPG.run` and of `PEPG`.
-
-    Returns
-    -------
-    Result
-        The best candidate, the mean and how the search went.
-
-    Raises
-    ------
-    EvaluationError, TypeError, ValueError
-        As `PEPG` and `PEPG.run` do.
-    """
-    return _optimize(f, mu_init, sigma_init, False, options)
-
-
-def _optimize(
-    f: Callable[[Any], Any],
-    mu_init: ArrayLike,
-    sigma_init: ArrayLike | None,
-    maximize: bool,
-    options: dict[str, Any],
-) -> Result:
-    if not callable(f):
-        raise TypeError(f"f: wanted a callable, got {type(f).__name__}")
-    if "maximize" in options:
-        raise TypeError("maximize: wanted no such option, the function's name says it")
-    how_to_run = {name: options.pop(name) for name in _RUN if name in options}
-    if all(how_to_run.get(name) is None for name in Limits._fields):
-        how_to_run["max_steps"] = 1000
-    size = _size(mu_init, sigma_init, options.pop("theta_size", None))
-    es = PEPG(theta_size=size, mu_init=mu_init, sigma_init=sigma_init, maximize=maximize,
-              **_with_defaults(options, size))  # fmt: skip
-    return es.run(f, **how_to_run)
-
-
-def _size(mu_init: ArrayLike, sigma_init: Any, theta_size: Any) -> int:
-    """The number of parameters that the arguments agree on."""
-    if theta_size is not None:
-        return _checks.integer("theta_size", theta_size, at_least=1)
-    for given in (mu_init, sigma_init):
-        if np.ndim(given) == 1:
-            return len(np.asarray(given))
-    raise ValueError(
-        f"mu_init: wanted one number for each parameter (or theta_size), got {mu_init!r:.60}"
-    )
-
-
-def _with_defaults(options: dict[str, Any], size: int) -> dict[str, Any]:
-    """The options of a search, with rates that suit a function of which nothing is known."""
-    symmetric = options.get("symmetric", True)
-    population_size = options.get("population_size")
-    if population_size is None:
-        population_size = 2 * math.ceil(4 + 3 * math.log(size))
-    population_size = _checks.population_size(population_size, symmetric)
-    natural = {"optimizer": SGD, "optimizer_kwargs": {"momentum": 0.0}, "fitness_shaping": "nes"}
-    if any(name in options for name in natural):
-        missing = [name for name in ("mu_lr", "sigma_lr") if name not in options]
-        if missing:
-            raise ValueError(f"{missing[0]}: wanted with an optimizer or a shaping of one's own")
-        natural = {}
-    rates = {"mu_lr": float(population_size),
-             "sigma_lr": population_size * (3 + math.log(size)) / (5 * math.sqrt(size))}  # fmt: skip
-    return {"l2_coeff": 0.0, "sigma_max_change": 0.2, **natural, **rates, **options,
-            "population_size": population_size}  # fmt: skip

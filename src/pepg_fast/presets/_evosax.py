@@ -1,0 +1,136 @@
+"""Settings of evosax."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _checks
+from ..optimizers import SGD
+from ..pepg import PEPG
+from .settings import (
+    PER_PAIR,
+    Settings,
+    adam,
+    clipup,
+    config_of,
+    rate_of,
+    search,
+)
+
+
+def standardized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rewards less their mean, divided by the root of their variance plus 1e-8: evosax's "standardize"."""
+    centred = rewards - rewards.mean()
+    return np.asarray(centred / math.sqrt((centred**2).mean() + 1e-8))
+
+
+def scaled_to_one(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rewards scaled to reach from -1 to 1, all 0 where they are close: evosax's "normalize"."""
+    low, high = rewards.min(), rewards.max()
+    if np.isclose(low, high):
+        return np.zeros(rewards.size)
+    return np.asarray(2 * (rewards - low) / (high - low) - 1)
+
+
+_SHAPINGS: dict[str, Any] = {
+    "centered_rank": "centered",
+    "identity": "raw",
+    "standardize": standardized,
+    "normalize": scaled_to_one,
+}
+
+
+def evosax(
+    population_size: int,
+    solution: ArrayLike,
+    *,
+    mean: ArrayLike,
+    optimizer: str = "clipup",
+    optimizer_config: dict[str, Any] | None = None,
+    fitness_shaping_fn: str = "centered_rank",
+    std_init: ArrayLike = 1.0,
+    std_lr: float = 0.1,
+    std_max_change: float = 0.2,
+    **options: Any,
+) -> PEPG:
+    """Search as evosax's `PGPE` does.
+
+    Parameters
+    ----------
+    population_size, solution
+        As in evosax, but `solution` is an array; only its size counts.
+    mean
+        What evosax's `init` takes; flattened.
+    optimizer : {"clipup", "adam", "sgd"}
+        The function of evosax or optax that makes evosax's `optimizer`.
+    optimizer_config : dict, optional
+        Its arguments, with its own defaults; "clipup" without any has evosax's ``learning_rate=0.01`` and
+        ``max_velocity=0.02``. A schedule will do for the learning rate of "adam" and "sgd".
+    fitness_shaping_fn : {"centered_rank", "identity", "standardize", "normalize"}
+        The function without ``_fitness_shaping_fn``.
+    std_init, std_lr, std_max_change
+        Evosax's `params`.
+    **options
+        Of `PEPG`; they win.
+
+    Returns
+    -------
+    PEPG
+        Minimises; NaN ranks last.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer, its configuration or the shaping is not one of these.
+
+    Notes
+    -----
+    Exact but for one thing: evosax's ClipUp adds 1e-8 to the length of the gradient before it divides by it. Its
+    velocity is in units of the learning rate, which makes no difference to the steps. ``"standardize"`` is
+    `standardized`, ``"normalize"`` is `scaled_to_one`.
+
+    References
+    ----------
+    Lange 2022, "evosax"; evosax/algorithms/distribution_based/pgpe.py, core/optimizer.py and core/fitness_shaping.py
+    in RobertTLange/evosax 0.3.2.
+    """
+    if fitness_shaping_fn not in _SHAPINGS:
+        known = ", ".join(map(repr, _SHAPINGS))
+        raise ValueError(
+            f"fitness_shaping_fn: wanted one of {known}, got {fitness_shaping_fn!r}; a function of rewards goes to "
+            "fitness_shaping, and weight decay is a penalty to add to the rewards, or l2_coeff"
+        )
+    settings: Settings = {
+        "population_size": population_size,
+        "theta_size": _checks.numbers("solution", solution, "an array (of a flattened tree)").size,
+        "mu_init": np.ravel(_checks.numbers("mean", mean, "an array (of a flattened tree)")),
+        "sigma_init": std_init,
+        "sigma_lr": PER_PAIR * rate_of("std_lr", std_lr),
+        "sigma_max_change": std_max_change,
+        "fitness_shaping": _SHAPINGS[fitness_shaping_fn],
+        "maximize": False,
+        "nan_policy": "worst",
+    }
+    return search(settings | _optimizer(optimizer, optimizer_config), options)
+
+
+def _optimizer(optimizer: str, given: dict[str, Any] | None) -> Settings:
+    kind = _checks.choice("optimizer", optimizer, ("clipup", "adam", "sgd"))
+    if kind == "clipup":
+        given = {"learning_rate": 0.01, "max_velocity": 0.02} if given is None else given
+        config = config_of(kind, given, learning_rate=None, momentum=0.9, max_velocity=0.1)
+        found = clipup(config["momentum"], config["max_velocity"])
+    elif kind == "adam":
+        config = config_of(kind, given, learning_rate=None, b1=0.9, b2=0.999, eps=1e-8)
+        found = adam(beta1=config["b1"], beta2=config["b2"], epsilon=config["eps"], eps_hat=False)
+    else:
+        config = config_of(kind, given, learning_rate=None, momentum=None, nesterov=False)
+        kwargs = {"momentum": config["momentum"] or 0.0, "nesterov": config["nesterov"]}
+        found = {"optimizer": SGD, "optimizer_kwargs": kwargs}
+    rate = config["learning_rate"]
+    if rate is None:
+        raise ValueError("optimizer_config: wanted a learning_rate, got none")
+    is_schedule = callable(rate) and kind != "clipup"
+    return found | {"mu_lr": rate if is_schedule else rate_of("learning_rate", rate)}

@@ -1,0 +1,155 @@
+"""Settings of evotorch."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _checks, shaping
+from ..optimizers import SGD
+from ..pepg import LEAST_SIGMA, PEPG
+from .settings import (
+    PER_PAIR,
+    Settings,
+    adam,
+    between,
+    clipup,
+    config_of,
+    plain,
+    rate_of,
+    search,
+)
+
+
+def sample_normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rewards with mean 0 and sample standard deviation 1 (divided by P - 1): evotorch's "normalized"."""
+    return shaping.normalized(rewards) * math.sqrt(1 - 1 / rewards.size)
+
+
+_RANKINGS: dict[str, Any] = {
+    "centered": "centered",
+    "linear": "centered",
+    "nes": "nes",
+    "normalized": sample_normalized,
+    "raw": "raw",
+}
+
+
+def evotorch(
+    *,
+    solution_length: int,
+    objective_sense: str,
+    popsize: int,
+    center_learning_rate: float,
+    stdev_learning_rate: float,
+    stdev_init: ArrayLike | None = None,
+    radius_init: float | None = None,
+    num_interactions: int | None = None,
+    popsize_max: int | None = None,
+    optimizer: str | None = "clipup",
+    optimizer_config: dict[str, Any] | None = None,
+    ranking_method: str | None = "centered",
+    center_init: ArrayLike | None = None,
+    initial_bounds: tuple[ArrayLike, ArrayLike] | None = None,
+    stdev_min: ArrayLike | None = None,
+    stdev_max: ArrayLike | None = None,
+    stdev_max_change: ArrayLike | None = 0.2,
+    symmetric: bool = True,
+    obj_index: int | None = None,
+    distributed: bool = False,
+    popsize_weighted_grad_avg: bool | None = None,
+    **options: Any,
+) -> PEPG:
+    """Search as evotorch's `PGPE` does.
+
+    Parameters
+    ----------
+    solution_length, objective_sense, initial_bounds
+        What evotorch has in the `Problem`; the bounds only serve to draw the centre where there is no `center_init`.
+    popsize, center_learning_rate, ... , popsize_weighted_grad_avg
+        As in evotorch.
+    **options
+        Of `PEPG`; they win.
+
+    Returns
+    -------
+    PEPG
+        Maximises or minimises, as `objective_sense` says.
+
+    Raises
+    ------
+    ValueError
+        If the search is to be distributed or have several objectives, or the optimizer is unknown or configured with
+        `amsgrad` or `dampening`.
+
+    Notes
+    -----
+    Exact, with these choices: equal rewards share their rank (or are all 0 if normalized), a gradient of length 0
+    leaves ClipUp's velocity to its momentum, and an initial sigma beyond its limits is an error. ``"linear"`` ranks
+    are ``"centered"``, since the mean of the rewards is taken off; ``"normalized"`` is `sample_normalized`.
+
+    References
+    ----------
+    Toklu, Atkinson, Micka, Liskowski and Srivastava 2023, "EvoTorch"; evotorch/algorithms/distributed/gaussian.py,
+    distributions.py, optimizers.py and tools/ranking.py in nnaisense/evotorch 0.6.1.
+    """
+    if obj_index not in (None, 0):
+        raise ValueError(f"obj_index: there is one objective here; leave it out, got {obj_index}")
+    if distributed or popsize_weighted_grad_avg is not None:
+        name = "distributed" if distributed else "popsize_weighted_grad_avg"
+        raise ValueError(
+            f"{name}: leave it out, and evaluate the candidates of one search in parallel"
+        )
+    sense = _checks.choice("objective_sense", objective_sense, ("min", "max"))
+    if center_init is None:
+        if initial_bounds is None:
+            raise ValueError("center_init: wanted it or initial_bounds, got neither")
+        center_init = between(*initial_bounds, solution_length, options.get("rng"))
+    if ranking_method is not None:
+        _checks.choice("ranking_method", ranking_method, tuple(_RANKINGS), "None")
+    if num_interactions is not None:  # evotorch goes on at just as many
+        num_interactions = _checks.integer("num_interactions", num_interactions, at_least=0) + 1
+    rate = rate_of("center_learning_rate", center_learning_rate)
+    settings: Settings = {
+        "population_size": popsize,
+        "theta_size": solution_length,
+        "mu_init": center_init,
+        "sigma_init": stdev_init,
+        "radius_init": radius_init,
+        "mu_lr": rate,
+        "sigma_lr": PER_PAIR * rate_of("stdev_learning_rate", stdev_learning_rate),
+        "sigma_max_change": stdev_max_change,
+        "sigma_min": LEAST_SIGMA if stdev_min is None else np.maximum(stdev_min, LEAST_SIGMA),
+        "sigma_max": math.inf if stdev_max is None else stdev_max,
+        "num_interactions": num_interactions,
+        "popsize_max": popsize_max,
+        "fitness_shaping": _RANKINGS[ranking_method or "raw"],
+        "symmetric": symmetric,
+        "maximize": sense == "max",
+    }
+    return search(settings | _optimizer(optimizer, optimizer_config, rate), options)
+
+
+def _optimizer(optimizer: str | None, given: dict[str, Any] | None, rate: float) -> Settings:
+    if optimizer is None:
+        return plain(config_of(None, given))
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    names = ("clipup", "clipsgd", "clipsga", "adam", "sgd", "sga")
+    kind = _checks.choice("optimizer", optimizer, names, "None")
+    if kind == "adam":
+        config = config_of(kind, given, beta1=0.9, beta2=0.999, epsilon=1e-8, amsgrad=False)
+        if config.pop("amsgrad"):
+            raise ValueError("optimizer_config: there is no amsgrad here; leave it out")
+        if ("beta1" in given) != ("beta2" in given):
+            raise ValueError("optimizer_config: wanted beta1 and beta2 or neither, as in evotorch")
+        return adam(**config, eps_hat=False)
+    if kind in ("sgd", "sga"):
+        config = config_of(kind, given, momentum=0.0, dampening=0.0, nesterov=False)
+        if config.pop("dampening"):
+            raise ValueError(
+                "optimizer_config: there is no dampening here; leave it out, and multiply center_learning_rate with "
+                "1 - dampening"
+            )
+        return {"optimizer": SGD, "optimizer_kwargs": config}
+    return clipup(**config_of(kind, given, momentum=0.9, max_speed=2 * rate))

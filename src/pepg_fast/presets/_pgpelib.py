@@ -1,0 +1,81 @@
+"""Settings of pgpelib."""
+
+from typing import Any
+
+from numpy.typing import ArrayLike, DTypeLike
+
+from .. import _checks
+from ..pepg import PEPG
+from .settings import PER_PAIR, Settings, adam, clipup_by_speed, config_of, plain, rate_of, search
+
+
+def pgpelib(
+    *,
+    solution_length: int,
+    popsize: int,
+    center_init: ArrayLike | None = None,
+    optimizer: str | None = None,
+    optimizer_config: dict[str, Any] | None = None,
+    popsize_max: int | None = None,
+    num_interactions: int | None = None,
+    dtype: DTypeLike = "float32",
+    center_learning_rate: float = 0.15,
+    stdev_learning_rate: float = 0.1,
+    stdev_init: ArrayLike = 0.1,
+    stdev_max_change: float | None = 0.2,
+    solution_ranking: bool = True,
+    seed: int | None = None,
+    **options: Any,
+) -> PEPG:
+    """Search as pgpelib's `PGPE` does.
+
+    Parameters
+    ----------
+    solution_length, popsize, ... , seed
+        As in pgpelib.
+    **options
+        Of `PEPG`; they win.
+
+    Returns
+    -------
+    PEPG
+        Maximises.
+
+    Raises
+    ------
+    ValueError
+        If an optimizer's configuration is unknown, or turns `fix_gradient_size` off.
+
+    Notes
+    -----
+    Exact, with these choices: equal rewards share their rank, and a gradient of length 0 leaves ClipUp's velocity to
+    its momentum where pgpelib's becomes NaN.
+
+    References
+    ----------
+    Toklu, Liskowski and Srivastava 2020, "ClipUp"; pgpelib/pgpe.py and optimizers.py in nnaisense/pgpelib.
+    """
+    rate = rate_of("center_learning_rate", center_learning_rate)
+    settings: Settings = {
+        "population_size": popsize,
+        "theta_size": solution_length,
+        "mu_init": 0.0 if center_init is None else center_init,
+        "sigma_init": stdev_init,
+        "mu_lr": rate,
+        "sigma_lr": PER_PAIR * rate_of("stdev_learning_rate", stdev_learning_rate),
+        "sigma_max_change": stdev_max_change or None,
+        "num_interactions": num_interactions or None,
+        "popsize_max": popsize_max or None,
+        "fitness_shaping": "centered" if solution_ranking else "raw",
+        "dtype": dtype,
+        "rng": seed,
+    }
+    if optimizer is None or optimizer == "":
+        settings |= plain(config_of(optimizer, optimizer_config))
+    elif _checks.choice("optimizer", optimizer, ("clipup", "adam"), "None") == "adam":
+        settings |= adam(
+            **config_of(optimizer, optimizer_config, beta1=0.9, beta2=0.999, epsilon=1e-8)
+        )
+    else:
+        settings |= clipup_by_speed(optimizer, optimizer_config)
+    return search(settings, options)
