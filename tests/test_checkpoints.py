@@ -492,7 +492,7 @@ def test_functions_are_handed_back(tmp_path, names, generations):
         message = f"its {missing} is a function: hand it over as {missing}="
         with pytest.raises(ValueError, match=message) as caught:
             PEPG.load_checkpoint(path, **others)
-        assert str(caught.value).startswith(f"{path}: not a usable checkpoint file: ")
+        assert str(caught.value).startswith(f"{path}: its ")
 
 
 @pytest.mark.parametrize("through", ["pickle", "deepcopy"])
@@ -706,7 +706,6 @@ def changed(state, path, value):
         ("l2_coeff", {"decay": {"initial": 0.1, "factor": 1.0, "every": 0, "limit": 0.0}}),
         ("fitness_shaping", "ranks"),
         ("fitness_shaping", 3),
-        ("fitness_shaping", None),
         ("nan_policy", "best"),
         ("nan_policy", KeyError),
         ("maximize", KeyError),

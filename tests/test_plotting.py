@@ -102,7 +102,9 @@ class TestAxes:
 
     @pytest.mark.parametrize("x", ["steps", "mean", "", None, 3])
     def test_and_what_not(self, result, x):
-        with pytest.raises(ValueError, match="x: wanted one of step, evaluations, interactions, s"):
+        with pytest.raises(
+            ValueError, match="x: wanted 'step', 'evaluations', 'interactions' or 's"
+        ):
             plot_history(result, x=x)
 
     def test_interactions_that_were_not_told(self):

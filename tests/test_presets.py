@@ -431,22 +431,6 @@ def test_a_pickled_search_goes_on_with_the_same_bits(package):
     np.testing.assert_array_equal(copy.sigma, es.sigma)
 
 
-def test_a_checkpoint_of_a_rate_that_counts_decays(tmp_path):
-    def make():
-        return presets.evojax(20, D, optimizer="adam")
-
-    es = make()
-    for _ in range(3):
-        es.update(es.get_parameters().sum(axis=1))
-    es.save_checkpoint(tmp_path / "search")
-    with pytest.raises(ValueError, match="mu_lr"):
-        PEPG.load_checkpoint(tmp_path / "search")
-    loaded = PEPG.load_checkpoint(tmp_path / "search", mu_lr=make().mu_lr)
-    for search in (es, loaded):
-        search.update(search.get_parameters().sum(axis=1))
-    np.testing.assert_array_equal(loaded.mu, es.mu)
-
-
 # ---- single settings --------------------------------------------------------------------------------------------
 
 
@@ -670,19 +654,27 @@ def test_an_elite_of_none_is_none():
     presets.estool(D, popsize=10, elite_ratio=0.05)
 
 
-def test_an_estool_search_goes_on_from_a_checkpoint(tmp_path):
-    def fitness(solutions):
-        return -((solutions - 1.0) ** 2).sum(axis=1)
-
-    es = presets.estool(D, popsize=10, rng=3)
-    es.update(fitness(es.get_parameters()))
+@pytest.mark.parametrize("package", SEARCHES)
+def test_a_search_goes_on_from_a_checkpoint(package, tmp_path):
+    es = SEARCHES[package](rng=3)
+    for _ in range(2):
+        es.update(-((es.get_parameters() - 1.0) ** 2).sum(axis=1))
     es.save_checkpoint(tmp_path / "c")
-    shaping = presets.EstoolShaping(ranked=True, weight_decay=0.01)
-    again = PEPG.load_checkpoint(tmp_path / "c", fitness_shaping=shaping)
-    again.get_parameters()
-    with pytest.raises(RuntimeError, match=r"EstoolShaping.search: wanted the search"):
-        again.update(range(10))
-    shaping.search = again
-    again.update(fitness(again.theta))
-    es.update(fitness(es.get_parameters()))
+    again = PEPG.load_checkpoint(tmp_path / "c")
+    for search in (es, again):
+        search.update(-((search.get_parameters() - 1.0) ** 2).sum(axis=1))
     np.testing.assert_array_equal(again.mu, es.mu)
+    np.testing.assert_array_equal(again.sigma, es.sigma)
+
+
+def test_estools_weight_decay_is_that_of_all_candidates_of_a_generation():
+    several = presets.estool(D, popsize=10, rng=3, num_interactions=2)
+    whole = presets.estool(D, popsize=20, rng=3)
+    candidates = whole.get_parameters()
+    rewards = -((candidates - 1.0) ** 2).sum(axis=1)
+    whole.optimizer.epsilon = several.optimizer.epsilon
+    whole.update(rewards)
+    for part in np.split(rewards.reshape(2, 10), 2, axis=1):
+        several.get_parameters()
+        several.update(part.ravel(), interactions=1)
+    np.testing.assert_array_equal(several.mu, whole.mu)

@@ -1070,7 +1070,7 @@ class TestMaximizeAndMinimize:
                 executor=executor,
                 center_every=3,
             )
-        assert (result.reason, result.step) == ("max_evaluations", 5)
+        assert (result.reason, result.step) == ("max_evaluations", 4)
         assert result.mu.dtype == np.float32
         assert result.mu.max() <= 0.5
 

@@ -30,6 +30,7 @@ __all__ = [
     "Decay",
     "EvaluationError",
     "History",
+    "Limits",
     "NeuralNetwork",
     "Optimizer",
     "Progress",
@@ -44,6 +45,7 @@ __all__ = [
     "maximize",
     "minimize",
     "plot_history",
+    "presets",
     "relu",
     "show_config",
     "sigmoid",
@@ -53,7 +55,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .callbacks import Callback, Checkpoints, CSVLog, Progress
+    from . import presets
+    from .callbacks import Callback, Checkpoints, CSVLog, Limits, Progress
     from .evaluation import EvaluationError
     from .history import History
     from .optimize import maximize, minimize
@@ -68,6 +71,7 @@ _LAZY = {
     "Checkpoints": "callbacks",
     "EvaluationError": "evaluation",
     "History": "history",
+    "Limits": "callbacks",
     "Progress": "callbacks",
     "Result": "running",
     "Simulation": "simulation",
@@ -79,6 +83,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Import what stands beside the search."""
+    if name == "presets":
+        return importlib.import_module(".presets", __name__)
     if name in _LAZY:
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

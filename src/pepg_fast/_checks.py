@@ -220,6 +220,16 @@ def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) ->
     return function
 
 
+def within(name: str, value: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
+    """Refuse numbers outside a box."""
+    is_outside = (value < low) | (value > high)
+    if is_outside.any():
+        bad = int(np.argmax(is_outside))
+        raise ValueError(
+            f"{name}: wanted numbers from lower = {low[bad]} to upper = {high[bad]}, got {value[bad]} at index {bad}"
+        )
+
+
 def first_bad(values: NDArray[Any]) -> str:
     """The first number that is not finite, and where it is."""
     is_bad = np.isnan(values)

@@ -24,7 +24,18 @@ class Limits(NamedTuple):
 
 
 class Callback:
-    """Base class of callbacks that have something to begin or to end; any function of (es, row) will do otherwise."""
+    """Base class of callbacks that have something to begin or to end; any function of (es, row) will do otherwise.
+
+    Attributes
+    ----------
+    order : int
+        Callbacks are called in this order; those of the same one as they are listed.
+    can_end : bool
+        Whether a run without any limit is sensible with this one.
+    """
+
+    order = 0
+    can_end = True
 
     def start(self, es: Any, limits: Limits) -> None:
         """Begin, before the first step of a run.
@@ -86,6 +97,10 @@ def as_callback(given: Any) -> Callback:
     return _Function(given)
 
 
+#: Short enough for the numbers in 80 columns.
+_BAR = "{desc}{n_fmt}/{total_fmt} |{bar:8}| {elapsed}<{remaining}{postfix}"
+
+
 class Progress(Callback):
     """A progress bar: steps, evaluations a second, best, mean, sigma.
 
@@ -99,6 +114,8 @@ class Progress(Callback):
     ImportError
         If tqdm is not installed (``pip install "pepg-fast[run]"``).
     """
+
+    can_end = False
 
     #: Seconds between two texts: making one takes longer than many a step.
     INTERVAL = 0.1
@@ -116,8 +133,13 @@ class Progress(Callback):
         if limits.max_evaluations is not None and es.num_interactions is None:
             totals.append(limits.max_evaluations // es.population_size)
         known = [total for total in totals if total is not None and np.isfinite(total)]
-        defaults = {"total": min(known) if known else None, "unit": " steps", "dynamic_ncols": True}
-        self._bar = self._tqdm(**(defaults | self._options))
+        total = min(known) if known else None
+        shape = "{desc}{n_fmt} steps, {elapsed}{postfix}" if total is None else _BAR
+        defaults = {"total": total, "bar_format": shape, "dynamic_ncols": True}
+        options = defaults | self._options
+        if options.get("desc"):
+            options["desc"] = options["desc"].rstrip(": ") + ": "
+        self._bar = self._tqdm(**options)
         self._began, self._evaluations = time.perf_counter(), es.evaluations
         self._shown, self._last = -np.inf, None
 
@@ -139,8 +161,8 @@ class Progress(Callback):
     def _describe(self, row: Row, now: float) -> None:
         rate = (row["evaluations"] - self._evaluations) / max(now - self._began, 1e-9)
         self._bar.set_postfix_str(
-            f"{rate:.3g} evaluations/s, best {row['best_fitness']:.5g}, mean {row['mean']:.5g}, "
-            f"sigma {row['sigma_median']:.3g}",
+            f"best {row['best_fitness']:.5g}, mean {row['mean']:.5g}, sigma {row['sigma_median']:.3g}, "
+            f"{rate:.3g} evaluations/s",
             refresh=False,
         )
 
@@ -162,9 +184,12 @@ class CSVLog(Callback):
     Raises
     ------
     FileExistsError, ValueError, OSError
-        At the start of the run: if the file exists and the search is new, if it is not such a file, or if it cannot
-        be written.
+        At the start of the run: if the file exists and the search is new, if it is another search's (its number of
+        parameters or its noise differs) or no such file, or if it cannot be written.
     """
+
+    order = -1  # before a checkpoint: what a resumed search does not have is removed
+    can_end = False
 
     def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
         self.filename, self.overwrite = Path(os.fsdecode(filename)), bool(overwrite)
@@ -179,16 +204,25 @@ class CSVLog(Callback):
                     f"{self.filename} exists and the search is new: choose another name, or overwrite=True"
                 )
             before = history.read(self.filename, up_to=es.step)
+            difference = history.is_of_another_search(before.configuration, es)
+            if difference:
+                raise FileExistsError(
+                    f"{self.filename} is of another search ({difference}): choose another name, or overwrite=True"
+                )
             text = before.text + history.comments(configuration, before.configuration)
             self._seconds = before.history["seconds"][-1] if len(before.history) else 0.0
         else:
             text = history.comments(configuration, {}) + history.HEADER
+        self._has_noise = bool(configuration["noise"])
         self.overwrite = False
         files.write(self.filename, text.encode())
         self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
 
     def step(self, es: Any, row: Row) -> None:
         """Add a row."""
+        if not self._has_noise:  # the key of a new search is drawn with its first population
+            self._file.write(history.comments({"noise": history.noise_of(es)}, {}))
+            self._has_noise = True
         self._file.write(history.line(row | {"seconds": row["seconds"] + self._seconds}))
         self._file.flush()
 
@@ -212,8 +246,12 @@ class Checkpoints(Callback):
     Raises
     ------
     FileExistsError, OSError
-        At the start of the run: if the folder has checkpoints of later steps than the search's, or cannot be written.
+        At the start of the run: if the folder has checkpoints of later steps than the search's or of another search
+        (its number of parameters or its noise differs), or cannot be written.
     """
+
+    order = 1
+    can_end = False
 
     _NAME = re.compile(r"step_(\d{9,})\.npz")
 
@@ -227,11 +265,16 @@ class Checkpoints(Callback):
     def start(self, es: Any, limits: Limits) -> None:
         """Make the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        later = self._steps_and_files(self.folder)[-1:]
-        if later and later[0][0] > es.step:
-            raise FileExistsError(
-                f"{later[0][1]} is from a later step than the search's {es.step}: load it, or choose another folder"
-            )
+        for step, path in self._steps_and_files(self.folder)[-1:]:
+            if step > es.step:
+                raise FileExistsError(
+                    f"{path} is from a later step than the search's {es.step}: load it, or choose another folder"
+                )
+            difference = history.is_of_another_search(_identity(path), es)
+            if difference:
+                raise FileExistsError(
+                    f"{path} is of another search ({difference}): choose another folder"
+                )
         self._saved = es.step
 
     def step(self, es: Any, row: Row) -> None:
@@ -272,3 +315,11 @@ class Checkpoints(Callback):
         """Checkpoints in a folder by step."""
         named = [(cls._NAME.fullmatch(path.name), path) for path in folder.glob("step_*.npz")]
         return sorted((int(name[1]), path) for name, path in named if name)
+
+
+def _identity(checkpoint: Path) -> dict[str, str]:
+    """What a checkpoint tells of whose it is."""
+    state = files.load(checkpoint, "checkpoint")
+    key = state["rng"]["key"]
+    is_native = state["rng"]["numpy"] is None and key is not None
+    return {"theta_size": str(state["theta_size"])} | ({"noise": f"key {key}"} if is_native else {})

@@ -4,6 +4,7 @@ A friend of `PEPG`: it knows the private attributes that make up the state.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
 from os import PathLike
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _caller, _checks, files, legacy, schedules, streams
+from . import _caller, _checks, files, functions, legacy, schedules, streams
 from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
 
 #: What the constructor takes by keyword, and what else is stored as it is.
@@ -56,20 +57,25 @@ def load(
     build: Callable[..., Any],
     filename: "str | PathLike[str]",
     optimizer: type[Optimizer] | None,
-    functions: dict[str, Any],
+    handed_over: dict[str, Any],
 ) -> Any:
     """Read a search, ours or pepg-es's; `build` makes one from the constructor's arguments.
 
-    `functions` has what the file could not hold, by name; None for what it could.
+    `handed_over` has the functions that the file could not hold, by name; None for what it could.
     """
     if legacy.is_pickle(filename):
         state, restore = legacy.load_checkpoint(filename, optimizer), _restore_legacy
     else:
         state, restore = files.load(filename, "checkpoint"), _restore
+        for name in _FUNCTIONS:
+            if state.get(name, 0) is None and handed_over[name] is None:
+                raise ValueError(
+                    f"{os.fsdecode(filename)}: its {name} is a function: hand it over as {name}="
+                )
     with files.contents_of(filename, "checkpoint"):
-        state |= {name: value for name, value in functions.items() if value is not None}
+        state |= {name: value for name, value in handed_over.items() if value is not None}
         es = restore(build, state, optimizer)
-        if functions["mu_lr"] is not None:
+        if handed_over["mu_lr"] is not None:
             es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
         return es
 
@@ -77,7 +83,7 @@ def load(
 def to_state(es: Any) -> dict[str, Any]:
     """Everything that `load` needs to go on with the same bits."""
     state = {name: getattr(es, name) for name in _PLAIN}
-    state |= {name: schedules.to_state(getattr(es, name)) for name in _FUNCTIONS}
+    state |= {name: functions.to_state(getattr(es, name)) for name in _FUNCTIONS}
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
@@ -129,10 +135,10 @@ def _restore(
     if not (sigma > 0).all():
         raise ValueError("sigma: wanted numbers above 0")
     within = {"sigma": np.clip(sigma, state["sigma_min"], state["sigma_max"])}
-    functions = {name: _function_from_state(name, state[name]) for name in _FUNCTIONS}
+    callables = {name: functions.from_state(state[name]) for name in _FUNCTIONS}
     es = _restore_common(
-        build, state | within | functions, _optimizer_from_state(state["optimizer"], optimizer),
-        dtype=state["dtype"], n_threads=state["n_threads"] or None, fitness_shaping=functions["fitness_shaping"],
+        build, state | within | callables, _optimizer_from_state(state["optimizer"], optimizer),
+        dtype=state["dtype"], n_threads=state["n_threads"] or None, fitness_shaping=callables["fitness_shaping"],
         **{name: state[name] for name in _OPTIONS},
     )  # fmt: skip
     es._sigma[...] = _checks.vector("sigma", state["sigma"], es.theta_size, es.dtype)
@@ -202,13 +208,6 @@ def _check_draws(population: Any) -> None:
     is_given = (population.epsilon is not None or not population.is_drawn) and len(mine) * n == told
     if not population.has_key and not is_given:
         raise ValueError("rng.key: wanted a key, or the noise")
-
-
-def _function_from_state(name: str, stored: Any) -> Any:
-    value = schedules.from_state(stored)
-    if value is None:
-        raise ValueError(f"its {name} is a function: hand it over as {name}=")
-    return value
 
 
 def _restore_legacy(

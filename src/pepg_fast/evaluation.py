@@ -29,7 +29,12 @@ class EvaluationError(RuntimeError):
     ----------
     index : int
         The candidate, the first of those that were evaluated together, or -1 for the centre (whose step has been made).
+    result : Result or None
+        What the run had come to, with its history.
     """
+
+    #: Set by the run.
+    result: Any = None
 
     def __init__(self, message: str, index: int) -> None:
         super().__init__(message)
@@ -63,6 +68,8 @@ class Evaluator:
 
     def population(self, solutions: NDArray[Any]) -> Evaluation:
         """Fitness of each candidate, shape (P,)."""
+        solutions = solutions.view()
+        solutions.flags.writeable = False  # what the best is copied from
         return self._evaluated(solutions, 0)
 
     def center(self, solution: NDArray[Any]) -> Evaluation:
@@ -190,7 +197,7 @@ def _call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: i
     values = []
     for solution in solutions:
         try:
-            values.append(evaluate(solution))
+            values.append(evaluate(solution.copy()))  # which it may change
         except Exception as error:
             raise _failed(first + len(values), _told(error)) from error
     return values

@@ -70,17 +70,21 @@ class Fitness:
     def _best_beside_nan(self, first: int) -> int:
         """What the policy makes of NaN rewards, the first of them at `first`."""
         if self.nan_policy == "raise":
+            by_rank = self.shaping in ("centered", "nes")
+            worst = f"a failed candidate the reward {'-inf' if self.maximize else 'inf'}, or "
             raise ValueError(
-                f"rewards: wanted numbers, got NaN at index {first}; give a failed candidate the reward "
-                f"{'-inf' if self.maximize else 'inf'}, or the search nan_policy='worst'"
+                f"rewards: wanted numbers, got NaN at index {first}; give {worst if by_rank else ''}the search "
+                "nan_policy='worst'"
             )
         return -1 if np.isnan(self.rewards).all() else int(np.nanargmax(self.rewards))
 
-    def weights(self, given: ArrayLike) -> NDArray[np.float64] | None:
+    def weights(
+        self, given: ArrayLike, candidates: Callable[[], NDArray[Any]] | None = None
+    ) -> NDArray[np.float64] | None:
         """Rows delta and even (see `kernels.antithetic`) for the rewards of the generation in the order of its draws.
 
-        `given` is what was read last. None if all rewards are NaN. Raises ValueError, with nothing lost, if they
-        cannot be shaped.
+        `given` is what was read last, `candidates` gives those of the generation to a shaping that wants them. None if
+        all rewards are NaN. Raises ValueError, with nothing lost, if they cannot be shaped.
         """
         rewards, weights, work = self.rewards, self._weights, self._work
         as_given = self.maximize
@@ -99,7 +103,7 @@ class Fitness:
             kernels.centered_ranks(rewards, rewards, work)
             shaped: NDArray[np.float64] = rewards
         else:
-            shaped = self._shaped(rewards, given if as_given else None)
+            shaped = self._shaped(rewards, given if as_given else None, candidates)
         with np.errstate(over="ignore", invalid="ignore"):
             if shaped.min() == shaped.max():
                 weights.fill(
@@ -116,7 +120,12 @@ class Fitness:
             )
         return weights
 
-    def _shaped(self, rewards: NDArray[np.float64], given: ArrayLike | None) -> NDArray[np.float64]:
+    def _shaped(
+        self,
+        rewards: NDArray[np.float64],
+        given: ArrayLike | None,
+        candidates: Callable[[], NDArray[Any]] | None,
+    ) -> NDArray[np.float64]:
         """Any shaping but the usual one."""
         if self.shaping == "centered":  # argsort may order ties otherwise in another dtype
             return fitness_transformation(rewards if given is None else given)
@@ -126,10 +135,13 @@ class Fitness:
             if not np.isfinite(rewards).all():
                 raise ValueError(
                     f"rewards: wanted finite numbers for fitness_shaping={self.shaping!r}, got "
-                    f"{_checks.first_bad(rewards if self.maximize else -rewards)}"
+                    f"{_checks.first_bad(rewards if self.maximize else -rewards)}; a failed candidate may have NaN, "
+                    "with nan_policy='worst'"
                 )
             return rewards if self.shaping == "raw" else normalized(rewards)
-        result = self.shaping(rewards.copy())  # type: ignore[operator]
+        takes_candidates = getattr(self.shaping, "takes_candidates", False)
+        wants = (candidates(),) if candidates is not None and takes_candidates else ()
+        result = self.shaping(rewards.copy(), *wants)  # type: ignore[operator]
         wanted = f"{rewards.size} finite numbers from the callable"
         shaped = np.array(_checks.numbers("fitness_shaping", result, wanted), dtype=np.float64)
         if shaped.shape != rewards.shape or not np.isfinite(shaped).all():

@@ -13,7 +13,7 @@ from . import __version__, kernels
 #: One step of a run.
 Row = dict[str, float]
 
-#: Columns of a history; the README and the plots say what they are.
+#: Columns of a history; the docstring below says what they are.
 COLUMNS = (
     "step", "evaluations", "interactions", "seconds", "best_fitness", "best", "mean", "worst", "center",
     "sigma_smallest", "sigma_lower", "sigma_median", "sigma_upper", "sigma_largest", "gradient_norm",
@@ -53,12 +53,17 @@ class History:
         for name, column in self._columns.items():
             column.append(row.get(name, np.nan))
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
     def __iter__(self) -> Iterator[Row]:
         """Give the rows, one after the other."""
         for values in zip(*self._columns.values(), strict=True):
             yield dict(zip(self._columns, values, strict=True))
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
+        if name not in self._columns:
+            raise KeyError(f"{name!r}: wanted one of the columns {', '.join(COLUMNS)}")
         return np.array(self._columns[name])
 
     def keys(self) -> tuple[str, ...]:
@@ -184,7 +189,9 @@ def line(row: Row) -> str:
 def comments(configuration: dict[str, str], known: dict[str, str]) -> str:
     """Lines that state what differs from the configuration that is known already."""
     return "".join(
-        f"# {name}: {value}\n" for name, value in configuration.items() if known.get(name) != value
+        f"# {name}: {value}\n"
+        for name, value in configuration.items()
+        if value and known.get(name) != value
     )
 
 
@@ -195,13 +202,32 @@ def configuration_of(es: Any) -> dict[str, str]:
         "fitness_shaping", "ties", "maximize", "nan_policy", "symmetric", "sigma_max_change", "sigma_min", "sigma_max",
         "sigma_decay", "sigma_decay_limit", "lower", "upper", "num_interactions", "popsize_max",
     )  # fmt: skip
-    settings = {"pepg_fast": __version__} | {name: _setting(getattr(es, name)) for name in names}
+    settings = {"pepg_fast": __version__, "noise": noise_of(es)} | {
+        name: _setting(getattr(es, name)) for name in names
+    }
     changing = {"t", "alpha"} if callable(es.mu_lr) else {"t"}
     arguments = ", ".join(
         f"{name.lstrip('_')}={_setting(value)}" for name, value in vars(es.optimizer).items()
         if isinstance(value, float | int | str) and name not in changing
     )  # fmt: skip
     return settings | {"optimizer": f"{type(es.optimizer).__name__}({arguments})"}
+
+
+def noise_of(es: Any) -> str:
+    """Where the noise of a search comes from, which tells it from others; empty before a key is drawn."""
+    population = es._population
+    if population.rng is not None:
+        return f"numpy {type(population.rng).__name__}"
+    return f"key {population.key}" if population.has_key else ""
+
+
+def is_of_another_search(configuration: dict[str, str], es: Any) -> str:
+    """What shows that a file's configuration is that of another search; empty if nothing does."""
+    for name, mine in (("theta_size", str(es.theta_size)), ("noise", noise_of(es))):
+        theirs = configuration.get(name, "")
+        if mine and theirs and mine != theirs:
+            return f"{name} is {theirs} there, {mine} here"
+    return ""
 
 
 def _setting(value: Any) -> str:

@@ -116,6 +116,8 @@ def _optimize(
     size = _size(mu_init, sigma_init, options.pop("theta_size", None))
     es = PEPG(theta_size=size, mu_init=mu_init, sigma_init=sigma_init, maximize=maximize,
               **_with_defaults(options, size))  # fmt: skip
+    if es.lower is not None and es.upper is not None:
+        _checks.within("mu_init", es.mu, es.lower, es.upper)
     return es.run(f, **how_to_run)
 
 

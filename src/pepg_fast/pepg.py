@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: pepg-es has the helpers of `pepg_fast.shaping` here.
 __all__ = ["PEPG", "center_function", "compute_ranks", "fitness_transformation", "utility_function"]
 
+
+_Search = TypeVar("_Search", bound="PEPG")
 
 #: Sigma never reaches 0, where the gradients would have no answer.
 LEAST_SIGMA = 1e-20
@@ -44,12 +46,14 @@ class PEPG:
     sigma_init : float, array_like of shape (d,), or None
         Initial standard deviation of each parameter, above 0, in parameter units; None if `radius_init` is given.
     mu_lr : float, array_like of shape (d,), or callable
-        Learning rate of the mean, handed to the optimizer when it is built; a callable is asked before each update,
-        with the number of updates so far, and sets the optimizer's ``alpha``. `Decay` is such a callable.
+        Learning rate of the mean, handed to the optimizer when it is built (an instance has its own). A callable is
+        asked then, and before each update, with the number of updates so far, and sets the optimizer's ``alpha``.
+        `Decay` is such a callable.
     sigma_lr : float, array_like of shape (d,), or callable
         Learning rate of sigma; a callable as above.
     l2_coeff : float, array_like of shape (d,), or callable
-        Weight decay of the mean; it enters before the optimizer. Where a rate is an array, updates go through NumPy.
+        Weight decay of the mean; it enters before the optimizer, and draws the mean to 0 from an optimum too. Where a
+        rate is an array, updates go through NumPy.
     optimizer : subclass of Optimizer, or an instance
         Built as ``optimizer(mu_lr, **optimizer_kwargs)``. `Adam`, `SGD` and `ClipUp` themselves run in C; any other is
         called in Python.
@@ -66,7 +70,8 @@ class PEPG:
     fitness_shaping : {"centered", "nes", "normalized", "raw"} or callable
         What the gradients see of the rewards: ranks from -1/2 to 1/2; the utilities of natural evolution strategies
         by rank; rewards with mean 0 and standard deviation 1; the rewards themselves. A callable takes the rewards of
-        a generation (as an array, higher better) and returns as many finite numbers.
+        a generation (as an array, higher better) and returns as many finite numbers; one whose attribute
+        ``takes_candidates`` is true takes (rewards, candidates).
     ties : {"average", "argsort"}
         Whether equal rewards share their average rank, or keep the order that ``np.argsort`` gives them, as in
         pepg-es.
@@ -89,7 +94,8 @@ class PEPG:
         After each update, sigma is multiplied by `sigma_decay` where it is above the limit.
     lower, upper : float or array_like of shape (d,), optional
         A box that candidates are clipped to as they are handed out. Gradients use the noise before clipping, and the
-        mean is not confined: `center` is the mean within the box.
+        mean is not confined: `center` is the mean as it would be handed out. From far outside, where all candidates
+        are clipped alike, a mean does not find back.
     num_interactions : int, optional
         Simulator steps that a generation has at least: populations are asked for and told until those (told as
         ``update(rewards, interactions=...)``) suffice, and all of them make one update.
@@ -330,7 +336,7 @@ class PEPG:
             sigma_lr = schedules.at("sigma_lr", sigma_lr, self.step, self.theta_size)
         if type(l2_coeff) is not float:
             l2_coeff = schedules.at("l2_coeff", l2_coeff, self.step, self.theta_size)
-        weights = fitness.weights(rewards)
+        weights = fitness.weights(rewards, self._candidates)
         if weights is None:
             self._count_update(outcome)
             _caller.warn("rewards: all of a generation are NaN; the search stays where it is")
@@ -413,6 +419,10 @@ class PEPG:
         if self.keep_gradient:
             self.gradient = g_mu
 
+    def _candidates(self) -> NDArray[Any]:
+        """All of the generation at hand, in the order of their rewards."""
+        return self._population.candidates_of_generation(self.n_threads)
+
     def _gradient_to_keep(self) -> NDArray[Any]:
         """Where the kernels put g_mu."""
         kept = self.gradient
@@ -480,6 +490,8 @@ class PEPG:
         ndarray, shape (P, d)
             The candidates.
         """
+        if out is None:
+            return self.get_parameters()  # which a subclass may have as pepg-es has it
         return self.get_parameters(out=out)
 
     def tell(self, rewards: ArrayLike, *, interactions: ArrayLike | None = None) -> None:
@@ -516,28 +528,29 @@ class PEPG:
         Parameters
         ----------
         evaluate : callable
-            Takes one candidate, shape (d,), which it must not change, and returns its fitness; or returns
-            (fitness, interactions), which `num_interactions` needs.
+            Takes one candidate, shape (d,), and returns its fitness; or returns (fitness, interactions), which
+            `num_interactions` needs.
         max_steps : int, optional
             Steps of this call at most (``math.inf`` for a run that only Ctrl-C or a callback ends).
         max_evaluations : int, optional
-            Evaluations of this call at most, at least P: no generation is begun that would exceed them (with
-            `num_interactions`, or centres evaluated, the last one may).
+            Evaluations of this call at most, at least P: no population is evaluated that would exceed them.
         target_fitness : float, optional
             Ends the run when `best_fitness` is as good, also before the first step.
         patience : int, optional
             Ends the run after as many steps without a new best fitness.
         time_limit : float, optional
-            Seconds after which no step is begun.
+            Seconds after which no population is evaluated.
         callbacks : callable, Callback, or several
             Called as ``callback(es, row)`` after each step, with the row of the history; True ends the run. `Progress`,
             `CSVLog` and `Checkpoints` are ready-made ones.
         vectorized : bool
-            Whether `evaluate` takes many candidates, shape (m, d), and returns their fitness, shape (m,).
+            Whether `evaluate` takes many candidates, shape (m, d), as a read-only array, and returns their fitness,
+            shape (m,).
         executor : concurrent.futures.Executor, optional
             Where candidates are evaluated, several at a time: threads, processes, loky, mpi4py.futures, Dask's
-            ``client.get_executor()``. Processes want an `evaluate` that pickles. With `vectorized`, each worker gets an
-            equal part of the population.
+            ``client.get_executor()``. Processes want an `evaluate` that pickles. Threads share what it uses: a network
+            whose weights are assigned wants a copy for each call. With `vectorized`, each worker gets an equal part of
+            the population.
         center_every : int
             Evaluate the centre too, after every so many steps; 0 for never.
 
@@ -551,7 +564,8 @@ class PEPG:
         ------
         EvaluationError
             If `evaluate` raised for a candidate, whose ``index`` it has; the search is as it was and the population
-            waits for its rewards. (With `vectorized` and no executor, whatever it raised.)
+            waits for its rewards. Its ``result`` has the history so far. (With `vectorized` and no executor, whatever
+            it raised.)
         TypeError, ValueError
             If an argument is not what is described here, or `evaluate` returned no number, or NaN (see `nan_policy`).
 
@@ -828,7 +842,7 @@ class PEPG:
 
     @classmethod
     def load_checkpoint(
-        cls,
+        cls: type[_Search],
         filename: "str | PathLike[str]",
         *,
         optimizer: type[Optimizer] | None = None,
@@ -836,7 +850,7 @@ class PEPG:
         sigma_lr: Any = None,
         l2_coeff: Any = None,
         fitness_shaping: Any = None,
-    ) -> "PEPG":
+    ) -> _Search:
         """Read a search written by `save_checkpoint`, or by pepg-es.
 
         Parameters
@@ -846,8 +860,8 @@ class PEPG:
         optimizer : subclass of Optimizer, optional
             Class of the stored optimizer, where that is not one of this package's.
         mu_lr, sigma_lr, l2_coeff, fitness_shaping : optional
-            Needed where they were callables (other than `Decay`), which a file cannot hold; else they take the place
-            of what is stored.
+            Needed where they were callables of a user's, which a file cannot hold; else they take the place of what is
+            stored.
 
         Returns
         -------
@@ -864,7 +878,7 @@ class PEPG:
         """
         from . import checkpoints
 
-        def build(*arguments: Any, **keywords: Any) -> "PEPG":
+        def build(*arguments: Any, **keywords: Any) -> _Search:
             es = cls.__new__(cls)
             PEPG.__init__(
                 es, *arguments, **keywords
@@ -873,7 +887,7 @@ class PEPG:
 
         functions = {"mu_lr": mu_lr, "sigma_lr": sigma_lr, "l2_coeff": l2_coeff,
                      "fitness_shaping": fitness_shaping}  # fmt: skip
-        es: PEPG = checkpoints.load(build, filename, optimizer, functions)
+        es: _Search = checkpoints.load(build, filename, optimizer, functions)
         return es
 
     def save_best(self, filename: "str | PathLike[str]") -> None:

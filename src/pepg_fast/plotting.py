@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _checks
 from .history import History
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .running import Result
+
+#: Points of a curve that are marked each.
+_FEW = 20
 
 _BEST, _MEAN, _CENTER, _QUIET = "#0b6e99", "#d9730d", "#448361", "#787774"
 
@@ -23,6 +27,7 @@ def plot_history(
     *,
     x: str = "step",
     title: str | None = None,
+    fitness_scale: str = "linear",
     figure: "Figure | None" = None,
 ) -> "Figure":
     """Draw the course of a run: fitness, sigma, length of the gradient.
@@ -37,6 +42,8 @@ def plot_history(
         What the horizontal axis counts.
     title : str, optional
         Above the picture, to the left.
+    fitness_scale : {"linear", "log", "symlog"}
+        Of the fitness: logarithmic for a positive one that is minimised, or logarithmic on both sides of 0.
     figure : matplotlib Figure, optional
         Drawn into, cleared before. By default a new one, pyplot's own unless it is saved.
 
@@ -58,15 +65,15 @@ def plot_history(
         "interactions": "interactions (simulator steps)",
         "seconds": "time (s)",
     }
-    if x not in labels:
-        raise ValueError(f"x: wanted one of {', '.join(labels)}, got {x!r}")
+    _checks.choice("x", x, tuple(labels))
+    _checks.choice("fitness_scale", fitness_scale, ("linear", "log", "symlog"))
     history = _history_of(source)
     if not len(history):
         raise ValueError("source: wanted a history of at least one step, got none")
     figure = _figure(figure, filename)
     fitness, sigma, gradient = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     at = history[x]
-    _draw_fitness(fitness, at, history)
+    _draw_fitness(fitness, at, history, fitness_scale)
     _draw_sigma(sigma, at, history)
     _draw_gradient(gradient, at, history)
     for axes in (fitness, sigma, gradient):
@@ -75,7 +82,7 @@ def plot_history(
         axes.margins(x=0.01)
     gradient.set_xlabel(labels[x])
     if title:
-        fitness.set_title(title, loc="left")
+        fitness.set_title(title, loc="left", wrap=True)
     if filename is not None:
         figure.savefig(filename, dpi=150)
     return figure
@@ -103,28 +110,35 @@ def _figure(figure: "Figure | None", filename: Any) -> "Figure":
         from matplotlib.figure import Figure
 
         return Figure(**options)
+    import matplotlib
     from matplotlib import pyplot
 
-    return pyplot.figure(**options)
+    figure = pyplot.figure(**options)
+    if (
+        "inline" in matplotlib.get_backend()
+    ):  # a notebook would show it, and then what the call returns
+        pyplot.close(figure)
+    return figure
 
 
-def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History) -> None:
-    axes.plot(
-        at,
-        _finite(history["best"]),
-        color=_BEST,
-        alpha=0.35,
-        linewidth=1,
-        label="best of the generation",
+def _curve(axes: "Axes", at: NDArray[Any], values: NDArray[np.float64], **options: Any) -> None:
+    """Draw a line, with its points where there are few; what is not finite, of failed candidates, is a gap."""
+    finite = np.where(np.isfinite(values), values, np.nan)
+    marks: dict[str, Any] = (
+        {"marker": "o", "markersize": 4} if np.isfinite(values).sum() <= _FEW else {}
     )
-    axes.plot(at, _finite(history["best_fitness"]), color=_BEST, linewidth=1.5, label="best so far")
-    axes.plot(
-        at, _finite(history["mean"]), color=_MEAN, linewidth=1.5, label="mean of the generation"
-    )
-    center = _finite(history["center"])
-    told = ~np.isnan(center)
+    axes.plot(at, finite, **({"linewidth": 1.5} | marks | options))
+
+
+def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) -> None:
+    faint = {"alpha": 0.35, "linewidth": 1}
+    _curve(axes, at, history["best"], color=_BEST, label="best of the generation", **faint)
+    _curve(axes, at, history["best_fitness"], color=_BEST, label="best so far")
+    _curve(axes, at, history["mean"], color=_MEAN, label="mean of the generation")
+    told = np.isfinite(history["center"])
     if told.any():
-        axes.plot(at[told], center[told], color=_CENTER, linewidth=1.5, label="centre")
+        _curve(axes, at[told], history["center"][told], color=_CENTER, label="centre")
+    axes.set_yscale(scale)
     axes.set_ylabel("fitness")
     axes.legend(frameon=False, fontsize="small")
 
@@ -135,7 +149,7 @@ def _draw_sigma(axes: "Axes", at: NDArray[Any], history: History) -> None:
     )
     axes.fill_between(at, smallest, largest, color=_QUIET, alpha=0.15, linewidth=0, label="all")
     axes.fill_between(at, lower, upper, color=_QUIET, alpha=0.35, linewidth=0, label="middle half")
-    axes.plot(at, median, color=_QUIET, linewidth=1.5, label="median")
+    _curve(axes, at, median, color=_QUIET, label="median")
     _log_scale(axes)
     axes.set_ylabel("sigma\n(parameter units)")
     axes.legend(frameon=False, fontsize="small", ncols=3)
@@ -143,7 +157,7 @@ def _draw_sigma(axes: "Axes", at: NDArray[Any], history: History) -> None:
 
 def _draw_gradient(axes: "Axes", at: NDArray[Any], history: History) -> None:
     norm = history["gradient_norm"]
-    axes.plot(at, norm, color=_BEST, linewidth=1)
+    _curve(axes, at, norm, color=_BEST, linewidth=1)
     if (norm[~np.isnan(norm)] > 0).any():
         _log_scale(axes)
     axes.set_ylabel("length of g_mu\n(parameter units)")
@@ -151,15 +165,13 @@ def _draw_gradient(axes: "Axes", at: NDArray[Any], history: History) -> None:
 
 def _log_scale(axes: "Axes") -> None:
     """A logarithmic axis whose numbers are written out, between powers of ten too where it is short."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
     axes.set_yscale("log")
     low, high = axes.get_ylim()
+    if high < 3 * low:
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    elif high < 100 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter("{x:g}")
-    if high < 20 * low:
-        axes.yaxis.set_minor_formatter("{x:g}")
-    else:
-        axes.yaxis.set_minor_formatter("")
-
-
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Infinite fitness, of failed candidates, as gaps."""
-    return np.where(np.isfinite(values), values, np.nan)
+    axes.yaxis.set_minor_formatter("")

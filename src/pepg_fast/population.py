@@ -250,6 +250,22 @@ class Population:
             whole[first : first + len(epsilon)] = epsilon
         return None, whole
 
+    def candidates_of_generation(self, n_threads: int) -> NDArray[Any]:
+        """All its candidates, in the order of its draws, if symmetric first the plus sides."""
+        if not self.told:
+            return self.theta(n_threads)
+        n = self.told + self.n_draws
+        _, epsilon = self.noise_of_generation(n_threads)
+        if epsilon is None:
+            noise = np.empty((n, self.theta_size), np.float32)
+            kernels.normals(self.key, self.generation, 0, noise, n_threads)
+            epsilon = np.ascontiguousarray(self.drawn[1] * noise, dtype=self.dtype)
+        theta = np.empty(((2 if self.symmetric else 1) * n, self.theta_size), self.dtype)
+        kernels.mirror(self.drawn[0], epsilon, theta, n_threads, self.symmetric)
+        if self.bounds is not None:
+            kernels.clip(*self.bounds, theta, n_threads)
+        return theta
+
     def end_generation(self) -> None:
         """All rewards have had their update."""
         self.is_pending = False

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from . import _checks
 from .callbacks import AnyCallback, Callback, Limits, as_callback
-from .evaluation import Evaluation, Evaluator
+from .evaluation import Evaluation, EvaluationError, Evaluator
 from .history import History, Row, row_of
 from .interrupts import Interrupts
 from .pepg import PEPG
@@ -27,6 +27,7 @@ REASONS = {
     "max_evaluations": "the evaluations were used up",
     "time_limit": "the time was used up",
     "interrupted": "it was interrupted",
+    "error": "an evaluation failed",
 }
 
 
@@ -37,8 +38,8 @@ class Result:
     Attributes
     ----------
     reason : str
-        Why it ended: "target_fitness", "callback", "patience", "max_steps", "max_evaluations", "time_limit" or
-        "interrupted".
+        Why it ended: "target_fitness", "callback", "patience", "max_steps", "max_evaluations", "time_limit",
+        "interrupted", or "error" (in ``EvaluationError.result``).
     step, evaluations, interactions : int
         Totals of the search, earlier runs included.
     seconds : float
@@ -99,8 +100,9 @@ def run(
 ) -> Result:
     """Search until a limit is reached; `PEPG.run` has the documentation."""
     evaluator = Evaluator(evaluate, vectorized, executor)
+    called = _callbacks(callbacks)
     limits = _checked_limits(
-        es, max_steps, max_evaluations, target_fitness, patience, time_limit, callbacks
+        es, max_steps, max_evaluations, target_fitness, patience, time_limit, called
     )
     center_every = _checks.integer("center_every", center_every, at_least=0)
     loop = _Loop(es, evaluator, limits, center_every)
@@ -112,86 +114,118 @@ def run(
 
     # All that began are ended whatever is raised, and the first error is the context of those that follow.
     with contextlib.ExitStack() as ends:
-        for callback in _callbacks(callbacks):
+        for callback in called:
             callback.start(es, limits)
             started.append(callback)
             ends.callback(end, callback)
         try:
             with Interrupts() as interrupts:
                 reason = loop.until_a_limit(started, interrupts)
+            result = loop.result(reason)
+        except EvaluationError as error:
+            error.result = loop.result("error")
+            raise
         finally:
             if not es.keep_gradient:
                 es.gradient = None  # kept for the rows alone
-        result = Result(
-            reason, es.step, es.evaluations, es.interactions, loop.seconds(), es.best_fitness,
-            None if es.best_theta is None else es.best_theta.copy(), es.center, es.sigma.copy(), loop.history,
-        )  # fmt: skip
         return result
 
 
 class _Loop:
-    """The state of one run."""
+    """The state of one run. It counts for itself: a subclass's `update` may pass over a generation."""
 
     def __init__(self, es: PEPG, evaluator: Evaluator, limits: Limits, center_every: int) -> None:
-        self.es, self.evaluator, self.limits, self.center_every = (
-            es,
-            evaluator,
-            limits,
-            center_every,
-        )
+        self.es, self.evaluator, self.limits = es, evaluator, limits
+        self.center_every = center_every
         self.history = History()
-        self.first_step, self.first_evaluation = es.step, es.evaluations
-        self.last_improvement = es.step
+        self.steps = self.evaluations = self.last_improvement = 0
+        self.best: Any = es.best_fitness
+        self.told: list[NDArray[np.float64]] = []  # rewards of the generation at hand
+        self.error: Exception | None = None  # of the centre, whose step has been made
         self.began = time.perf_counter()
 
     def seconds(self) -> float:
         return time.perf_counter() - self.began
+
+    def result(self, reason: str) -> Result:
+        es = self.es
+        theta = None if es.best_theta is None else es.best_theta.copy()
+        return Result(
+            reason, es.step, es.evaluations, es.interactions, self.seconds(), float(es.best_fitness), theta,
+            es.center, es.sigma.copy(), self.history,
+        )  # fmt: skip
 
     def until_a_limit(self, callbacks: list[Callback], interrupts: Interrupts) -> str:
         """Take steps; the reason for the end."""
         reason = self._limit_reached()
         try:
             while reason is None and not interrupts.requested:
-                row = self._step(interrupts)
-                self.history.append(row)
-                wants_end = [callback.step(self.es, row) for callback in callbacks]
+                row = self._evaluate_and_tell(interrupts)
+                wants_end = False
+                if row is not None:
+                    self.history.append(row)
+                    wants_end = self._call(callbacks, row)
+                if self.error is not None:
+                    raise self.error
                 reason = self._limit_reached()
-                if reason != "target_fitness" and any(
-                    isinstance(wish, bool | np.bool_) and wish for wish in wants_end
-                ):
+                if wants_end and reason != "target_fitness":
                     reason = "callback"
         except KeyboardInterrupt:
             return "interrupted"
         return "interrupted" if reason is None or interrupts.requested else reason
 
-    def _step(self, interrupts: Interrupts) -> Row:
-        """One update, of as many populations as it takes."""
-        es, step, best = self.es, self.es.step, self.es.best_fitness
-        told: list[NDArray[np.float64]] = []
-        while es.step == step:
-            solutions = es.theta if es.is_pending else es.get_parameters()
-            with interrupts.as_exceptions():
-                evaluation = self.evaluator.population(solutions)
-            del solutions  # so that its memory is used again
-            if es.num_interactions is not None and evaluation.interactions is None:
-                raise ValueError(
-                    "evaluate: wanted (fitness, interactions) because of num_interactions, got fitness alone"
-                )
-            self._tell(evaluation)
-            # A copy: it may be a buffer of the user's.
-            told.append(np.array(evaluation.fitness, dtype=np.float64))
-        if es.best_fitness != best:
-            self.last_improvement = es.step
-        center = self._center(interrupts)
-        rewards = told[0] if len(told) == 1 else np.concatenate(told)
-        return row_of(es, rewards, center, self.seconds())
+    def _call(self, callbacks: list[Callback], row: Row) -> bool:
+        """Show a row to all, also if one of them fails; whether one wants the run to end."""
+        errors: list[Exception] = []
+        wants_end = False
+        for callback in callbacks:
+            try:
+                wish = callback.step(self.es, row)
+                wants_end |= isinstance(wish, bool | np.bool_) and bool(wish)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return wants_end
+
+    def _evaluate_and_tell(self, interrupts: Interrupts) -> Row | None:
+        """One population; the row of its update, None if there was none."""
+        es, step = self.es, self.es.step
+        # A population of a subclass's own is not in `theta`: it is asked for again.
+        is_own = type(es).get_parameters is not PEPG.get_parameters or type(es).ask is not PEPG.ask
+        solutions = es.theta if es.is_pending and not is_own else es.ask()
+        with interrupts.as_exceptions():
+            evaluation = self.evaluator.population(solutions)
+        del solutions  # so that its memory is used again
+        self._tell(evaluation)
+        self.evaluations += len(evaluation.fitness)
+        # A copy: it may be a buffer of the user's.
+        self.told.append(np.array(evaluation.fitness, dtype=np.float64))
+        if es.step == step and es.num_interactions is not None:
+            return None  # the generation goes on
+        self.steps += 1
+        rewards = self.told[0] if len(self.told) == 1 else np.concatenate(self.told)
+        self.told = []
+        if es.best_fitness != self.best:
+            self.best, self.last_improvement = es.best_fitness, self.steps
+        if es.step == step:
+            return None
+        return row_of(es, rewards, self._center(interrupts), self.seconds())
 
     def _tell(self, evaluation: Evaluation) -> None:
         """Tell, and keep the gradient for the row; what the search has been told to keep stays as it is."""
-        es = self.es
+        es, interactions = self.es, evaluation.interactions
         kept, es.keep_gradient = es.keep_gradient, True
         try:
-            es.tell(evaluation.fitness, interactions=evaluation.interactions)
+            if es.num_interactions is None:  # an `update` as pepg-es has it will do
+                es.tell(evaluation.fitness)
+                es.interactions += interactions or 0
+            elif interactions is None:
+                raise ValueError(
+                    "evaluate: wanted (fitness, interactions) because of num_interactions, got fitness alone"
+                )
+            else:
+                es.tell(evaluation.fitness, interactions=interactions)
         finally:
             es.keep_gradient = kept
 
@@ -206,6 +240,10 @@ class _Loop:
         except KeyboardInterrupt:  # the step is done and has its row; the run ends with it
             interrupts.requested = True
             return math.nan
+        except Exception as error:  # after the row
+            self.error = error
+            return math.nan
+        self.evaluations += 1
         es.evaluations += 1
         es.interactions += evaluation.interactions or 0
         return float(evaluation.fitness[0])
@@ -217,18 +255,12 @@ class _Loop:
             es.best_fitness >= target if es.maximize else es.best_fitness <= target
         ):
             return "target_fitness"
-        if (
-            limits.patience is not None
-            and es.step - max(self.last_improvement, self.first_step) >= limits.patience
-        ):
+        if limits.patience is not None and self.steps - self.last_improvement >= limits.patience:
             return "patience"
-        if limits.max_steps is not None and es.step - self.first_step >= limits.max_steps:
+        if limits.max_steps is not None and self.steps >= limits.max_steps:
             return "max_steps"
-        made = es.evaluations - self.first_evaluation
-        if (
-            limits.max_evaluations is not None
-            and made + es.population_size > limits.max_evaluations
-        ):
+        most = limits.max_evaluations
+        if most is not None and self.evaluations + es.population_size > most:
             return "max_evaluations"
         if limits.time_limit is not None and self.seconds() >= limits.time_limit:
             return "time_limit"
@@ -242,7 +274,7 @@ def _checked_limits(
     target_fitness: Any,
     patience: Any,
     time_limit: Any,
-    callbacks: Any,
+    callbacks: list[Callback],
 ) -> Limits:
     if max_steps is not None and max_steps != math.inf:
         max_steps = _checks.integer("max_steps", max_steps, at_least=0)
@@ -259,7 +291,7 @@ def _checked_limits(
         if time_limit < 0:
             raise ValueError(f"time_limit: wanted at least 0 seconds, got {time_limit}")
     limits = Limits(max_steps, max_evaluations, target_fitness, patience, time_limit)
-    if all(limit is None for limit in limits) and not callbacks:
+    if all(limit is None for limit in limits) and not any(one.can_end for one in callbacks):
         raise ValueError(
             f"run: wanted one of {', '.join(limits._fields)} (max_steps=math.inf for none), or a callback that ends it"
         )
@@ -267,9 +299,10 @@ def _checked_limits(
 
 
 def _callbacks(given: Any) -> list[Callback]:
-    if isinstance(given, Callback) or callable(given) or not isinstance(given, Iterable):
+    """One or several callbacks, in the order in which they are called."""
+    if isinstance(given, Callback) or not isinstance(given, Iterable):
         given = [given]
-    return [as_callback(one) for one in given]
+    return sorted((as_callback(one) for one in given), key=lambda callback: callback.order)
 
 
 def _shown(values: NDArray[Any] | None) -> str:

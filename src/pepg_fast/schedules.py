@@ -63,17 +63,3 @@ def at(name: str, rate: Any, step: int, size: int) -> Any:
     if callable(rate):
         name, rate = f"{name}({step})", rate(step)
     return _checks.limit(name, rate, size)
-
-
-def to_state(rate: Any) -> Any:
-    """A rate as data; None for a callable that a file cannot hold."""
-    if isinstance(rate, Decay):
-        return {"decay": vars(rate).copy()}
-    return None if callable(rate) else rate
-
-
-def from_state(stored: Any) -> Any:
-    """The rate that `to_state` made data of, or what was given in its place."""
-    if isinstance(stored, dict) and "decay" in stored:
-        return Decay(**stored["decay"])
-    return stored

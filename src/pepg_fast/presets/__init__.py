@@ -75,9 +75,6 @@ that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but 
    * - objective
      - pgpelib, evojax, estool: highest; evosax, fcmaes: lowest; evotorch: as said
      - ``maximize``
-
-A file holds neither a `DecayCountedRate` nor a shaping of this module: `PEPG.load_checkpoint` wants them again, as
-``mu_lr`` and ``fitness_shaping``.
 """
 
 from ._estool import EstoolShaping, estool

@@ -27,26 +27,22 @@ class EstoolShaping:
         standard deviation.
     weight_decay : float
         How much of the mean square of a candidate's parameters is taken from what it has then.
-
-    Attributes
-    ----------
-    search : PEPG or None
-        Whose candidates these are; to be set where there is a weight decay.
     """
 
-    def __init__(self, ranked: bool, weight_decay: float) -> None:
-        self.ranked, self.weight_decay = ranked, weight_decay
-        self.search: PEPG | None = None
+    #: `PEPG` gives them too.
+    takes_candidates = True
 
-    def __call__(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the shaped rewards."""
+    def __init__(self, ranked: bool, weight_decay: float) -> None:
+        self.ranked = _checks.flag("ranked", ranked)
+        self.weight_decay = _checks.number("weight_decay", weight_decay)
+
+    def __call__(
+        self, rewards: NDArray[np.float64], candidates: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return the shaped rewards of the candidates, shape (P, d)."""
         table = shaping.centered_ranks(rewards) if self.ranked else rewards
         if self.weight_decay:
-            if self.search is None:
-                raise RuntimeError(
-                    "EstoolShaping.search: wanted the search, whose candidates decay"
-                )
-            table = table - self.weight_decay * np.mean(self.search.theta**2, axis=1)
+            table = table - self.weight_decay * np.mean(candidates**2, axis=1)
         deviation = table.std()
         if self.ranked or not deviation:
             return table
@@ -117,7 +113,6 @@ def estool(
             f"elite_ratio: the mean follows the gradient here; give 0, got {elite_ratio} (fitness_shaping='nes' has "
             "most of the weight on the best)"
         )
-    shaped = EstoolShaping(bool(rank_fitness), _checks.number("weight_decay", weight_decay))
     settings: Settings = {
         "population_size": size,
         "theta_size": num_params,
@@ -130,10 +125,8 @@ def estool(
         "sigma_decay_limit": sigma_limit,
     }
     if not rank_fitness or weight_decay:
-        settings["fitness_shaping"] = shaped
-    es = search(settings | adam(beta1=0.99, beta2=0.999, epsilon=1e-8 / size), options)
-    shaped.search = es
-    return es
+        settings["fitness_shaping"] = EstoolShaping(bool(rank_fitness), weight_decay)
+    return search(settings | adam(beta1=0.99, beta2=0.999, epsilon=1e-8 / size), options)
 
 
 def _rate(initial: Any, decay: Any, limit: Any) -> float | Decay:

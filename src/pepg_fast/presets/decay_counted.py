@@ -33,12 +33,14 @@ class DecayCountedRate:
         self, initial: Any, factor: float, *, every: int, beta_1: float, beta_2: float
     ) -> None:
         self.initial, self.beta_1, self.beta_2 = initial, beta_1, beta_2
-        self.decay = Decay(1.0, factor, every=every)
+        decay = Decay(1.0, factor, every=every)
+        self.factor, self.every = decay.factor, decay.every
 
     def __call__(self, step: int) -> Any:
         """Return the rate of the update that follows `step` others."""
-        correction = self._correction(step // self.decay.every + 1) / self._correction(step + 1)
-        return self.initial * (self.decay(step) * correction)
+        n_decays = step // self.every
+        correction = self._correction(n_decays + 1) / self._correction(step + 1)
+        return self.initial * (Decay(1.0, self.factor)(n_decays) * correction)
 
     def _correction(self, k: int) -> float:
         """c(k)."""
@@ -46,7 +48,7 @@ class DecayCountedRate:
 
     def __repr__(self) -> str:
         return (
-            f"DecayCountedRate({self.initial}, {self.decay.factor}, every={self.decay.every}, beta_1={self.beta_1}, "
+            f"DecayCountedRate({self.initial}, {self.factor}, every={self.every}, beta_1={self.beta_1}, "
             f"beta_2={self.beta_2})"
         )
 
