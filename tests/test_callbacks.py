@@ -682,3 +682,80 @@ def test_a_log_that_may_overwrite_does_so_once(tmp_path):
 def test_only_true_ends_a_run():
     result = make().run(hill, max_steps=3, callbacks=lambda es, row: row["best"] - 1e9)
     assert result.reason == "max_steps"
+
+
+class TestWhoseFilesTheyAre:
+    def test_a_log_of_another_search_is_left_alone(self, tmp_path):
+        path = tmp_path / "history.csv"
+        make(rng=1).run(hill, max_steps=5, callbacks=CSVLog(path))
+        before = path.read_text()
+        for other in (make(rng=2), make(rng=1, theta_size=4)):
+            other.run(hill, max_steps=2)
+            with pytest.raises(
+                FileExistsError, match=r"is of another search \((noise|theta_size) is"
+            ):
+                other.run(hill, max_steps=2, callbacks=CSVLog(path))
+            assert path.read_text() == before
+
+    def test_the_key_is_told_also_where_it_is_drawn_late(self, tmp_path):
+        path = tmp_path / "history.csv"
+        es = make(rng=None)
+        es.run(hill, max_steps=2, callbacks=CSVLog(path))
+        keys = [line for line in comments_of(path) if line.startswith("# noise: key ")]
+        assert len(keys) == 1
+        es.run(hill, max_steps=2, callbacks=CSVLog(path))
+        assert History.read_csv(path)["step"].tolist() == [1, 2, 3, 4]
+        assert [line for line in comments_of(path) if line.startswith("# noise")] == keys
+
+    def test_checkpoints_of_another_search_are_left_alone(self, tmp_path):
+        make(rng=1).run(hill, max_steps=5, callbacks=Checkpoints(tmp_path, every=1))
+        before = sorted(tmp_path.iterdir())
+        for other in (make(rng=2), make(rng=1, theta_size=4)):
+            other.run(hill, max_steps=7)
+            with pytest.raises(FileExistsError, match="is of another search"):
+                other.run(hill, max_steps=2, callbacks=Checkpoints(tmp_path))
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_a_replayed_search_goes_on_in_its_files(self, tmp_path):
+        callbacks = [CSVLog(tmp_path / "h.csv"), Checkpoints(tmp_path, every=2)]
+        make(rng=np.random.RandomState(3)).run(hill, max_steps=4, callbacks=callbacks)
+        es = pepg_fast.PEPG.load_checkpoint(Checkpoints.latest(tmp_path))
+        es.run(hill, max_steps=2, callbacks=callbacks)
+        assert len(History.read_csv(tmp_path / "h.csv")) == 6
+
+
+def test_a_log_is_written_before_a_checkpoint_and_despite_an_error(tmp_path):
+    seen = []
+
+    class Noted(CSVLog):
+        def step(self, es, row):
+            super().step(es, row)
+            seen.append("log")
+
+    class Kept(Checkpoints):
+        def step(self, es, row):
+            seen.append("checkpoint")
+
+    def fails(es, row):
+        seen.append("function")
+        raise KeyError("mine")
+
+    callbacks = [Kept(tmp_path), fails, Noted(tmp_path / "h.csv")]
+    with pytest.raises(KeyError, match="mine"):
+        make().run(hill, max_steps=3, callbacks=callbacks)
+    assert seen == ["log", "function", "checkpoint"]
+    assert len(History.read_csv(tmp_path / "h.csv")) == 1
+
+
+def test_what_only_looks_on_is_no_limit(tmp_path):
+    for callback in (Progress(disable=True), CSVLog(tmp_path / "h"), Checkpoints(tmp_path)):
+        with pytest.raises(ValueError, match="run: wanted one of max_steps"):
+            make().run(hill, callbacks=callback)
+
+
+def test_a_history_says_what_it_has():
+    history = make().run(hill, max_steps=2).history
+    assert "mean" in history
+    assert "median" not in history
+    with pytest.raises(KeyError, match="'median': wanted one of the columns step, "):
+        history["median"]

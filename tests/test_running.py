@@ -1126,3 +1126,92 @@ class TestMaximizeAndMinimize:
     def test_a_failure_is_the_one_of_run(self):
         with pytest.raises(EvaluationError, match="candidate 0 raised ZeroDivisionError"):
             maximize(lambda x: 1 / 0, [0.0], 1.0)
+
+
+class TestWhatCannotGoOn:
+    def test_limits_hold_within_a_generation(self):
+        es = make(num_interactions=10**6)
+        result = es.run(lambda x: (hill(x), 0), max_evaluations=55)
+        assert (result.reason, result.step, result.evaluations) == ("max_evaluations", 0, 50)
+        assert es.run(lambda x: (hill(x), 0), time_limit=0.05).reason == "time_limit"
+        assert es.run(lambda x: (hill(x), 10**6), max_steps=1).step == 1
+
+    def test_an_update_that_passes_over_generations(self):
+        class Picky(PEPG):
+            def update(self, rewards):
+                if max(rewards) > 1e9:
+                    super().update(rewards)
+
+        result = Picky(10, 3, 0.0, 1.0, 0.1, 0.1, rng=1).run(hill, max_steps=4)
+        assert (result.reason, result.step, len(result.history)) == ("max_steps", 0, 0)
+
+    def test_a_subclass_that_hands_out_something_else_does_so_again(self):
+        class Rounded(PEPG):
+            def get_parameters(self):
+                return np.round(super().get_parameters(), 1)
+
+        es, seen = Rounded(10, 3, 0.0, 1.0, 0.1, 0.1, rng=1), []
+
+        def evaluate(solution):
+            seen.append(solution)
+            if len(seen) == 5:
+                raise ValueError("once")
+            return hill(solution)
+
+        with pytest.raises(EvaluationError):
+            es.run(evaluate, max_steps=1)
+        es.run(evaluate, max_steps=1)
+        np.testing.assert_array_equal(seen, np.round(seen, 1))
+
+    def test_an_error_brings_the_history(self):
+        count = itertools.count()
+
+        def evaluate(solution):
+            if next(count) == 25:
+                raise ValueError("late")
+            return hill(solution)
+
+        with pytest.raises(EvaluationError) as caught:
+            make().run(evaluate, max_steps=9)
+        assert (caught.value.result.reason, len(caught.value.result.history)) == ("error", 2)
+        assert "an evaluation failed" in repr(caught.value.result)
+
+    def test_a_centre_that_fails_has_its_row(self):
+        rows = []
+
+        def evaluate(solutions):
+            if len(solutions) == 1:
+                raise KeyError("centre")
+            return hills(solutions)
+
+        es = make()
+        with pytest.raises(KeyError, match="centre"):
+            es.run(evaluate, max_steps=9, vectorized=True, center_every=2,
+                   callbacks=lambda es, row: rows.append(row["step"]))  # fmt: skip
+        assert rows == [1, 2]
+
+
+def test_evaluate_may_change_what_it_is_given():
+    def changes(solution):
+        solution *= 2
+        return hill(solution / 2)
+
+    es, twin = make(), make()
+    es.run(changes, max_steps=3)
+    twin.run(hill, max_steps=3)
+    np.testing.assert_array_equal(es.best_theta, twin.best_theta)
+
+
+def test_a_vectorized_evaluate_may_not():
+    def changes(solutions):
+        solutions *= 2
+
+    with pytest.raises(ValueError, match="read-only"):
+        make().run(changes, max_steps=1, vectorized=True)
+
+
+def test_a_start_outside_the_box_is_refused():
+    with pytest.raises(
+        ValueError, match=r"mu_init: wanted numbers from lower = -1.0 to upper = 1.0, got 3.0"
+    ):
+        minimize(valley, np.full(3, 3.0), 1.0, lower=-1, upper=1)
