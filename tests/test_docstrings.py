@@ -23,6 +23,8 @@ EXCEPTIONS = {
 
 
 def public_names() -> Iterator[str]:
+    for name in ("pgpelib", "evotorch", "evosax", "evojax", "fcmaes", "estool"):
+        yield f"pepg_fast.presets.{name}"
     for name in pepg_fast.__all__:
         thing = getattr(pepg_fast, name)
         if not callable(thing):

@@ -76,16 +76,37 @@ def estool(
 
     Parameters
     ----------
-    num_params, sigma_init, ... , forget_best
-        As in estool. `forget_best` does nothing there with ranks, and here `best_theta` is the best so far. For a mean
-        other than 0, ``mu_init``.
+    num_params : int
+        d, the number of parameters. The mean begins at 0; for another, give ``mu_init``.
+    sigma_init : float or array_like of shape (d,)
+        Initial sigma, in parameter units.
+    sigma_alpha : float
+        Rate of sigma, in `PEPG`'s own scale.
+    sigma_decay, sigma_limit : float
+        What sigma is multiplied with after an update, where it is above the limit.
+    sigma_max_change : float
+        How much of itself sigma changes in an update at most.
+    learning_rate, learning_rate_decay, learning_rate_limit : float
+        Rate of the mean, what it is multiplied with after an update, and the limit at which that ends.
+    elite_ratio : float
+        Only 0, or too little for one candidate.
+    popsize : int
+        P, an even number of candidates.
+    average_baseline : bool
+        Only True: the centre is no candidate here.
+    weight_decay : float
+        How much of the mean square of a candidate's parameters is taken from its (ranked) reward.
+    rank_fitness : bool
+        Whether rewards become centered ranks.
+    forget_best : bool
+        Only changes what estool calls the best; here `best_theta` is the best so far.
     **options
         Of `PEPG`; they win.
 
     Returns
     -------
     PEPG
-        Maximises.
+        The search. It maximises.
 
     Raises
     ------

@@ -30,16 +30,37 @@ def evojax(
 
     Parameters
     ----------
-    pop_size, param_size, ... , logger
-        As in evojax; an odd `pop_size` becomes the next even one. What is neither "adam" nor "clipup" is SGD there,
-        and only None or "sgd" here.
+    pop_size : int
+        P, the number of candidates; an odd one becomes the next even one.
+    param_size : int
+        d, the number of parameters.
+    init_params : float or array_like of shape (d,), optional
+        Initial mean, in parameter units; 0 by default.
+    optimizer : {"adam", "clipup", "sgd"}, optional
+        None is "sgd", as is any other name in evojax.
+    optimizer_config : dict, optional
+        Its arguments, as in evojax; ``center_lr_decay_coef`` and ``center_lr_decay_steps`` are those of the rate.
+    center_learning_rate : float
+        Rate of the mean.
+    stdev_learning_rate : float
+        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    init_stdev : float or array_like of shape (d,)
+        Initial sigma, in parameter units.
+    stdev_max_change : float
+        How much of itself sigma changes in an update at most.
+    solution_ranking : bool
+        Whether rewards become centered ranks.
+    seed : int
+        Of this package's noise.
+    logger : None
+        There is none.
     **options
         Of `PEPG`; they win.
 
     Returns
     -------
     PEPG
-        Maximises.
+        The search. It maximises.
 
     Raises
     ------

@@ -59,10 +59,12 @@ def evosax(
 
     Parameters
     ----------
-    population_size, solution
-        As in evosax, but `solution` is an array; only its size counts.
-    mean
-        What evosax's `init` takes; flattened.
+    population_size : int
+        P, an even number of candidates.
+    solution : array_like
+        Any solution; only its size, d, counts. A tree is to be flattened.
+    mean : float or array_like of size d
+        Initial mean, in parameter units, which evosax's `init` takes.
     optimizer : {"clipup", "adam", "sgd"}
         The function of evosax or optax that makes evosax's `optimizer`.
     optimizer_config : dict, optional
@@ -70,15 +72,19 @@ def evosax(
         ``max_velocity=0.02``. A schedule will do for the learning rate of "adam" and "sgd".
     fitness_shaping_fn : {"centered_rank", "identity", "standardize", "normalize"}
         The function without ``_fitness_shaping_fn``.
-    std_init, std_lr, std_max_change
-        Evosax's `params`.
+    std_init : float or array_like of shape (d,)
+        Initial sigma, in parameter units.
+    std_lr : float
+        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    std_max_change : float
+        How much of itself sigma changes in an update at most.
     **options
         Of `PEPG`; they win.
 
     Returns
     -------
     PEPG
-        Minimises; NaN ranks last.
+        The search. It minimises; NaN ranks last.
 
     Raises
     ------

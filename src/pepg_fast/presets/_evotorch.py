@@ -65,17 +65,51 @@ def evotorch(
 
     Parameters
     ----------
-    solution_length, objective_sense, initial_bounds
-        What evotorch has in the `Problem`; the bounds only serve to draw the centre where there is no `center_init`.
-    popsize, center_learning_rate, ... , popsize_weighted_grad_avg
-        As in evotorch.
+    solution_length : int
+        d, the number of parameters; evotorch has it, like the next, in the `Problem`.
+    objective_sense : {"max", "min"}
+        Whether a higher or a lower reward is better.
+    popsize : int
+        P, the number of candidates; even if symmetric.
+    center_learning_rate : float
+        Rate of the mean.
+    stdev_learning_rate : float
+        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    stdev_init : float or array_like of shape (d,), optional
+        Initial sigma, in parameter units; or `radius_init`.
+    radius_init : float, optional
+        Length of the initial sigma as a vector, in parameter units.
+    num_interactions, popsize_max : int, optional
+        Simulator steps that a generation exceeds, and candidates at which it ends all the same.
+    optimizer : {"clipup", "clipsgd", "clipsga", "adam", "sgd", "sga"}, optional
+        None: the mean follows its gradient.
+    optimizer_config : dict, optional
+        Its arguments, as in evotorch.
+    ranking_method : {"centered", "linear", "nes", "normalized", "raw"}, optional
+        What becomes of the rewards; None for "raw".
+    center_init : float or array_like of shape (d,), optional
+        Initial mean, in parameter units; or `initial_bounds`.
+    initial_bounds : (array_like, array_like), optional
+        Lower and upper ends of the box that the initial mean is drawn from, in parameter units.
+    stdev_min, stdev_max : float or array_like of shape (d,), optional
+        Limits of sigma, in parameter units.
+    stdev_max_change : float or array_like of shape (d,), optional
+        How much of itself sigma changes in an update at most; None for any much.
+    symmetric : bool
+        Whether candidates come in mirrored pairs.
+    obj_index : int, optional
+        None or 0: there is one objective.
+    distributed : bool
+        Only False.
+    popsize_weighted_grad_avg : bool, optional
+        Only None, or what does not matter to a search that is not distributed.
     **options
         Of `PEPG`; they win.
 
     Returns
     -------
     PEPG
-        Maximises or minimises, as `objective_sense` says.
+        The search. It maximises or minimises, as `objective_sense` says.
 
     Raises
     ------

@@ -36,17 +36,44 @@ def fcmaes(
 
     Parameters
     ----------
-    dim, bounds, ... , decay_coef
-        As in fcmaes, whose `minimize` differs in ``use_ranking=True``; an odd `popsize` becomes the next even one.
-        `bounds` is a `scipy.optimize.Bounds` or (lower, upper). With bounds and without `x0`, the mean is drawn
-        within them, from `rg`, which then also seeds the search, or else from ``rng``.
+    dim : int
+        d, the number of parameters.
+    bounds : scipy.optimize.Bounds or (lower, upper), optional
+        The box that candidates are clipped to; each a number or of shape (d,), in parameter units.
+    x0 : array_like of shape (d,), optional
+        Initial mean, in parameter units. Without it the mean is drawn within the bounds, from `rg`, which then also
+        seeds the search, or else from ``rng``; 0 without bounds.
+    input_sigma : float, array_like of shape (d,), or callable
+        Initial sigma, in parameter units, or in half widths of the box with `normalize`; a callable returns it.
+    popsize : int, optional
+        P, 32 for None; an odd one becomes the next even one.
+    rg : numpy Generator, optional
+        See `x0`.
+    runid : int
+        Only 0: nothing is logged.
+    normalize : bool
+        Whether the box is searched as one from -1 to 1.
+    lr_decay_steps : int
+        Updates between two decays of the rate of the mean.
+    use_ranking : bool
+        Whether fitness becomes centered ranks; fcmaes' `minimize` has True.
+    center_learning_rate : float
+        Rate of the mean.
+    stdev_learning_rate : float
+        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    stdev_max_change : float
+        How much of itself sigma changes in an update at most.
+    b1, b2, eps : float
+        Adam's.
+    decay_coef : float
+        What the rate of the mean is multiplied with in a decay.
     **options
         Of `PEPG`; they win.
 
     Returns
     -------
     PEPG
-        Minimises; candidates are clipped to the bounds.
+        The search. It minimises; candidates are clipped to the bounds.
 
     Raises
     ------

@@ -31,15 +31,39 @@ def pgpelib(
 
     Parameters
     ----------
-    solution_length, popsize, ... , seed
-        As in pgpelib.
+    solution_length : int
+        d, the number of parameters.
+    popsize : int
+        P, an even number of candidates.
+    center_init : float or array_like of shape (d,), optional
+        Initial mean, in parameter units; 0 by default.
+    optimizer : {"clipup", "adam"}, optional
+        Without it the mean follows its gradient.
+    optimizer_config : dict, optional
+        Its arguments: ``momentum`` and ``max_speed``, or ``beta1``, ``beta2`` and ``epsilon``.
+    popsize_max, num_interactions : int, optional
+        Candidates at which a generation ends, and the simulator steps that it has at least.
+    dtype : {"float32", "float64"}
+        Width of the search.
+    center_learning_rate : float
+        Rate of the mean.
+    stdev_learning_rate : float
+        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    stdev_init : float or array_like of shape (d,)
+        Initial sigma, in parameter units.
+    stdev_max_change : float, optional
+        How much of itself sigma changes in an update at most; None for any much.
+    solution_ranking : bool
+        Whether rewards become centered ranks.
+    seed : int, optional
+        Of this package's noise.
     **options
         Of `PEPG`; they win.
 
     Returns
     -------
     PEPG
-        Maximises.
+        The search. It maximises.
 
     Raises
     ------
