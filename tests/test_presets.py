@@ -628,6 +628,7 @@ def test_equal_rewards_are_shaped_to_zeros(shaping):
             "give fix_gradient_size=True",
         ),
         (lambda: SEARCHES["fcmaes"](runid=3), "runid: nothing is logged here"),
+        (lambda: presets.fcmaes(3, [(-1, 1)] * 3), r"bounds: wanted a scipy.optimize.Bounds or \(lower, upper\)"),
         (lambda: presets.fcmaes(D, (0.0, np.inf), np.ones(D)), "bounds: wanted finite ones; give normalize=False"),
         (lambda: SEARCHES["estool"](elite_ratio=0.1), "elite_ratio: the mean follows the gradient here; give 0"),
         (

@@ -102,7 +102,7 @@ def evotorch(
     distributed : bool
         Only False.
     popsize_weighted_grad_avg : bool, optional
-        Only None, or what does not matter to a search that is not distributed.
+        Only None.
     **options
         Of `PEPG`; they win.
 

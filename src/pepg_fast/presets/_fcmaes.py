@@ -100,7 +100,12 @@ def fcmaes(
     rate = np.full(dim, rate_of("center_learning_rate", center_learning_rate))
     settings: Settings = {"mu_init": 0.0 if x0 is None else x0}
     if bounds is not None:
-        lower, upper = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else bounds
+        try:
+            lower, upper = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") else bounds
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"bounds: wanted a scipy.optimize.Bounds or (lower, upper), got {bounds!r:.60}"
+            ) from None
         settings |= {"lower": lower, "upper": upper}
         if x0 is None:
             settings["mu_init"] = between(
