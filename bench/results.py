@@ -40,6 +40,7 @@ class Setup(NamedTuple):
     x: str
     y: str
     run: Callable[[int], Run]
+    curve: dict[int, float] | None = None  # the published one
 
 
 def timed(seed: int, run: Callable[[], tuple[Any, Any, dict[str, float]]]) -> Run:
@@ -184,18 +185,28 @@ def xor_steps(seed: int) -> Run:
     return timed(seed, search)
 
 
+#: Medians that pgpelib's notebook prints.
+CARTPOLE_PUBLISHED = dict(enumerate(
+    [10] * 7 + [13, 22, 29, 34, 44, 47.5, 54, 62.5, 70, 82, 80, 103, 134.5, 202, 261, 382, 475] + [500] * 26, 1,
+))  # fmt: skip
+#: Best fitness that estool's notebook prints, to whole numbers.
+RASTRIGIN_PUBLISHED = {
+    100: -3482, 200: -1215, 300: -1014, 400: -841, 500: -582, 600: -509, 700: -404, 800: -314, 900: -245, 1000: -236,
+    1200: -188, 1400: -158, 1600: -148, 2000: -145, 2500: -143, 3000: -142, 3500: -141, 4000: -140,
+}  # fmt: skip
+
 SETUPS = {
     "cartpole": Setup(
         "CartPole-v1, pgpelib's example", "median return 10 until generation 7, 103 at 19, 500 from 25 on (one run)",
-        "generation", "median return of the population", cartpole,
+        "generation", "median return of the population", cartpole, CARTPOLE_PUBLISHED,
     ),
     "rastrigin": Setup(
         "Rastrigin-100, estool's example", "best -140.2 after 4000 generations (one run)",
-        "generation", "best fitness so far", rastrigin_as_estool,
+        "generation", "best fitness so far", rastrigin_as_estool, RASTRIGIN_PUBLISHED,
     ),
     "rastrigin-maximize": Setup(
         "Rastrigin-100, maximize() with a sigma of 5", "best -140.2 after 4000 generations (estool's PEPG, one run)",
-        "generation", "best fitness so far", rastrigin_by_default,
+        "generation", "best fitness so far", rastrigin_by_default, RASTRIGIN_PUBLISHED,
     ),
     "xor": Setup(
         "XOR, pepg-es's README", "solved at step 20 (one run; the median of pepg-es over 100 seeds is 59)",
@@ -231,7 +242,20 @@ def draw(setup: Setup, runs: list[Run], filename: Path) -> None:
     figure = Figure(figsize=(6.5, 3.5), layout="constrained")
     axes = figure.subplots()
     for run in runs:
-        axes.plot(run.x, run.y, linewidth=1, alpha=0.8, label=f"seed {run.seed}")
+        axes.plot(
+            run.x,
+            run.y,
+            linewidth=1,
+            alpha=0.8,
+            label=f"seed {run.seed}",
+            marker="o" if len(run.x) < 2 else "",
+        )
+    if setup.curve is not None:
+        axes.plot(
+            list(setup.curve), list(setup.curve.values()), "k--", linewidth=1, label="published"
+        )
+    if min(run.y.min() for run in runs) < -1000:  # from far below
+        axes.set_yscale("symlog", linthresh=10)
     axes.set(xlabel=setup.x, ylabel=setup.y)
     axes.set_title(setup.title, loc="left")
     axes.grid(True, linewidth=0.5, alpha=0.4)
