@@ -1,6 +1,7 @@
 """A checkpoint goes on with the same bits, a copy too, and no save loses an older file."""
 
 import copy
+import inspect
 import math
 import os
 import pickle
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, files
+from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, checkpoints, files
 
 BIT_GENERATORS = ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"]
 RNGS = {
@@ -851,3 +852,9 @@ def test_a_subclass_may_override_and_call_up(tmp_path, here):
             return super().save_checkpoint(filename or tmp_path / "named")
 
     assert here(Verbose(2, 1, 0.0, 1.0, 0.1, 0.1)) == str(tmp_path / "named")
+
+
+def test_every_argument_of_the_constructor_is_stored():
+    stored_otherwise = {"self", "optimizer", "optimizer_kwargs", "rng", "radius_init"}
+    arguments = set(inspect.signature(PEPG.__init__).parameters) - stored_otherwise
+    assert arguments <= set(checkpoints.to_state(make()))

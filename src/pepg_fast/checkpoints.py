@@ -17,22 +17,22 @@ from . import _caller, _checks, files, functions, legacy, schedules, streams
 from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
 
 #: What the constructor takes by keyword, and what else is stored as it is.
-_OPTIONS = (
+OPTIONS = (
     "ties", "maximize", "nan_policy", "symmetric", "sigma_max_change", "sigma_min", "sigma_max", "sigma_decay",
     "sigma_decay_limit", "lower", "upper", "num_interactions", "popsize_max", "keep_gradient",
 )  # fmt: skip
 _PLAIN = (
     "population_size", "theta_size", "n_threads", "step", "evaluations", "interactions", "mu", "sigma", "gradient",
-    "best_mu", "best_sigma", "best_theta", *_OPTIONS,
+    "best_mu", "best_sigma", "best_theta", *OPTIONS,
 )  # fmt: skip
 #: What may be a function, which a file cannot hold.
-_FUNCTIONS = ("mu_lr", "sigma_lr", "l2_coeff", "fitness_shaping")
+FUNCTIONS = ("mu_lr", "sigma_lr", "l2_coeff", "fitness_shaping")
 
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
     {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_mu", "_sigma", "_population", "_fitness", "_made",
      "_sigma_options", "_sigma_rule", "_sigma_decay", "_sigma_decay_limit", "_num_interactions", "_popsize_max",
-     *_PLAIN, *_FUNCTIONS}
+     *_PLAIN, *FUNCTIONS}
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def load(
         state, restore = legacy.load_checkpoint(filename, optimizer), _restore_legacy
     else:
         state, restore = files.load(filename, "checkpoint"), _restore
-        for name in _FUNCTIONS:
+        for name in FUNCTIONS:
             if state.get(name, 0) is None and handed_over[name] is None:
                 raise ValueError(
                     f"{os.fsdecode(filename)}: its {name} is a function: hand it over as {name}="
@@ -83,7 +83,7 @@ def load(
 def to_state(es: Any) -> dict[str, Any]:
     """Everything that `load` needs to go on with the same bits."""
     state = {name: getattr(es, name) for name in _PLAIN}
-    state |= {name: functions.to_state(getattr(es, name)) for name in _FUNCTIONS}
+    state |= {name: functions.to_state(getattr(es, name)) for name in FUNCTIONS}
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
@@ -135,11 +135,11 @@ def _restore(
     if not (sigma > 0).all():
         raise ValueError("sigma: wanted numbers above 0")
     within = {"sigma": np.clip(sigma, state["sigma_min"], state["sigma_max"])}
-    callables = {name: functions.from_state(state[name]) for name in _FUNCTIONS}
+    callables = {name: functions.from_state(state[name]) for name in FUNCTIONS}
     es = _restore_common(
         build, state | within | callables, _optimizer_from_state(state["optimizer"], optimizer),
         dtype=state["dtype"], n_threads=state["n_threads"] or None, fitness_shaping=callables["fitness_shaping"],
-        **{name: state[name] for name in _OPTIONS},
+        **{name: state[name] for name in OPTIONS},
     )  # fmt: skip
     es._sigma[...] = _checks.vector("sigma", state["sigma"], es.theta_size, es.dtype)
     for name in ("evaluations", "interactions"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _caller, _checks, kernels
+from .population import Population
 from .shaping import fitness_transformation, nes_utilities, normalized
 
 #: Takes rewards, higher better, shape (P,); returns the shaped ones.
@@ -79,11 +80,11 @@ class Fitness:
         return -1 if np.isnan(self.rewards).all() else int(np.nanargmax(self.rewards))
 
     def weights(
-        self, given: ArrayLike, candidates: Callable[[], NDArray[Any]] | None = None
+        self, given: ArrayLike, population: Population | None = None
     ) -> NDArray[np.float64] | None:
         """Rows delta and even (see `kernels.antithetic`) for the rewards of the generation in the order of its draws.
 
-        `given` is what was read last, `candidates` gives those of the generation to a shaping that wants them. None if
+        `given` is what was read last, `population` has the candidates for a shaping that wants them. None if
         all rewards are NaN. Raises ValueError, with nothing lost, if they cannot be shaped.
         """
         rewards, weights, work = self.rewards, self._weights, self._work
@@ -103,7 +104,7 @@ class Fitness:
             kernels.centered_ranks(rewards, rewards, work)
             shaped: NDArray[np.float64] = rewards
         else:
-            shaped = self._shaped(rewards, given if as_given else None, candidates)
+            shaped = self._shaped(rewards, given if as_given else None, population)
         with np.errstate(over="ignore", invalid="ignore"):
             if shaped.min() == shaped.max():
                 weights.fill(
@@ -124,7 +125,7 @@ class Fitness:
         self,
         rewards: NDArray[np.float64],
         given: ArrayLike | None,
-        candidates: Callable[[], NDArray[Any]] | None,
+        population: Population | None,
     ) -> NDArray[np.float64]:
         """Any shaping but the usual one."""
         if self.shaping == "centered":  # argsort may order ties otherwise in another dtype
@@ -140,7 +141,9 @@ class Fitness:
                 )
             return rewards if self.shaping == "raw" else normalized(rewards)
         takes_candidates = getattr(self.shaping, "takes_candidates", False)
-        wants = (candidates(),) if candidates is not None and takes_candidates else ()
+        wants: tuple[Any, ...] = ()
+        if takes_candidates and population is not None:
+            wants = (population.candidates_of_generation(0),)
         result = self.shaping(rewards.copy(), *wants)  # type: ignore[operator]
         wanted = f"{rewards.size} finite numbers from the callable"
         shaped = np.array(_checks.numbers("fitness_shaping", result, wanted), dtype=np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__, kernels
+from .checkpoints import FUNCTIONS, OPTIONS
 
 #: One step of a run.
 Row = dict[str, float]
@@ -197,11 +198,8 @@ def comments(configuration: dict[str, str], known: dict[str, str]) -> str:
 
 def configuration_of(es: Any) -> dict[str, str]:
     """The settings of a search, each in a line."""
-    names = (
-        "population_size", "theta_size", "mu_init", "sigma_init", "mu_lr", "sigma_lr", "l2_coeff", "dtype",
-        "fitness_shaping", "ties", "maximize", "nan_policy", "symmetric", "sigma_max_change", "sigma_min", "sigma_max",
-        "sigma_decay", "sigma_decay_limit", "lower", "upper", "num_interactions", "popsize_max",
-    )  # fmt: skip
+    required = ("population_size", "theta_size", "mu_init", "sigma_init", "dtype")
+    names = [name for name in (*required, *FUNCTIONS, *OPTIONS) if name != "keep_gradient"]
     settings = {"pepg_fast": __version__, "noise": noise_of(es)} | {
         name: _setting(getattr(es, name)) for name in names
     }

@@ -329,14 +329,14 @@ class PEPG:
                 self._made += made
                 return
         optimizer: Any = self.optimizer
-        sigma_lr, l2_coeff = self.sigma_lr, self.l2_coeff
-        if callable(self.mu_lr):
-            optimizer.alpha = schedules.at("mu_lr", self.mu_lr, self.step, self.theta_size)
+        mu_lr, sigma_lr, l2_coeff = self.mu_lr, self.sigma_lr, self.l2_coeff
+        if type(mu_lr) is not float and callable(mu_lr):
+            optimizer.alpha = schedules.at("mu_lr", mu_lr, self.step, self.theta_size)
         if type(sigma_lr) is not float:
             sigma_lr = schedules.at("sigma_lr", sigma_lr, self.step, self.theta_size)
         if type(l2_coeff) is not float:
             l2_coeff = schedules.at("l2_coeff", l2_coeff, self.step, self.theta_size)
-        weights = fitness.weights(rewards, self._candidates)
+        weights = fitness.weights(rewards, population)
         if weights is None:
             self._count_update(outcome)
             _caller.warn("rewards: all of a generation are NaN; the search stays where it is")
@@ -347,15 +347,20 @@ class PEPG:
         else:
             noise, epsilon = population.noise, population.epsilon
         draw = population.key, population.generation, noise, epsilon, weights, population.drawn
+        step = self.step
         kind: Any = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
-        if kind is Adam and (type(optimizer.alpha) is float or np.ndim(optimizer.alpha) == 0):
-            self._update_by_adam(optimizer, draw, l2_coeff, sigma_lr, outcome)
-        elif (kind is SGD or kind is ClipUp) and np.ndim(optimizer.alpha) == 0:
-            self._update_by_velocity(optimizer, draw, l2_coeff, sigma_lr, outcome)
-        else:
-            self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
-        if self._sigma_decay != 1.0:
-            self._decay_sigma()
+        try:
+            if kind is Adam and (type(optimizer.alpha) is float or np.ndim(optimizer.alpha) == 0):
+                self._update_by_adam(optimizer, draw, l2_coeff, sigma_lr, outcome)
+            elif (kind is SGD or kind is ClipUp) and np.ndim(optimizer.alpha) == 0:
+                self._update_by_velocity(optimizer, draw, l2_coeff, sigma_lr, outcome)
+            else:
+                self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
+        finally:
+            if (
+                self._sigma_decay != 1.0 and self.step != step
+            ):  # also where an interrupt came meanwhile
+                self._decay_sigma()
 
     def _update_by_adam(
         self, adam: Adam, draw: "_Draw", l2_coeff: float, sigma_lr: float, outcome: "_Outcome"
@@ -418,10 +423,6 @@ class PEPG:
         self._mu[...], self._sigma[...] = mu, sigma
         if self.keep_gradient:
             self.gradient = g_mu
-
-    def _candidates(self) -> NDArray[Any]:
-        """All of the generation at hand, in the order of their rewards."""
-        return self._population.candidates_of_generation(self.n_threads)
 
     def _gradient_to_keep(self) -> NDArray[Any]:
         """Where the kernels put g_mu."""

@@ -67,25 +67,31 @@ class Population:
         else:
             theta = _checks.output("out", out, (self.size, self.theta_size), self.dtype)
             self.array.put(theta)
+        told = self.told
         if self.rng is None:
-            if self.noise is None:
-                self.noise = np.empty((self.n_draws, self.theta_size), np.float32)
-            self._begin_native_draw()
-            if self.told:  # a generation has one distribution
-                mu, sigma = self.drawn
+            noise = self.noise
+            if noise is None:
+                noise = self.noise = np.empty((self.n_draws, self.theta_size), np.float32)
+            if told or not self.has_key:
+                self._begin_native_draw()
+            else:  # the same, quickly
+                self.generation += 1
+                self.epsilon = None
+            drawn: NDArray[Any] | None = self.drawn
+            if told:  # a generation has one distribution
+                (mu, sigma), drawn = self.drawn, None
             kernels.sample(
-                self.key, self.generation, self.told, mu, sigma, None if self.told else self.drawn, self.noise,
-                theta, n_threads, self.symmetric,
+                self.key, self.generation, told, mu, sigma, drawn, noise, theta, n_threads, self.symmetric
             )  # fmt: skip
         else:
             self._keep_distribution(mu, sigma)
             mu, sigma = self.drawn
-            noise = self.rng.normal(0.0, sigma, (self.n_draws, self.theta_size))
-            self.epsilon = np.ascontiguousarray(noise, dtype=self.dtype)
+            normals = self.rng.normal(0.0, sigma, (self.n_draws, self.theta_size))
+            self.epsilon = np.ascontiguousarray(normals, dtype=self.dtype)
             kernels.mirror(mu, self.epsilon, theta, n_threads, self.symmetric)
         if self.bounds is not None:
             kernels.clip(*self.bounds, theta, n_threads)
-        self.first = self.told
+        self.first = told
         self.is_drawn = self.is_pending = True
         return theta
 

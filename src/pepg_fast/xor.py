@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .history import Row
 from .nn import NeuralNetwork
 from .pepg import PEPG
 
@@ -47,14 +48,23 @@ def run(options: argparse.Namespace) -> int:
     network = make_network()
     es = make_search(network, population_size=options.population_size, rng=options.seed)
     live = sys.stdout.isatty()
-    while es.best_fitness < SOLVED:
-        if es.step >= options.max_steps:
-            print(f"{chr(10) if live else ''}No solution within {options.max_steps} steps: the best fitness was "
-                  f"{es.best_fitness:g} of {SOLVED:g}", file=sys.stderr)  # fmt: skip
-            return 1
-        es.update(fitness(network, es.get_parameters()))
+
+    def show(es: PEPG, row: Row) -> None:
         line = f"Step: {es.step}  Best fitness: {es.best_fitness:g}"
         print(f"\r{line}" if live else line, end="" if live else "\n", flush=live)
-    print("\nSolution Found" if live else "Solution Found")
-    print(f"Parameters: {es.best_theta}")
+
+    result = es.run(
+        lambda solutions: fitness(network, solutions), max_steps=options.max_steps, target_fitness=SOLVED,
+        vectorized=True, callbacks=show,
+    )  # fmt: skip
+    if live:
+        print()
+    if result.reason == "interrupted":
+        raise KeyboardInterrupt
+    if result.reason != "target_fitness":
+        print(f"No solution within {options.max_steps} steps: the best fitness was "
+              f"{result.best_fitness:g} of {SOLVED:g}", file=sys.stderr)  # fmt: skip
+        return 1
+    print("Solution Found")
+    print(f"Parameters: {result.best_theta}")
     return 0
