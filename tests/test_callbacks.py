@@ -759,3 +759,20 @@ def test_a_history_says_what_it_has():
     assert "median" not in history
     with pytest.raises(KeyError, match="'median': wanted one of the columns step, "):
         history["median"]
+
+
+@pytest.mark.parametrize(
+    ("call", "module"),
+    [
+        ("Progress()", "tqdm"),
+        ("plot_history(minimize(abs, [0.0], 1.0, max_steps=1))", "matplotlib"),
+    ],
+)
+def test_a_module_that_is_missing_is_named_with_its_extra(call, module):
+    code = f"import sys; sys.modules[{module!r}] = None; from pepg_fast import *; {call}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    name = call.partition("(")[0]
+    assert last == (
+        f'ModuleNotFoundError: {name}: wanted {module}, which is not installed: pip install "pepg-fast[run]"'
+    )

@@ -1,7 +1,9 @@
-"""The code that called into this package: where warnings point and where pepg-es puts its checkpoints."""
+"""What is said to the code that called into this package, and where that is."""
 
+import contextlib
 import inspect
 import warnings
+from collections.abc import Iterator
 from types import FrameType
 
 
@@ -18,3 +20,17 @@ def frame() -> tuple[FrameType | None, int]:
 def warn(message: str) -> None:
     """Warn the user at the line that called into this package."""
     warnings.warn(message, stacklevel=frame()[1] + 1)
+
+
+@contextlib.contextmanager
+def needing(who: str, module: str) -> Iterator[None]:
+    """Say how to install a module that is an extra of this package's."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != module:
+            raise
+        raise ModuleNotFoundError(
+            f'{who}: wanted {module}, which is not installed: pip install "pepg-fast[run]"',
+            name=error.name,
+        ) from error

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _checks, files, history
+from . import _caller, _checks, files, history
 from .history import Row
 
 
@@ -121,7 +121,8 @@ class Progress(Callback):
     INTERVAL = 0.1
 
     def __init__(self, **options: Any) -> None:
-        from tqdm.auto import tqdm
+        with _caller.needing("Progress", "tqdm"):
+            from tqdm.auto import tqdm
 
         self._tqdm, self._options = tqdm, options
         self._bar: Any = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checks
+from . import _caller, _checks
 from .history import History
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def plot_history(
     history = _history_of(source)
     if not len(history):
         raise ValueError("source: wanted a history of at least one step, got none")
-    figure = _figure(figure, filename)
+    with _caller.needing("plot_history", "matplotlib"):
+        figure = _figure(figure, filename)
     fitness, sigma, gradient = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     at = history[x]
     _draw_fitness(fitness, at, history, fitness_scale)
