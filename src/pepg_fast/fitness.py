@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _caller, _checks, kernels
 from .population import Population
-from .shaping import fitness_transformation, nes_utilities, normalized
+from .shaping import centered_ranks, fitness_transformation, nes_utilities, normalized
 
 #: Takes rewards, higher better, shape (P,); returns the shaped ones.
 Shaping = Callable[[NDArray[np.float64]], ArrayLike]
@@ -23,11 +23,10 @@ NAN_POLICIES = ("raise", "worst")
 
 def checked_shaping(value: Any) -> "str | Shaping":
     """Take the name of a shaping, or a callable."""
-    return (
-        value
-        if callable(value)
-        else _checks.choice("fitness_shaping", value, SHAPINGS, "a callable")
-    )
+    if callable(value):
+        shaping: Shaping = value
+        return shaping
+    return _checks.choice("fitness_shaping", value, SHAPINGS, "a callable")
 
 
 class Fitness:
@@ -97,19 +96,13 @@ class Fitness:
             rewards, as_given = self._without_nan(rewards), False
             if not rewards.size:
                 return None
-        if self.shaping == "centered" and self.ties == "average":
-            if self.symmetric:
-                kernels.rank_weights(rewards, weights, work)
-                return weights
-            kernels.centered_ranks(rewards, rewards, work)
-            shaped: NDArray[np.float64] = rewards
-        else:
-            shaped = self._shaped(rewards, given if as_given else None, population)
+        if self.symmetric and self.shaping == "centered" and self.ties == "average":
+            kernels.rank_weights(rewards, weights, work)
+            return weights
+        shaped = self._shaped(rewards, given if as_given else None, population)
         with np.errstate(over="ignore", invalid="ignore"):
-            if shaped.min() == shaped.max():
-                weights.fill(
-                    0.0
-                )  # a rounding error of the mean would be a direction to ClipUp and Adam
+            if shaped.min() == shaped.max():  # a mean's rounding error is a direction to ClipUp
+                weights.fill(0.0)
             elif self.symmetric:
                 kernels.antithetic(shaped, weights)
             else:  # twice, because the kernels take each draw for a pair
@@ -128,6 +121,8 @@ class Fitness:
         population: Population | None,
     ) -> NDArray[np.float64]:
         """Any shaping but the usual one."""
+        if self.shaping == "centered" and self.ties == "average":
+            return centered_ranks(rewards)
         if self.shaping == "centered":  # argsort may order ties otherwise in another dtype
             return fitness_transformation(rewards if given is None else given)
         if self.shaping == "nes":

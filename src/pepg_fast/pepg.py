@@ -357,9 +357,8 @@ class PEPG:
             else:
                 self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
         finally:
-            if (
-                self._sigma_decay != 1.0 and self.step != step
-            ):  # also where an interrupt came meanwhile
+            # Also where an interrupt came meanwhile, but not where the update was refused.
+            if self._sigma_decay != 1.0 and self.step != step:
                 self._decay_sigma()
 
     def _update_by_adam(

@@ -115,9 +115,7 @@ def _figure(figure: "Figure | None", filename: Any) -> "Figure":
     from matplotlib import pyplot
 
     figure = pyplot.figure(**options)
-    if (
-        "inline" in matplotlib.get_backend()
-    ):  # a notebook would show it, and then what the call returns
+    if "inline" in matplotlib.get_backend():  # or a notebook would show it twice
         pyplot.close(figure)
     return figure
 

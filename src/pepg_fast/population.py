@@ -15,8 +15,8 @@ from . import _checks, kernels, streams
 class Population:
     """What was drawn last: ``theta = [mu + epsilon; mu - epsilon]``, or ``mu + epsilon`` if not symmetric.
 
-    A draw is a row of noise: a mirrored pair, or one candidate. A generation may be drawn in several populations
-    (`several_asks`); its draws are numbered through.
+    A draw is a row of noise: a mirrored pair, or one candidate. A generation may be drawn in several populations; its
+    draws are numbered through, of which `told` have their rewards.
     """
 
     def __init__(
@@ -28,12 +28,8 @@ class Population:
         bounds: "tuple[NDArray[Any], NDArray[Any]] | None",
         rng: Any,
     ) -> None:
-        self.theta_size, self.dtype, self.symmetric, self.bounds = (
-            theta_size,
-            dtype,
-            symmetric,
-            bounds,
-        )
+        self.theta_size, self.dtype = theta_size, dtype
+        self.symmetric, self.bounds = symmetric, bounds
         key, self.rng = streams.resolve(rng)
         self.key, self.has_key = key or 0, key is not None
         self.generation = 0  # of the native stream
@@ -189,10 +185,15 @@ class Population:
         if self.epsilon is not None:
             return self.epsilon.view()
         self._require("epsilon")
-        noise = self.noise
-        if noise is None:
-            noise = np.empty((self.n_draws, self.theta_size), np.float32)
-            kernels.normals(self.key, self.generation, self.first, noise, n_threads)
+        if self.noise is None:
+            return self._native_noise(self.first, self.n_draws, n_threads)
+        scaled: NDArray[Any] = self.drawn[1] * self.noise
+        return scaled
+
+    def _native_noise(self, first: int, n: int, n_threads: int) -> NDArray[Any]:
+        """Noise of n draws of the native stream, made again."""
+        noise = np.empty((n, self.theta_size), np.float32)
+        kernels.normals(self.key, self.generation, first, noise, n_threads)
         scaled: NDArray[Any] = self.drawn[1] * noise
         return scaled
 
@@ -205,10 +206,8 @@ class Population:
         shape = (self.n_draws, self.theta_size)
         self.epsilon = np.array(_checks.matrix("epsilon", value, shape, self.dtype))
         is_new = not self.is_pending
-        if is_new and not self.told:
-            self.generation += (
-                1  # populations that follow in this generation have native noise of its own
-            )
+        if is_new and not self.told:  # what follows in this generation has native noise of its own
+            self.generation += 1
         self._keep_distribution(mu, sigma)
         self.first = self.told
         self.is_drawn = self.is_pending = True
@@ -247,11 +246,11 @@ class Population:
             explicit.append((self.told, self.epsilon))
         if not explicit:
             return None, None
-        whole = np.empty((self.told + self.n_draws, self.theta_size), self.dtype)
-        if sum(len(epsilon) for _, epsilon in explicit) < len(whole):
-            noise = np.empty(whole.shape, np.float32)
-            kernels.normals(self.key, self.generation, 0, noise, n_threads)
-            np.multiply(self.drawn[1], noise, out=whole)
+        n = self.told + self.n_draws
+        if sum(len(epsilon) for _, epsilon in explicit) < n:
+            whole = self._native_noise(0, n, n_threads)
+        else:
+            whole = np.empty((n, self.theta_size), self.dtype)
         for first, epsilon in explicit:
             whole[first : first + len(epsilon)] = epsilon
         return None, whole
@@ -263,9 +262,7 @@ class Population:
         n = self.told + self.n_draws
         _, epsilon = self.noise_of_generation(n_threads)
         if epsilon is None:
-            noise = np.empty((n, self.theta_size), np.float32)
-            kernels.normals(self.key, self.generation, 0, noise, n_threads)
-            epsilon = np.ascontiguousarray(self.drawn[1] * noise, dtype=self.dtype)
+            epsilon = self._native_noise(0, n, n_threads)
         theta = np.empty(((2 if self.symmetric else 1) * n, self.theta_size), self.dtype)
         kernels.mirror(self.drawn[0], epsilon, theta, n_threads, self.symmetric)
         if self.bounds is not None:

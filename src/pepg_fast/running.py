@@ -106,7 +106,6 @@ def run(
     )
     center_every = _checks.integer("center_every", center_every, at_least=0)
     loop = _Loop(es, evaluator, limits, center_every)
-    started: list[Callback] = []
     result: Result | None = None
 
     def end(callback: Callback) -> None:
@@ -116,11 +115,10 @@ def run(
     with contextlib.ExitStack() as ends:
         for callback in called:
             callback.start(es, limits)
-            started.append(callback)
             ends.callback(end, callback)
         try:
             with Interrupts() as interrupts:
-                reason = loop.until_a_limit(started, interrupts)
+                reason = loop.until_a_limit(called, interrupts)
             result = loop.result(reason)
         except EvaluationError as error:
             error.result = loop.result("error")
