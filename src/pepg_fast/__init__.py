@@ -33,9 +33,11 @@ __all__ = [
     "Limits",
     "NeuralNetwork",
     "Optimizer",
+    "Policy",
     "Progress",
     "Result",
     "Simulation",
+    "TrainConfig",
     "__version__",
     "center_function",
     "compute_ranks",
@@ -44,6 +46,7 @@ __all__ = [
     "identity",
     "maximize",
     "minimize",
+    "plot_histories",
     "plot_history",
     "presets",
     "relu",
@@ -51,18 +54,21 @@ __all__ = [
     "sigmoid",
     "softmax",
     "tanh",
+    "train",
+    "training",
     "utility_function",
 ]
 
 if TYPE_CHECKING:
-    from . import presets
+    from . import presets, training
     from .callbacks import Callback, Checkpoints, CSVLog, Limits, Progress
     from .evaluation import EvaluationError
     from .history import History
     from .optimize import maximize, minimize
-    from .plotting import plot_history
+    from .plotting import plot_histories, plot_history
     from .running import Result
     from .simulation import Simulation
+    from .training import Policy, TrainConfig, train
 
 #: What stands beside the search is imported only when it is used.
 _LAZY = {
@@ -72,19 +78,23 @@ _LAZY = {
     "EvaluationError": "evaluation",
     "History": "history",
     "Limits": "callbacks",
+    "Policy": "training",
     "Progress": "callbacks",
     "Result": "running",
     "Simulation": "simulation",
+    "TrainConfig": "training",
     "maximize": "optimize",
     "minimize": "optimize",
+    "plot_histories": "plotting",
     "plot_history": "plotting",
+    "train": "training",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import what stands beside the search."""
-    if name == "presets":
-        return importlib.import_module(".presets", __name__)
+    if name in ("presets", "training"):
+        return importlib.import_module(f".{name}", __name__)
     if name in _LAZY:
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

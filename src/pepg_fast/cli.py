@@ -2,9 +2,12 @@
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 
 from . import __version__, show_config, xor
+from .evaluation import EvaluationError
+from .training import commands as training
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,8 +18,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except ValueError as error:
-        print(f"pepg-fast: {error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        # An evaluation that failed is the user's code, which its traceback points at.
+        if options.debug or isinstance(error, EvaluationError):
+            traceback.print_exception(error)
+        print(f"pepg-fast: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 2
     return status
 
@@ -24,10 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pepg-fast",
-        description="PEPG evolution strategies: the example of pepg-es, and how this copy is built.",
+        description="PEPG evolution strategies: train policies in Gymnasium's environments, evaluate and watch them.",
+        epilog="`pepg-fast COMMAND --help` tells of a command.",
     )
     parser.add_argument("--version", action="version", version=f"pepg_fast {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    training.add_to(commands)
 
     solve = commands.add_parser(
         "xor",
@@ -47,4 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         "config", help="print version, compiler, instruction set and threads"
     )
     config.set_defaults(run=lambda options: show_config() or 0)
+    for each in commands.choices.values():  # where one looks for it after an error
+        each.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
     return parser

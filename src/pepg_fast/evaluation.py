@@ -121,7 +121,7 @@ class _Failure(NamedTuple):
     trace: str
 
 
-class _WorkersTraceback(Exception):
+class WorkersTraceback(Exception):
     """Shows, as the cause of an exception, where in the worker it was raised."""
 
     def __str__(self) -> str:
@@ -155,7 +155,7 @@ def _result(future: "Future[Any]", first: int, last: int) -> Any:
         raise _lost(first, last, error) from error
     if isinstance(result, _Failure):
         cause = result.error if result.error is not None else RuntimeError(result.text)
-        cause.__cause__ = _WorkersTraceback(result.trace)
+        cause.__cause__ = WorkersTraceback(result.trace)
         raise _failed(result.candidate, result.text) from cause
     return result
 

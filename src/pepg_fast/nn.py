@@ -418,8 +418,8 @@ class NeuralNetwork:
             {
                 "sizes": [int(size) for size in self.sizes],
                 "bias": self.bias,
-                "hidden_activation": _activation_to_name(self._hidden_activation),
-                "output_activation": _activation_to_name(self._output_activation),
+                "hidden_activation": activation_to_name(self._hidden_activation),
+                "output_activation": activation_to_name(self._output_activation),
                 "weights": self._weights,
             },
         )
@@ -463,7 +463,7 @@ class NeuralNetwork:
             state = files.load(filename, "network")
         with files.contents_of(filename, "network"):
             chosen = {
-                key: value if value is not None else _activation_from_name(key, state[key])
+                key: value if value is not None else activation_from_name(key, state[key])
                 for key, value in given.items()
             }
             sizes = list(state["sizes"])
@@ -498,7 +498,7 @@ def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return array.reshape(shape)
 
 
-def _activation_to_name(activation: Activation) -> str:
+def activation_to_name(activation: Activation) -> str:
     """`name` of a native activation, `numpy.name` of a ufunc, `python:name` of what cannot be stored."""
     name = native_name(activation)
     if (
@@ -512,7 +512,7 @@ def _activation_to_name(activation: Activation) -> str:
     return name
 
 
-def _activation_from_name(key: str, name: str) -> Activation:
+def activation_from_name(key: str, name: str) -> Activation:
     if name in NATIVE:
         return NATIVE[name]
     if name.startswith("numpy."):

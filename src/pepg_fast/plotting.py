@@ -1,6 +1,7 @@
 """Pictures of a run."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 #: Points of a curve that are marked each.
 _FEW = 20
+
+#: What a horizontal axis may count.
+_LABELS = {
+    "step": "step",
+    "evaluations": "evaluations",
+    "interactions": "interactions (simulator steps)",
+    "seconds": "time (s)",
+}
 
 _BEST, _MEAN, _CENTER, _QUIET = "#0b6e99", "#d9730d", "#448361", "#787774"
 
@@ -59,13 +68,7 @@ def plot_history(
     ImportError
         If matplotlib is not installed (``pip install "pepg-fast[run]"``).
     """
-    labels = {
-        "step": "step",
-        "evaluations": "evaluations",
-        "interactions": "interactions (simulator steps)",
-        "seconds": "time (s)",
-    }
-    _checks.choice("x", x, tuple(labels))
+    _checks.choice("x", x, tuple(_LABELS))
     _checks.choice("fitness_scale", fitness_scale, ("linear", "log", "symlog"))
     history = _history_of(source)
     if not len(history):
@@ -77,16 +80,83 @@ def plot_history(
     _draw_fitness(fitness, at, history, fitness_scale)
     _draw_sigma(sigma, at, history)
     _draw_gradient(gradient, at, history)
-    for axes in (fitness, sigma, gradient):
-        axes.grid(True, linewidth=0.5, alpha=0.4)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.01)
-    gradient.set_xlabel(labels[x])
+    _tidy(fitness, sigma, gradient)
+    gradient.set_xlabel(_LABELS[x])
     if title:
         fitness.set_title(title, loc="left", wrap=True)
     if filename is not None:
         figure.savefig(filename, dpi=150)
     return figure
+
+
+def plot_histories(
+    sources: "Mapping[str, Result | History | str | os.PathLike[str]]",
+    filename: "str | os.PathLike[str] | None" = None,
+    *,
+    x: str = "step",
+    figure: "Figure | None" = None,
+) -> "Figure":
+    """Draw several runs into one picture: the centre's fitness, the generations' mean, sigma.
+
+    Parameters
+    ----------
+    sources : mapping of str to Result, History or path
+        Runs by the names that the legend has.
+    filename : path, optional
+        As for `plot_history`.
+    x : {"step", "evaluations", "interactions", "seconds"}
+        What the horizontal axis counts.
+    figure : matplotlib Figure, optional
+        As for `plot_history`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, one without a step, or `x` or a file is not as described.
+    ImportError
+        If matplotlib is not installed (``pip install "pepg-fast[run]"``).
+    """
+    _checks.choice("x", x, tuple(_LABELS))
+    histories = {name: _history_of(source) for name, source in sources.items()}
+    if not histories:
+        raise ValueError("sources: wanted at least one run, got none")
+    for name, history in histories.items():
+        if not len(history):
+            raise ValueError(f"sources: wanted a history of at least one step, {name} has none")
+    with _caller.needing("plot_histories", "matplotlib"):
+        figure = _figure(figure, filename)
+        from matplotlib import colormaps
+    palette = colormaps["tab10" if len(histories) <= 10 else "tab20"]
+    has_center = any(np.isfinite(history["center"]).any() for history in histories.values())
+    rows = ("center", "mean", "sigma_median") if has_center else ("mean", "sigma_median")
+    panels = figure.subplots(len(rows), 1, sharex=True, height_ratios=[3, 3, 2][-len(rows) :])
+    names = {"center": "fitness of the centre", "mean": "mean fitness\nof the generation",
+             "sigma_median": "median of sigma\n(parameter units)"}  # fmt: skip
+    for column, axes in zip(rows, panels, strict=True):
+        for number, (name, history) in enumerate(histories.items()):
+            told = np.isfinite(history[column])
+            color = palette(number % palette.N)
+            _curve(axes, history[x][told], history[column][told], color=color, label=name)
+        axes.set_ylabel(names[column])
+    _log_scale(panels[-1])
+    _tidy(*panels)
+    panels[-1].set_xlabel(_LABELS[x])
+    panels[0].legend(frameon=False, fontsize="small", ncols=min(len(histories), 3))
+    if filename is not None:
+        figure.savefig(filename, dpi=150)
+    return figure
+
+
+def _tidy(*panels: "Axes") -> None:
+    for axes in panels:
+        axes.grid(True, linewidth=0.5, alpha=0.4)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.01)
 
 
 def _history_of(source: Any) -> History:

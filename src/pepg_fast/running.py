@@ -26,6 +26,8 @@ REASONS = {
     "max_steps": "the steps were used up",
     "max_evaluations": "the evaluations were used up",
     "time_limit": "the time was used up",
+    "max_interactions": "the interactions were used up",
+    "target": "the centre reached the target",
     "interrupted": "it was interrupted",
     "error": "an evaluation failed",
 }

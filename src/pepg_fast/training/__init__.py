@@ -1,0 +1,13 @@
+"""Policies for Gymnasium's environments: training, evaluation, files.
+
+>>> from pepg_fast.training import TrainConfig, train
+>>> result = train("CartPole-v1", TrainConfig(seed=0, max_steps=50))
+>>> action = result.policy(observation)
+"""
+
+from .config import TrainConfig
+from .policy import Policy
+from .scoring import Score, score
+from .trainer import TrainResult, train
+
+__all__ = ["Policy", "Score", "TrainConfig", "TrainResult", "score", "train"]

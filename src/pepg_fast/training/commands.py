@@ -1,0 +1,379 @@
+"""The command line of training: train, evaluate, play, plot."""
+
+import argparse
+import ast
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from . import config as configs
+from .config import CHOICES, TrainConfig
+from .policy import WHICH, Policy, PolicyFile
+from .run_folder import RunFolder, free_name
+
+#: Options of `train` by the heading under which the help has them.
+GROUPS = {
+    "the environment": (
+        "env_args", "max_episode_steps", "normalize_observations", "observation_clip", "scale_actions", "reward_shift",
+    ),
+    "the policy": ("hidden_sizes", "activation", "output_activation"),
+    "the search": (
+        "population_size", "sigma_init", "mu_lr", "sigma_lr", "sigma_max_change", "l2_coeff", "optimizer", "max_speed",
+        "momentum", "fitness_shaping", "episodes", "episode_seeds", "seed",
+    ),
+    "limits": ("max_steps", "max_evaluations", "max_interactions", "time_limit", "target"),
+    "the run": ("workers", "center_every", "center_episodes", "checkpoint_every"),
+}  # fmt: skip
+
+_EPILOG = """\
+examples:
+  pepg-fast train CartPole-v1
+  pepg-fast train LunarLander-v3 --env-arg continuous=True --seed 1 --max-interactions 5e6
+  pepg-fast train --resume runs/CartPole-v1 --max-steps 400
+
+when it does not learn:
+  stuck early on      a smaller --sigma-init and --mu-lr, a smaller network (--hidden-sizes none is
+                      linear), another --seed; --reward-shift against a bonus for doing nothing
+  noisy               more --episodes, a larger --population-size
+  good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best mean there was
+  slow but steady     a larger --mu-lr, and --population-size down to 32
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the four commands to a parser's."""
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_play(commands)
+    _add_plot(commands)
+
+
+# ---- train ------------------------------------------------------------------------------------------------------
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="search for a policy in a Gymnasium environment",
+        description="Search for a policy in a Gymnasium environment with Box observations and Box or Discrete actions. "
+        "The run is a folder with settings, history, checkpoints, policies and a curve. Ctrl-C ends it after the "
+        "generation at hand.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "env_id", nargs="?", metavar="ENV_ID",
+        help='an environment, such as CartPole-v1; "module:Id-v0" imports a module first',
+    )  # fmt: skip
+    parser.add_argument("--name", help="of the run's folder; by default that of the environment")
+    parser.add_argument(
+        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with the run in this folder; limits and workers may be others",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="TOML file whose keys are the options below; options given here go first",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="no progress line on a terminal, no summary"
+    )
+    fields = {each.name: each for each in dataclasses.fields(TrainConfig)}
+    texts = _descriptions()
+    for title, names in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            _add_option(group, fields[name], texts.get(name, ""))
+    parser.set_defaults(run=train)
+
+
+def _add_option(group: Any, field: "dataclasses.Field[Any]", text: str) -> None:
+    """One setting as an option. Without it the parser has no attribute of that name."""
+    name, kind = field.name, getattr(field.type, "__name__", str(field.type))
+    flag = "--" + name.replace("_", "-")
+    options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
+    shown: Any = field.default
+    if name == "env_args":
+        group.add_argument(
+            "--env-arg", action="append", type=_pair, metavar="KEY=VALUE",
+            help="what the environment is made with; may be repeated", **options,
+        )  # fmt: skip
+        return
+    if name == "hidden_sizes":
+        options |= {"type": _widths, "metavar": "N,N"}
+        text, shown = text.replace("none makes", '"none" makes'), ",".join(map(str, shown))
+    elif kind == "bool":
+        options["action"] = argparse.BooleanOptionalAction
+    elif name in CHOICES:
+        options["choices"] = CHOICES[name]
+    elif kind.startswith("int"):
+        options |= {"type": _whole, "metavar": "N"}
+    else:
+        options |= {"type": float, "metavar": "X"}
+    default = "" if shown is None else f" (default: {_on_off(shown)})"
+    group.add_argument(flag, help=f"{text}{default}".replace("%", "%%"), **options)
+
+
+def _on_off(value: Any) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
+def _descriptions() -> dict[str, str]:
+    """What `TrainConfig`'s docstring says of each setting, as texts of the help."""
+    found: dict[str, str] = {}
+    section = (TrainConfig.__doc__ or "").partition("Parameters\n    ----------\n")[2]
+    for match in re.finditer(r"^    (\w+) : .*\n((?:^        .*\n)+)", section, re.M):
+        text = " ".join(match[2].split()).rstrip(".")
+        found[match[1]] = text[:1].lower() + text[1:]
+    return found
+
+
+def _whole(text: str) -> int:
+    """A whole number, also as 1e6."""
+    try:
+        number = float(text)
+        if number.is_integer():
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"wanted a whole number, got {text!r}")
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    if text.strip().lower() in ("", "none", "0"):
+        return ()
+    return tuple(_whole(part) for part in text.split(","))
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (equals and key):
+        raise argparse.ArgumentTypeError(f"wanted KEY=VALUE, got {text!r}")
+    if value.lower() in ("true", "false"):
+        return key, value.lower() == "true"
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def train(options: argparse.Namespace) -> int:
+    """``pepg-fast train``: the exit status."""
+    from .trainer import train as run
+
+    given = {name: getattr(options, name) for name in configs.NAMES if hasattr(options, name)}
+    if "env_args" in given:
+        given["env_args"] = dict(given["env_args"])
+    from_file = {} if options.config is None else configs.read_toml(options.config)
+    env_id = options.env_id or from_file.pop("env_id", None)
+    from_file.pop("env_id", None)
+    settings = from_file | given
+    if options.resume is not None:
+        if options.name is not None:
+            raise ValueError("--name: the run that is resumed has one")
+        folder = _run_at(options.resume, options.runs)
+        stored = RunFolder(folder).settings()
+        env_id = env_id or stored["env_id"]
+        stored.pop("env_id", None)
+        settings = stored | settings
+    elif env_id is None:
+        raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
+    elif options.name is None:
+        folder = free_name(Path(options.runs), env_id)
+    else:
+        folder = Path(options.runs) / options.name
+    result = run(
+        env_id,
+        TrainConfig(**settings),
+        folder=folder,
+        resume=options.resume is not None,
+        progress=not options.quiet,
+    )
+    if not options.quiet:
+        _report(result)
+    if result.signal is not None:
+        return 128 + result.signal
+    return 130 if result.reason == "interrupted" else 0
+
+
+def _report(result: Any) -> None:
+    from ..running import REASONS
+
+    print(f"{result.folder}: {REASONS[result.reason]} at step {result.step} "
+          f"({result.interactions:,} environment steps, {result.seconds:.1f} s)")  # fmt: skip
+    for which, policy in (
+        ("centre", result.policy),
+        ("best centre", result.best_center),
+        ("best", result.best_policy),
+    ):
+        if policy is not None and policy.score == policy.score:
+            print(f"{which:>12}: {policy.score:.2f}")
+    print(f"    evaluate: pepg-fast evaluate {result.folder}")
+    print(
+        f"       go on: pepg-fast train --resume {result.folder} --max-steps {2 * result.step or 200}"
+    )
+
+
+def _run_at(name: str, runs: str) -> Path:
+    """The folder of a run that is named by its path, or by its name alone."""
+    path = Path(name)
+    inside = Path(runs) / name
+    return inside if not path.exists() and inside.exists() else path
+
+
+# ---- evaluate, play, plot ---------------------------------------------------------------------------------------
+
+
+def _add_policy_options(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "run_or_env", metavar="RUN", help=f"a run's folder to {what}; ENV_ID with --network"
+    )
+    parser.add_argument(
+        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
+    )
+    parser.add_argument(
+        "--network",
+        metavar="FILE",
+        help="a network's file, of this package or pepg-es, in the environment ENV_ID",
+    )
+    parser.add_argument(
+        "--env-arg", dest="env_args", action="append", type=_pair, default=[], metavar="KEY=VALUE",
+        help="what the environment is made with, besides what it was trained with; may be repeated",
+    )  # fmt: skip
+
+
+def _policy_of(options: argparse.Namespace, which: str) -> Policy:
+    if options.network is not None:
+        policy = Policy.load(options.network, env=options.run_or_env)
+    else:
+        policy = _policies_of(options).policy(which)
+    policy.env_args = policy.env_args | dict(options.env_args)
+    return policy
+
+
+def _policies_of(options: argparse.Namespace) -> PolicyFile:
+    folder = RunFolder(_run_at(options.run_or_env, options.runs))
+    if not folder.policy.is_file():
+        raise FileNotFoundError(f"{folder.path}: no run there (it has no {folder.policy.name})")
+    return PolicyFile.load(folder.policy)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="returns of a run's policies over many episodes",
+        description="Mean, standard deviation, minimum and maximum of the returns of a run's policies: the centre (the "
+        "mean of the search distribution), the centre that did best in training, and the best candidate. Episodes "
+        "are reset with SEED, SEED + 1, ...",
+    )
+    _add_policy_options(parser, "evaluate")
+    parser.add_argument(
+        "--episodes", type=_whole, default=100, metavar="N", help="how many (default: 100)"
+    )
+    parser.add_argument(
+        "--seed", type=_whole, default=0, metavar="N", help="of the first one (default: 0)"
+    )
+    parser.add_argument(
+        "--workers", type=_whole, metavar="N", help="processes (default: one for each processor)"
+    )
+    parser.set_defaults(run=evaluate)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """``pepg-fast evaluate``: the exit status."""
+    from .scoring import score
+
+    names = ["network"] if options.network is not None else list(WHICH)
+    if options.network is None:
+        there = _policies_of(options).policies
+        names = [name for name in names if name in there]
+    for name in names:
+        policy = _policy_of(options, name)
+        result = score(
+            policy, episodes=options.episodes, seed=options.seed, workers=options.workers
+        )
+        label = {"center": "centre", "best_center": "best centre"}.get(name, name)
+        print(f"{label + ':':<13}{result}", flush=True)
+    return 0
+
+
+def _add_play(commands: Any) -> None:
+    parser = commands.add_parser(
+        "play",
+        help="watch a policy, or film it",
+        description="Run episodes of a policy in a window, or into a video.",
+    )
+    _add_policy_options(parser, "play")
+    parser.add_argument(
+        "--policy", choices=WHICH, default="center", help="which of the run's (default: center)"
+    )
+    parser.add_argument(
+        "--episodes", type=_whole, default=1, metavar="N", help="how many (default: 1)"
+    )
+    parser.add_argument(
+        "--seed", type=_whole, default=0, metavar="N", help="of the first one (default: 0)"
+    )
+    parser.add_argument(
+        "--video", metavar="FILE", help="write a video (.mp4, .gif) instead of opening a window"
+    )
+    parser.set_defaults(run=play)
+
+
+def play(options: argparse.Namespace) -> int:
+    """``pepg-fast play``: the exit status."""
+    from .playing import play as run
+
+    policy = _policy_of(options, options.policy)
+    for seed, total, steps in run(policy, options.episodes, options.seed, options.video):
+        print(f"seed {seed}: return {total:.2f} in {steps} steps", flush=True)
+    if options.video is not None:
+        print(os.path.abspath(options.video))
+    return 0
+
+
+def _add_plot(commands: Any) -> None:
+    parser = commands.add_parser(
+        "plot",
+        help="draw the curves of runs",
+        description="Draw the curves of runs into one picture: the fitness, the centre's returns and sigma.",
+    )
+    parser.add_argument(
+        "run_folders", nargs="+", metavar="RUN", help="folders of runs, or history.csv files"
+    )
+    parser.add_argument(
+        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
+    )
+    parser.add_argument(
+        "--output",
+        default="curves.png",
+        metavar="FILE",
+        help="the picture, .png, .svg or .pdf (default: curves.png)",
+    )
+    parser.add_argument(
+        "--x", choices=("step", "evaluations", "interactions", "seconds"), default="interactions",
+        help="what the horizontal axis counts (default: interactions, the environment steps)",
+    )  # fmt: skip
+    parser.set_defaults(run=plot)
+
+
+def plot(options: argparse.Namespace) -> int:
+    """``pepg-fast plot``: the exit status."""
+    from ..plotting import plot_histories
+
+    sources: dict[str, Any] = {}
+    for name in options.run_folders:
+        path = _run_at(name, options.runs)
+        history = RunFolder(path).history if path.is_dir() else path
+        if not history.is_file():
+            raise FileNotFoundError(f"{path}: no run there (it has no history.csv)")
+        label = path.name if path.is_dir() else path.parent.name
+        sources[label if label not in sources else str(path)] = history
+    plot_histories(sources, options.output, x=options.x)
+    print(os.path.abspath(options.output))
+    return 0

@@ -1,0 +1,304 @@
+"""The settings of a training run: one list for Python, the command line and TOML files."""
+
+import dataclasses
+import difflib
+import math
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import _caller, _checks, files
+from ..nn import NATIVE, NeuralNetwork
+from ..optimizers import SGD, Adam, ClipUp, Optimizer
+from ..pepg import PEPG
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"clipup": ClipUp, "adam": Adam, "sgd": SGD}
+SHAPINGS = ("centered", "nes", "normalized", "raw")
+SEEDS = ("pair", "generation")
+
+#: What a resumed run may have otherwise than the run before: none of it changes a number that was to come.
+FREE = frozenset(
+    {"max_steps", "max_evaluations", "max_interactions", "time_limit", "target", "workers", "checkpoint_every"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `train`; the command line's options and the keys of its TOML files have the same names.
+
+    Parameters
+    ----------
+    env_args : dict
+        What the environment is made with.
+    max_episode_steps : int, optional
+        At which an episode is cut short; by default the environment's own limit.
+    normalize_observations : bool
+        Whether the network sees observations with mean 0 and standard deviation 1, by the running statistics of all
+        earlier generations.
+    observation_clip : float
+        Limit of normalised observations, in standard deviations.
+    scale_actions : bool
+        Whether outputs from -1 to 1 span the Box of actions. If not, an output is the action, clipped to the Box.
+    reward_shift : float
+        Added to the reward of each step in the fitness alone; a negative one takes a bonus for staying alive away.
+    hidden_sizes : tuple of int
+        Widths of the hidden layers; none makes a linear policy.
+    activation : {"tanh", "relu", "sigmoid", "identity", "softmax"}
+        Of the hidden layers.
+    output_activation : {"identity", "tanh", "relu", "sigmoid", "softmax"}
+        Of the outputs.
+    population_size : int
+        Candidates of a generation, an even number.
+    sigma_init : float
+        Initial standard deviation of each weight.
+    mu_lr : float
+        Learning rate of the mean.
+    sigma_lr : float
+        Learning rate of sigma.
+    sigma_max_change : float
+        How much an update may change sigma at most, relative to sigma.
+    l2_coeff : float
+        Weight decay of the mean.
+    optimizer : {"clipup", "adam", "sgd"}
+        Of the mean.
+    max_speed : float, optional
+        Length of ClipUp's step at most; by default twice the learning rate.
+    momentum : float
+        Of ClipUp and SGD.
+    fitness_shaping : {"centered", "nes", "normalized", "raw"}
+        What the search sees of the fitness.
+    episodes : int
+        Episodes of each candidate, whose mean is its fitness.
+    episode_seeds : {"pair", "generation"}
+        Whether each mirrored pair meets episodes of its own, or all candidates of a generation the same.
+    seed : int, optional
+        Of the search and of the episodes; drawn by default, and kept with the run.
+    max_steps : int, optional
+        Generations, earlier runs included; 200 if there is no other limit.
+    max_evaluations : int, optional
+        Candidates, earlier runs included.
+    max_interactions : int, optional
+        Steps of environments, earlier runs included.
+    time_limit : float, optional
+        Seconds, earlier runs included.
+    target : float, optional
+        Mean return of the centre's episodes at which the run ends.
+    workers : int, optional
+        Processes that run episodes, by default one for each processor; 0 is this process alone. The results are the
+        same.
+    center_every : int
+        Generations between two evaluations of the centre (the mean as a policy); 0 is never.
+    center_episodes : int
+        Episodes of such an evaluation, always the same ones.
+    checkpoint_every : int
+        Generations between two checkpoints.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is not what is described here; the message says what was wanted and what came.
+    """
+
+    env_args: dict[str, Any] = field(default_factory=dict)
+    max_episode_steps: int | None = None
+    normalize_observations: bool = True
+    observation_clip: float = 5.0
+    scale_actions: bool = True
+    reward_shift: float = 0.0
+    hidden_sizes: tuple[int, ...] = (16,)
+    activation: str = "tanh"
+    output_activation: str = "identity"
+    population_size: int = 64
+    sigma_init: float = 0.1
+    mu_lr: float = 0.075
+    sigma_lr: float = 0.2
+    sigma_max_change: float = 0.2
+    l2_coeff: float = 0.0
+    optimizer: str = "clipup"
+    max_speed: float | None = None
+    momentum: float = 0.9
+    fitness_shaping: str = "centered"
+    episodes: int = 1
+    episode_seeds: str = "pair"
+    seed: int | None = None
+    max_steps: int | None = None
+    max_evaluations: int | None = None
+    max_interactions: int | None = None
+    time_limit: float | None = None
+    target: float | None = None
+    workers: int | None = None
+    center_every: int = 10
+    center_episodes: int = 5
+    checkpoint_every: int = 10
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        def whole(name: str, at_least: int) -> None:
+            if getattr(self, name) is not None:
+                put(name, _checks.integer(name, getattr(self, name), at_least=at_least))
+
+        def number(name: str, **kind: bool) -> None:
+            if getattr(self, name) is not None:
+                put(name, _checks.number(name, getattr(self, name), **kind))
+
+        for name in ("normalize_observations", "scale_actions"):
+            put(name, _checks.flag(name, getattr(self, name)))
+        for name in ("max_episode_steps", "max_steps", "max_evaluations", "max_interactions", "episodes",
+                     "center_episodes", "checkpoint_every"):  # fmt: skip
+            whole(name, 1)
+        for name in ("seed", "workers", "center_every"):
+            whole(name, 0)
+        for name in ("sigma_init", "mu_lr", "sigma_max_change", "max_speed"):
+            number(name, positive=True)
+        for name in ("reward_shift", "sigma_lr", "l2_coeff", "target"):
+            number(name)
+        number("observation_clip", positive=True, infinite=True)
+        number("time_limit", positive=True)
+        for name in (
+            "population_size",
+            "episodes",
+            "center_every",
+            "center_episodes",
+            "checkpoint_every",
+        ):
+            if getattr(self, name) is None:
+                raise TypeError(f"{name}: wanted a whole number, got None")
+        put("population_size", _checks.population_size(self.population_size))
+        put("momentum", _checks.share("momentum", self.momentum))
+        put("hidden_sizes", _sizes(self.hidden_sizes))
+        if not isinstance(self.env_args, dict) or not all(
+            isinstance(key, str) for key in self.env_args
+        ):
+            raise TypeError(f"env_args: wanted a dict of names, got {self.env_args!r:.60}")
+        put("env_args", dict(self.env_args))
+        for name, known in CHOICES.items():
+            _checks.choice(name, getattr(self, name), known)
+        if self.max_speed is not None and self.optimizer != "clipup":
+            raise ValueError(
+                f"max_speed: wanted optimizer='clipup' with it, got {self.optimizer!r}"
+            )
+        if self.target is not None and not self.center_every:
+            raise ValueError("target: wanted center_every of at least 1 with it, got 0")
+
+    def with_defaults(self) -> "TrainConfig":
+        """What is to be drawn or looked up: a seed, a number of workers, a limit."""
+        found: dict[str, Any] = {}
+        if self.seed is None:
+            found["seed"] = int(np.random.SeedSequence().entropy) % 2**32  # type: ignore[arg-type]
+        if self.workers is None:
+            found["workers"] = processors()
+        others = (self.max_evaluations, self.max_interactions, self.time_limit, self.target)
+        if self.max_steps is None and all(limit is None for limit in others):
+            found["max_steps"] = 200
+        return dataclasses.replace(self, **found)
+
+    def network(self, inputs: int, outputs: int) -> NeuralNetwork:
+        """The policy's network, without weights."""
+        return NeuralNetwork(
+            inputs, outputs, self.hidden_sizes, self.activation, self.output_activation
+        )
+
+    def search(self, network: NeuralNetwork) -> PEPG:
+        """The search for its weights."""
+        given: dict[str, Any] = {} if self.optimizer == "adam" else {"momentum": self.momentum}
+        if self.max_speed is not None:
+            given["max_speed"] = self.max_speed
+        return PEPG(
+            self.population_size, network.number_of_parameters, 0.0, self.sigma_init, self.mu_lr, self.sigma_lr,
+            self.l2_coeff, OPTIMIZERS[self.optimizer], given, rng=self.seed, fitness_shaping=self.fitness_shaping,
+            sigma_max_change=self.sigma_max_change,
+        )  # fmt: skip
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "activation": tuple(NATIVE),
+    "output_activation": tuple(NATIVE),
+    "optimizer": tuple(OPTIMIZERS),
+    "fitness_shaping": SHAPINGS,
+    "episode_seeds": SEEDS,
+}
+NAMES = tuple(each.name for each in dataclasses.fields(TrainConfig))
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise TypeError(f"hidden_sizes: wanted whole numbers, as in (64, 64), got {value!r}")
+    return tuple(_checks.integer("hidden_sizes", size, at_least=1) for size in value)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def difference(before: TrainConfig, now: TrainConfig) -> str:
+    """What a resumed run may not have otherwise; empty if there is no such thing."""
+    return ", ".join(
+        f"{name} is {getattr(now, name)!r} (it was {getattr(before, name)!r})"
+        for name in NAMES
+        if name not in FREE and getattr(before, name) != getattr(now, name)
+    )
+
+
+# ---- TOML -------------------------------------------------------------------------------------------------------
+
+
+def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
+    """Read the settings in a file, and `env_id` if it has that; errors name the file and the key."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        with _caller.needing("TOML files", "tomli", "gym"):
+            import tomli as tomllib
+    name = os.fsdecode(filename)
+    with open(filename, "rb") as file:
+        try:
+            found = tomllib.load(file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{name}: not a usable TOML file: {error}") from error
+    known = ("env_id", *NAMES)
+    settings = {}
+    for key, value in found.items():
+        option = key.replace("-", "_")
+        if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            hint = (
+                f"did you mean {near[0]}?" if near else "`pepg-fast train --help` lists the options"
+            )
+            raise ValueError(f"{name}: no option {key!r}; {hint}")
+        settings[option] = value
+    if not isinstance(settings.get("env_id", ""), str):
+        raise ValueError(f"{name}: env_id: wanted a string, got {settings['env_id']!r}")
+    return settings
+
+
+def write_toml(filename: "str | os.PathLike[str]", env_id: str, config: TrainConfig) -> None:
+    """Write all settings that have a value."""
+    with _caller.needing("train", "tomli_w", "gym"):
+        import tomli_w
+
+    settings = {"env_id": env_id} | {
+        name: value for name in NAMES if (value := getattr(config, name)) is not None
+    }
+    settings["hidden_sizes"] = list(config.hidden_sizes)
+    settings["env_args"] = {key: value for key, value in config.env_args.items() if _is_toml(value)}
+    files.write(filename, tomli_w.dumps(settings).encode())
+
+
+def _is_toml(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_toml(one) for one in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_toml(one) for key, one in value.items())
+    return isinstance(value, str | bool | int) or (
+        isinstance(value, float) and not math.isnan(value)
+    )

@@ -1,0 +1,78 @@
+"""Episodes to look at: in a window, or as a video."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from .. import _caller, _checks
+from .policy import Policy
+from .rollouts import make_env
+
+
+def play(
+    policy: Policy, episodes: int, seed: int, video: "str | os.PathLike[str] | None"
+) -> Iterator[tuple[int, float, int]]:
+    """Run episodes that are shown or filmed; seed, return and steps of each."""
+    episodes = _checks.integer("episodes", episodes, at_least=1)
+    task = policy.task()
+    mode = "human" if video is None else "rgb_array"
+    env = make_env(task.env, task.env_args, task.max_episode_steps, render_mode=mode)
+    try:
+        film = _Film(video, env) if video is not None else None
+        try:
+            for number in range(seed, seed + episodes):
+                yield number, *_episode(env, policy, number, film)
+        finally:
+            if film is not None:
+                film.close()
+    finally:
+        env.close()
+
+
+def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple[float, int]:
+    try:
+        observation, _ = env.reset(seed=seed)
+    except Exception as error:
+        if film is None and "video device" in str(error):
+            raise RuntimeError(
+                f"no screen to play on ({error}): --video FILE films instead"
+            ) from error
+        raise
+    total, steps, done = 0.0, 0, False
+    while not done:
+        if film is not None:
+            film.add(env.render())
+        observation, reward, terminated, truncated, _ = env.step(policy(observation))
+        total, steps, done = total + float(reward), steps + 1, terminated or truncated
+    if film is not None:
+        film.add(env.render())
+    return total, steps
+
+
+class _Film:
+    """A video file that grows by frames."""
+
+    def __init__(self, filename: "str | os.PathLike[str]", env: Any) -> None:
+        with _caller.needing("--video", "imageio", "video"):
+            import imageio.v2 as imageio
+
+        name = os.fsdecode(filename)
+        speed = env.metadata.get("render_fps", 30)
+        options: dict[str, Any] = {"duration": 1000 / speed, "loop": 0}
+        if not name.lower().endswith(".gif"):
+            # Sizes as they are: the codec's blocks of 16 would have the picture scaled.
+            options = {"fps": speed, "macro_block_size": 2}
+        try:
+            self._writer = imageio.get_writer(name, **options)
+        except (ValueError, ImportError) as error:
+            raise ValueError(f"video: cannot write {name}: {error}") from error
+
+    def add(self, frame: Any) -> None:
+        """Append a frame."""
+        if frame is None:
+            raise ValueError("video: the environment renders nothing (render_mode='rgb_array')")
+        self._writer.append_data(frame)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()

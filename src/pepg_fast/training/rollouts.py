@@ -1,0 +1,207 @@
+"""Episodes of several policies at a time in one process: one forward pass for all, then a step of each."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nn import NeuralNetwork
+from .normalization import Moments, Normalizer, Statistics
+from .spaces import Interface
+
+#: Makes an environment: its id, or a function that returns one.
+EnvMaker = str | Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an episode is made of, all that a worker needs to know of a run.
+
+    Attributes
+    ----------
+    env : str or callable
+        An id of Gymnasium's, or what returns an environment.
+    env_args : dict
+        Keyword arguments of either.
+    max_episode_steps : int or None
+        At which an episode is cut short; None for the environment's own limit.
+    network : NeuralNetwork
+        Its shape; the weights come with each call.
+    interface : Interface
+        From its outputs to actions.
+    reward_shift : float
+        Added to the reward of each step, in `Episodes.fitness` alone.
+    """
+
+    env: EnvMaker
+    env_args: dict[str, Any]
+    max_episode_steps: int | None
+    network: NeuralNetwork
+    interface: Interface
+    reward_shift: float = 0.0
+
+
+class Episodes(NamedTuple):
+    """What came of n episodes.
+
+    Attributes
+    ----------
+    returns : ndarray, shape (n,)
+        Sums of rewards.
+    lengths : ndarray of int, shape (n,)
+        Steps.
+    statistics : list of (count, mean, squares), or None
+        Of the observations of each episode, if they were asked for.
+    """
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    statistics: Any
+
+    def fitness(self, reward_shift: float) -> NDArray[np.float64]:
+        """Returns, each step's reward being shifted."""
+        return self.returns + reward_shift * self.lengths if reward_shift else self.returns
+
+
+class EpisodeError(Exception):
+    """An episode failed.
+
+    Attributes
+    ----------
+    index : int
+        Which of those that were asked for together.
+    seed : int
+        What its environment was reset with.
+    """
+
+    def __init__(self, message: str, index: int, seed: int) -> None:
+        super().__init__(message, index, seed)
+        self.index, self.seed = index, seed
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def make_env(
+    env: EnvMaker, env_args: dict[str, Any], max_episode_steps: int | None, **more: Any
+) -> Any:
+    """Make an environment, or raise a ValueError that says why there is none."""
+    import gymnasium
+
+    if callable(env):
+        made = env(**env_args, **more)
+        if max_episode_steps is not None:
+            made = gymnasium.wrappers.TimeLimit(made, max_episode_steps)
+        return made
+    limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+    try:
+        # The checker costs as much as many a step; what it checks, an author of environments checks once.
+        return gymnasium.make(env, disable_env_checker=True, **limit, **env_args, **more)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        text = " ".join(str(error).split())
+        raise ValueError(f"env: no environment {env!r}: {text}") from error
+    except TypeError as error:
+        raise ValueError(f"env_args: {env!r} does not take {env_args}: {error}") from error
+
+
+@dataclass
+class Rollouts:
+    """Runs episodes, keeping its environments from one call to the next."""
+
+    task: Task
+    _envs: list[Any] = field(default_factory=list)
+
+    def run(
+        self,
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool,
+    ) -> Episodes:
+        """Run an episode of each row of weights in an environment reset with its seed.
+
+        Raises
+        ------
+        EpisodeError
+            If an environment does, or returns a reward that is no number; the cause is that error.
+        """
+        n, size = len(weights), self.task.interface.observation_size
+        envs = self._environments(n)
+        observations = np.empty((n, size))
+        returns, lengths = [0.0] * n, np.zeros(n, np.int64)
+        moments = Moments(n, size) if with_statistics else None
+        for i, env in enumerate(envs):
+            try:
+                first, _ = env.reset(seed=int(seeds[i]))
+                observations[i] = first.ravel()
+            except Exception as error:
+                raise self._failure(error, i, seeds) from error
+
+        forward, actions_of = self.task.network.forward_population, self.task.interface.actions
+        running = list(range(n))
+        rows: Any = slice(
+            None
+        )  # of the arrays that have all episodes; below, the running ones alone
+        step = 0
+        i = 0
+        while running:
+            step += 1
+            if moments is not None:
+                moments.add(observations, rows)
+            seen = observations if normalizer is None else normalizer(observations)
+            actions = actions_of(forward(weights, seen, n_threads=1))
+            ended = []
+            try:
+                for k, i in enumerate(running):
+                    observation, reward, terminated, truncated, _ = envs[k].step(actions[k])
+                    observations[k] = observation if observation.ndim == 1 else observation.ravel()
+                    returns[i] += reward
+                    if terminated or truncated:
+                        ended.append(k)
+            except Exception as error:
+                raise self._failure(error, i, seeds) from error
+            if ended:
+                for k in ended:
+                    i = running[k]
+                    lengths[i], returns[i] = step, float(returns[i])
+                    if math.isnan(returns[i]):
+                        raise self._failure(ValueError("a reward is NaN"), i, seeds)
+                    if moments is not None:
+                        moments.end(i)
+                rest = [k for k in range(len(running)) if k not in ended]
+                running, envs = [running[k] for k in rest], [envs[k] for k in rest]
+                weights, observations = weights[rest], observations[rest]
+                rows = np.array(running, dtype=np.intp)
+        statistics = None
+        if moments is not None:
+            statistics = list(zip(moments.count, moments.mean, moments.squares, strict=True))
+        return Episodes(np.array(returns), lengths, statistics)
+
+    def _environments(self, n: int) -> list[Any]:
+        task = self.task
+        while len(self._envs) < n:
+            self._envs.append(make_env(task.env, task.env_args, task.max_episode_steps))
+        return self._envs[:n]
+
+    def _failure(self, error: Exception, index: int, seeds: Any) -> EpisodeError:
+        self.close()  # they may be anywhere
+        seed = int(seeds[index])
+        return EpisodeError(
+            f"{type(error).__name__}: {error} (reset with seed {seed})", index, seed
+        )
+
+    def close(self) -> None:
+        """Close the environments."""
+        envs, self._envs = self._envs, []
+        for env in envs:
+            env.close()
+
+
+def merged(statistics: Statistics, episodes: list[Any]) -> Statistics:
+    """Statistics with those of episodes, in their order."""
+    for count, mean, squares in episodes:
+        statistics = statistics.merged(float(count), mean, squares)
+    return statistics

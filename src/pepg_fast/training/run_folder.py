@@ -1,0 +1,109 @@
+"""A run on the disk: its settings, history, checkpoints, policies and curve."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from ..pepg import PEPG
+from . import config as configs
+from .config import TrainConfig
+
+
+class RunFolder:
+    """The files of one run.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+    """
+
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        self.path = Path(os.fsdecode(path))
+        self.config = self.path / "config.toml"
+        self.history = self.path / "history.csv"
+        self.checkpoint = self.path / "checkpoint.npz"
+        self.previous = self.path / "checkpoint-1.npz"
+        self.policy = self.path / "policy.npz"
+        self.curve = self.path / "curve.png"
+
+    def create(self, env_id: str, config: TrainConfig) -> None:
+        """Make the folder of a new run, with its settings.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a run already.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.config.exists() or self.checkpoint.exists():
+            raise FileExistsError(
+                f"{self.path} has a run already: go on with it (--resume, resume=True), or choose another name"
+            )
+        configs.write_toml(self.config, env_id, config)
+
+    def settings(self) -> dict[str, Any]:
+        """What the run was begun with, and its `env_id`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no run.
+        """
+        if not self.config.is_file():
+            raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
+        return configs.read_toml(self.config)
+
+    def save_checkpoint(self, es: PEPG) -> None:
+        """Write the newest checkpoint; the one before it stays as the previous one."""
+        if self.checkpoint.exists():
+            link = self.path / f".{self.previous.name}.link"
+            link.unlink(missing_ok=True)
+            try:
+                os.link(self.checkpoint, link)
+                os.replace(link, self.previous)
+            except OSError:  # a file system without hard links
+                os.replace(self.checkpoint, self.previous)
+        es.save_checkpoint(self.checkpoint)
+
+    def load_checkpoint(self) -> PEPG | None:
+        """Read the newest checkpoint that is whole; None if the run ended before its first.
+
+        Raises
+        ------
+        ValueError
+            If there are some and none is.
+
+        Warns
+        -----
+        UserWarning
+            If it is not the newest.
+        """
+        error: Exception | None = None
+        for path in (self.checkpoint, self.previous):
+            if not path.exists():
+                continue
+            try:
+                es = PEPG.load_checkpoint(path)
+                if not isinstance(getattr(es, "training", None), dict):
+                    raise ValueError(f"{path}: not the checkpoint of a training run")
+            except ValueError as reason:
+                error = error or reason
+                continue
+            if error is not None:
+                warnings.warn(f"{error}; going on from {path}", stacklevel=2)
+            return es
+        if error is not None:
+            raise error
+        return None
+
+
+def free_name(folder: Path, stem: str) -> Path:
+    """`folder/stem`, or `folder/stem-2` and so on where that is taken."""
+    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in stem)
+    path, number = folder / stem, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}"
+    return path

@@ -1,0 +1,95 @@
+"""How good a policy is: returns over episodes with known seeds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _checks
+from ..evaluation import EvaluationError
+from .config import processors
+from .policy import Policy
+from .rollouts import EpisodeError
+from .workers import WorkerDied, Workers
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Returns of a policy.
+
+    Attributes
+    ----------
+    returns : ndarray, shape (episodes,)
+        Sum of rewards of each episode.
+    lengths : ndarray of int, shape (episodes,)
+        Steps of each.
+    """
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the returns."""
+        return float(self.returns.std())
+
+    def __str__(self) -> str:
+        low, high = self.returns.min(), self.returns.max()
+        return (
+            f"mean {self.mean:.2f} ± {self.std:.2f}, minimum {low:.2f}, maximum {high:.2f} "
+            f"({len(self.returns)} episodes, {self.lengths.mean():.1f} steps each)"
+        )
+
+
+def score(
+    policy: Policy,
+    env: Any = None,
+    *,
+    episodes: int = 100,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Score:
+    """Run episodes of a policy.
+
+    Parameters
+    ----------
+    policy : Policy
+        What acts.
+    env : str or callable, optional
+        The environment, an id or what returns one; by default that of the policy's run.
+    episodes : int
+        How many; they are reset with `seed`, ``seed + 1`` and so on.
+    seed : int
+        Of the first episode.
+    workers : int, optional
+        Processes, by default one for each processor; 0 is this one alone. The result is the same.
+
+    Returns
+    -------
+    Score
+        Returns and lengths, in the order of the seeds.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as described, or there is no such environment.
+    EvaluationError
+        If the environment raises, or worker processes die.
+    """
+    episodes = _checks.integer("episodes", episodes, at_least=1)
+    seed = _checks.integer("seed", seed, at_least=0)
+    count = processors() if workers is None else _checks.integer("workers", workers, at_least=0)
+    task = policy.task(env)
+    seeds = np.arange(seed, seed + episodes, dtype=np.int64)[None]
+    with Workers(task, count) as pool:
+        try:
+            result = pool.run(policy.network.weights[None], seeds, policy.normalizer)  # type: ignore[index]
+        except (EpisodeError, WorkerDied) as error:
+            raise EvaluationError(f"{task.env}: {error}", 0) from error.__cause__
+    return Score(result.returns, result.lengths)

@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM during a run: the generation at hand is finished first."""
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+
+class Stopping:
+    """Takes the two signals while it is entered, in the main thread; elsewhere it takes none.
+
+    Attributes
+    ----------
+    signal : int or None
+        The one that came. A second one raises KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stopping":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # What somebody ignores, such as a background job Ctrl-C, stays ignored.
+                if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        name = signal.Signals(number).name
+        print(
+            f"\n{name}: finishing this generation; once more to stop at once",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,324 @@
+"""Worker processes that run episodes: who gets which, and what if one dies."""
+
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _caller
+from ..evaluation import WorkersTraceback
+from .normalization import Normalizer
+from .rollouts import EpisodeError, Episodes, Rollouts, Task
+
+#: Episodes that a worker runs at a time, at most: of cheap environments more gain nothing.
+MOST_TOGETHER = 32
+#: Pieces of work that a worker has at a time, so that it need not wait for the next one.
+AHEAD = 2
+
+
+class WorkerDied(RuntimeError):
+    """A worker process died twice over the same episode.
+
+    Attributes
+    ----------
+    index : int
+        Which of the episodes that were asked for together.
+    """
+
+    def __init__(self, message: str, index: int) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class _Request(NamedTuple):
+    """Episodes as they are asked for: E of each row of weights."""
+
+    weights: NDArray[Any]
+    seeds: NDArray[np.int64]  # (rows, E)
+    normalizer: Normalizer | None
+    with_statistics: bool
+
+    def piece(self, lo: int, hi: int) -> tuple[Any, ...]:
+        """Arguments of `_work` for the episodes from lo up to hi, numbered member by member."""
+        each = self.seeds.shape[1]
+        first, last = lo // each, -(-hi // each)
+        member = np.arange(lo, hi) // each - first
+        seeds = self.seeds.reshape(-1)[lo:hi]
+        return self.weights[first:last], member, seeds, self.normalizer, self.with_statistics
+
+
+class Workers:
+    """Processes that run episodes for this one, each stepping several of them together.
+
+    Each is an executor of its own (loky's, of one process), so that it is known whose death it was.
+
+    Parameters
+    ----------
+    task : Task
+        What an episode is.
+    count : int
+        Processes; with 0 this one runs the episodes itself.
+
+    Notes
+    -----
+    Pieces are handed out as workers become free, ever smaller ones towards the end (guided self-scheduling,
+    Polychronopoulos and Kuck 1987), so that no worker waits long for another. Who runs what has no influence on the
+    results.
+    """
+
+    def __init__(self, task: Task, count: int) -> None:
+        self.task, self.count = task, count
+        self._own = Rollouts(task)
+        self._executors: list[Any] = [None] * count
+        self.replaced = 0  # workers that died
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(
+        self,
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool = False,
+    ) -> Episodes:
+        """Run E episodes of each of the rows of weights.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (rows, parameters)
+            A policy in each row.
+        seeds : ndarray of int, shape (rows, E)
+            What the environments are reset with.
+        normalizer : Normalizer or None
+            Of observations.
+        with_statistics : bool
+            Whether statistics of the observations are wanted.
+
+        Returns
+        -------
+        Episodes
+            Row by row.
+
+        Raises
+        ------
+        EpisodeError
+            If an environment raises.
+        WorkerDied
+            If workers die twice over one episode.
+        """
+        request = _Request(weights, seeds, normalizer, with_statistics)
+        if not self.count:
+            return _joined(self._by_itself(request))
+        try:
+            return _joined(_Round(self, request).results())
+        except BaseException:
+            self.close()  # what is still running is nobody's
+            raise
+
+    def _by_itself(self, request: _Request) -> list[Episodes]:
+        parts = []
+        for lo in range(0, request.seeds.size, MOST_TOGETHER):
+            rows, member, *rest = request.piece(lo, min(lo + MOST_TOGETHER, request.seeds.size))
+            try:
+                parts.append(self._own.run(rows[member], *rest))
+            except EpisodeError as error:
+                error.index += lo
+                raise
+        return parts
+
+    def submit(self, worker: int, piece: tuple[Any, ...]) -> "Future[Any]":
+        """Hand a piece to a worker, which is made if there is none, or it died while it had nothing to do."""
+        if self._executors[worker] is not None:
+            try:
+                return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
+            except RuntimeError:  # broken, or shut down because of it
+                self.replace(worker)
+        self._executors[worker] = self._new_executor()
+        return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
+
+    def _new_executor(self) -> Any:
+        with _caller.needing("train", "loky", "gym"):
+            import cloudpickle
+            from loky.process_executor import ProcessPoolExecutor
+
+        # One thread each: the workers are the parallelism.
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        task = cloudpickle.dumps(self.task)
+        return ProcessPoolExecutor(1, initializer=_start, initargs=(task, os.getpid()), env=threads)
+
+    def replace(self, worker: int) -> None:
+        """Forget a worker that died; the next piece makes a new one."""
+        executor, self._executors[worker] = self._executors[worker], None
+        self.replaced += 1
+        executor.shutdown(wait=False, kill_workers=True)
+
+    def close(self) -> None:
+        """End the processes."""
+        executors, self._executors = self._executors, [None] * self.count
+        for executor in executors:
+            if executor is not None:
+                executor.shutdown(wait=True, kill_workers=True)
+        self._own.close()
+
+
+class _Round:
+    """One request on its way through the workers."""
+
+    def __init__(self, workers: Workers, request: _Request) -> None:
+        self.workers, self.request = workers, request
+        self.next = 0  # episode that nobody has had
+        self.again: deque[int] = deque()  # episodes whose worker died, each to be tried alone
+        self.deaths: Counter[int] = Counter()
+        self.running: dict[Future[Any], tuple[int, int, int]] = {}  # worker, lo, hi
+        self.done: dict[int, Episodes] = {}
+
+    def results(self) -> list[Episodes]:
+        """Episodes in pieces, in order."""
+        for _ in range(AHEAD):
+            for worker in range(self.workers.count):
+                self._give(worker)
+        while self.running:
+            finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                if future in self.running:  # not one that was lost with another
+                    self._take(future)
+        return [self.done[lo] for lo in sorted(self.done)]
+
+    def _give(self, worker: int) -> None:
+        """Hand a worker its next piece, if there is one."""
+        has_work = any(at == worker for at, _, _ in self.running.values())
+        if self.again:
+            if has_work:
+                return  # alone, so that a second death is surely its own
+            lo = self.again.popleft()
+            hi = lo + 1
+        else:
+            left = self.request.seeds.size - self.next
+            if not left or (has_work and self._has_suspect(worker)):
+                return
+            lo = self.next
+            hi = lo + min(MOST_TOGETHER, -(-left // (AHEAD * self.workers.count)))
+            self.next = hi
+        future = self.workers.submit(worker, self.request.piece(lo, hi))
+        self.running[future] = worker, lo, hi
+
+    def _has_suspect(self, worker: int) -> bool:
+        """Whether a worker is at an episode over which one has died already."""
+        return any(at == worker and self.deaths[lo] for at, lo, _ in self.running.values())
+
+    def _take(self, future: "Future[Any]") -> None:
+        """Take what a worker has done, and give it more."""
+        worker, lo, _ = self.running[future]
+        error = future.exception()
+        if isinstance(error, BrokenExecutor):
+            self._lose(worker, error)
+        elif error is not None:
+            raise error
+        else:
+            del self.running[future]
+            result = future.result()
+            if isinstance(result, _Failure):
+                raise result.as_error(lo)
+            self.done[lo] = result
+        self._give(worker)
+        if self.again:  # for which workers may be free that had nothing left to do
+            for other in range(self.workers.count):
+                self._give(other)
+
+    def _lose(self, worker: int, error: BaseException) -> None:
+        """A worker died: replace it, and try each of its episodes alone."""
+        self.workers.replace(worker)
+        mine = [(future, lo, hi) for future, (at, lo, hi) in self.running.items() if at == worker]
+        for future, lo, hi in mine:
+            del self.running[future]
+            for index in range(lo, hi):
+                self.deaths[index] += 1
+                if self.deaths[index] == 2:
+                    seed = self.request.seeds.reshape(-1)[index]
+                    raise WorkerDied(
+                        f"a worker died twice over the same episode (reset with seed {seed}): {error}",
+                        index,
+                    ) from error
+            self.again.extend(range(lo, hi))
+
+
+class _Failure(NamedTuple):
+    """An EpisodeError on its way from a worker."""
+
+    message: str
+    episode: int
+    seed: int
+    trace: str
+    cause: BaseException | None
+
+    def as_error(self, first: int) -> EpisodeError:
+        error = EpisodeError(self.message, first + self.episode, self.seed)
+        error.__cause__ = self.cause if self.cause is not None else RuntimeError(self.message)
+        error.__cause__.__cause__ = WorkersTraceback(self.trace)
+        return error
+
+
+def _joined(parts: list[Episodes]) -> Episodes:
+    statistics = None
+    if parts[0].statistics is not None:
+        statistics = [one for part in parts for one in part.statistics]
+    return Episodes(
+        np.concatenate([part.returns for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+        statistics,
+    )
+
+
+# ---- in the worker ----------------------------------------------------------------------------------------------
+
+_rollouts: Rollouts
+
+
+def _start(task: bytes, parent: int) -> None:
+    """Make ready to run episodes."""
+    global _rollouts
+    # Ctrl-C goes to all processes of a terminal; the parent decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _rollouts = Rollouts(pickle.loads(task))
+
+
+def _end_with(parent: int) -> None:
+    """End when the parent has, however it ended."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _work(
+    weights: NDArray[Any],
+    member: NDArray[np.intp],
+    seeds: Any,
+    normalizer: Any,
+    with_statistics: bool,
+) -> "Episodes | _Failure":
+    try:
+        return _rollouts.run(weights[member], seeds, normalizer, with_statistics)
+    except EpisodeError as error:
+        trace = "".join(traceback.format_exception(error.__cause__ or error))
+        cause = error.__cause__
+        try:
+            pickle.loads(pickle.dumps(cause))
+        except Exception:
+            cause = None
+        return _Failure(str(error), error.index, error.seed, trace, cause)
+    except Exception as error:  # before an episode began
+        trace = "".join(traceback.format_exception(error))
+        return _Failure(f"{type(error).__name__}: {error}", 0, int(seeds[0]), trace, None)
