@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _checks, files
 from ..nn import NeuralNetwork, activation_from_name, activation_to_name
 from .normalization import Normalizer
-from .rollouts import Task, make_env
+from .rollouts import Task, make_env, registered
 from .spaces import Interface
 
 #: Which policies a run keeps.
@@ -128,7 +128,13 @@ class Policy:
             raise ValueError("env: wanted one, since the policy does not know its own")
         is_own = env is None or env == self.env_id
         args = self.env_args if is_own else {}
-        return Task(env or self.env_id, args, self.max_episode_steps, self.network, self.interface)
+        return Task(
+            registered(env or self.env_id),
+            args,
+            self.max_episode_steps,
+            self.network,
+            self.interface,
+        )
 
     @classmethod
     def load(

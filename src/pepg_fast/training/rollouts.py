@@ -1,7 +1,8 @@
 """Episodes of several policies at a time in one process: one forward pass for all, then a step of each."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,8 +13,8 @@ from ..nn import NeuralNetwork
 from .normalization import Moments, Normalizer, Statistics
 from .spaces import Interface
 
-#: Makes an environment: its id, or a function that returns one.
-EnvMaker = str | Callable[..., Any]
+#: Makes an environment: its id, what Gymnasium has registered under one, or a function that returns one.
+EnvMaker = Any
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Task:
 
     Attributes
     ----------
-    env : str or callable
-        An id of Gymnasium's, or what returns an environment.
+    env : str, EnvSpec or callable
+        An id of Gymnasium's, what is registered under it, or what returns an environment.
     env_args : dict
         Keyword arguments of either.
     max_episode_steps : int or None
@@ -85,6 +86,16 @@ class EpisodeError(Exception):
         return str(self.args[0])
 
 
+def registered(env: EnvMaker) -> EnvMaker:
+    """What Gymnasium has registered under an id, so that processes which did not register it can make it too."""
+    if not isinstance(env, str):
+        return env
+    import gymnasium
+
+    with _saying_why_not(env):
+        return gymnasium.spec(env)
+
+
 def make_env(
     env: EnvMaker, env_args: dict[str, Any], max_episode_steps: int | None, **more: Any
 ) -> Any:
@@ -97,14 +108,24 @@ def make_env(
             made = gymnasium.wrappers.TimeLimit(made, max_episode_steps)
         return made
     limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+    name = getattr(env, "id", env)
     try:
-        # The checker costs as much as many a step; what it checks, an author of environments checks once.
-        return gymnasium.make(env, disable_env_checker=True, **limit, **env_args, **more)
+        with _saying_why_not(name):
+            # The checker costs as much as many a step; what it checks, an author of environments checks once.
+            return gymnasium.make(env, disable_env_checker=True, **limit, **env_args, **more)
+    except TypeError as error:
+        raise ValueError(f"env_args: {name} does not take {env_args}: {error}") from error
+
+
+@contextlib.contextmanager
+def _saying_why_not(name: str) -> Iterator[None]:
+    import gymnasium
+
+    try:
+        yield
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         text = " ".join(str(error).split())
-        raise ValueError(f"env: no environment {env!r}: {text}") from error
-    except TypeError as error:
-        raise ValueError(f"env_args: {env!r} does not take {env_args}: {error}") from error
+        raise ValueError(f"env: cannot make {name!r}: {text}") from error
 
 
 @dataclass

@@ -91,5 +91,5 @@ def score(
         try:
             result = pool.run(policy.network.weights[None], seeds, policy.normalizer)  # type: ignore[index]
         except (EpisodeError, WorkerDied) as error:
-            raise EvaluationError(f"{task.env}: {error}", 0) from error.__cause__
+            raise EvaluationError(f"{policy.env_id or env}: {error}", 0) from error.__cause__
     return Score(result.returns, result.lengths)

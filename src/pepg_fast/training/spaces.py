@@ -105,8 +105,17 @@ class Interface:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Interface":
         """From what `to_state` made."""
-        shape = state["action_shape"]
+        shape, kind = state["action_shape"], np.dtype(state["dtype"])
+        low, high = (np.array(state[end], np.float64) for end in ("low", "high"))
+        size = 1 if shape is None else int(np.prod(shape))
+        if (
+            kind.kind not in "fi"
+            or low.shape != (size,)
+            or high.shape != (size,)
+            or (low > high).any()
+        ):
+            raise ValueError(f"interface: wanted the ends of {size} numbers, got {low} and {high}")
         return cls(
-            int(state["observation_size"]), None if shape is None else tuple(shape), np.dtype(state["dtype"]).name,
-            np.asarray(state["low"], np.float64), np.asarray(state["high"], np.float64), bool(state["scaled"]),
+            int(state["observation_size"]), None if shape is None else tuple(shape), kind.name, low, high,
+            bool(state["scaled"]),
         )  # fmt: skip

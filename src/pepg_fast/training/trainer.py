@@ -21,7 +21,7 @@ from .budget import Budget
 from .config import TrainConfig
 from .normalization import Normalizer, Statistics
 from .policy import Policy, PolicyFile, Weights
-from .rollouts import EnvMaker, EpisodeError, Task, make_env, merged
+from .rollouts import EnvMaker, EpisodeError, Task, make_env, merged, registered
 from .run_folder import RunFolder
 from .signals import Stopping
 from .spaces import Interface
@@ -126,7 +126,12 @@ def train(
     if files is not None and not resume:
         files.create(env_id, config)
     task = Task(
-        env, config.env_args, config.max_episode_steps, network, interface, config.reward_shift
+        registered(env),
+        config.env_args,
+        config.max_episode_steps,
+        network,
+        interface,
+        config.reward_shift,
     )
     with Workers(task, config.workers or 0) as workers, Stopping() as stopping:
         trainer = _Trainer(es, config, task, workers, env_id, files)

@@ -1,0 +1,121 @@
+"""Small environments whose returns are known, and ones that fail; importable by worker processes."""
+
+import os
+import time
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+
+class Walk(gymnasium.Env):
+    """A point that is pushed along a line and wants to stay near 0; an episode's length depends on its seed."""
+
+    def __init__(self, box=1.0, steps=30, offset=0.0):
+        self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        self.action_space = spaces.Box(-box, box, (1,), np.float32)
+        self.steps, self.offset = steps, offset
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = self.np_random.uniform(-1.0, 1.0)
+        self.left = int(self.np_random.integers(self.steps // 2, self.steps + 1))
+        return self._seen(), {}
+
+    def step(self, action):
+        assert action.shape == (1,)
+        assert action.dtype == np.float32
+        self.x += 0.2 * float(action[0])
+        self.left -= 1
+        return self._seen(), -abs(self.x), self.left == 0, False, {}
+
+    def _seen(self):
+        return np.array([self.offset + 10.0 * self.x, self.left / 10.0], np.float32)
+
+
+class Turns(gymnasium.Env):
+    """Discrete actions from 3 to 5; the middle one is right."""
+
+    def __init__(self):
+        self.observation_space = spaces.Box(0, 255, (2, 2), np.uint8)
+        self.action_space = spaces.Discrete(3, start=3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = 10
+        return self._seen(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        self.left -= 1
+        return self._seen(), float(action == 4), False, self.left == 0, {}
+
+    def _seen(self):
+        return np.full((2, 2), self.left, np.uint8)
+
+
+class Raises(Walk):
+    """Its third step fails, in an episode whose seed `which` divides."""
+
+    def __init__(self, which=1):
+        super().__init__()
+        self.which = which
+
+    def reset(self, *, seed=None, options=None):
+        self.seed, self.count = seed, 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        self.count += 1
+        if self.count == 3 and self.seed % self.which == 0:
+            raise ZeroDivisionError("the walker tripped")
+        return super().step(action)
+
+
+class GivesNaN(Walk):
+    """Its rewards are no numbers."""
+
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, np.nan, *rest
+
+
+class Dies(Walk):
+    """Its process dies at the third step, as often as there are files to remove in a folder."""
+
+    def __init__(self, folder=None, seed=None):
+        super().__init__()
+        self.folder, self.only = folder, seed
+
+    def reset(self, *, seed=None, options=None):
+        self.seed = seed
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        if self.folder is not None and self.only in (None, self.seed):
+            for file in Path(self.folder).iterdir():
+                file.unlink(missing_ok=True)
+                os._exit(9)
+        return super().step(action)
+
+
+class Slow(Walk):
+    """A step takes a millisecond."""
+
+    def step(self, action):
+        time.sleep(0.001)
+        return super().step(action)
+
+
+class Words(gymnasium.Env):
+    """Observations that no network reads."""
+
+    def __init__(self, action=None):
+        self.observation_space = spaces.Text(5) if action is None else spaces.Box(0, 1, (1,))
+        self.action_space = spaces.Discrete(2) if action is None else action
+
+
+gymnasium.register("Walk-v0", Walk, max_episode_steps=25)
+gymnasium.register("Slow-v0", Slow)
+gymnasium.register("Turns-v0", Turns)

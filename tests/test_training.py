@@ -1,0 +1,359 @@
+"""Training runs: what they find, what they leave, how they end and go on."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnasium")
+pytest.importorskip("loky")
+import envs  # noqa: E402
+
+from pepg_fast import PEPG, EvaluationError, History, NeuralNetwork  # noqa: E402
+from pepg_fast.training import Policy, TrainConfig, score, train  # noqa: E402
+from pepg_fast.training.run_folder import RunFolder  # noqa: E402
+
+SMALL = TrainConfig(
+    hidden_sizes=(3,), population_size=8, seed=4, workers=0, max_steps=12, center_every=3, center_episodes=2,
+    checkpoint_every=5,
+)  # fmt: skip
+HERE = str(Path(__file__).parent)
+
+
+def changed(**changes) -> TrainConfig:
+    return dataclasses.replace(SMALL, **changes)
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """Checkpoints and histories bit for bit, but for the time it took."""
+    first, second = (RunFolder(path).load_checkpoint() for path in (one, other))
+    from pepg_fast import checkpoints
+
+    states = [checkpoints.to_state(es) for es in (first, second)]
+    for state in states:
+        state["extra"]["training"].pop("seconds")
+    np.testing.assert_equal(*states)
+    rows = [dict(History.read_csv(path / "history.csv")) for path in (one, other)]
+    for columns in rows:
+        columns.pop("seconds")
+    np.testing.assert_equal(*rows)
+
+
+def test_it_learns():
+    result = train(
+        "Walk-v0", changed(max_steps=100, population_size=32, normalize_observations=True)
+    )
+    assert result.history["mean"][0] < -8.0
+    before = score(Policy(_untrained(result), result.policy.interface, None), envs.Walk, workers=0)
+    after = score(result.policy, "Walk-v0", workers=0)
+    assert after.mean > -4.0 > before.mean
+    assert result.reason == "max_steps"
+    assert result.step == 100
+    assert result.best_policy is not None
+    assert result.best_center is not None
+    assert result.folder is None
+
+
+def _untrained(result):
+    network = NeuralNetwork(2, 1, [3], "tanh")
+    network.weights = np.zeros(network.number_of_parameters)
+    return network
+
+
+@pytest.mark.slow
+def test_the_defaults_solve_cartpole():
+    result = train("CartPole-v1", TrainConfig(seed=1, max_steps=40))
+    assert score(result.policy, episodes=50).mean == 500.0
+
+
+def test_rewards_do_not_depend_on_the_number_of_workers(tmp_path):
+    for workers in (0, 1, 3):
+        train("Walk-v0", changed(workers=workers, episodes=2), folder=tmp_path / str(workers))
+    for workers in (1, 3):
+        assert_same_state(tmp_path / "0", tmp_path / str(workers))
+
+
+@pytest.mark.parametrize("seeds", ["pair", "generation"])
+def test_both_sides_of_a_pair_meet_the_same_episodes_others_only_if_told(seeds):
+    """With a network that does not act, the return tells the episode."""
+    seen = []
+
+    def note(es, row):
+        seen.append(es)
+
+    class Search(PEPG):
+        def update(self, rewards, **more):
+            seen.append(np.array(rewards))
+            super().update(rewards, **more)
+
+    from pepg_fast.training import config as configs
+
+    original = configs.PEPG
+    configs.PEPG = Search
+    try:
+        train(
+            "Walk-v0",
+            changed(
+                sigma_init=1e-12,
+                sigma_lr=0.0,
+                mu_lr=1e-12,
+                max_steps=2,
+                center_every=0,
+                episode_seeds=seeds,
+            ),
+        )
+    finally:
+        configs.PEPG = original
+    for rewards in seen:
+        np.testing.assert_allclose(rewards[:4], rewards[4:], rtol=1e-6)
+        assert (len(np.unique(rewards.round(6))) == 4) == (seeds == "pair")
+    assert not np.allclose(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("cut", [1, 5, 7])
+def test_a_run_cut_in_two_equals_the_uncut_one(tmp_path, cut):
+    train("Walk-v0", SMALL, folder=tmp_path / "whole")
+    train("Walk-v0", changed(max_steps=cut), folder=tmp_path / "parts")
+    second = train(None, changed(workers=1), folder=tmp_path / "parts", resume=True)
+    assert_same_state(tmp_path / "whole", tmp_path / "parts")
+    assert second.history["step"].tolist() == list(range(cut + 1, 13))
+    policies = [tmp_path / name / "policy.npz" for name in ("whole", "parts")]
+    for which in ("center", "best", "best_center"):
+        one, other = (Policy.load(path, which) for path in policies)
+        assert one.network.weights.tobytes() == other.network.weights.tobytes()
+        np.testing.assert_equal(vars(one.normalizer), vars(other.normalizer))
+        np.testing.assert_equal(one.score, other.score)
+
+
+def test_the_files_of_a_run(tmp_path):
+    pytest.importorskip("matplotlib")
+    result = train("Walk-v0", SMALL, folder=tmp_path / "a" / "run")
+    folder = tmp_path / "a" / "run"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint-1.npz", "checkpoint.npz", "config.toml", "curve.png", "history.csv", "policy.npz",
+    ]  # fmt: skip
+    assert result.folder == folder
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert PEPG.load_checkpoint(folder / "checkpoint.npz").step == 12
+    assert PEPG.load_checkpoint(folder / "checkpoint-1.npz").step == 10
+    center = Policy.load(folder / "policy.npz")
+    np.testing.assert_array_equal(center.network.weights, result.mu)
+    best = Policy.load(folder / "policy.npz", "best")
+    np.testing.assert_array_equal(best.network.weights, result.best_theta)
+    assert best.score == result.best_fitness
+
+
+def test_the_best_candidate_has_the_normaliser_it_was_evaluated_with():
+    """Its return is found again, which another normaliser would not give."""
+    config = changed(max_steps=9, sigma_init=0.5)
+    found = train("Walk-v0", config)
+    es_step = int(found.history["step"][np.argmax(found.history["best"])])
+    from pepg_fast.training.trainer import _drawn
+
+    seeds = _drawn(config.seed, 0, es_step - 1, (4, 1)).ravel()
+    returns = [
+        score(found.best_policy, episodes=1, seed=int(seed), workers=0).mean for seed in seeds
+    ]
+    assert found.best_fitness in returns
+
+
+def test_a_reward_shift_is_in_the_fitness_and_not_in_the_centres_return():
+    plain = train("Walk-v0", changed(max_steps=3, center_every=1, center_episodes=1, sigma_lr=0.0))
+    shifted = train(
+        "Walk-v0",
+        changed(max_steps=3, center_every=1, center_episodes=1, sigma_lr=0.0, reward_shift=-100.0),
+    )
+    assert shifted.history["best"][0] < plain.history["best"][0] - 100.0
+    assert (shifted.history["center"] > -100.0).all()
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"max_evaluations": 30, "center_every": 0}, "max_evaluations"),
+        ({"max_interactions": 300}, "max_interactions"),
+        ({"time_limit": 1e-3}, "time_limit"),
+        ({"target": -1000.0}, "target"),
+    ],
+)
+def test_limits(tmp_path, limits, reason):
+    result = train("Walk-v0", changed(max_steps=None, **limits), folder=tmp_path / "run")
+    assert result.reason == reason
+    if reason == "max_evaluations":
+        assert result.evaluations == 24  # a fourth generation would have been too much
+    if reason == "max_interactions":
+        assert 300 <= result.interactions < 300 + 8 * 25 + 2 * 25
+    if reason != "target":
+        again = train(None, folder=tmp_path / "run", resume=True)
+        assert (again.reason, again.step, len(again.history)) == (reason, result.step, 0)
+
+
+def test_new_runs_and_resumed_ones_do_not_write_over_each_other(tmp_path):
+    train("Walk-v0", changed(max_steps=2), folder=tmp_path / "run")
+    with pytest.raises(FileExistsError, match="has a run already"):
+        train("Walk-v0", SMALL, folder=tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match="no run there"):
+        train("Walk-v0", SMALL, folder=tmp_path / "other", resume=True)
+    with pytest.raises(ValueError, match="resume: wanted the folder"):
+        train("Walk-v0", SMALL, resume=True)
+    with pytest.raises(ValueError, match=r"cannot change these: sigma_init is 0.9 \(it was 0.1\)"):
+        train("Walk-v0", changed(sigma_init=0.9), folder=tmp_path / "run", resume=True)
+    with pytest.raises(
+        ValueError, match="env: wanted that of the run, 'Walk-v0', got 'CartPole-v1'"
+    ):
+        train("CartPole-v1", SMALL, folder=tmp_path / "run", resume=True)
+    with pytest.raises(TypeError, match="env: wanted an environment's id"):
+        train(None, SMALL)
+    with pytest.raises(TypeError, match="config: wanted a TrainConfig"):
+        train("Walk-v0", {"max_steps": 3})
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
+    train("Walk-v0", SMALL, folder=tmp_path / "whole")
+    train("Walk-v0", SMALL, folder=tmp_path / "run")
+    (tmp_path / "run" / "checkpoint.npz").write_bytes(b"PK damaged")
+    with pytest.warns(UserWarning, match="going on from .*checkpoint-1.npz"):
+        train(None, folder=tmp_path / "run", resume=True)
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+    for path in (tmp_path / "run").glob("checkpoint*"):
+        path.write_bytes(b"PK damaged")
+    with pytest.raises(ValueError, match="not a usable checkpoint file"):
+        train(None, folder=tmp_path / "run", resume=True)
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(tmp_path):
+    train("Walk-v0", SMALL, folder=tmp_path / "whole")
+    train("Walk-v0", SMALL, folder=tmp_path / "run")
+    for path in (tmp_path / "run").glob("checkpoint*"):
+        path.unlink()
+    train(None, folder=tmp_path / "run", resume=True)
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+def test_an_environment_that_fails_leaves_all_files_and_the_run_goes_on(tmp_path):
+    def flaky():
+        return envs.Raises(which=2**40 if (tmp_path / "mended").exists() else 3)
+
+    with pytest.raises(EvaluationError, match=r"flaky: candidate \d: ZeroDivisionError") as caught:
+        train(flaky, changed(checkpoint_every=100), folder=tmp_path / "run")
+    assert caught.value.result.reason == "error"
+    assert (tmp_path / "run" / "policy.npz").exists()
+    (tmp_path / "mended").touch()
+    result = train(flaky, changed(max_steps=6), folder=tmp_path / "run", resume=True)
+    assert result.step == 6
+
+
+def test_a_second_death_ends_the_run_with_its_checkpoint(tmp_path):
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+
+    def deadly():
+        return envs.Dies(str(deaths))
+
+    def arm(es, row):
+        if es.step == 3:
+            for name in "ab":
+                (deaths / name).touch()
+
+    config = changed(workers=1, population_size=2, checkpoint_every=100, center_every=0)
+    with pytest.raises(EvaluationError, match=r"candidate \d: a worker died twice"):
+        train(deadly, config, folder=tmp_path / "run", callbacks=arm)
+    es = PEPG.load_checkpoint(tmp_path / "run" / "checkpoint.npz")
+    assert es.step == 3
+    assert es.is_pending
+    for file in deaths.iterdir():
+        file.unlink()
+    train(deadly, config, folder=tmp_path / "run", resume=True)
+    train(deadly, config, folder=tmp_path / "whole")
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {here!r})
+import envs
+from pepg_fast.training import TrainConfig, train
+config = TrainConfig(hidden_sizes=(3,), population_size=8, seed=4, workers={workers}, max_steps={steps},
+                     center_every=3, center_episodes=2, checkpoint_every=1)
+if __name__ == "__main__":
+    result = train("Slow-v0", config, folder={folder!r}, resume={resume})
+    print(result.reason, result.signal)
+"""
+
+
+def start(folder, steps, resume=False, workers=2):
+    text = textwrap.dedent(SCRIPT).format(
+        here=HERE, folder=str(folder), steps=steps, resume=resume, workers=workers
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_step(folder, step, process):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        history = folder / "history.csv"
+        if history.exists() and history.read_text().count("\n") > 30 + step:
+            return
+        time.sleep(0.01)
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_generation_and_writes_everything(tmp_path, number):
+    process = start(tmp_path / "run", 10**6)
+    wait_for_step(tmp_path / "run", 3, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert out.split() == ["interrupted", str(int(number))], err
+    assert "finishing this generation" in err
+    es = PEPG.load_checkpoint(tmp_path / "run" / "checkpoint.npz")
+    assert not es.is_pending
+    assert (tmp_path / "run" / "curve.png").exists()
+    steps = es.step + 3
+    out, err = start(tmp_path / "run", steps, resume=True).communicate(timeout=60)
+    assert out.split() == ["max_steps", "None"], err
+    start(tmp_path / "whole", steps, workers=0).communicate(timeout=60)
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(tmp_path):
+    process = start(tmp_path / "run", 10**6, workers=0)
+    wait_for_step(tmp_path / "run", 3, process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out.split()[0] == "interrupted", err
+    steps = PEPG.load_checkpoint(tmp_path / "run" / "checkpoint.npz").step + 2
+    start(tmp_path / "run", steps, resume=True).communicate(timeout=60)
+    start(tmp_path / "whole", steps, workers=0).communicate(timeout=60)
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_kill_costs_at_most_what_came_after_the_last_checkpoint(tmp_path):
+    rng = np.random.default_rng(os.getpid())
+    reached = 0
+    for attempt in range(4):
+        process = start(tmp_path / "run", 10**6, resume=attempt > 0, workers=0)
+        wait_for_step(tmp_path / "run", reached + 1, process)
+        time.sleep(rng.uniform(0.0, 0.2))
+        process.kill()
+        process.communicate()
+        es = RunFolder(tmp_path / "run").load_checkpoint()
+        rows = len(History.read_csv(tmp_path / "run" / "history.csv"))
+        assert rows - 1 <= es.step <= rows
+        assert es.step >= reached
+        reached = es.step
+    steps = reached + 1
+    start(tmp_path / "run", steps, resume=True).communicate(timeout=60)
+    start(tmp_path / "whole", steps, workers=0).communicate(timeout=60)
+    assert_same_state(tmp_path / "whole", tmp_path / "run")

@@ -1,0 +1,132 @@
+"""Settings: checked, and the same in Python, TOML and on the command line."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnasium")
+from pepg_fast.optimizers import SGD, Adam, ClipUp  # noqa: E402
+from pepg_fast.training import TrainConfig  # noqa: E402
+from pepg_fast.training import config as configs  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"population_size": 7}, ValueError, "population_size: wanted an even number"),
+        ({"population_size": None}, TypeError, "population_size: wanted a whole number"),
+        ({"episodes": 0}, ValueError, "episodes: wanted at least 1, got 0"),
+        ({"episodes": 1.5}, TypeError, "episodes: wanted a whole number"),
+        ({"hidden_sizes": "64"}, TypeError, "hidden_sizes: wanted whole numbers"),
+        ({"hidden_sizes": (0,)}, ValueError, "hidden_sizes: wanted at least 1"),
+        ({"activation": "swish"}, ValueError, "activation: wanted 'identity'"),
+        ({"optimizer": "rmsprop"}, ValueError, "optimizer: wanted 'clipup', 'adam' or 'sgd'"),
+        (
+            {"optimizer": "adam", "max_speed": 0.1},
+            ValueError,
+            "max_speed: wanted optimizer='clipup'",
+        ),
+        ({"sigma_init": 0.0}, ValueError, "sigma_init: wanted a number above 0"),
+        ({"sigma_lr": np.nan}, ValueError, "sigma_lr: wanted a finite number"),
+        ({"momentum": 1.0}, ValueError, "momentum: wanted a number from 0 to below 1"),
+        (
+            {"normalize_observations": "yes"},
+            TypeError,
+            "normalize_observations: wanted True or False",
+        ),
+        ({"env_args": [1]}, TypeError, "env_args: wanted a dict"),
+        ({"seed": -1}, ValueError, "seed: wanted at least 0"),
+        ({"time_limit": 0}, ValueError, "time_limit: wanted a number above 0"),
+        ({"target": 3.0, "center_every": 0}, ValueError, "target: wanted center_every"),
+        ({"episode_seeds": "member"}, ValueError, "episode_seeds: wanted 'pair' or 'generation'"),
+    ],
+)
+def test_what_is_no_setting_is_said(changes, error, message):
+    with pytest.raises(error, match=message):
+        TrainConfig(**changes)
+
+
+def test_numbers_may_be_of_any_kind():
+    config = TrainConfig(max_interactions=1e6, hidden_sizes=[8.0, np.int64(4)], seed=np.uint8(3))
+    assert (config.max_interactions, config.hidden_sizes, config.seed) == (10**6, (8, 4), 3)
+    assert type(config.seed) is int
+
+
+def test_gaps_are_filled_once():
+    config = TrainConfig().with_defaults()
+    assert config.max_steps == 200
+    assert config.workers >= 1
+    assert config.seed is not None
+    assert config.with_defaults() == config
+    assert TrainConfig(time_limit=3.0).with_defaults().max_steps is None
+    assert TrainConfig().with_defaults().seed != config.seed
+
+
+@pytest.mark.parametrize(("name", "kind"), [("clipup", ClipUp), ("adam", Adam), ("sgd", SGD)])
+def test_the_search_is_the_one_described(name, kind):
+    config = TrainConfig(optimizer=name, mu_lr=0.03, momentum=0.8, sigma_init=0.4, seed=1)
+    network = config.network(3, 2)
+    es = config.search(network)
+    assert type(es.optimizer) is kind
+    assert es.optimizer.alpha == 0.03
+    assert getattr(es.optimizer, "momentum", 0.8) == 0.8
+    assert es.theta_size == network.number_of_parameters == 3 * 16 + 16 + 16 * 2 + 2
+    np.testing.assert_array_equal(es.sigma, 0.4)
+    assert es.l2_coeff == 0.0
+
+
+def test_written_and_read_they_are_the_same(tmp_path):
+    config = TrainConfig(
+        env_args={"continuous": True, "gravity": -9.5, "name": "x"},
+        hidden_sizes=(),
+        seed=3,
+        target=1.5,
+    ).with_defaults()
+    configs.write_toml(tmp_path / "c.toml", "Lander-v3", config)
+    settings = configs.read_toml(tmp_path / "c.toml")
+    assert settings.pop("env_id") == "Lander-v3"
+    assert TrainConfig(**settings) == config
+
+
+def test_keys_may_be_spelt_as_options(tmp_path):
+    (tmp_path / "c.toml").write_text("population-size = 8\nhidden_sizes = [4]\n[env-args]\nx = 1\n")
+    assert configs.read_toml(tmp_path / "c.toml") == {
+        "population_size": 8, "hidden_sizes": [4], "env_args": {"x": 1},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "populationsize = 3",
+            r"c.toml: no option 'populationsize'; did you mean population_size\?",
+        ),
+        ("qqq = 3", r"no option 'qqq'; `pepg-fast train --help` lists"),
+        ("population_size = ", "c.toml: not a usable TOML file"),
+        ("env_id = 3", "env_id: wanted a string, got 3"),
+    ],
+)
+def test_files_that_say_something_else_are_refused(tmp_path, text, message):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        configs.read_toml(tmp_path / "c.toml")
+
+
+def test_what_a_resumed_run_may_change():
+    before = TrainConfig(seed=1)
+    for name in configs.FREE:
+        value = {"max_steps": 9, "workers": 5}.get(name, 77)
+        assert not configs.difference(before, dataclasses.replace(before, **{name: value}))
+    changed = configs.difference(before, dataclasses.replace(before, mu_lr=0.5))
+    assert changed == "mu_lr is 0.5 (it was 0.075)"
+    assert configs.FREE <= set(configs.NAMES)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="affinity is Linux's")
+def test_workers_are_the_processors_that_this_process_may_use():
+    import os
+
+    assert configs.processors() == len(os.sched_getaffinity(0))

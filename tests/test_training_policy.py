@@ -1,0 +1,124 @@
+"""Policies and their files."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnasium")
+import envs  # noqa: E402
+
+from pepg_fast import NeuralNetwork, files  # noqa: E402
+from pepg_fast.training import Policy, score  # noqa: E402
+from pepg_fast.training.normalization import Normalizer  # noqa: E402
+from pepg_fast.training.policy import PolicyFile, Weights  # noqa: E402
+from pepg_fast.training.rollouts import make_env  # noqa: E402
+from pepg_fast.training.spaces import Interface  # noqa: E402
+
+NORMALIZER = Normalizer(np.array([1.0, -2.0]), np.array([0.5, 3.0]), 4.0)
+
+
+@pytest.fixture
+def policies() -> PolicyFile:
+    network = NeuralNetwork(2, 1, [3], "relu", "tanh")
+    rng = np.random.default_rng(1)
+    kept = {
+        "center": Weights(rng.normal(size=13), NORMALIZER, np.nan),
+        "best": Weights(rng.normal(size=13), None, 3.5),
+    }
+    interface = Interface.of(envs.Walk(box=2.0), "Walk-v0", True)
+    return PolicyFile("Walk-v0", {"box": 2.0}, 20, network, interface, kept)
+
+
+def test_an_action_is_the_networks_output_for_the_normalised_observation(policies):
+    policy = policies.policy("center")
+    observation = np.array([0.3, 0.9], np.float32)
+    normal = np.clip((observation - NORMALIZER.mean) * NORMALIZER.inverse_std, -4.0, 4.0)
+    action = policy(observation)
+    np.testing.assert_allclose(action, 2.0 * policy.network(normal), rtol=1e-6)
+    assert action.dtype == np.float32
+    assert action.shape == (1,)
+
+
+def test_a_file_has_all_of_them(policies, tmp_path):
+    policies.save(tmp_path / "policy.npz")
+    for which, policy in policies.policies.items():
+        read = Policy.load(tmp_path / "policy.npz", which)
+        assert read.network.weights.tobytes() == policy.weights.tobytes()
+        assert (read.env_id, read.env_args, read.max_episode_steps) == ("Walk-v0", {"box": 2.0}, 20)
+        np.testing.assert_equal(read.score, policy.score)
+        for observation in np.random.default_rng(2).normal(size=(5, 2)):
+            np.testing.assert_array_equal(read(observation), policies.policy(which)(observation))
+
+
+def test_what_is_not_there_is_said(policies, tmp_path):
+    policies.save(tmp_path / "policy.npz")
+    with pytest.raises(ValueError, match=r"no best_center \(only center, best\)"):
+        Policy.load(tmp_path / "policy.npz", "best_center")
+    with pytest.raises(
+        ValueError, match="which: wanted 'center', 'best' or 'best_center', got 'worst'"
+    ):
+        Policy.load(tmp_path / "policy.npz", "worst")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state["sizes"].append(3),
+        lambda state: state.pop("interface"),
+        lambda state: state["policies"]["center"].update(weights=np.zeros(4)),
+        lambda state: state["policies"]["center"].update(weights=np.full(13, np.nan)),
+        lambda state: state["policies"]["center"]["normalizer"].update(mean=np.zeros(3)),
+        lambda state: state["interface"].update(dtype="O"),
+    ],
+)
+def test_a_file_that_makes_no_policy_is_refused_with_its_name(policies, tmp_path, damage):
+    path = tmp_path / "policy.npz"
+    policies.save(path)
+    state = files.load(path, "policy")
+    damage(state)
+    files.save(path, "policy", state)
+    with pytest.raises(ValueError, match=r"policy.npz: not a usable policy file"):
+        Policy.load(path)
+
+
+def test_a_network_of_ours_acts_in_an_environment_and_is_clipped(tmp_path):
+    network = NeuralNetwork(2, 1, [], bias=True)
+    network.weights = [1.0, 0.0, 0.0]
+    network.save_network(tmp_path / "n.npz")
+    policy = Policy.load(tmp_path / "n.npz", env=envs.Walk)
+    assert policy([0.25, 3.0]) == pytest.approx(0.25)
+    assert policy([7.0, 3.0]) == 1.0
+    with pytest.raises(
+        ValueError, match=r"network: wanted 4 inputs and 3 outputs for Turns, got 2"
+    ):
+        Policy.load(tmp_path / "n.npz", env=envs.Turns)
+
+
+def test_a_network_without_weights_is_no_policy(tmp_path):
+    NeuralNetwork(2, 1).save_network(tmp_path / "n.npz")
+    with pytest.raises(ValueError, match="network: wanted one with weights"):
+        Policy.load(tmp_path / "n.npz", env=envs.Walk)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_scores_are_those_of_a_plain_loop(policies, workers):
+    policy = policies.policy("center")
+    env = make_env("Walk-v0", {"box": 2.0}, 20)
+    expected = []
+    for seed in range(3, 13):
+        observation, _ = env.reset(seed=seed)
+        total, done = 0.0, False
+        while not done:
+            observation, reward, terminated, truncated, _ = env.step(policy(observation))
+            total, done = total + reward, terminated or truncated
+        expected.append(total)
+    result = score(policy, episodes=10, seed=3, workers=workers)
+    np.testing.assert_array_equal(result.returns, expected)
+    assert str(result).startswith(
+        f"mean {np.mean(expected):.2f} ± {np.std(expected):.2f}, minimum "
+    )
+
+
+def test_a_policy_of_no_known_environment_wants_one():
+    policy = Policy(NeuralNetwork(2, 1), Interface.of(envs.Walk(), "Walk", True))
+    with pytest.raises(ValueError, match="env: wanted one"):
+        score(policy, episodes=1)

@@ -1,0 +1,122 @@
+"""Several episodes at a time against one after the other."""
+
+import numpy as np
+import pytest
+
+gymnasium = pytest.importorskip("gymnasium")
+import envs  # noqa: E402
+
+from pepg_fast import NeuralNetwork  # noqa: E402
+from pepg_fast.training.normalization import Normalizer, Statistics  # noqa: E402
+from pepg_fast.training.policy import Policy  # noqa: E402
+from pepg_fast.training.rollouts import EpisodeError, Rollouts, Task, make_env, merged  # noqa: E402
+from pepg_fast.training.spaces import Interface  # noqa: E402
+
+NORMALIZER = Normalizer(np.array([1.0, 0.5]), np.array([0.2, 3.0]), 2.0)
+
+
+def task(env=envs.Walk, hidden=(4,), **changes):
+    made = make_env(env, {}, None)
+    interface = Interface.of(made, "env", True)
+    network = NeuralNetwork(interface.observation_size, interface.output_size, hidden, "tanh")
+    return Task(env, **({"env_args": {}, "max_episode_steps": None, "network": network,
+                         "interface": interface} | changes))  # fmt: skip
+
+
+def one_by_one(task, weights, seeds, normalizer):
+    """Returns, lengths and observations by the plainest loop."""
+    env = make_env(task.env, task.env_args, task.max_episode_steps)
+    returns, lengths, seen = [], [], []
+    for row, seed in zip(weights, seeds, strict=True):
+        task.network.weights = row
+        policy = Policy(task.network, task.interface, normalizer)
+        observation, _ = env.reset(seed=int(seed))
+        total, steps, done, mine = 0.0, 0, False, []
+        while not done:
+            mine.append(np.asarray(observation, float).ravel())
+            observation, reward, terminated, truncated, _ = env.step(policy(observation))
+            total, steps, done = total + reward, steps + 1, terminated or truncated
+        returns.append(total)
+        lengths.append(steps)
+        seen.append(np.array(mine))
+    return np.array(returns), np.array(lengths), seen
+
+
+@pytest.mark.parametrize("env", [envs.Walk, envs.Turns, "Walk-v0", "CartPole-v1"])
+@pytest.mark.parametrize("normalizer", [None, NORMALIZER], ids=["as they are", "normalised"])
+def test_together_they_are_what_they_are_one_by_one(env, normalizer, rng):
+    if normalizer is not None and env in (envs.Turns, "CartPole-v1"):
+        normalizer = Normalizer(np.full(4, 0.3), np.full(4, 2.0), 3.0)
+    what = task(env)
+    weights = rng.normal(size=(9, what.network.number_of_parameters))
+    seeds = rng.integers(1000, size=9)
+    returns, lengths, seen = one_by_one(what, weights, seeds, normalizer)
+    episodes = Rollouts(what).run(weights, seeds, normalizer, True)
+    np.testing.assert_array_equal(episodes.returns, returns)
+    np.testing.assert_array_equal(episodes.lengths, lengths)
+    everything = np.concatenate(seen)
+    statistics = merged(Statistics.none(everything.shape[1]), episodes.statistics)
+    assert statistics.count == len(everything)
+    np.testing.assert_allclose(statistics.mean, everything.mean(axis=0), rtol=1e-12, atol=1e-12)
+
+
+def test_environments_are_used_again_and_tell_nothing_of_it(rng):
+    what = task()
+    weights = rng.normal(size=(5, what.network.number_of_parameters))
+    rollouts = Rollouts(what)
+    first = rollouts.run(weights, np.arange(5), None, False)
+    rollouts.run(weights[::-1].copy(), np.arange(7, 12), None, False)
+    again = rollouts.run(weights, np.arange(5), None, False)
+    np.testing.assert_array_equal(first.returns, again.returns)
+    assert first.statistics is None
+
+
+def test_a_shift_is_in_the_fitness_alone(rng):
+    what = task()
+    weights = rng.normal(size=(3, what.network.number_of_parameters))
+    episodes = Rollouts(what).run(weights, np.arange(3), None, False)
+    np.testing.assert_allclose(
+        episodes.fitness(-0.5), episodes.returns - 0.5 * episodes.lengths, rtol=1e-15
+    )
+
+
+def test_an_environment_that_raises_is_named_by_episode_and_seed():
+    what = task(envs.Raises, env_args={"which": 7})
+    weights = np.zeros((4, what.network.number_of_parameters))
+    rollouts = Rollouts(what)
+    with pytest.raises(
+        EpisodeError, match=r"ZeroDivisionError: the walker tripped .*seed 14"
+    ) as caught:
+        rollouts.run(weights, np.array([12, 13, 14, 15]), None, False)
+    assert (caught.value.index, caught.value.seed) == (2, 14)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    # and they go on with new environments
+    assert len(rollouts.run(weights, np.arange(1, 5), None, False).returns) == 4
+
+
+def test_a_reward_that_is_no_number_is_an_error():
+    what = task(envs.GivesNaN)
+    with pytest.raises(EpisodeError, match="a reward is NaN"):
+        Rollouts(what).run(
+            np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False
+        )
+
+
+def test_max_episode_steps_cuts_episodes_of_both_kinds_of_environment():
+    for env in (envs.Walk, "Walk-v0", "CartPole-v1"):
+        what = task(env, max_episode_steps=5)
+        weights = np.zeros((2, what.network.number_of_parameters))
+        assert Rollouts(what).run(weights, np.arange(2), None, False).lengths.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("env", "arguments", "message"),
+    [
+        ("NoSuchThing-v3", {}, r"env: cannot make 'NoSuchThing-v3'"),
+        ("no_such_module:Thing-v0", {}, r"no_such_module"),
+        ("CartPole-v1", {"colour": 3}, r"env_args: CartPole-v1 does not take .*colour"),
+    ],
+)
+def test_what_cannot_be_made_is_said(env, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_env(env, arguments, None)

@@ -1,0 +1,151 @@
+"""Episodes in worker processes: the same whoever runs them, and whoever dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnasium")
+pytest.importorskip("loky")
+import envs  # noqa: E402
+from test_training_rollouts import NORMALIZER, task  # noqa: E402
+
+from pepg_fast.training.rollouts import EpisodeError  # noqa: E402
+from pepg_fast.training.workers import WorkerDied, Workers  # noqa: E402
+
+
+def weights_for(what, n):
+    return np.random.default_rng(5).normal(size=(n, what.network.number_of_parameters))
+
+
+def test_the_results_do_not_depend_on_the_number_of_workers():
+    what = task()
+    weights, seeds = weights_for(what, 41), np.random.default_rng(6).integers(99, size=(41, 3))
+    found = []
+    for count in (0, 1, 2, 3):
+        with Workers(what, count) as workers:
+            for _ in range(2):
+                found.append(workers.run(weights, seeds, NORMALIZER, True))
+    for other in found[1:]:
+        assert other.returns.tobytes() == found[0].returns.tobytes()
+        assert other.lengths.tobytes() == found[0].lengths.tobytes()
+        for mine, theirs in zip(found[0].statistics, other.statistics, strict=True):
+            np.testing.assert_equal(mine, theirs)
+    assert len(found[0].returns) == 123
+
+
+def test_environments_that_no_module_has_go_to_workers():
+    class Local(envs.Walk):
+        def step(self, action):
+            observation, reward, *rest = super().step(action)
+            return observation, reward - 1.0, *rest
+
+    what = task(lambda: Local())
+    with Workers(what, 1) as workers:
+        episodes = workers.run(weights_for(what, 3), np.arange(3)[:, None], None)
+    assert (episodes.returns < -episodes.lengths).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_an_exception_names_its_episode_and_shows_the_workers_traceback(count):
+    what = task(envs.Raises, env_args={"which": 39})
+    weights = weights_for(what, 40)
+    with Workers(what, count) as workers:
+        for _ in range(2):  # after which they can go on
+            with pytest.raises(EpisodeError, match="the walker tripped") as caught:
+                workers.run(weights, 1 + np.arange(40)[:, None], None)
+            assert (caught.value.index, caught.value.seed) == (38, 39)
+        cause = caught.value.__cause__
+        assert isinstance(cause, ZeroDivisionError)
+        if count:
+            assert "in step" in str(cause.__cause__)
+        assert len(workers.run(weights, np.ones((40, 1), int), None).returns) == 40
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_that_dies_is_replaced_and_its_episodes_run_again(count, tmp_path):
+    what = task(envs.Dies, env_args={"folder": str(tmp_path), "seed": 11})
+    weights, seeds = weights_for(what, 20), np.arange(20)[:, None]
+    with Workers(what, count) as workers:
+        expected = workers.run(weights, seeds, None, True)
+        (tmp_path / "once").touch()
+        found = workers.run(weights, seeds, None, True)
+        assert workers.replaced == 1
+        assert not list(tmp_path.iterdir())
+    assert found.returns.tobytes() == expected.returns.tobytes()
+    np.testing.assert_equal(found.statistics, expected.statistics)
+
+
+def test_one_that_dies_while_it_has_nothing_to_do_is_replaced():
+    what = task()
+    weights, seeds = weights_for(what, 8), np.arange(8)[:, None]
+    with Workers(what, 2) as workers:
+        expected = workers.run(weights, seeds, None)
+        for executor in workers._executors:
+            for pid in executor._processes:
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
+        assert workers.run(weights, seeds, None).returns.tobytes() == expected.returns.tobytes()
+        assert workers.replaced == 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_second_death_over_the_same_episode_ends_it(count, tmp_path):
+    for name in "ab":
+        (tmp_path / name).touch()
+    what = task(envs.Dies, env_args={"folder": str(tmp_path), "seed": 7})
+    weights, seeds = weights_for(what, 20), np.arange(20)[:, None]
+    with Workers(what, count) as workers:
+        with pytest.raises(
+            WorkerDied, match=r"died twice over the same episode .*seed 7"
+        ) as caught:
+            workers.run(weights, seeds, None)
+        assert caught.value.index == 7
+        for file in tmp_path.iterdir():
+            file.unlink()
+        assert len(workers.run(weights, seeds, None).returns) == 20
+
+
+def test_a_task_that_no_worker_can_begin_is_an_error():
+    what = task("CartPole-v1", env_args={"colour": 3})
+    with Workers(what, 1) as workers:
+        with pytest.raises(EpisodeError, match="colour"):
+            workers.run(weights_for(what, 2), np.arange(2)[:, None], None)
+
+
+def test_workers_end_with_their_parent_however_it_ends(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import os, sys, signal
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        import numpy as np
+        from test_training_rollouts import task
+        from pepg_fast.training.workers import Workers
+        what = task()
+        workers = Workers(what, 2)
+        workers.run(np.zeros((4, what.network.number_of_parameters)), np.arange(4)[:, None], None)
+        print(*(pid for one in workers._executors for pid in one._processes), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """)
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    children = [int(pid) for pid in done.stdout.split()]
+    assert len(children) == 2, done.stderr
+    deadline = time.monotonic() + 30
+    while any(_is_alive(pid) for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in children if _is_alive(pid)]
+
+
+def _is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
