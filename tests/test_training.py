@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
-import envs  # noqa: E402
+import envs
 
-from pepg_fast import PEPG, EvaluationError, History, NeuralNetwork  # noqa: E402
-from pepg_fast.training import Policy, TrainConfig, score, train  # noqa: E402
-from pepg_fast.training.run_folder import RunFolder  # noqa: E402
+from pepg_fast import PEPG, EvaluationError, History, NeuralNetwork
+from pepg_fast.training import Policy, TrainConfig, score, train
+from pepg_fast.training.run_folder import RunFolder
 
 SMALL = TrainConfig(
     hidden_sizes=(3,), population_size=8, seed=4, workers=0, max_steps=12, center_every=3, center_episodes=2,

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gymnasium")
-import envs  # noqa: E402
+import envs
 
-from pepg_fast import NeuralNetwork, files  # noqa: E402
-from pepg_fast.training import Policy, score  # noqa: E402
-from pepg_fast.training.normalization import Normalizer  # noqa: E402
-from pepg_fast.training.policy import PolicyFile, Weights  # noqa: E402
-from pepg_fast.training.rollouts import make_env  # noqa: E402
-from pepg_fast.training.spaces import Interface  # noqa: E402
+from pepg_fast import NeuralNetwork, files
+from pepg_fast.training import Policy, score
+from pepg_fast.training.normalization import Normalizer
+from pepg_fast.training.policy import PolicyFile, Weights
+from pepg_fast.training.rollouts import make_env
+from pepg_fast.training.spaces import Interface
 
 NORMALIZER = Normalizer(np.array([1.0, -2.0]), np.array([0.5, 3.0]), 4.0)
 
@@ -54,7 +54,7 @@ def test_what_is_not_there_is_said(policies, tmp_path):
     with pytest.raises(ValueError, match=r"no best_center \(only center, best\)"):
         Policy.load(tmp_path / "policy.npz", "best_center")
     with pytest.raises(
-        ValueError, match="which: wanted 'center', 'best' or 'best_center', got 'worst'"
+        ValueError, match="which: wanted 'center', 'best_center' or 'best', got 'worst'"
     ):
         Policy.load(tmp_path / "policy.npz", "worst")
 

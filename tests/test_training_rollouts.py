@@ -9,7 +9,7 @@ import envs  # noqa: E402
 from pepg_fast import NeuralNetwork  # noqa: E402
 from pepg_fast.training.normalization import Normalizer, Statistics  # noqa: E402
 from pepg_fast.training.policy import Policy  # noqa: E402
-from pepg_fast.training.rollouts import EpisodeError, Rollouts, Task, make_env, merged  # noqa: E402
+from pepg_fast.training.rollouts import EpisodeError, Rollouts, Task, make_env, merged, remembers  # noqa: E402
 from pepg_fast.training.spaces import Interface  # noqa: E402
 
 NORMALIZER = Normalizer(np.array([1.0, 0.5]), np.array([0.2, 3.0]), 2.0)
@@ -69,6 +69,19 @@ def test_environments_are_used_again_and_tell_nothing_of_it(rng):
     again = rollouts.run(weights, np.arange(5), None, False)
     np.testing.assert_array_equal(first.returns, again.returns)
     assert first.statistics is None
+
+
+def test_new_environments_where_a_reset_leaves_something_behind():
+    """A walker's world outlives its reset; what was run before must not show."""
+    pytest.importorskip("Box2D")
+    assert remembers(make_env("BipedalWalker-v3", {}, None))
+    assert not remembers(make_env("CartPole-v1", {}, None))
+    what = task("BipedalWalker-v3", (), new_env=True, max_episode_steps=150)
+    weights = 0.3 * np.random.default_rng(0).normal(size=(6, what.network.number_of_parameters))
+    rollouts = Rollouts(what)
+    first = rollouts.run(weights, np.arange(6), None, False)
+    again = rollouts.run(weights[::-1].copy(), np.arange(6)[::-1], None, False)
+    np.testing.assert_array_equal(first.returns, again.returns[::-1])
 
 
 def test_a_shift_is_in_the_fitness_alone(rng):

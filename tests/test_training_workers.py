@@ -12,11 +12,11 @@ import pytest
 
 pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
-import envs  # noqa: E402
-from test_training_rollouts import NORMALIZER, task  # noqa: E402
+import envs
+from test_training_rollouts import NORMALIZER, task
 
-from pepg_fast.training.rollouts import EpisodeError  # noqa: E402
-from pepg_fast.training.workers import WorkerDied, Workers  # noqa: E402
+from pepg_fast.training.rollouts import EpisodeError
+from pepg_fast.training.workers import WorkerDied, Workers
 
 
 def weights_for(what, n):
@@ -113,9 +113,8 @@ def test_a_second_death_over_the_same_episode_ends_it(count, tmp_path):
 
 def test_a_task_that_no_worker_can_begin_is_an_error():
     what = task("CartPole-v1", env_args={"colour": 3})
-    with Workers(what, 1) as workers:
-        with pytest.raises(EpisodeError, match="colour"):
-            workers.run(weights_for(what, 2), np.arange(2)[:, None], None)
+    with Workers(what, 1) as workers, pytest.raises(EpisodeError, match="colour"):
+        workers.run(weights_for(what, 2), np.arange(2)[:, None], None)
 
 
 def test_workers_end_with_their_parent_however_it_ends(tmp_path):

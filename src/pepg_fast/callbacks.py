@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,15 @@ def as_callback(given: Any) -> Callback:
     return _Function(given)
 
 
+def bar_size() -> dict[str, Any]:
+    """Options of a bar that follows the terminal's width, if that has one: some that programs make say 0."""
+    try:
+        has_width = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError, AttributeError):  # no terminal, or no file
+        has_width = True
+    return {"dynamic_ncols": True} if has_width else {"ncols": 100, "nrows": 24}
+
+
 #: Short enough for the numbers in 80 columns.
 _BAR = "{desc}{n_fmt}/{total_fmt} |{bar:8}| {elapsed}<{remaining}{postfix}"
 
@@ -136,7 +146,7 @@ class Progress(Callback):
         known = [total for total in totals if total is not None and np.isfinite(total)]
         total = min(known) if known else None
         shape = "{desc}{n_fmt} steps, {elapsed}{postfix}" if total is None else _BAR
-        defaults = {"total": total, "bar_format": shape, "dynamic_ncols": True}
+        defaults = {"total": total, "bar_format": shape} | bar_size()
         options = defaults | self._options
         if options.get("desc"):
             options["desc"] = options["desc"].rstrip(": ") + ": "

@@ -16,7 +16,8 @@ from .run_folder import RunFolder, free_name
 #: Options of `train` by the heading under which the help has them.
 GROUPS = {
     "the environment": (
-        "env_args", "max_episode_steps", "normalize_observations", "observation_clip", "scale_actions", "reward_shift",
+        "env_args", "max_episode_steps", "new_env", "normalize_observations", "observation_clip",
+        "scale_actions", "reward_shift",
     ),
     "the policy": ("hidden_sizes", "activation", "output_activation"),
     "the search": (
@@ -27,15 +28,22 @@ GROUPS = {
     "the run": ("workers", "center_every", "center_episodes", "checkpoint_every"),
 }  # fmt: skip
 
+_DESCRIPTION = """\
+Search for a policy in a Gymnasium environment with Box observations and Box or Discrete
+actions. The run is a folder with settings, history, checkpoints, policies and a curve.
+Ctrl-C ends it after the generation at hand.
+"""
+
 _EPILOG = """\
 examples:
   pepg-fast train CartPole-v1
-  pepg-fast train LunarLander-v3 --env-arg continuous=True --seed 1 --max-interactions 5e6
+  pepg-fast train LunarLander-v3 --env-arg continuous=True --max-interactions 5e6
   pepg-fast train --resume runs/CartPole-v1 --max-steps 400
 
 when it does not learn:
-  stuck early on      a smaller --sigma-init and --mu-lr, a smaller network (--hidden-sizes none is
-                      linear), another --seed; --reward-shift against a bonus for doing nothing
+  stuck early on      a smaller --sigma-init and --mu-lr, a smaller network (--hidden-sizes
+                      none is linear), another --seed; --reward-shift against a bonus for
+                      doing nothing
   noisy               more --episodes, a larger --population-size
   good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best mean there was
   slow but steady     a larger --mu-lr, and --population-size down to 32
@@ -57,9 +65,7 @@ def _add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="search for a policy in a Gymnasium environment",
-        description="Search for a policy in a Gymnasium environment with Box observations and Box or Discrete actions. "
-        "The run is a folder with settings, history, checkpoints, policies and a curve. Ctrl-C ends it after the "
-        "generation at hand.",
+        description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -108,7 +114,7 @@ def _add_option(group: Any, field: "dataclasses.Field[Any]", text: str) -> None:
     if name == "hidden_sizes":
         options |= {"type": _widths, "metavar": "N,N"}
         text, shown = text.replace("none makes", '"none" makes'), ",".join(map(str, shown))
-    elif kind == "bool":
+    elif kind.startswith("bool"):
         options["action"] = argparse.BooleanOptionalAction
     elif name in CHOICES:
         options["choices"] = CHOICES[name]

@@ -35,6 +35,9 @@ class TrainConfig:
         What the environment is made with.
     max_episode_steps : int, optional
         At which an episode is cut short; by default the environment's own limit.
+    new_env : bool, optional
+        Whether each episode has a new environment; needed where `reset` leaves something of the episode before, or the
+        rewards depend on who ran what. By default for Gymnasium's own that do (BipedalWalker and CarRacing).
     normalize_observations : bool
         Whether the network sees observations with mean 0 and standard deviation 1, by the running statistics of all
         earlier generations.
@@ -104,6 +107,7 @@ class TrainConfig:
 
     env_args: dict[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
+    new_env: bool | None = None
     normalize_observations: bool = True
     observation_clip: float = 5.0
     scale_actions: bool = True
@@ -148,8 +152,9 @@ class TrainConfig:
             if getattr(self, name) is not None:
                 put(name, _checks.number(name, getattr(self, name), **kind))
 
-        for name in ("normalize_observations", "scale_actions"):
-            put(name, _checks.flag(name, getattr(self, name)))
+        for name in ("normalize_observations", "scale_actions", "new_env"):
+            if name != "new_env" or self.new_env is not None:
+                put(name, _checks.flag(name, getattr(self, name)))
         for name in ("max_episode_steps", "max_steps", "max_evaluations", "max_interactions", "episodes",
                      "center_episodes", "checkpoint_every"):  # fmt: skip
             whole(name, 1)

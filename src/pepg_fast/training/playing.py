@@ -8,6 +8,9 @@ from .. import _caller, _checks
 from .policy import Policy
 from .rollouts import make_env
 
+#: Files that videos can be written to.
+FORMATS = (".mp4", ".gif", ".mkv", ".mov", ".avi", ".webm")
+
 
 def play(
     policy: Policy, episodes: int, seed: int, video: "str | os.PathLike[str] | None"
@@ -57,6 +60,8 @@ class _Film:
             import imageio.v2 as imageio
 
         name = os.fsdecode(filename)
+        if not name.lower().endswith(FORMATS):
+            raise ValueError(f"video: wanted a name that ends in {', '.join(FORMATS)}, got {name}")
         speed = env.metadata.get("render_fps", 30)
         options: dict[str, Any] = {"duration": 1000 / speed, "loop": 0}
         if not name.lower().endswith(".gif"):

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _checks, files
 from ..nn import NeuralNetwork, activation_from_name, activation_to_name
 from .normalization import Normalizer
-from .rollouts import Task, make_env, registered
+from .rollouts import Task, make_env, registered, remembers
 from .spaces import Interface
 
 #: Which policies a run keeps.
-WHICH = ("center", "best", "best_center")
+WHICH = ("center", "best_center", "best")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +127,14 @@ class Policy:
         if env is None and not self.env_id:
             raise ValueError("env: wanted one, since the policy does not know its own")
         is_own = env is None or env == self.env_id
-        args = self.env_args if is_own else {}
-        return Task(
-            registered(env or self.env_id),
-            args,
-            self.max_episode_steps,
-            self.network,
-            self.interface,
-        )
+        args, maker = self.env_args if is_own else {}, registered(env or self.env_id)
+        made = make_env(maker, args, self.max_episode_steps)
+        try:
+            return Task(
+                maker, args, self.max_episode_steps, self.network, self.interface, remembers(made)
+            )
+        finally:
+            made.close()
 
     @classmethod
     def load(
@@ -146,9 +146,9 @@ class Policy:
         ----------
         filename : path
             ``policy.npz`` of a run, or the file of a network, of this package's or of pepg-es's.
-        which : {"center", "best", "best_center"}
-            Of a run: the mean of the last search distribution, the candidate with the highest fitness, or the mean
-            that did best in its own episodes.
+        which : {"center", "best_center", "best"}
+            Of a run: the mean of the last search distribution, the mean that did best in its own episodes, or the
+            candidate with the highest fitness.
         env : str or callable, optional
             The environment of a network's file, an id of Gymnasium's or what returns one; its actions are the
             network's outputs, clipped to the Box.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _caller
-from ..callbacks import Callback, Limits
+from ..callbacks import Callback, Limits, bar_size
 from ..history import Row
 
 
@@ -38,7 +38,7 @@ class TrainingProgress(Callback):
         self._bar = self._tqdm(
             total=1.0,
             bar_format="{desc} |{bar:10}| {postfix}",
-            dynamic_ncols=True,
+            **bar_size(),
             disable=None,
             leave=True,
         )

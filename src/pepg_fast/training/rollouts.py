@@ -33,8 +33,8 @@ class Task:
         Its shape; the weights come with each call.
     interface : Interface
         From its outputs to actions.
-    reward_shift : float
-        Added to the reward of each step, in `Episodes.fitness` alone.
+    new_env : bool
+        Whether each episode has an environment of its own.
     """
 
     env: EnvMaker
@@ -42,7 +42,7 @@ class Task:
     max_episode_steps: int | None
     network: NeuralNetwork
     interface: Interface
-    reward_shift: float = 0.0
+    new_env: bool = False
 
 
 class Episodes(NamedTuple):
@@ -108,7 +108,7 @@ def make_env(
             made = gymnasium.wrappers.TimeLimit(made, max_episode_steps)
         return made
     limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
-    name = getattr(env, "id", env)
+    name = str(getattr(env, "id", env))
     try:
         with _saying_why_not(name):
             # The checker costs as much as many a step; what it checks, an author of environments checks once.
@@ -128,9 +128,18 @@ def _saying_why_not(name: str) -> Iterator[None]:
         raise ValueError(f"env: cannot make {name!r}: {text}") from error
 
 
+#: Modules of Gymnasium whose environments are told apart by what they played before: their world outlives `reset`.
+_REMEMBERING = ("gymnasium.envs.box2d.bipedal_walker", "gymnasium.envs.box2d.car_racing")
+
+
+def remembers(env: Any) -> bool:
+    """Whether an environment is known to carry something from one episode into the next."""
+    return type(env.unwrapped).__module__ in _REMEMBERING
+
+
 @dataclass
 class Rollouts:
-    """Runs episodes, keeping its environments from one call to the next."""
+    """Runs episodes, keeping its environments from one call to the next unless the task wants new ones."""
 
     task: Task
     _envs: list[Any] = field(default_factory=list)
@@ -203,6 +212,8 @@ class Rollouts:
 
     def _environments(self, n: int) -> list[Any]:
         task = self.task
+        if task.new_env:
+            self.close()
         while len(self._envs) < n:
             self._envs.append(make_env(task.env, task.env_args, task.max_episode_steps))
         return self._envs[:n]

@@ -21,7 +21,7 @@ from .budget import Budget
 from .config import TrainConfig
 from .normalization import Normalizer, Statistics
 from .policy import Policy, PolicyFile, Weights
-from .rollouts import EnvMaker, EpisodeError, Task, make_env, merged, registered
+from .rollouts import EnvMaker, EpisodeError, Task, make_env, merged, registered, remembers
 from .run_folder import RunFolder
 from .signals import Stopping
 from .spaces import Interface
@@ -105,7 +105,7 @@ def train(
     -----
     Ctrl-C and SIGTERM end the run after the generation at hand (the second one at once); all files are written either
     way. Rewards do not depend on the number of workers: an episode's seed depends on the run's seed, the generation
-    and the pair alone. Environments are reused, so `reset` must leave nothing of the episode before.
+    and the pair alone. Environments are used for many episodes unless `new_env` says otherwise.
     """
     files = None if folder is None else RunFolder(folder)
     env, config, es = _prepared(env, config, files, resume)
@@ -113,6 +113,7 @@ def train(
     made = make_env(env, config.env_args, config.max_episode_steps)
     try:
         interface = Interface.of(made, env_id, config.scale_actions)
+        new_env = remembers(made) if config.new_env is None else config.new_env
     finally:
         made.close()
     network = config.network(interface.observation_size, interface.output_size)
@@ -131,7 +132,7 @@ def train(
         config.max_episode_steps,
         network,
         interface,
-        config.reward_shift,
+        new_env,
     )
     with Workers(task, config.workers or 0) as workers, Stopping() as stopping:
         trainer = _Trainer(es, config, task, workers, env_id, files)

@@ -1,0 +1,279 @@
+"""train, evaluate, play and plot as a user runs them."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnasium")
+pytest.importorskip("loky")
+import envs
+
+from pepg_fast import NeuralNetwork, cli
+from pepg_fast.training import Policy, TrainConfig, commands, score
+from pepg_fast.training import config as configs
+
+QUICK = ["--population-size", "8", "--hidden-sizes", "3", "--max-steps", "4", "--workers", "0",
+         "--center-every", "2", "--seed", "3"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_train_makes_a_run_and_says_what_to_do_next(capsys):
+    assert run("train", "Walk-v0", *QUICK) == 0
+    out = capsys.readouterr().out
+    assert "runs/Walk-v0: the steps were used up at step 4" in out
+    assert re.search(r"centre: -\d", out)
+    for line in (
+        "pepg-fast evaluate runs/Walk-v0",
+        "pepg-fast train --resume runs/Walk-v0 --max-steps 8",
+    ):
+        assert line in out
+    assert run("train", "Walk-v0", *QUICK, "--quiet") == 0  # a second one has a name of its own
+    assert capsys.readouterr().out == ""
+    assert Path("runs/Walk-v0-2/policy.npz").exists()
+    assert run(*_last_command(out)) == 0
+    assert "at step 8" in capsys.readouterr().out
+
+
+def _last_command(out: str) -> list[str]:
+    command = out.strip().splitlines()[-1].partition("pepg-fast ")[2].split()
+    return [*command, "--workers", "0"]
+
+
+def test_every_setting_is_an_option_and_has_a_help_text():
+    grouped = [name for names in commands.GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(configs.NAMES)
+    assert set(commands._descriptions()) == set(configs.NAMES)
+
+
+def test_options_become_settings():
+    run("train", "Walk-v0", *QUICK, "--no-normalize-observations", "--env-arg", "box=2.0", "--env-arg", "steps=20",
+        "--no-scale-actions", "--optimizer", "adam", "--max-interactions", "1e6", "--name", "mine", "--quiet",
+        "--sigma-init", "0.3", "--activation", "relu")  # fmt: skip
+    settings = configs.read_toml("runs/mine/config.toml")
+    assert settings.pop("env_id") == "Walk-v0"
+    assert TrainConfig(**settings) == TrainConfig(
+        population_size=8, hidden_sizes=(3,), max_steps=4, workers=0, center_every=2, seed=3,
+        normalize_observations=False, env_args={"box": 2.0, "steps": 20}, scale_actions=False, optimizer="adam",
+        max_interactions=10**6, sigma_init=0.3, activation="relu",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("continuous=True", True),
+        ("continuous=false", False),
+        ("x=3", 3),
+        ("x=-0.5", -0.5),
+        ("name=hard", "hard"),
+        ("name='3'", "3"),
+        ("path=a=b", "a=b"),
+        ("xs=[1, 2]", [1, 2]),
+    ],
+)
+def test_env_args_are_read_as_python_or_as_text(text, value):
+    assert commands._pair(text)[1] == value
+    assert type(commands._pair(text)[1]) is type(value)
+
+
+def test_a_file_holds_options_and_the_command_line_goes_first():
+    Path("walk.toml").write_text(
+        'env_id = "Walk-v0"\npopulation_size = 6\nhidden_sizes = []\nmax_steps = 1\nworkers = 0\n'
+    )
+    assert run("train", "--config", "walk.toml", "--population-size", "4", "--quiet") == 0
+    settings = configs.read_toml("runs/Walk-v0/config.toml")
+    assert (settings["population_size"], settings["hidden_sizes"], settings["max_steps"]) == (
+        4,
+        [],
+        1,
+    )
+    # and that of a run is such a file
+    assert run("train", "--config", "runs/Walk-v0/config.toml", "--quiet") == 0
+    assert Path("runs/Walk-v0-2/history.csv").read_text().count("\n") > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "ENV_ID: wanted an environment"),
+        (["train", "NoSuch-v0"], "env: cannot make 'NoSuch-v0'"),
+        (["train", "Walk-v0", "--population-size", "7"], "population_size: wanted an even number"),
+        (
+            ["train", "Walk-v0", "--max-speed", "1", "--optimizer", "sgd"],
+            "max_speed: wanted optimizer='clipup'",
+        ),
+        (["train", "Walk-v0", "--env-arg", "colour=3"], "env_args: Walk-v0 does not take"),
+        (["train", "FrozenLake-v1"], "FrozenLake-v1: wanted Box observations"),
+        (["train", "Walk-v0", "--config", "none.toml"], "none.toml"),
+        (["train", "--resume", "nowhere"], "nowhere: no run there"),
+        (["evaluate", "nowhere"], "nowhere: no run there"),
+        (["play", "nowhere"], "nowhere: no run there"),
+        (["plot", "nowhere"], "nowhere: no run there"),
+        (["evaluate", "--network", "none.npz", "Walk-v0"], "none.npz"),
+    ],
+)
+def test_errors_are_one_line(capsys, arguments, message):
+    assert run(*arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("pepg-fast: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_debug_shows_where(capsys):
+    assert run("train", "--debug", "NoSuch-v0") == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert run("--debug", "train", "NoSuch-v0") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--env-arg", "colour"], "wanted KEY=VALUE, got 'colour'"),
+        (["--max-steps", "1.5"], "wanted a whole number, got '1.5'"),
+        (["--hidden-sizes", "a"], "wanted a whole number, got 'a'"),
+        (["--activation", "swish"], "invalid choice: 'swish'"),
+    ],
+)
+def test_words_that_are_no_options_are_said_with_the_usage(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        run("train", "Walk-v0", *arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "play", "plot"])
+def test_help_fits_a_terminal(capsys, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        run(command, "--help")
+    out = capsys.readouterr().out
+    assert "usage: pepg-fast" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_a_failing_environment_shows_its_traceback(capsys):
+    import gymnasium
+
+    gymnasium.register("Raises-v0", envs.Raises)
+    assert run("train", "Raises-v0", *QUICK) == 2
+    err = capsys.readouterr().err
+    assert 'raise ZeroDivisionError("the walker tripped")' in err
+    assert err.splitlines()[-1].startswith("pepg-fast: Raises-v0: candidate 0: ZeroDivisionError")
+
+
+def test_evaluate_prints_what_score_finds(capsys):
+    run("train", "Walk-v0", *QUICK, "--quiet")
+    assert run("evaluate", "Walk-v0", "--episodes", 7, "--seed", 5, "--workers", 0) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for line, which in zip(lines, ("center", "best_center", "best"), strict=True):
+        policy = Policy.load("runs/Walk-v0/policy.npz", which)
+        expected = score(policy, episodes=7, seed=5, workers=0)
+        assert line.partition(": ")[2].strip() == str(expected)
+    assert [line.partition(":")[0] for line in lines] == ["centre", "best centre", "best"]
+
+
+def test_evaluate_reads_networks(capsys):
+    network = NeuralNetwork(2, 1)
+    network.weights = [-0.1, 0.0, 0.0]
+    network.save_network("n.npz")
+    assert run("evaluate", "--network", "n.npz", "Walk-v0", "--episodes", 3, "--workers", 0) == 0
+    assert capsys.readouterr().out.startswith("network:     mean -")
+
+
+def test_evaluate_reads_the_networks_of_pepg_es(capsys):
+    """The author's own walker, in worlds that nobody walked in before."""
+    pytest.importorskip("Box2D")
+    import gymnasium
+    from test_legacy import BIPEDAL
+
+    if not BIPEDAL.exists():
+        pytest.skip("the file is not at hand")
+    assert run("evaluate", "--network", BIPEDAL, "BipedalWalker-v3", "--episodes", 4) == 0
+    network = NeuralNetwork.load_network(BIPEDAL)
+    returns = []
+    for seed in range(4):
+        env = gymnasium.make("BipedalWalker-v3")
+        observation, _ = env.reset(seed=seed)
+        total, done = 0.0, False
+        while not done:
+            action = np.clip(network(observation), -1.0, 1.0).astype(np.float32)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            total, done = total + float(reward), terminated or truncated
+        returns.append(total)
+    assert capsys.readouterr().out.startswith(f"network:     mean {np.mean(returns):.2f} ")
+
+
+def test_play_films(capsys):
+    pytest.importorskip("imageio_ffmpeg")
+    pytest.importorskip("pygame")
+    import imageio.v2 as imageio
+
+    run("train", "CartPole-v1", *QUICK, "--max-steps", 1, "--max-episode-steps", 20, "--quiet")
+    assert run("play", "CartPole-v1", "--video", "cart.mp4", "--policy", "best") == 0
+    out = capsys.readouterr().out
+    steps = int(re.search(r"seed 0: return [\d.]+ in (\d+) steps", out)[1])
+    with imageio.get_reader("cart.mp4") as film:
+        frames = [frame for frame in film]
+    assert len(frames) == steps + 1
+    assert frames[0].shape == (400, 600, 3)
+    assert np.ptp(frames[0]) > 100
+    assert run("play", "CartPole-v1", "--video", "cart.xyz") == 2
+    assert "video: wanted a name that ends in .mp4, " in capsys.readouterr().err
+
+
+def test_plot_draws_runs_into_one_picture(capsys):
+    pytest.importorskip("matplotlib")
+    for _ in range(2):
+        run("train", "Walk-v0", *QUICK, "--quiet")
+    assert run("plot", "runs/Walk-v0", "Walk-v0-2", "--output", "both.png") == 0
+    assert capsys.readouterr().out.strip() == os.path.abspath("both.png")
+    assert Path("both.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_terminal_shows_one_live_line_and_a_pipe_none():
+    command = [
+        sys.executable,
+        "-m",
+        "pepg_fast",
+        "train",
+        "CartPole-v1",
+        *QUICK,
+        "--max-steps",
+        "30",
+    ]
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    try:
+        while piece := os.read(master, 4096):
+            shown += piece
+    except OSError:  # the terminal closes with the process
+        pass
+    assert process.wait(timeout=60) == 0
+    line = shown.decode().rstrip()
+    assert "\n" not in line
+    last = [text for text in line.split("\r") if text.strip()][-1]
+    for word in ("step 30", "steps/s", "best", "mean", "centre", "sigma"):
+        assert word in last
+    assert "ETA" in line
+    quiet = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert quiet.stderr == ""
+    assert "runs/CartPole-v1-2" in quiet.stdout
