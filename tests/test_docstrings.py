@@ -18,6 +18,8 @@ CHECKS = {
 EXCEPTIONS = {
     "pepg_fast.PEPG.iter_parameters": {"RT01"},  # yields
     "pepg_fast.Result": {"PR01"},  # its fields are attributes
+    "pepg_fast.training.TrainResult": {"PR01"},
+    "pepg_fast.training.Score": {"PR01"},
     "pepg_fast.Limits": {"PR01"},
 }
 
@@ -25,6 +27,8 @@ EXCEPTIONS = {
 def public_names() -> Iterator[str]:
     for name in ("pgpelib", "evotorch", "evosax", "evojax", "fcmaes", "estool"):
         yield f"pepg_fast.presets.{name}"
+    for name in ("score", "Score", "TrainResult"):
+        yield f"pepg_fast.training.{name}"
     for name in pepg_fast.__all__:
         thing = getattr(pepg_fast, name)
         if not callable(thing):

@@ -1,5 +1,6 @@
 """train, evaluate, play and plot as a user runs them."""
 
+import gc
 import os
 import pty
 import re
@@ -220,6 +221,9 @@ def test_evaluate_reads_the_networks_of_pepg_es(capsys):
     assert capsys.readouterr().out.startswith(f"network:     mean {np.mean(returns):.2f} ")
 
 
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # imageio's pipes to ffmpeg
 def test_play_films(capsys):
     pytest.importorskip("imageio_ffmpeg")
     pytest.importorskip("pygame")
@@ -236,6 +240,7 @@ def test_play_films(capsys):
     assert np.ptp(frames[0]) > 100
     assert run("play", "CartPole-v1", "--video", "cart.xyz") == 2
     assert "video: wanted a name that ends in .mp4, " in capsys.readouterr().err
+    gc.collect()
 
 
 def test_plot_draws_runs_into_one_picture(capsys):

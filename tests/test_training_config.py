@@ -55,20 +55,20 @@ def test_numbers_may_be_of_any_kind():
 
 
 def test_gaps_are_filled_once():
-    config = TrainConfig().with_defaults()
+    config = configs.resolved(TrainConfig())
     assert config.max_steps == 200
     assert config.workers >= 1
     assert config.seed is not None
-    assert config.with_defaults() == config
-    assert TrainConfig(time_limit=3.0).with_defaults().max_steps is None
-    assert TrainConfig().with_defaults().seed != config.seed
+    assert configs.resolved(config) == config
+    assert configs.resolved(TrainConfig(time_limit=3.0)).max_steps is None
+    assert configs.resolved(TrainConfig()).seed != config.seed
 
 
 @pytest.mark.parametrize(("name", "kind"), [("clipup", ClipUp), ("adam", Adam), ("sgd", SGD)])
 def test_the_search_is_the_one_described(name, kind):
     config = TrainConfig(optimizer=name, mu_lr=0.03, momentum=0.8, sigma_init=0.4, seed=1)
-    network = config.network(3, 2)
-    es = config.search(network)
+    network = configs.make_network(config, 3, 2)
+    es = configs.make_search(config, network)
     assert type(es.optimizer) is kind
     assert es.optimizer.alpha == 0.03
     assert getattr(es.optimizer, "momentum", 0.8) == 0.8
@@ -78,12 +78,14 @@ def test_the_search_is_the_one_described(name, kind):
 
 
 def test_written_and_read_they_are_the_same(tmp_path):
-    config = TrainConfig(
-        env_args={"continuous": True, "gravity": -9.5, "name": "x"},
-        hidden_sizes=(),
-        seed=3,
-        target=1.5,
-    ).with_defaults()
+    config = configs.resolved(
+        TrainConfig(
+            env_args={"continuous": True, "gravity": -9.5, "name": "x"},
+            hidden_sizes=(),
+            seed=3,
+            target=1.5,
+        )
+    )
     configs.write_toml(tmp_path / "c.toml", "Lander-v3", config)
     settings = configs.read_toml(tmp_path / "c.toml")
     assert settings.pop("env_id") == "Lander-v3"

@@ -192,35 +192,6 @@ class TrainConfig:
         if self.target is not None and not self.center_every:
             raise ValueError("target: wanted center_every of at least 1 with it, got 0")
 
-    def with_defaults(self) -> "TrainConfig":
-        """What is to be drawn or looked up: a seed, a number of workers, a limit."""
-        found: dict[str, Any] = {}
-        if self.seed is None:
-            found["seed"] = int(np.random.SeedSequence().entropy) % 2**32  # type: ignore[arg-type]
-        if self.workers is None:
-            found["workers"] = processors()
-        others = (self.max_evaluations, self.max_interactions, self.time_limit, self.target)
-        if self.max_steps is None and all(limit is None for limit in others):
-            found["max_steps"] = 200
-        return dataclasses.replace(self, **found)
-
-    def network(self, inputs: int, outputs: int) -> NeuralNetwork:
-        """The policy's network, without weights."""
-        return NeuralNetwork(
-            inputs, outputs, self.hidden_sizes, self.activation, self.output_activation
-        )
-
-    def search(self, network: NeuralNetwork) -> PEPG:
-        """The search for its weights."""
-        given: dict[str, Any] = {} if self.optimizer == "adam" else {"momentum": self.momentum}
-        if self.max_speed is not None:
-            given["max_speed"] = self.max_speed
-        return PEPG(
-            self.population_size, network.number_of_parameters, 0.0, self.sigma_init, self.mu_lr, self.sigma_lr,
-            self.l2_coeff, OPTIMIZERS[self.optimizer], given, rng=self.seed, fitness_shaping=self.fitness_shaping,
-            sigma_max_change=self.sigma_max_change,
-        )  # fmt: skip
-
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "activation": tuple(NATIVE),
@@ -230,6 +201,38 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "episode_seeds": SEEDS,
 }
 NAMES = tuple(each.name for each in dataclasses.fields(TrainConfig))
+
+
+def resolved(config: TrainConfig) -> TrainConfig:
+    """Settings with what is to be drawn or looked up: a seed, a number of workers, a limit."""
+    found: dict[str, Any] = {}
+    if config.seed is None:
+        found["seed"] = int(np.random.SeedSequence().entropy) % 2**32  # type: ignore[arg-type]
+    if config.workers is None:
+        found["workers"] = processors()
+    others = (config.max_evaluations, config.max_interactions, config.time_limit, config.target)
+    if config.max_steps is None and all(limit is None for limit in others):
+        found["max_steps"] = 200
+    return dataclasses.replace(config, **found)
+
+
+def make_network(config: TrainConfig, inputs: int, outputs: int) -> NeuralNetwork:
+    """The policy's network, without weights."""
+    return NeuralNetwork(
+        inputs, outputs, config.hidden_sizes, config.activation, config.output_activation
+    )
+
+
+def make_search(config: TrainConfig, network: NeuralNetwork) -> PEPG:
+    """The search for its weights."""
+    given: dict[str, Any] = {} if config.optimizer == "adam" else {"momentum": config.momentum}
+    if config.max_speed is not None:
+        given["max_speed"] = config.max_speed
+    return PEPG(
+        config.population_size, network.number_of_parameters, 0.0, config.sigma_init, config.mu_lr, config.sigma_lr,
+        config.l2_coeff, OPTIMIZERS[config.optimizer], given, rng=config.seed, fitness_shaping=config.fitness_shaping,
+        sigma_max_change=config.sigma_max_change,
+    )  # fmt: skip
 
 
 def _sizes(value: Any) -> tuple[int, ...]:

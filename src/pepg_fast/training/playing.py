@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import _caller, _checks
-from .policy import Policy
+from .policy import Policy, task_of
 from .rollouts import make_env
 
 #: Files that videos can be written to.
@@ -17,7 +17,7 @@ def play(
 ) -> Iterator[tuple[int, float, int]]:
     """Run episodes that are shown or filmed; seed, return and steps of each."""
     episodes = _checks.integer("episodes", episodes, at_least=1)
-    task = policy.task()
+    task = task_of(policy)
     mode = "human" if video is None else "rgb_array"
     env = make_env(task.env, task.env_args, task.max_episode_steps, render_mode=mode)
     try:

@@ -57,19 +57,28 @@ class Policy:
 
     `Policy.load` reads one from a run's ``policy.npz``, or from a network's file of this package or pepg-es.
 
-    Attributes
+    Parameters
     ----------
-    env_id : str
-        The environment it was trained in; empty if not known.
-    env_args : dict
-        What that was made with.
-    max_episode_steps : int or None
-        At which its episodes were cut short.
     network : NeuralNetwork
         With its weights.
+    interface : Interface
+        The environment's spaces, as the network meets them.
+    normalizer : Normalizer, optional
+        Of observations.
+    env_id : str
+        The environment it was trained in; empty if not known.
+    env_args : dict, optional
+        What that was made with.
+    max_episode_steps : int, optional
+        At which its episodes were cut short.
     score : float
         What it reached in training: the fitness of one candidate, or the mean of the centre's episodes; NaN if it is
         not known.
+
+    Attributes
+    ----------
+    network, interface, normalizer, env_id, env_args, max_episode_steps, score
+        As above.
     """
 
     def __init__(
@@ -106,36 +115,6 @@ class Policy:
             observations = self.normalizer(observations)
         return self.interface.actions(self.network.forward_batch(observations))[0]
 
-    def task(self, env: Any = None) -> Task:
-        """Episodes of this policy, in its own environment or another.
-
-        Parameters
-        ----------
-        env : str or callable, optional
-            The other one.
-
-        Returns
-        -------
-        Task
-            For workers.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        if env is None and not self.env_id:
-            raise ValueError("env: wanted one, since the policy does not know its own")
-        is_own = env is None or env == self.env_id
-        args, maker = self.env_args if is_own else {}, registered(env or self.env_id)
-        made = make_env(maker, args, self.max_episode_steps)
-        try:
-            return Task(
-                maker, args, self.max_episode_steps, self.network, self.interface, remembers(made)
-            )
-        finally:
-            made.close()
-
     @classmethod
     def load(
         cls, filename: "str | os.PathLike[str]", which: str = "center", *, env: Any = None
@@ -168,6 +147,20 @@ class Policy:
         if env is not None:
             return _of_network(NeuralNetwork.load_network(filename), env)
         return PolicyFile.load(filename).policy(which)
+
+
+def task_of(policy: Policy, env: Any = None) -> Task:
+    """Episodes of a policy, in its own environment or another."""
+    if env is None and not policy.env_id:
+        raise ValueError("env: wanted one, since the policy does not know its own")
+    is_own = env is None or env == policy.env_id
+    args, maker = policy.env_args if is_own else {}, registered(env or policy.env_id)
+    made = make_env(maker, args, policy.max_episode_steps)
+    try:
+        new_env = remembers(made)
+    finally:
+        made.close()
+    return Task(maker, args, policy.max_episode_steps, policy.network, policy.interface, new_env)
 
 
 def _of_network(network: NeuralNetwork, env: Any) -> Policy:

@@ -37,7 +37,7 @@ class TrainingProgress(Callback):
         """Draw an empty bar, which is full when a limit is reached."""
         self._bar = self._tqdm(
             total=1.0,
-            bar_format="{desc} |{bar:10}| {postfix}",
+            bar_format="|{bar:10}| {desc}",
             **bar_size(),
             disable=None,
             leave=True,
@@ -72,9 +72,8 @@ class TrainingProgress(Callback):
         center = "" if np.isnan(self._center) else f", centre {self._center:.4g}"
         eta = "" if np.isnan(left) else f", ETA {self._tqdm.format_interval(left)}"
         self._bar.n = min(share, 1.0)
-        self._bar.set_description_str(f"step {es.step}", refresh=False)
-        self._bar.set_postfix_str(
-            f"{rate:.3g} steps/s, best {row['best_fitness']:.4g}, mean {row['mean']:.4g}{center}, "
+        self._bar.set_description_str(
+            f"step {es.step}, {rate:.3g} steps/s, best {row['best_fitness']:.4g}, mean {row['mean']:.4g}{center}, "
             f"sigma {row['sigma_median']:.3g}{eta}",
             refresh=False,
         )

@@ -163,9 +163,11 @@ class Rollouts:
         observations = np.empty((n, size))
         returns, lengths = [0.0] * n, np.zeros(n, np.int64)
         moments = Moments(n, size) if with_statistics else None
+        is_flat = True
         for i, env in enumerate(envs):
             try:
                 first, _ = env.reset(seed=int(seeds[i]))
+                is_flat = first.ndim == 1
                 observations[i] = first.ravel()
             except Exception as error:
                 raise self._failure(error, i, seeds) from error
@@ -175,8 +177,8 @@ class Rollouts:
         rows: Any = slice(
             None
         )  # of the arrays that have all episodes; below, the running ones alone
-        step = 0
-        i = 0
+        steps = [env.step for env in envs]
+        step = i = 0
         while running:
             step += 1
             if moments is not None:
@@ -186,8 +188,8 @@ class Rollouts:
             ended = []
             try:
                 for k, i in enumerate(running):
-                    observation, reward, terminated, truncated, _ = envs[k].step(actions[k])
-                    observations[k] = observation if observation.ndim == 1 else observation.ravel()
+                    observation, reward, terminated, truncated, _ = steps[k](actions[k])
+                    observations[k] = observation if is_flat else observation.ravel()
                     returns[i] += reward
                     if terminated or truncated:
                         ended.append(k)
@@ -202,7 +204,7 @@ class Rollouts:
                     if moments is not None:
                         moments.end(i)
                 rest = [k for k in range(len(running)) if k not in ended]
-                running, envs = [running[k] for k in rest], [envs[k] for k in rest]
+                running, steps = [running[k] for k in rest], [steps[k] for k in rest]
                 weights, observations = weights[rest], observations[rest]
                 rows = np.array(running, dtype=np.intp)
         statistics = None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .. import _checks
 from ..evaluation import EvaluationError
 from .config import processors
-from .policy import Policy
+from .policy import Policy, task_of
 from .rollouts import EpisodeError
 from .workers import WorkerDied, Workers
 
@@ -85,7 +85,7 @@ def score(
     episodes = _checks.integer("episodes", episodes, at_least=1)
     seed = _checks.integer("seed", seed, at_least=0)
     count = processors() if workers is None else _checks.integer("workers", workers, at_least=0)
-    task = policy.task(env)
+    task = task_of(policy, env)
     seeds = np.arange(seed, seed + episodes, dtype=np.int64)[None]
     with Workers(task, count) as pool:
         try:

@@ -116,9 +116,9 @@ def train(
         new_env = remembers(made) if config.new_env is None else config.new_env
     finally:
         made.close()
-    network = config.network(interface.observation_size, interface.output_size)
+    network = configs.make_network(config, interface.observation_size, interface.output_size)
     if es is None:
-        es = config.search(network)
+        es = configs.make_search(config, network)
     if es.theta_size != network.number_of_parameters:
         raise ValueError(
             f"{env_id}: wanted the environment of the run ({es.theta_size} parameters), got one for "
@@ -135,7 +135,7 @@ def train(
         new_env,
     )
     with Workers(task, config.workers or 0) as workers, Stopping() as stopping:
-        trainer = _Trainer(es, config, task, workers, env_id, files)
+        trainer = Trainer(es, config, task, workers, env_id, files)
         budget = Budget(config, trainer.seconds_before, stopping)
         called = [trainer, budget, *_several(callbacks)]
         if files is not None:
@@ -164,7 +164,7 @@ def _prepared(
         )
     if not resume:
         assert env is not None
-        return env, (config or TrainConfig()).with_defaults(), None
+        return env, configs.resolved(config or TrainConfig()), None
     if files is None:
         raise ValueError("resume: wanted the folder of a run with it, got none")
     stored = files.settings()
@@ -182,7 +182,7 @@ def _prepared(
     if changed:
         raise ValueError(f"{files.path}: a resumed run cannot change these: {changed}")
     assert env is not None
-    return env, config.with_defaults(), files.load_checkpoint()
+    return env, configs.resolved(config), files.load_checkpoint()
 
 
 def _several(callbacks: Any) -> list[Any]:
@@ -191,7 +191,7 @@ def _several(callbacks: Any) -> list[Any]:
     return list(callbacks)
 
 
-class _Trainer(Callback):
+class Trainer(Callback):
     """Evaluates candidates by episodes, and keeps what a search does not: statistics of observations, and policies."""
 
     order = -2  # before the files, which have its state
@@ -349,7 +349,7 @@ class _Files(Callback):
     order = 1  # after the history: a resumed run cuts off what a checkpoint does not have
     can_end = False
 
-    def __init__(self, trainer: _Trainer, files: RunFolder) -> None:
+    def __init__(self, trainer: Trainer, files: RunFolder) -> None:
         self.trainer, self.files = trainer, files
         self._saved = trainer.es.step
 

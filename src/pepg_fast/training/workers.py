@@ -138,6 +138,12 @@ class Workers:
                 raise
         return parts
 
+    def executors(self) -> list[Any]:
+        """One for each worker, which is made if there is none."""
+        for worker, executor in enumerate(self._executors):
+            self._executors[worker] = executor or self._new_executor()
+        return list(self._executors)
+
     def submit(self, worker: int, piece: tuple[Any, ...]) -> "Future[Any]":
         """Hand a piece to a worker, which is made if there is none, or it died while it had nothing to do."""
         if self._executors[worker] is not None:
