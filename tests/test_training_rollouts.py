@@ -93,6 +93,24 @@ def test_a_shift_is_in_the_fitness_alone(rng):
     )
 
 
+def test_a_floor_is_in_the_fitness_alone(rng):
+    what = task(reward_floor=-0.5)
+    weights = rng.normal(size=(6, what.network.number_of_parameters))
+    episodes = Rollouts(what).run(weights, np.arange(6), None, False)
+    plain = Rollouts(task()).run(weights, np.arange(6), None, False)
+    np.testing.assert_array_equal(episodes.returns, plain.returns)
+    env = envs.Walk()
+    for row, seed, fitness in zip(weights, range(6), episodes.fitness(0.25), strict=True):
+        what.network.weights = row
+        policy = Policy(what.network, what.interface)
+        observation, _ = env.reset(seed=seed)
+        expected, done = 0.0, False
+        while not done:
+            observation, reward, done, _, _ = env.step(policy(observation))
+            expected += max(reward, -0.5) + 0.25
+        assert fitness == pytest.approx(expected, rel=1e-12)
+
+
 def test_an_environment_that_raises_is_named_by_episode_and_seed():
     what = task(envs.Raises, env_args={"which": 7})
     weights = np.zeros((4, what.network.number_of_parameters))

@@ -17,7 +17,7 @@ from .run_folder import RunFolder, free_name
 GROUPS = {
     "the environment": (
         "env_args", "max_episode_steps", "new_env", "normalize_observations", "observation_clip",
-        "scale_actions", "reward_shift",
+        "scale_actions", "reward_floor", "reward_shift",
     ),
     "the policy": ("hidden_sizes", "activation", "output_activation"),
     "the search": (
@@ -43,7 +43,8 @@ examples:
 when it does not learn:
   stuck early on      a smaller --sigma-init and --mu-lr, a smaller network (--hidden-sizes
                       none is linear), another --seed; --reward-shift against a bonus for
-                      doing nothing
+                      staying alive, --reward-floor against a penalty that makes it
+                      shy of moving
   noisy               more --episodes, a larger --population-size
   good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best mean there was
   slow but steady     a larger --mu-lr, and --population-size down to 32

@@ -45,6 +45,9 @@ class TrainConfig:
         Limit of normalised observations, in standard deviations.
     scale_actions : bool
         Whether outputs from -1 to 1 span the Box of actions. If not, an output is the action, clipped to the Box.
+    reward_floor : float, optional
+        What the reward of a step counts at least, in the fitness alone: a penalty for falling, say, that is so large
+        that candidates would rather not move.
     reward_shift : float
         Added to the reward of each step in the fitness alone; a negative one takes a bonus for staying alive away.
     hidden_sizes : tuple of int
@@ -111,6 +114,7 @@ class TrainConfig:
     normalize_observations: bool = True
     observation_clip: float = 5.0
     scale_actions: bool = True
+    reward_floor: float | None = None
     reward_shift: float = 0.0
     hidden_sizes: tuple[int, ...] = (16,)
     activation: str = "tanh"
@@ -162,7 +166,7 @@ class TrainConfig:
             whole(name, 0)
         for name in ("sigma_init", "mu_lr", "sigma_max_change", "max_speed"):
             number(name, positive=True)
-        for name in ("reward_shift", "sigma_lr", "l2_coeff", "target"):
+        for name in ("reward_floor", "reward_shift", "sigma_lr", "l2_coeff", "target"):
             number(name)
         number("observation_clip", positive=True, infinite=True)
         number("time_limit", positive=True)

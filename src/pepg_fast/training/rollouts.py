@@ -35,6 +35,8 @@ class Task:
         From its outputs to actions.
     new_env : bool
         Whether each episode has an environment of its own.
+    reward_floor : float or None
+        What a reward counts at least, in `Episodes.fitness` alone.
     """
 
     env: EnvMaker
@@ -43,6 +45,7 @@ class Task:
     network: NeuralNetwork
     interface: Interface
     new_env: bool = False
+    reward_floor: float | None = None
 
 
 class Episodes(NamedTuple):
@@ -54,17 +57,21 @@ class Episodes(NamedTuple):
         Sums of rewards.
     lengths : ndarray of int, shape (n,)
         Steps.
+    lifted : ndarray, shape (n,)
+        What rewards below the task's floor lack to it.
     statistics : list of (count, mean, squares), or None
         Of the observations of each episode, if they were asked for.
     """
 
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
+    lifted: NDArray[np.float64]
     statistics: Any
 
     def fitness(self, reward_shift: float) -> NDArray[np.float64]:
-        """Returns, each step's reward being shifted."""
-        return self.returns + reward_shift * self.lengths if reward_shift else self.returns
+        """Returns as the search sees them: low rewards lifted to the floor, then all shifted."""
+        fitness: NDArray[np.float64] = self.returns + self.lifted + reward_shift * self.lengths
+        return fitness
 
 
 class EpisodeError(Exception):
@@ -161,7 +168,8 @@ class Rollouts:
         n, size = len(weights), self.task.interface.observation_size
         envs = self._environments(n)
         observations = np.empty((n, size))
-        returns, lengths = [0.0] * n, np.zeros(n, np.int64)
+        returns, lengths, lifted = [0.0] * n, np.zeros(n, np.int64), np.zeros(n)
+        floor = -math.inf if self.task.reward_floor is None else self.task.reward_floor
         moments = Moments(n, size) if with_statistics else None
         is_flat = True
         for i, env in enumerate(envs):
@@ -191,6 +199,8 @@ class Rollouts:
                     observation, reward, terminated, truncated, _ = steps[k](actions[k])
                     observations[k] = observation if is_flat else observation.ravel()
                     returns[i] += reward
+                    if reward < floor:
+                        lifted[i] += floor - reward
                     if terminated or truncated:
                         ended.append(k)
             except Exception as error:
@@ -210,7 +220,7 @@ class Rollouts:
         statistics = None
         if moments is not None:
             statistics = list(zip(moments.count, moments.mean, moments.squares, strict=True))
-        return Episodes(np.array(returns), lengths, statistics)
+        return Episodes(np.array(returns), lengths, lifted, statistics)
 
     def _environments(self, n: int) -> list[Any]:
         task = self.task

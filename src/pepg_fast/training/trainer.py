@@ -133,6 +133,7 @@ def train(
         network,
         interface,
         new_env,
+        config.reward_floor,
     )
     with Workers(task, config.workers or 0) as workers, Stopping() as stopping:
         trainer = Trainer(es, config, task, workers, env_id, files)

@@ -283,6 +283,7 @@ def _joined(parts: list[Episodes]) -> Episodes:
     return Episodes(
         np.concatenate([part.returns for part in parts]),
         np.concatenate([part.lengths for part in parts]),
+        np.concatenate([part.lifted for part in parts]),
         statistics,
     )
 
