@@ -245,6 +245,10 @@ def test_an_environment_that_fails_leaves_all_files_and_the_run_goes_on(tmp_path
         train(flaky, changed(checkpoint_every=100), folder=tmp_path / "run")
     assert caught.value.result.reason == "error"
     assert (tmp_path / "run" / "policy.npz").exists()
+    with pytest.raises(
+        ValueError, match="env: wanted the function that makes the run's environment"
+    ):
+        train(None, folder=tmp_path / "run", resume=True)
     (tmp_path / "mended").touch()
     result = train(flaky, changed(max_steps=6), folder=tmp_path / "run", resume=True)
     assert result.step == 6

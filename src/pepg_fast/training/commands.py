@@ -186,7 +186,7 @@ def train(options: argparse.Namespace) -> int:
             raise ValueError("--name: the run that is resumed has one")
         folder = _run_at(options.resume, options.runs)
         stored = RunFolder(folder).settings()
-        env_id = env_id or stored["env_id"]
+        env_id = stored.pop("env_id", None) if env_id is None else env_id
         stored.pop("env_id", None)
         settings = stored | settings
     elif env_id is None:
@@ -253,6 +253,10 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str) -> None:
         "--env-arg", dest="env_args", action="append", type=_pair, default=[], metavar="KEY=VALUE",
         help="what the environment is made with, besides what it was trained with; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--max-episode-steps", type=_whole, metavar="N",
+        help="at which an episode is cut short; by default as in training",
+    )  # fmt: skip
 
 
 def _policy_of(options: argparse.Namespace, which: str) -> Policy:
@@ -261,6 +265,8 @@ def _policy_of(options: argparse.Namespace, which: str) -> Policy:
     else:
         policy = _policies_of(options).policy(which)
     policy.env_args = policy.env_args | dict(options.env_args)
+    if options.max_episode_steps is not None:
+        policy.max_episode_steps = options.max_episode_steps
     return policy
 
 

@@ -293,14 +293,13 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
     return settings
 
 
-def write_toml(filename: "str | os.PathLike[str]", env_id: str, config: TrainConfig) -> None:
+def write_toml(filename: "str | os.PathLike[str]", env_id: str | None, config: TrainConfig) -> None:
     """Write all settings that have a value."""
     with _caller.needing("train", "tomli_w", "gym"):
         import tomli_w
 
-    settings = {"env_id": env_id} | {
-        name: value for name in NAMES if (value := getattr(config, name)) is not None
-    }
+    settings: dict[str, Any] = {} if env_id is None else {"env_id": env_id}
+    settings |= {name: value for name in NAMES if (value := getattr(config, name)) is not None}
     settings["hidden_sizes"] = list(config.hidden_sizes)
     settings["env_args"] = {key: value for key, value in config.env_args.items() if _is_toml(value)}
     files.write(filename, tomli_w.dumps(settings).encode())

@@ -28,7 +28,7 @@ class RunFolder:
         self.policy = self.path / "policy.npz"
         self.curve = self.path / "curve.png"
 
-    def create(self, env_id: str, config: TrainConfig) -> None:
+    def create(self, env_id: str | None, config: TrainConfig) -> None:
         """Make the folder of a new run, with its settings.
 
         Raises

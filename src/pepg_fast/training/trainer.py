@@ -125,7 +125,7 @@ def train(
             f"{network.number_of_parameters}"
         )
     if files is not None and not resume:
-        files.create(env_id, config)
+        files.create(env if isinstance(env, str) else None, config)
     task = Task(
         registered(env),
         config.env_args,
@@ -170,6 +170,8 @@ def _prepared(
         raise ValueError("resume: wanted the folder of a run with it, got none")
     stored = files.settings()
     env_id = stored.pop("env_id", None)
+    if env is None and env_id is None:
+        raise ValueError("env: wanted the function that makes the run's environment, got None")
     if env is None:
         env = env_id
     elif isinstance(env, str) and env != env_id:
@@ -209,6 +211,8 @@ class Trainer(Callback):
     ) -> None:
         self.es, self.config, self.task, self.workers = es, config, task, workers
         self.env_id, self.files = env_id, files
+        # What other processes could make it by; nothing, if a function does.
+        self.known_as = "" if callable(task.env) else env_id
         self.statistics = Statistics.none(task.interface.observation_size)
         self.policies: dict[str, Weights] = {}
         self.center_score = float("nan")
@@ -324,7 +328,7 @@ class Trainer(Callback):
         config, task = self.config, self.task
         policies = {"center": self._center(), **self.policies}
         return PolicyFile(
-            self.env_id,
+            self.known_as,
             config.env_args,
             config.max_episode_steps,
             task.network,
