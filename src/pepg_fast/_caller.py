@@ -23,7 +23,7 @@ def warn(message: str) -> None:
 
 
 @contextlib.contextmanager
-def needing(who: str, module: str) -> Iterator[None]:
+def needing(who: str, module: str, extra: str = "run") -> Iterator[None]:
     """Say how to install a module that is an extra of this package's."""
     try:
         yield
@@ -31,6 +31,6 @@ def needing(who: str, module: str) -> Iterator[None]:
         if (error.name or "").partition(".")[0] != module:
             raise
         raise ModuleNotFoundError(
-            f'{who}: wanted {module}, which is not installed: pip install "pepg-fast[run]"',
+            f'{who}: wanted {module}, which is not installed: pip install "pepg-fast[{extra}]"',
             name=error.name,
         ) from error

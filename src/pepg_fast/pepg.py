@@ -347,8 +347,8 @@ class PEPG:
             with `num_interactions`: too few, and the search waits for the next population of the same generation
             (`step` stays as it is).
         gradients : callable, optional
-            Returns g_mu and g_sigma, given a `gradients.GradientWork` that computes them in parts: for several processes which
-            compute a part each. The bits of the update are the same.
+            Returns g_mu and g_sigma, given a `gradients.GradientWork` that computes them in parts: for several
+            processes which compute a part each. The bits of the update are the same.
 
         Raises
         ------
