@@ -130,6 +130,16 @@ def killed(folder):
         runner.run(es, slice_of("wide"), max_steps=6, callbacks=Checkpoints(Path(folder), every=1))
 
 
+def futures():
+    """`PEPG.run` with mpi4py's executor, as ``python -m mpi4py.futures`` starts it."""
+    from mpi4py.futures import MPIPoolExecutor
+
+    es = a_search("plain")
+    with MPIPoolExecutor() as executor:
+        es.run(fitness_of, max_steps=3, executor=executor)
+        print(executor.num_workers, json.dumps(es.mu.tolist()))
+
+
 # ---- failures ---------------------------------------------------------------------------------
 
 

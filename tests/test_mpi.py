@@ -97,6 +97,15 @@ def test_a_root_that_is_killed_between_collecting_and_updating_loses_that_step_a
         assert_same(PEPG.load_checkpoint(tmp_path / f"end-{rank}"), by_itself("wide", 6))
 
 
+def test_the_executor_of_mpi4py_does_as_it_is():
+    module = ("-m", "mpi4py.futures", TESTS / "mpi_programs.py", "futures")
+    done = mpiexec(3, *module)
+    assert done.returncode == 0, done.stderr
+    workers, mu = done.stdout.split(" ", 1)
+    assert workers == "2"
+    np.testing.assert_array_equal(json.loads(mu), by_itself("plain", 3).mu)
+
+
 # ---- failures ---------------------------------------------------------------------------------
 
 
@@ -142,3 +151,25 @@ def test_without_abort_all_ranks_have_the_error_and_can_go_on(tmp_path):
     index, mu = program(2, "caught", tmp_path).split(" ", 1)
     assert index == "7"
     np.testing.assert_array_equal(json.loads(mu), by_itself("plain", 3).mu)
+
+
+# ---- the example ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_parallel_example_is_one_search_at_any_number_of_ranks(tmp_path):
+    pytest.importorskip("Box2D")
+    example = TESTS.parent / "examples" / "bipedalwalker_parallel.py"
+    best = {}
+    for n in (1, 4):
+        folder = tmp_path / str(n)
+        for more in ([], ["--resume"]):
+            done = mpiexec(
+                n, "-W", "ignore", example, "--generations", 1, "--population-size", 4, "--folder", folder, *more
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("Max Reward Step") == 1
+        es = PEPG.load_checkpoint(Checkpoints.latest(folder))
+        best[n] = es.step, es.interactions, es.best_fitness, es.mu.tobytes(), es.sigma.tobytes()
+    assert best[1] == best[4]
+    assert best[1][0] == 2
