@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from .slices import Evaluated, each
 from .splitting import Costs
 
-__all__ = ["Costs", "Evaluated", "MPIRunner", "RayRunner", "each"]
+__all__ = ["Costs", "Evaluated", "MPIRunner", "RayRunner", "Runner", "each"]
 
 if TYPE_CHECKING:
     from .mpi import MPIRunner
     from .over_ray import RayRunner
+    from .runner import Runner
 
-_LAZY = {"MPIRunner": "mpi", "RayRunner": "over_ray"}
+_LAZY = {"MPIRunner": "mpi", "RayRunner": "over_ray", "Runner": "runner"}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,11 +19,26 @@ from .state import check_search
 
 
 class Runner:
-    """Base class of the runners; see `MPIRunner` and `RayRunner`."""
+    """What `MPIRunner` and `RayRunner` have in common.
 
-    #: Processes that evaluate.
+    Parameters
+    ----------
+    split : {"auto", "whole", "columns", "blocks"}
+        How the work of an update is shared out (see `way`).
+    costs : Costs
+        Seconds that parts of an update take.
+    timeout : float or None
+        Seconds after which a slice is late; what then becomes of it is each runner's own.
+
+    Attributes
+    ----------
+    size : int
+        Processes that evaluate.
+    rank : int
+        Which of several processes that run the same program this is.
+    """
+
     size: int
-    #: Which of several processes that run the same program this is.
     rank = 0
 
     def __init__(self, split: str, costs: Costs, timeout: float | None) -> None:

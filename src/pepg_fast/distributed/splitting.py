@@ -9,6 +9,9 @@ from .slices import edges
 
 WAYS = ("whole", "columns", "blocks")
 
+#: How much less than everybody's whole work a way must take: where processes wait for each other, the slowest counts.
+_WORTH = 0.75
+
 
 class Costs(NamedTuple):
     """What an update costs in seconds; docs/scaling.md has how they were measured.
@@ -21,11 +24,14 @@ class Costs(NamedTuple):
         To receive a byte.
     call : float
         A collective call, whatever its size.
+    apart : float
+        What a parameter takes longer in an update whose gradients come from several processes.
     """
 
-    draw: float = 2.5e-9
-    byte: float = 0.5e-9
-    call: float = 20e-6
+    draw: float = 0.4e-9
+    byte: float = 1e-9
+    call: float = 50e-6
+    apart: float = 5e-9
 
 
 def seconds_of(
@@ -33,24 +39,26 @@ def seconds_of(
 ) -> float:
     """How long the gradients of a generation take in a way, among n processes."""
     both = 2.0 * theta_size * itemsize  # bytes of two gradients
-    received = (n - 1) / n
+    received, apart = (n - 1) / n, theta_size * costs.apart
     if way == "whole":
         return n_draws * theta_size * costs.draw
     if way == "columns":
         columns = math.ceil(theta_size / COLUMN_STEP / n) * COLUMN_STEP
         work = n_draws * min(columns, theta_size) * costs.draw
-        return work + both * received * costs.byte + 2 * costs.call
+        return work + apart + both * received * costs.byte + 2 * costs.call
     blocks = math.ceil(n_draws / kernels.pairs_of_block())
     pairs = min(n_draws, math.ceil(blocks / n) * kernels.pairs_of_block())
     work = pairs * theta_size * costs.draw
-    return work + blocks * both * received * costs.byte + costs.call
+    return work + apart + blocks * both * received * costs.byte + costs.call
 
 
 def choose(n_draws: int, theta_size: int, itemsize: int, n: int, costs: Costs) -> str:
-    """The quickest way; the same on all processes, since it depends on nothing else."""
+    """The quickest way by far, else "whole"; the same on all processes, since it depends on nothing else."""
     if n == 1:
         return "whole"
-    return min(WAYS, key=lambda way: seconds_of(way, n_draws, theta_size, itemsize, n, costs))
+    seconds = {way: seconds_of(way, n_draws, theta_size, itemsize, n, costs) for way in WAYS}
+    best = min(WAYS, key=lambda way: seconds[way])
+    return best if seconds[best] < _WORTH * seconds["whole"] else "whole"
 
 
 def column_edges(theta_size: int, n: int) -> list[int]:
