@@ -3,6 +3,7 @@
 #include "dispatch.h"
 #include "network.h"
 #include "parallel.h"
+#include "split.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,6 +26,8 @@
 static ptrdiff_t min_size(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 static ptrdiff_t column_blocks(ptrdiff_t n) { return (n + PEPG_COLUMNS - 1) / PEPG_COLUMNS; }
+
+static ptrdiff_t pair_blocks(ptrdiff_t n_pairs) { return (n_pairs + PEPG_PAIRS - 1) / PEPG_PAIRS; }
 
 static int is_velocity_rule(int rule) { return rule >= PEPG_SGD && rule <= PEPG_CLIPUP; }
 
@@ -78,6 +81,8 @@ static double adam_step_size(double alpha, double beta_1, double beta_2, uint64_
 size_t pepg_velocity_work_size(ptrdiff_t n) {
     return n < 1 ? 0 : (size_t)n + (size_t)column_blocks(n);
 }
+
+ptrdiff_t pepg_pairs_of_block(void) { return PEPG_PAIRS; }
 
 int pepg_abi_version(void) { return PEPG_FAST_ABI_VERSION; }
 
@@ -159,4 +164,7 @@ size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t ba
 #include "each_width.inc"
 
 #define EACH_WIDTH "velocity_real.inc"
+#include "each_width.inc"
+
+#define EACH_WIDTH "split_real.inc"
 #include "each_width.inc"

@@ -40,7 +40,8 @@
         .combine = combine_block_##suffix, .squares = squares_block_##suffix,                      \
         .activate = activate_block_##suffix, .layer = layer_block_##suffix,                        \
         .network = network_block_##suffix, .members = members_block_##suffix,                      \
-        .clip = clip_block_##suffix,                                                               \
+        .clip = clip_block_##suffix, .pair_sums = pair_sums_block_##suffix,                        \
+        .scale_sums = scale_sums_block_##suffix,                                                   \
     }
 
 extern const pepg_kernels TABLE(PEPG_UNIT);

@@ -78,6 +78,11 @@ typedef struct {
                        float *noise, real *plus, real *minus, int stream);                         \
         void (*gradients)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta,  \
                           const double *even, const real *sigma, real *g_mu, real *g_sigma);       \
+        void (*pair_sums)(ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t row, ptrdiff_t rows,               \
+                          const pepg_draw *draw, const double *delta, const double *even,          \
+                          real *sum_z, real *sum_zz);                                              \
+        void (*scale_sums)(ptrdiff_t lo, ptrdiff_t n, const pepg_draw *draw, const double *even,   \
+                           const real *sigma, real *g_mu, real *g_sigma);                          \
         void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_rule rule, real *m, real *v,     \
                      real *step);                                                                  \
         void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_rule rule, real *m, real *v,  \

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import pepg_fast
+import pepg_fast.distributed
 
 validate = pytest.importorskip("numpydoc.validate").validate
 
@@ -21,26 +22,35 @@ EXCEPTIONS = {
     "pepg_fast.training.TrainResult": {"PR01"},
     "pepg_fast.training.Score": {"PR01"},
     "pepg_fast.Limits": {"PR01"},
+    "pepg_fast.distributed.Costs": {"PR01"},
+    "pepg_fast.distributed.Evaluated": {"PR01"},
 }
 
 
 def public_names() -> Iterator[str]:
     for name in ("pgpelib", "evotorch", "evosax", "evojax", "fcmaes", "estool"):
         yield f"pepg_fast.presets.{name}"
-    for name in ("score", "Score", "TrainResult"):
-        yield f"pepg_fast.training.{name}"
-    for name in pepg_fast.__all__:
-        thing = getattr(pepg_fast, name)
+    yield from names_in(pepg_fast)
+    yield from names_in(pepg_fast.training)
+    yield from names_in(pepg_fast.distributed)
+
+
+def names_in(module) -> Iterator[str]:
+    for name in module.__all__:
+        try:
+            thing = getattr(module, name)
+        except ModuleNotFoundError:  # an extra's
+            continue
         if not callable(thing):
             continue
-        yield f"pepg_fast.{name}"
+        yield f"{module.__name__}.{name}"
         for method, value in vars(thing).items() if inspect.isclass(thing) else ():
             is_method = inspect.isfunction(value) or isinstance(value, classmethod | staticmethod)
             is_callbacks = pepg_fast.Callback in thing.__mro__[1:] and method in vars(
                 pepg_fast.Callback
             )
             if is_method and not method.startswith("_") and not is_callbacks:
-                yield f"pepg_fast.{name}.{method}"
+                yield f"{module.__name__}.{name}.{method}"
 
 
 @pytest.mark.parametrize("name", list(public_names()))

@@ -40,7 +40,7 @@ def test_one_member_is_that_member(isa, dtype, dim, rng):
     kernels.sample(3, 4, 0, *drawn, None, None, theta)
     for pair in (0, 5):
         for minus in (False, True):
-            kernels.sample_member(3, 4, pair, minus, drawn, member)
+            kernels.sample_side(3, 4, pair, minus, drawn, member)
             np.testing.assert_array_equal(member, theta[pair + 6 * minus])
 
 

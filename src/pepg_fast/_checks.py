@@ -240,3 +240,16 @@ def first_bad(values: NDArray[Any]) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def members(value: Any, size: int) -> tuple[int, int]:
+    """Ends of a slice of a population without gaps."""
+    if not isinstance(value, slice):
+        raise TypeError(f"members: wanted a slice, got {type(value).__name__}")
+    try:
+        lo, hi, step = value.indices(size)
+    except TypeError:
+        raise TypeError(f"members: wanted a slice of whole numbers, got {value}") from None
+    if step != 1:
+        raise ValueError(f"members: wanted a slice without gaps (step 1), got {value}")
+    return lo, max(lo, hi)

@@ -6,10 +6,13 @@ import pickle
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .interrupts import Interrupts
+from .pepg import PEPG
 
 #: Tasks a worker gets of each population, so that a slow one does not hold up the others for long.
 TASKS_A_WORKER = 4
@@ -51,6 +54,22 @@ class Evaluation(NamedTuple):
     interactions: int | None  # None if they were not told
 
 
+class Evaluations(Protocol):
+    """What a run evaluates with and tells its search by."""
+
+    def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
+        """Fitness of each candidate, of those that wait for their rewards or of new ones."""
+
+    def of_center(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
+        """Fitness of the mean."""
+
+    def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
+        """Move the search; `interactions` is None if it need not be told them."""
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        """Why to end, if at all, for all processes of the run."""
+
+
 class Evaluator:
     """A user's `evaluate` and where it runs."""
 
@@ -65,6 +84,26 @@ class Evaluator:
                 f"executor: wanted a concurrent.futures.Executor, got {type(executor).__name__}"
             )
         self.evaluate, self.vectorized, self.executor = evaluate, vectorized, executor
+
+    def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
+        # A population of a subclass's own is not in `theta`: it is asked for again.
+        is_own = type(es).get_parameters is not PEPG.get_parameters or type(es).ask is not PEPG.ask
+        solutions = es.theta if es.is_pending and not is_own else es.ask()
+        with interrupts.as_exceptions():
+            return self.population(solutions)
+
+    def of_center(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
+        with interrupts.as_exceptions():
+            return self.center(es.center)
+
+    def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
+        if interactions is None:  # an `update` as pepg-es has it will do
+            es.tell(fitness)
+        else:
+            es.tell(fitness, interactions=interactions)
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        return "interrupted" if is_interrupted else reason
 
     def population(self, solutions: NDArray[Any]) -> Evaluation:
         """Fitness of each candidate, shape (P,)."""
@@ -81,7 +120,7 @@ class Evaluator:
             return self._in_workers(self.executor, solutions, first)
         if self.vectorized:
             return _read_array(self.evaluate(solutions), len(solutions))
-        return _read_each(_call_each(self.evaluate, solutions, first), first)
+        return read_each(call_each(self.evaluate, solutions, first), first)
 
     def _in_workers(self, executor: Executor, solutions: NDArray[Any], first: int) -> Evaluation:
         n = len(solutions)
@@ -107,18 +146,40 @@ class Evaluator:
         return _joined(
             _read_array(results[task], edges[task + 1] - edges[task])
             if self.vectorized
-            else _read_each(results[task], first + edges[task])
+            else read_each(results[task], first + edges[task])
             for task in range(tasks)
         )
 
 
-class _Failure(NamedTuple):
+class Failure(NamedTuple):
     """An exception on its way from a worker."""
 
     candidate: int
     error: Exception | None  # None if it does not pickle
     text: str
     trace: str
+
+    @classmethod
+    def of(cls, error: Exception, first: int) -> "Failure":
+        """What becomes of an exception that was raised for candidates from `first` on."""
+        index = error.index if isinstance(error, EvaluationError) else first
+        cause = error.__cause__ if isinstance(error, EvaluationError) else error
+        raised = cause if isinstance(cause, Exception) else error
+        trace = "".join(traceback.format_exception(raised))
+        text = _told(raised)
+        try:
+            pickle.loads(pickle.dumps(raised))
+        except Exception:
+            return cls(index, None, text, trace)
+        return cls(index, raised, text, trace)
+
+    def as_error(self) -> EvaluationError:
+        """What to raise for it, with the worker's traceback."""
+        cause = self.error if self.error is not None else RuntimeError(self.text)
+        cause.__cause__ = WorkersTraceback(self.trace)
+        error = _failed(self.candidate, self.text)
+        error.__cause__ = cause
+        return error
 
 
 class WorkersTraceback(Exception):
@@ -133,18 +194,9 @@ def _work(
 ) -> Any:
     """Evaluate some candidates in a worker: what `evaluate` returned, or a failure."""
     try:
-        return evaluate(solutions) if vectorized else _call_each(evaluate, solutions, first)
+        return evaluate(solutions) if vectorized else call_each(evaluate, solutions, first)
     except Exception as error:
-        index = error.index if isinstance(error, EvaluationError) else first
-        cause = error.__cause__ if isinstance(error, EvaluationError) else error
-        raised = cause if isinstance(cause, Exception) else error
-        trace = "".join(traceback.format_exception(raised))
-        text = _told(raised)
-        try:
-            pickle.loads(pickle.dumps(raised))
-        except Exception:
-            return _Failure(index, None, text, trace)
-        return _Failure(index, raised, text, trace)
+        return Failure.of(error, first)
 
 
 def _result(future: "Future[Any]", first: int, last: int) -> Any:
@@ -153,10 +205,8 @@ def _result(future: "Future[Any]", first: int, last: int) -> Any:
         result = future.result()
     except Exception as error:
         raise _lost(first, last, error) from error
-    if isinstance(result, _Failure):
-        cause = result.error if result.error is not None else RuntimeError(result.text)
-        cause.__cause__ = WorkersTraceback(result.trace)
-        raise _failed(result.candidate, result.text) from cause
+    if isinstance(result, Failure):
+        raise result.as_error()
     return result
 
 
@@ -192,7 +242,7 @@ def _workers(executor: Executor) -> int:
     return os.cpu_count() or 1
 
 
-def _call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: int) -> list[Any]:
+def call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: int) -> list[Any]:
     """Call `evaluate` for one candidate after the other, the first of them number `first`."""
     values = []
     for solution in solutions:
@@ -203,14 +253,14 @@ def _call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: i
     return values
 
 
-def _read_each(values: list[Any], first: int) -> Evaluation:
+def read_each(values: list[Any], first: int) -> Evaluation:
     """Read what `evaluate` returned for each candidate."""
     fitness, interactions = np.empty(len(values)), 0
     tell = [isinstance(value, tuple) and len(value) == 2 for value in values]
     for i, value in enumerate(values):
         if tell[i]:
             value, made = value
-            interactions += _whole(made, f" for {_named(first + i)}")
+            interactions += whole_number(made, f" for {_named(first + i)}")
         fitness[i] = _number(value, first + i)
         if tell[i] != tell[0]:
             raise TypeError(
@@ -241,14 +291,14 @@ def _read_array(result: Any, n: int) -> Evaluation:
     interactions: int | None = None
     if isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 1:
         result, made = result
-        interactions = sum(_whole(one) for one in np.atleast_1d(made))
+        interactions = sum(whole_number(one) for one in np.atleast_1d(made))
     fitness = np.asarray(result)
     if fitness.shape != (n,):
         raise ValueError(f"evaluate: wanted shape ({n},) when vectorized, got {fitness.shape}")
     return Evaluation(fitness, interactions)
 
 
-def _whole(value: Any, which: str = "") -> int:
+def whole_number(value: Any, which: str = "") -> int:
     try:
         number = int(value)
         if number == value and number >= 0:

@@ -42,10 +42,10 @@ def sample(
     n_threads: int = 0,
     symmetric: bool = True,
 ) -> None: ...
-def sample_member(
+def sample_side(
     key: int,
     generation: int,
-    pair: int,
+    first_pair: int,
     minus: bool,
     drawn: _Array,
     theta: _Array,
@@ -72,6 +72,37 @@ def gradients(
     epsilon: _Array | None,
     weights: NDArray[np.float64],
     drawn: _Array,
+    g_mu: _Array,
+    g_sigma: _Array,
+    n_threads: int = 0,
+) -> None: ...
+def pairs_of_block() -> int: ...
+def gradient_columns(
+    key: int,
+    generation: int,
+    epsilon: _Array | None,
+    weights: NDArray[np.float64],
+    drawn: _Array,
+    lo: int,
+    g_mu: _Array,
+    g_sigma: _Array,
+    n_threads: int = 0,
+) -> None: ...
+def block_sums(
+    key: int,
+    generation: int,
+    epsilon: _Array | None,
+    weights: NDArray[np.float64],
+    drawn: _Array,
+    lo: int,
+    sums: _Array,
+    n_threads: int = 0,
+) -> None: ...
+def gradients_of_sums(
+    epsilon: _Array | None,
+    weights: NDArray[np.float64],
+    drawn: _Array,
+    sums: _Array,
     g_mu: _Array,
     g_sigma: _Array,
     n_threads: int = 0,

@@ -42,6 +42,26 @@ cdef extern from "parallel.h" nogil:
     int pepg_last_team()
     void pepg_force_teams(int forced)
 
+cdef extern from "split.h" nogil:
+    Py_ssize_t pepg_pairs_of_block()
+    int pepg_gradient_columns(Py_ssize_t n_pairs, Py_ssize_t dim, Py_ssize_t lo, Py_ssize_t hi, uint64_t key,
+                              uint64_t generation, const double* epsilon, const double* delta, const double* even,
+                              const double* sigma, double* g_mu, double* g_sigma, int n_threads)
+    int pepg_gradient_columns_f32(Py_ssize_t n_pairs, Py_ssize_t dim, Py_ssize_t lo, Py_ssize_t hi, uint64_t key,
+                                  uint64_t generation, const float* epsilon, const double* delta, const double* even,
+                                  const float* sigma, float* g_mu, float* g_sigma, int n_threads)
+    int pepg_block_sums(Py_ssize_t n_pairs, Py_ssize_t dim, Py_ssize_t lo, Py_ssize_t hi, uint64_t key,
+                        uint64_t generation, const double* epsilon, const double* delta, const double* even,
+                        double* sums, int n_threads)
+    int pepg_block_sums_f32(Py_ssize_t n_pairs, Py_ssize_t dim, Py_ssize_t lo, Py_ssize_t hi, uint64_t key,
+                            uint64_t generation, const float* epsilon, const double* delta, const double* even,
+                            float* sums, int n_threads)
+    int pepg_gradients_of_sums(Py_ssize_t n_pairs, Py_ssize_t dim, const double* epsilon, const double* sums,
+                               const double* even, const double* sigma, double* g_mu, double* g_sigma, int n_threads)
+    int pepg_gradients_of_sums_f32(Py_ssize_t n_pairs, Py_ssize_t dim, const float* epsilon, const float* sums,
+                                   const double* even, const float* sigma, float* g_mu, float* g_sigma,
+                                   int n_threads)
+
 cdef extern from "pepg_fast.h":
     """
     #define SAME(name, value) _Static_assert(name == value, "kernels.pxd: " #name)
@@ -275,22 +295,22 @@ def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray m
     _raise(status)
 
 
-def sample_member(uint64_t key, uint64_t generation, uint64_t pair, bint minus, cnp.ndarray drawn not None,
-                  cnp.ndarray theta not None, int n_threads=0):
-    """Write one member of that population, mu + or - sigma z of `pair`, into `theta` (dim,)."""
+def sample_side(uint64_t key, uint64_t generation, uint64_t first_pair, bint minus, cnp.ndarray drawn not None,
+                cnp.ndarray theta not None, int n_threads=0):
+    """Write one side of that population, mu + or - sigma z of the pairs from `first_pair` on, into `theta` (n, dim)."""
     cdef int width = _width(drawn, "drawn"), status
-    cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2
+    cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2, n = cnp.PyArray_SIZE(theta) // d if d else 0
     cdef char* m = <char*>_data(drawn, "drawn", width, 2 * d, False)
     cdef char* s = m + d * cnp.PyArray_ITEMSIZE(drawn)
-    cdef void* t = _data(theta, "theta", width, d, True)
+    cdef void* t = _data(theta, "theta", width, n * d, True)
     cdef void* plus = NULL if minus else t
     cdef void* other = t if minus else NULL
     with nogil:
         if width == cnp.NPY_DOUBLE:
-            status = pepg_sample(1, d, key, generation, pair, <double*>m, <double*>s, NULL, <double*>plus,
+            status = pepg_sample(n, d, key, generation, first_pair, <double*>m, <double*>s, NULL, <double*>plus,
                                  <double*>other, n_threads)
         else:
-            status = pepg_sample_f32(1, d, key, generation, pair, <float*>m, <float*>s, NULL, <float*>plus,
+            status = pepg_sample_f32(n, d, key, generation, first_pair, <float*>m, <float*>s, NULL, <float*>plus,
                                      <float*>other, n_threads)
     _raise(status)
 
@@ -487,6 +507,78 @@ def gradients(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarray 
             status = pepg_gradients_f32(x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, x.delta, x.even,
                                         <float*>x.sigma, <float*>gm, <float*>gs, n_threads)
     _raise(status)
+
+
+# ---- parts of a gradient (split.h) ---------------------------------------------------------------------------
+
+
+def pairs_of_block():
+    """How many pairs are summed in one go: a gradient is the sum of these blocks, in order."""
+    return pepg_pairs_of_block()
+
+
+def gradient_columns(uint64_t key, uint64_t generation, cnp.ndarray epsilon, cnp.ndarray weights not None,
+                     cnp.ndarray drawn, Py_ssize_t lo, cnp.ndarray g_mu not None, cnp.ndarray g_sigma not None,
+                     int n_threads=0):
+    """Write columns [lo, lo + m) of both gradients to `g_mu` and `g_sigma` (m,); `lo` a multiple of 4.
+
+    The noise is `epsilon` if that is given, else drawn again; the rest as in `gradients`.
+    """
+    cdef Draw x
+    cdef int status
+    cdef Py_ssize_t hi = lo + cnp.PyArray_SIZE(g_mu)
+    _read_draw(&x, key, generation, None, epsilon, weights, drawn)
+    cdef void* gm = _data(g_mu, "g_mu", x.width, hi - lo, True)
+    cdef void* gs = _data(g_sigma, "g_sigma", x.width, hi - lo, True)
+    with nogil:
+        if x.width == cnp.NPY_DOUBLE:
+            status = pepg_gradient_columns(x.n_pairs, x.dim, lo, hi, x.key, x.generation, <double*>x.epsilon, x.delta,
+                                           x.even, <double*>x.sigma, <double*>gm, <double*>gs, n_threads)
+        else:
+            status = pepg_gradient_columns_f32(x.n_pairs, x.dim, lo, hi, x.key, x.generation, <float*>x.epsilon,
+                                               x.delta, x.even, <float*>x.sigma, <float*>gm, <float*>gs, n_threads)
+    _raise(status)
+
+
+def block_sums(uint64_t key, uint64_t generation, cnp.ndarray epsilon, cnp.ndarray weights not None, cnp.ndarray drawn,
+               Py_ssize_t lo, cnp.ndarray sums not None, int n_threads=0):
+    """Write the sums of blocks [lo, lo + b) of pairs to `sums` (b, 2, dim)."""
+    cdef Draw x
+    cdef int status
+    _read_draw(&x, key, generation, None, epsilon, weights, drawn)
+    cdef Py_ssize_t b = cnp.PyArray_SIZE(sums) // (2 * x.dim) if x.dim else 0
+    cdef void* s = _data(sums, "sums", x.width, 2 * b * x.dim, True)
+    with nogil:
+        if x.width == cnp.NPY_DOUBLE:
+            status = pepg_block_sums(x.n_pairs, x.dim, lo, lo + b, x.key, x.generation, <double*>x.epsilon, x.delta,
+                                     x.even, <double*>s, n_threads)
+        else:
+            status = pepg_block_sums_f32(x.n_pairs, x.dim, lo, lo + b, x.key, x.generation, <float*>x.epsilon,
+                                         x.delta, x.even, <float*>s, n_threads)
+    _raise(status)
+
+
+def gradients_of_sums(cnp.ndarray epsilon, cnp.ndarray weights not None, cnp.ndarray drawn, cnp.ndarray sums not None,
+                      cnp.ndarray g_mu not None, cnp.ndarray g_sigma not None, int n_threads=0):
+    """Write both gradients (dim,) from the sums of all blocks; `epsilon` only tells what they are sums of."""
+    cdef Draw x
+    cdef int status
+    _read_draw(&x, 0, 0, None, epsilon, weights, drawn)
+    cdef Py_ssize_t b = (x.n_pairs + pepg_pairs_of_block() - 1) // pepg_pairs_of_block()
+    cdef void* s = _data(sums, "sums", x.width, 2 * b * x.dim, False)
+    cdef void* gm = _data(g_mu, "g_mu", x.width, x.dim, True)
+    cdef void* gs = _data(g_sigma, "g_sigma", x.width, x.dim, True)
+    with nogil:
+        if x.width == cnp.NPY_DOUBLE:
+            status = pepg_gradients_of_sums(x.n_pairs, x.dim, <double*>x.epsilon, <double*>s, x.even,
+                                            <double*>x.sigma, <double*>gm, <double*>gs, n_threads)
+        else:
+            status = pepg_gradients_of_sums_f32(x.n_pairs, x.dim, <float*>x.epsilon, <float*>s, x.even,
+                                                <float*>x.sigma, <float*>gm, <float*>gs, n_threads)
+    _raise(status)
+
+
+# ---- steps ---------------------------------------------------------------------------------------------------
 
 
 def adam(cnp.ndarray gradient not None, double alpha, double beta_1, double beta_2, double epsilon, uint64_t t,

@@ -91,12 +91,30 @@ class Adam(Optimizer):
 
     def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
         """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
+        return self.step(gradients)
+
+    def step(self, gradients: ArrayLike, n_threads: int = 0) -> NDArray[Any]:
+        """Return the step for the gradients.
+
+        Parameters
+        ----------
+        gradients : array_like
+            Of any shape, the same each time.
+        n_threads : int
+            Threads for large work; below 1 for OpenMP's usual number.
+
+        Returns
+        -------
+        ndarray
+            The step, float32 if the gradients are, else float64.
+        """
         step = _working_copy(gradients)
         m, v = self.moments(step.shape, step.dtype)
         each = np.ndim(self.alpha) > 0  # a rate for each parameter
         alpha = 1.0 if each else self.alpha
         t = self.t + 1
-        kernels.adam(step, alpha, self.beta_1, self.beta_2, self.epsilon_hat(t), t, m, v, step)
+        epsilon = self.epsilon_hat(t)
+        kernels.adam(step, alpha, self.beta_1, self.beta_2, epsilon, t, m, v, step, n_threads)
         self.t = t
         return (step * self.alpha).astype(step.dtype) if each else step
 
@@ -174,6 +192,23 @@ class _WithVelocity(Optimizer):
 
     def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
         """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
+        return self.step(gradients)
+
+    def step(self, gradients: ArrayLike, n_threads: int = 0) -> NDArray[Any]:
+        """Return the step for the gradients.
+
+        Parameters
+        ----------
+        gradients : array_like
+            Of any shape, the same each time.
+        n_threads : int
+            Threads for large work; below 1 for OpenMP's usual number.
+
+        Returns
+        -------
+        ndarray
+            The step, float32 if the gradients are, else float64.
+        """
         step = _working_copy(gradients)
         velocity = self.velocity_like(step.shape, step.dtype)
         each = np.ndim(self.alpha) > 0  # a rate for each parameter
@@ -185,6 +220,7 @@ class _WithVelocity(Optimizer):
             self.max_speed,
             velocity,
             step,
+            n_threads,
         )
         return (step * self.alpha).astype(step.dtype) if each else step
 

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _caller, _checks, kernels, schedules
 from .fitness import NAN_POLICIES, TIES, Fitness, Shaping, checked_shaping
-from .optimizers import SGD, Adam, ClipUp, Optimizer
+from .gradients import Draw, GradientWork
+from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
 from .population import Population
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
@@ -220,17 +221,23 @@ class PEPG:
 
     # ---- the search -------------------------------------------------------------------------------------------
 
-    def get_parameters(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def get_parameters(
+        self, *, members: slice | None = None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """Draw a population, symmetric around the mean.
 
         Parameters
         ----------
-        out : ndarray, shape (P, d), optional
+        members : slice, optional
+            Those that are made, a range without gaps: one of m members, which may be none. They have the bits of the
+            whole population, of which nothing is kept (`update` draws the noise again), so that several processes with
+            the same search can make a part each. `get_members` makes other ones of the same population.
+        out : ndarray, shape (P, d), or (m, d) with `members`, optional
             Written and returned; C-contiguous and of the search's dtype.
 
         Returns
         -------
-        ndarray, shape (P, d)
+        ndarray, shape (P, d) or (m, d)
             ``[mu + epsilon; mu - epsilon]``, within the bounds. Without `out`, memory that nobody holds any more
             (neither the last population nor a view of it) is used again, so drop a population before you ask for the
             next.
@@ -246,7 +253,43 @@ class PEPG:
         one distribution, whatever is assigned to mu or sigma meanwhile. Asking again without telling gives other
         candidates at the beginning of a generation, and on the native stream the same ones later in it.
         """
-        return self._population.draw(self._mu, self._sigma, out, self.n_threads)
+        if members is None:
+            return self._population.draw(self._mu, self._sigma, out, self.n_threads)
+        lo, hi = _checks.members(members, self.population_size)
+        if hi - lo == self.population_size:
+            return self._population.draw(self._mu, self._sigma, out, self.n_threads)
+        if out is not None:  # before anything is drawn
+            _checks.output("out", out, (hi - lo, self.theta_size), self.dtype)
+        self._population.begin(self._mu, self._sigma)
+        return self._population.part(lo, hi, out, self.n_threads)
+
+    def get_members(self, members: slice, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Make some members of the last population, which stays the one that `update` is about.
+
+        Parameters
+        ----------
+        members : slice
+            A range of m members without gaps.
+        out : ndarray, shape (m, d), optional
+            Written and returned; C-contiguous and of the search's dtype.
+
+        Returns
+        -------
+        ndarray, shape (m, d)
+            The bits of ``theta[members]``, whether the population is in memory or not. Without `out`, memory that
+            nobody holds any more is used again.
+
+        Raises
+        ------
+        RuntimeError
+            If no population was drawn.
+        TypeError, ValueError
+            If `members` is no slice or has gaps, or `out` does not fit.
+        """
+        lo, hi = _checks.members(members, self.population_size)
+        if not self._population.is_drawn:
+            raise RuntimeError("get_members: call get_parameters() first")
+        return self._population.part(lo, hi, out, self.n_threads)
 
     def iter_parameters(self, chunk: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Draw a population that is larger than memory, a chunk at a time.
@@ -285,7 +328,13 @@ class PEPG:
         rows = chunk // 2 if self.symmetric else chunk
         return self._population.draw_in_chunks(self._mu, self._sigma, rows, self.n_threads)
 
-    def update(self, rewards: ArrayLike, *, interactions: ArrayLike | None = None) -> None:
+    def update(
+        self,
+        rewards: ArrayLike,
+        *,
+        interactions: ArrayLike | None = None,
+        gradients: "Callable[[GradientWork], tuple[NDArray[Any], NDArray[Any]]] | None" = None,
+    ) -> None:
         """Move the search distribution towards the better candidates.
 
         Parameters
@@ -297,6 +346,9 @@ class PEPG:
             Simulator steps that the evaluation took, or those of each candidate; counted in `interactions`. Needed
             with `num_interactions`: too few, and the search waits for the next population of the same generation
             (`step` stays as it is).
+        gradients : callable, optional
+            Returns g_mu and g_sigma, given a `gradients.GradientWork` that computes them in parts: for several
+            processes which compute a part each. The bits of the update are the same.
 
         Raises
         ------
@@ -350,19 +402,23 @@ class PEPG:
         step = self.step
         kind: Any = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
         try:
-            if kind is Adam and (type(optimizer.alpha) is float or np.ndim(optimizer.alpha) == 0):
+            if gradients is not None:
+                work = GradientWork(draw, self.n_threads)
+                self._update_in_parts(work, l2_coeff, sigma_lr, outcome, gradients)
+            elif kind is Adam and (type(optimizer.alpha) is float or np.ndim(optimizer.alpha) == 0):
                 self._update_by_adam(optimizer, draw, l2_coeff, sigma_lr, outcome)
             elif (kind is SGD or kind is ClipUp) and np.ndim(optimizer.alpha) == 0:
                 self._update_by_velocity(optimizer, draw, l2_coeff, sigma_lr, outcome)
             else:
-                self._update_in_parts(draw, l2_coeff, sigma_lr, outcome)
+                work = GradientWork(draw, self.n_threads)
+                self._update_in_parts(work, l2_coeff, sigma_lr, outcome, GradientWork.whole)
         finally:
             # Also where an interrupt came meanwhile, but not where the update was refused.
             if self._sigma_decay != 1.0 and self.step != step:
                 self._decay_sigma()
 
     def _update_by_adam(
-        self, adam: Adam, draw: "_Draw", l2_coeff: float, sigma_lr: float, outcome: "_Outcome"
+        self, adam: Adam, draw: Draw, l2_coeff: float, sigma_lr: float, outcome: "_Outcome"
     ) -> None:
         """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
         m: Any = adam.m
@@ -389,7 +445,7 @@ class PEPG:
     def _update_by_velocity(
         self,
         optimizer: SGD | ClipUp,
-        draw: "_Draw",
+        draw: Draw,
         l2_coeff: float,
         sigma_lr: float,
         outcome: "_Outcome",
@@ -410,18 +466,32 @@ class PEPG:
             raise
 
     def _update_in_parts(
-        self, draw: "_Draw", l2_coeff: Any, sigma_lr: Any, outcome: "_Outcome"
+        self,
+        work: GradientWork,
+        l2_coeff: Any,
+        sigma_lr: Any,
+        outcome: "_Outcome",
+        gradients: Callable[[GradientWork], tuple[NDArray[Any], NDArray[Any]]],
     ) -> None:
-        """Any other optimizer, and rates that differ between parameters."""
-        g_mu, g_sigma, sigma = np.empty_like(self._mu), np.empty_like(self._mu), self._sigma.copy()
-        kernels.gradients(*draw, g_mu, g_sigma, self.n_threads)
-        mu = self._mu + self.optimizer(-g_mu + l2_coeff * self._mu)
+        """Any other optimizer, rates that differ between parameters, and gradients from several processes."""
+        sigma = self._sigma.copy()
+        g_mu, g_sigma = gradients(work)
+        mu = self._mu + self._step_along(-g_mu + l2_coeff * self._mu)
         change = np.asarray(sigma_lr * g_sigma, dtype=self.dtype)
         kernels.sigma_step(change, 1.0, *self._sigma_rule, sigma, self.n_threads)
         self._count_update(outcome)
         self._mu[...], self._sigma[...] = mu, sigma
         if self.keep_gradient:
             self.gradient = g_mu
+
+    def _step_along(self, descent: NDArray[Any]) -> NDArray[Any]:
+        """What the optimizer makes of a gradient."""
+        optimizer: Any = self.optimizer
+        is_built_in = type(optimizer) in BUILT_IN.values()
+        step: NDArray[Any] = (
+            optimizer.step(descent, self.n_threads) if is_built_in else optimizer(descent)
+        )
+        return step
 
     def _gradient_to_keep(self) -> NDArray[Any]:
         """Where the kernels put g_mu."""
@@ -941,10 +1011,6 @@ class PEPG:
         return state["theta"], state["mu"], state["sigma"]
 
 
-#: The first arguments of `kernels.gradients` and the updates.
-_Draw = tuple[
-    int, int, NDArray[np.float32] | None, NDArray[Any] | None, NDArray[np.float64], NDArray[Any]
-]
 #: Index and fitness of the best candidate told, and the interactions it took to tell.
 _Outcome = tuple[int, Any, int]
 

@@ -49,6 +49,7 @@ class Population:
 
     def _make_buffers(self) -> None:
         self.array = kernels.RecycledArray()
+        self.part_array = kernels.RecycledArray()  # some of the candidates
         self.noise: NDArray[np.float32] | None = None  # normals, if they are stored
         self.epsilon: NDArray[Any] | None = None  # the noise, if it is not the native stream's
 
@@ -81,10 +82,8 @@ class Population:
             )  # fmt: skip
         else:
             self._keep_distribution(mu, sigma)
-            mu, sigma = self.drawn
-            normals = self.rng.normal(0.0, sigma, (self.n_draws, self.theta_size))
-            self.epsilon = np.ascontiguousarray(normals, dtype=self.dtype)
-            kernels.mirror(mu, self.epsilon, theta, n_threads, self.symmetric)
+            noise = self._draw_numpy_noise()
+            kernels.mirror(self.drawn[0], noise, theta, n_threads, self.symmetric)
         if self.bounds is not None:
             kernels.clip(*self.bounds, theta, n_threads)
         self.first = told
@@ -95,13 +94,26 @@ class Population:
         self, mu: NDArray[Any], sigma: NDArray[Any], rows: int, n_threads: int
     ) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Draw without keeping noise or candidates: a native population, `rows` draws at a time."""
+        self.begin(mu, sigma)
+        return self.chunks(rows, n_threads)
+
+    def begin(self, mu: NDArray[Any], sigma: NDArray[Any]) -> None:
+        """Draw all candidates without making any: native noise is a function of what is kept."""
         self.array.put(None)
         self.noise = None
-        self._begin_native_draw()
+        if self.rng is None:
+            self._begin_native_draw()
         self._keep_distribution(mu, sigma)
+        if self.rng is not None:
+            self._draw_numpy_noise()
         self.first = self.told
         self.is_drawn = self.is_pending = True
-        return self.chunks(rows, n_threads)
+
+    def _draw_numpy_noise(self) -> NDArray[Any]:
+        rng: Any = self.rng
+        noise = rng.normal(0.0, self.drawn[1], (self.n_draws, self.theta_size))
+        self.epsilon = np.ascontiguousarray(noise, dtype=self.dtype)
+        return self.epsilon
 
     def _keep_distribution(self, mu: NDArray[Any], sigma: NDArray[Any]) -> None:
         if not self.told:  # a generation has one distribution
@@ -159,12 +171,45 @@ class Population:
             return copy
         member = np.empty(self.theta_size, self.dtype)
         draw, minus = index % self.n_draws, index >= self.n_draws
-        kernels.sample_member(
+        kernels.sample_side(
             self.key, self.generation, self.first + draw, minus, self.drawn, member, n_threads
         )
         if self.bounds is not None:
             kernels.clip(*self.bounds, member)
         return member
+
+    def part(self, lo: int, hi: int, out: NDArray[Any] | None, n_threads: int) -> NDArray[Any]:
+        """The last candidates from `lo` to `hi`, from memory or from their noise; in `out`, or in memory that nobody
+        holds any more.
+        """
+        if out is None:
+            part: NDArray[Any] = self.part_array.empty(hi - lo, self.theta_size, self.dtype)
+        else:
+            part = _checks.output("out", out, (hi - lo, self.theta_size), self.dtype)
+        theta = self.array.get()
+        if theta is not None:
+            part[...] = theta[lo:hi]
+            return part
+        n = self.n_draws
+        for minus in range(2 if self.symmetric else 1):
+            first, last = max(lo, minus * n), min(hi, (minus + 1) * n)
+            if first < last:
+                rows = slice(first - minus * n, last - minus * n)
+                self._fill_side(rows, bool(minus), part[first - lo : last - lo], n_threads)
+        if self.bounds is not None and hi > lo:
+            kernels.clip(*self.bounds, part, n_threads)
+        return part
+
+    def _fill_side(self, draws: slice, minus: bool, part: NDArray[Any], n_threads: int) -> None:
+        """Write the plus or the minus sides of some draws, before bounds."""
+        if self.epsilon is not None:
+            combine = np.subtract if minus else np.add
+            combine(self.drawn[0], self.epsilon[draws], out=part)
+        else:
+            first = self.first + draws.start
+            kernels.sample_side(
+                self.key, self.generation, first, minus, self.drawn, part, n_threads
+            )
 
     # ---- what users read and assign ---------------------------------------------------------------------------
 
@@ -280,7 +325,7 @@ class Population:
     def __getstate__(self) -> dict[str, Any]:
         """All but the noise and the candidates that can be drawn again."""
         state = self.__dict__.copy()
-        for buffer in ("array", "noise"):
+        for buffer in ("array", "part_array", "noise"):
             del state[buffer]
         state["edited"] = self.edited(0)
         return state

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from . import _checks
 from .callbacks import AnyCallback, Callback, Limits, as_callback
-from .evaluation import Evaluation, EvaluationError, Evaluator
+from .evaluation import Evaluation, EvaluationError, Evaluations, Evaluator
 from .history import History, Row, row_of
 from .interrupts import Interrupts
 from .pepg import PEPG
@@ -102,12 +102,33 @@ def run(
 ) -> Result:
     """Search until a limit is reached; `PEPG.run` has the documentation."""
     evaluator = Evaluator(evaluate, vectorized, executor)
+    return run_with(
+        es, evaluator, max_steps=max_steps, max_evaluations=max_evaluations, target_fitness=target_fitness,
+        patience=patience, time_limit=time_limit, callbacks=callbacks, center_every=center_every,
+    )  # fmt: skip
+
+
+def run_with(
+    es: PEPG,
+    evaluator: Evaluations,
+    *,
+    max_steps: Any,
+    max_evaluations: Any,
+    target_fitness: Any,
+    patience: Any,
+    time_limit: Any,
+    callbacks: Any,
+    center_every: Any,
+    calls_back: bool = True,
+) -> Result:
+    """The same with any evaluator; where others call the callbacks, not `calls_back`."""
     called = _callbacks(callbacks)
     limits = _checked_limits(
         es, max_steps, max_evaluations, target_fitness, patience, time_limit, called
     )
     center_every = _checks.integer("center_every", center_every, at_least=0)
     loop = _Loop(es, evaluator, limits, center_every)
+    called = called if calls_back else []
     result: Result | None = None
 
     def end(callback: Callback) -> None:
@@ -134,7 +155,7 @@ def run(
 class _Loop:
     """The state of one run. It counts for itself: a subclass's `update` may pass over a generation."""
 
-    def __init__(self, es: PEPG, evaluator: Evaluator, limits: Limits, center_every: int) -> None:
+    def __init__(self, es: PEPG, evaluator: Evaluations, limits: Limits, center_every: int) -> None:
         self.es, self.evaluator, self.limits = es, evaluator, limits
         self.center_every = center_every
         self.history = History()
@@ -159,7 +180,10 @@ class _Loop:
         """Take steps; the reason for the end."""
         reason = self._limit_reached()
         try:
-            while reason is None and not interrupts.requested:
+            while True:
+                reason = self.evaluator.agreed(reason, interrupts.requested)
+                if reason is not None:
+                    return reason
                 row = self._evaluate_and_tell(interrupts)
                 wants_end = False
                 if row is not None:
@@ -172,7 +196,6 @@ class _Loop:
                     reason = "callback"
         except KeyboardInterrupt:
             return "interrupted"
-        return "interrupted" if reason is None or interrupts.requested else reason
 
     def _call(self, callbacks: list[Callback], row: Row) -> bool:
         """Show a row to all, also if one of them fails; whether one wants the run to end."""
@@ -191,12 +214,7 @@ class _Loop:
     def _evaluate_and_tell(self, interrupts: Interrupts) -> Row | None:
         """One population; the row of its update, None if there was none."""
         es, step = self.es, self.es.step
-        # A population of a subclass's own is not in `theta`: it is asked for again.
-        is_own = type(es).get_parameters is not PEPG.get_parameters or type(es).ask is not PEPG.ask
-        solutions = es.theta if es.is_pending and not is_own else es.ask()
-        with interrupts.as_exceptions():
-            evaluation = self.evaluator.population(solutions)
-        del solutions  # so that its memory is used again
+        evaluation = self.evaluator.of_population(es, interrupts)
         self._tell(evaluation)
         self.evaluations += len(evaluation.fitness)
         # A copy: it may be a buffer of the user's.
@@ -217,15 +235,15 @@ class _Loop:
         es, interactions = self.es, evaluation.interactions
         kept, es.keep_gradient = es.keep_gradient, True
         try:
-            if es.num_interactions is None:  # an `update` as pepg-es has it will do
-                es.tell(evaluation.fitness)
+            if es.num_interactions is None:
+                self.evaluator.tell(es, evaluation.fitness, None)
                 es.interactions += interactions or 0
             elif interactions is None:
                 raise ValueError(
                     "evaluate: wanted (fitness, interactions) because of num_interactions, got fitness alone"
                 )
             else:
-                es.tell(evaluation.fitness, interactions=interactions)
+                self.evaluator.tell(es, evaluation.fitness, interactions)
         finally:
             es.keep_gradient = kept
 
@@ -235,8 +253,7 @@ class _Loop:
         if not self.center_every or es.step % self.center_every:
             return math.nan
         try:
-            with interrupts.as_exceptions():
-                evaluation: Evaluation = self.evaluator.center(es.center)
+            evaluation = self.evaluator.of_center(es, interrupts)
         except KeyboardInterrupt:  # the step is done and has its row; the run ends with it
             interrupts.requested = True
             return math.nan

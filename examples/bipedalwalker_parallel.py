@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""BipedalWalker-v3 on many processes: the parallel example of pepg-es on gymnasium.
+
+    pip install "pepg-fast[mpi]" "gymnasium[box2d]"
+    mpiexec -n 4 python examples/bipedalwalker_parallel.py --generations 100
+
+Every rank walks its slice of the population; only rewards cross the network, so any number of ranks gives the same
+search. The root writes checkpoints, from which it goes on at another number of ranks (--resume).
+"""
+
+import argparse
+import time
+
+import gymnasium
+import numpy as np
+
+from pepg_fast import PEPG, Checkpoints, NeuralNetwork
+from pepg_fast.distributed import MPIRunner
+
+
+def play(network, seed=None):
+    """Total reward of one episode, and its steps."""
+    # A new one each time: Box2D's world remembers the episode before, and who had that depends on the ranks.
+    env = gymnasium.make('BipedalWalker-v3')
+    observation, _ = env.reset(seed=seed)
+    total_reward, steps, done = 0.0, 0, False
+    while not done:
+        action = np.clip(network(observation), -1.0, 1.0)
+        observation, reward, terminated, truncated, _ = env.step(action.astype(np.float32))
+        total_reward += float(reward)
+        steps += 1
+        done = terminated or truncated
+    env.close()
+    return total_reward, steps
+
+
+def parse_arguments():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('--generations', type=int, default=1000, help='generations to train for')
+    parser.add_argument('--population-size', type=int, default=256, help='candidates a generation')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the search and of the episodes')
+    parser.add_argument('--folder', default='checkpoints-parallel', help='where checkpoints go')
+    parser.add_argument('--resume', action='store_true', help='go on from the latest checkpoint there')
+    return parser.parse_args()
+
+
+def main():
+    """Train, then show what came of it."""
+    arguments = parse_arguments()
+    env = gymnasium.make('BipedalWalker-v3')
+    network = NeuralNetwork(env.observation_space.shape[0],
+                            env.action_space.shape[0],
+                            [64, 64], hidden_activation=np.tanh)
+    env.close()
+
+    with MPIRunner() as runner:
+        def search():
+            if arguments.resume:
+                return PEPG.load_checkpoint(Checkpoints.latest(arguments.folder))
+            return PEPG(population_size=arguments.population_size,
+                        theta_size=network.number_of_parameters, mu_init=0.0, sigma_init=2.0,
+                        mu_lr=0.3, sigma_lr=0.2, rng=arguments.seed)
+
+        es = runner.share(search)
+
+        def walk(solutions, members):
+            rewards, steps = np.empty(len(solutions)), np.empty(len(solutions), int)
+            for i, solution in enumerate(solutions):
+                network.weights = solution
+                # one seed for all candidates of a generation: they walk the same ground
+                rewards[i], steps[i] = play(network, arguments.seed + es.step)
+            return rewards, steps
+
+        prev_time = time.time()
+
+        def report(es, row):
+            nonlocal prev_time
+            print(f'Step: {es.step}')
+            print(f'Step Took: {time.time() - prev_time} seconds on {runner.size} ranks')
+            print(f'Max Reward Session: {es.best_fitness}')
+            print(f'Max Reward Step: {row["best"]}', flush=True)
+            prev_time = time.time()
+
+        runner.run(es, walk, max_steps=arguments.generations,
+                   callbacks=[report, Checkpoints(arguments.folder, every=10)])
+
+        if runner.is_root and es.best_theta is not None:
+            network.weights = es.best_theta
+            print(f'Reward: {play(network)[0]}')
+
+
+if __name__ == '__main__':
+    main()

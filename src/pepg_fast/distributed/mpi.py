@@ -1,0 +1,411 @@
+"""A search over MPI: every rank runs the same program, evaluates its slice and makes every update."""
+
+import contextlib
+import itertools
+import json
+import pickle
+import sys
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _caller, _checks
+from ..evaluation import EvaluationError, Failure
+from ..gradients import GradientWork
+from ..interrupts import Interrupts
+from ..pepg import PEPG
+from ..running import REASONS
+from .runner import Runner
+from .slices import Evaluated, SliceFunction, edges, evaluate_slice
+from .splitting import Costs, column_edges
+from .state import fingerprint
+
+with _caller.needing("MPIRunner", "mpi4py", "mpi"):
+    from mpi4py import MPI
+
+_Made = TypeVar("_Made")
+
+_EVALUATED, _FAILED, _INTERRUPTED = range(3)
+#: Columns of the header: how it went, length and checksum of what follows, the search's fingerprint.
+_STATE, _LENGTH, _CHECKSUM, _INTERACTIONS, _SEARCH, _HEADER = range(6)
+#: A message may have more bytes than an int counts.
+_MESSAGE = 1 << 30
+_TAG_EVALUATED = 1
+#: Seconds that other ranks wait before they show an error that all have: the first one ends them.
+_PATIENCE = 1.0
+
+
+class _RanksError(EvaluationError):
+    """One that all ranks raise, because of one of them."""
+
+    def __init__(self, message: str, index: int, rank: int) -> None:
+        super().__init__(message, index)
+        self.rank = rank
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EvaluationError, (self.args[0], self.index)
+
+
+_RanksError.__name__ = _RanksError.__qualname__ = "EvaluationError"
+_RanksError.__module__ = EvaluationError.__module__
+
+
+class MPIRunner(Runner):
+    """Evaluates populations over MPI: each rank its slice, all ranks every update.
+
+    Every rank runs the same program with the same search (``rng`` a seed, or `share`). A generation moves P rewards and
+    some bytes a rank; where the gradients are worth sharing out, 2 d numbers more. Results, files and the search itself
+    are the same bits at any number of ranks.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Intracomm, optional
+        The ranks; a duplicate of it is used. All there are by default.
+    split : {"auto", "whole", "columns", "blocks"}
+        How the work of an update is shared out (see `way`); by default by what `costs` say.
+    costs : Costs
+        Seconds that parts of an update take here.
+    timeout : float, optional
+        Seconds that the others may take longer than the root, and the root longer than them, to evaluate their slices,
+        before all are aborted and the slow ones named. MPI cannot give a rank's work to another while it is busy:
+        resume from a checkpoint with other ranks, or use a `RayRunner`.
+    abort : bool
+        Whether an exception on any rank ends all of them, after its traceback was shown. If not, exceptions are
+        raised: what `evaluate` raised and what all ranks see on all of them, others only where they happen, and the
+        other ranks wait for ever.
+
+    Attributes
+    ----------
+    rank, size : int
+        Which rank this is of how many.
+    comm : mpi4py.MPI.Intracomm
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If mpi4py is not installed.
+    TypeError, ValueError
+        If an argument is not what is described here.
+
+    Notes
+    -----
+    As a context manager it ends all ranks where one leaves the block by an exception; without one, a rank that fails
+    elsewhere than in the runner's own calls leaves the others waiting.
+    """
+
+    def __init__(
+        self,
+        comm: Any = None,
+        *,
+        split: str = "auto",
+        costs: Costs = Costs(),
+        timeout: float | None = None,
+        abort: bool = True,
+    ) -> None:
+        super().__init__(split, costs, timeout)
+        if comm is not None and not isinstance(comm, MPI.Intracomm):
+            raise TypeError(f"comm: wanted an mpi4py.MPI.Intracomm, got {type(comm).__name__}")
+        self.abort = _checks.flag("abort", abort)
+        self.comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
+        self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
+        self._layouts: dict[int, list[Any]] = {}  # of extras, by their checksums
+        self._depth = 0
+
+    # ---- the search on all ranks ------------------------------------------------------------------------------
+
+    def share(self, search: "_Made | Callable[[], _Made]") -> _Made:
+        """Give every rank the root's search, or whatever else.
+
+        Parameters
+        ----------
+        search : PEPG or callable
+            The root's is sent to all; those of the others are not looked at. A callable is called by the root alone
+            and returns it, such as ``lambda: PEPG.load_checkpoint(name)``.
+
+        Returns
+        -------
+        PEPG
+            The root's on all ranks.
+        """
+        with self._guarded():
+            packed, failure = b"", None
+            if self.is_root:
+                try:
+                    made = search() if callable(search) else search
+                    packed = pickle.dumps(made, pickle.HIGHEST_PROTOCOL)
+                except Exception as error:
+                    failure = error
+                    packed = b""
+            received = self._send_from(0, packed)
+            if failure is not None:
+                raise failure
+            if not received:
+                raise RuntimeError("share: the root failed")
+            shared: _Made = made if self.is_root else pickle.loads(received)
+            return shared
+
+    def barrier(self) -> None:
+        """Wait until all ranks are here."""
+        self.comm.Barrier()
+
+    def __enter__(self) -> "MPIRunner":
+        """Let an exception that leaves the block end all ranks."""
+        self._block = self._guarded()
+        self._block.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> Any:
+        """End all ranks if there was an exception."""
+        return self._block.__exit__(*error)
+
+    # ---- evaluation -------------------------------------------------------------------------------------------
+
+    def _of_population(
+        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+    ) -> Evaluated:
+        ends = edges(es.population_size, self.size)
+        members = slice(ends[self.rank], ends[self.rank + 1])
+        make = es.get_members if es.is_pending else es.get_parameters
+        solutions = make(members=members)
+        return self._evaluated(es, evaluate, solutions, ends, interrupts)
+
+    def _of_center(
+        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+    ) -> Evaluated:
+        solutions = es.center[None][: 1 if self.is_root else 0]
+        return self._evaluated(es, evaluate, solutions, [0] + [1] * self.size, interrupts, -1)
+
+    def _evaluated(
+        self,
+        es: PEPG,
+        evaluate: SliceFunction,
+        solutions: NDArray[Any],
+        ends: list[int],
+        interrupts: Interrupts | None,
+        first: int | None = None,
+    ) -> Evaluated:
+        """Evaluate this rank's solutions, and gather those of all."""
+        state, part, failure = _EVALUATED, None, b""
+        first = ends[self.rank] if first is None else first
+        search = fingerprint(es)
+        try:
+            with interrupts.as_exceptions() if interrupts else contextlib.nullcontext():
+                if len(solutions):
+                    part = evaluate_slice(evaluate, solutions, first)
+        except KeyboardInterrupt:
+            state = _INTERRUPTED
+        except Exception as error:
+            state, failure = _FAILED, pickle.dumps(Failure.of(error, first))
+        del solutions
+        return self._gathered(part, state, failure, search, np.diff(ends))
+
+    def _gathered(
+        self,
+        part: Evaluated | None,
+        state: int,
+        failure: bytes,
+        search: int,
+        counts: NDArray[np.intp],
+    ) -> Evaluated:
+        layout = [] if part is None else _layout(part.extras)
+        width = sum(columns for *_, columns in layout)
+        mine = np.zeros(_HEADER, np.int64)
+        mine[_STATE], mine[_SEARCH] = state, search - (1 << 63)
+        mine[_LENGTH] = len(failure) if state == _FAILED else width
+        mine[_CHECKSUM] = zlib.crc32(_packed(layout))
+        mine[_INTERACTIONS] = -1 if part is None or part.interactions is None else part.interactions
+        headers = self._headers(mine)
+        self._check_headers(headers, failure, counts)
+        evaluators = headers[counts > 0]
+        layout = self._layout_of(evaluators[0], layout)
+        width = int(evaluators[0, _LENGTH])
+        rows = np.empty((counts[self.rank], 1 + width))
+        if part is not None:
+            rows[:, 0] = part.rewards
+            column = 1
+            for name, _, _, columns in layout:
+                rows[:, column : column + columns] = part.extras[name].reshape(len(rows), columns)
+                column += columns
+        table = np.empty((counts.sum(), 1 + width))
+        self._allgather(rows, table, counts * (1 + width))
+        told = evaluators[:, _INTERACTIONS]
+        interactions = None if told[0] < 0 else int(told.sum())
+        return Evaluated(np.ascontiguousarray(table[:, 0]), interactions, _extras(table, layout))
+
+    def _headers(self, mine: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of all ranks, (size, _HEADER)."""
+        headers = np.empty((self.size, _HEADER), np.int64)
+        if self.timeout is None or self.size == 1:
+            self.comm.Allgather(mine, headers)
+            return headers
+        request = self.comm.Iallgather(mine, headers)
+        if self.is_root:
+            self._watch(self.timeout)
+            request.Wait()
+            return headers
+        self.comm.Isend(np.empty(0, np.uint8), dest=0, tag=_TAG_EVALUATED).Wait()
+        deadline = time.monotonic() + 1.1 * self.timeout + _PATIENCE
+        while not request.Test():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"rank 0 has not evaluated its slice after {self.timeout:g} s")
+            time.sleep(1e-4)
+        return headers
+
+    def _watch(self, timeout: float) -> None:
+        """Wait until all other ranks have evaluated their slices."""
+        deadline = time.monotonic() + timeout
+        missing = set(range(1, self.size))
+        status, nothing = MPI.Status(), np.empty(0, np.uint8)
+        while missing:
+            if self.comm.Iprobe(tag=_TAG_EVALUATED, status=status):
+                rank = status.Get_source()
+                self.comm.Recv(nothing, source=rank, tag=_TAG_EVALUATED)
+                missing.discard(rank)
+            elif time.monotonic() > deadline:
+                ranks = ", ".join(map(str, sorted(missing)))
+                raise TimeoutError(
+                    f"rank {ranks} {'have' if len(missing) > 1 else 'has'} not evaluated the slice after {timeout:g} s"
+                )
+            else:
+                time.sleep(1e-4)
+
+    def _check_headers(
+        self, headers: NDArray[np.int64], failure: bytes, counts: NDArray[np.intp]
+    ) -> None:
+        """Raise on all ranks what one of them has to say."""
+        others = np.flatnonzero(headers[:, _SEARCH] != headers[0, _SEARCH])
+        if others.size:
+            raise RuntimeError(
+                f"es: wanted the same search on all ranks, that of rank {others[0]} differs from rank 0's; make it "
+                "from the same arguments (rng a seed, not None) or with runner.share(es), and change it on all alike"
+            )
+        states = headers[:, _STATE]
+        if (states == _FAILED).any():
+            rank = int(np.flatnonzero(states == _FAILED)[0])
+            error = pickle.loads(self._send_from(rank, failure)).as_error()
+            raise _RanksError(str(error), error.index, rank) from error.__cause__
+        if (states == _INTERRUPTED).any():
+            raise KeyboardInterrupt
+        evaluators = headers[counts > 0]
+        told = evaluators[:, _INTERACTIONS] < 0
+        same = (evaluators[:, [_LENGTH, _CHECKSUM]] == evaluators[0, [_LENGTH, _CHECKSUM]]).all()
+        if not same or told.any() != told.all():
+            raise ValueError(
+                "evaluate: wanted interactions and the same extras from all slices or from none"
+            )
+
+    def _layout_of(self, header: NDArray[np.int64], mine: list[Any]) -> list[Any]:
+        """Names, dtypes and shapes of the extras; the root's where this rank has evaluated nothing."""
+        if not header[_LENGTH]:
+            return []
+        checksum = int(header[_CHECKSUM])
+        if checksum not in self._layouts:
+            self._layouts[checksum] = json.loads(self._send_from(0, _packed(mine)))
+        return self._layouts[checksum]
+
+    # ---- gradients in parts -----------------------------------------------------------------------------------
+
+    def _by_columns(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+        ends = column_edges(work.theta_size, self.size)
+        mine = work.columns(ends[self.rank], ends[self.rank + 1])
+        whole = np.empty(work.theta_size, work.dtype), np.empty(work.theta_size, work.dtype)
+        for part, gradient in zip(mine, whole, strict=True):
+            self._allgather(part, gradient, np.diff(ends))
+        return whole
+
+    def _by_blocks(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+        ends = edges(work.n_blocks, self.size)
+        mine = work.block_sums(ends[self.rank], ends[self.rank + 1])
+        sums = np.empty((work.n_blocks, 2, work.theta_size), work.dtype)
+        self._allgather(mine, sums, np.diff(ends) * 2 * work.theta_size)
+        return work.of_sums(sums)
+
+    # ---- messages ---------------------------------------------------------------------------------------------
+
+    def _allgather(self, mine: NDArray[Any], whole: NDArray[Any], counts: NDArray[np.intp]) -> None:
+        """Concatenate what all ranks have, `counts` numbers each."""
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        kind = MPI.DOUBLE if whole.dtype.itemsize == 8 else MPI.FLOAT
+        self.comm.Allgatherv([mine, kind], [whole, counts.tolist(), starts.tolist(), kind])
+
+    def _send_from(self, rank: int, data: bytes) -> bytes:
+        """One rank's bytes to all."""
+        length = np.array([len(data)], np.int64)
+        self.comm.Bcast(length, root=rank)
+        buffer = np.empty(int(length[0]), np.uint8)
+        if self.rank == rank:
+            buffer[:] = np.frombuffer(data, np.uint8)
+        for lo, hi in itertools.pairwise([*range(0, buffer.size, _MESSAGE), buffer.size]):
+            self.comm.Bcast(buffer[lo:hi], root=rank)
+        return buffer.tobytes()
+
+    def _agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        """The root's reason, but an interrupt is everybody's."""
+        if self.size == 1:
+            return super()._agreed(reason, is_interrupted)
+        names = [None, *(name for name in REASONS if name != "interrupted"), "interrupted"]
+        code = names.index(reason) if self.is_root else 0
+        most = np.array([len(names) - 1 if is_interrupted else code], np.int64)
+        self.comm.Allreduce(MPI.IN_PLACE, most, MPI.MAX)
+        return names[int(most[0])]
+
+    # ---- the end of all ---------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Let an exception that leaves the outermost of these end all ranks, with its traceback."""
+        self._depth += 1
+        try:
+            yield
+        except BaseException as error:
+            if self.abort and self.size > 1 and self._depth == 1 and _is_failure(error):
+                self._abort(error)
+            raise
+        finally:
+            self._depth -= 1
+
+    def _abort(self, error: BaseException) -> None:
+        """Show the error and end all ranks; what all have to say is said once."""
+        first = 0
+        if isinstance(error, _RanksError):
+            first = error.rank
+            self.comm.Barrier()  # callbacks have ended everywhere
+        if self.rank != first:
+            time.sleep(_PATIENCE)
+        trace = "".join(traceback.format_exception(error))
+        sys.stdout.flush()
+        sys.stderr.write(f"rank {self.rank} of {self.size}:\n{trace}")
+        sys.stderr.flush()
+        time.sleep(0.1)  # the launcher forwards it
+        self.comm.Abort(1)
+
+
+def _is_failure(error: BaseException) -> bool:
+    return not (isinstance(error, SystemExit) and error.code in (None, 0))
+
+
+def _layout(extras: dict[str, NDArray[Any]]) -> list[Any]:
+    """Name, dtype, shape of a row and its numbers, for each."""
+    return [
+        [name, array.dtype.str, list(array.shape[1:]), int(np.prod(array.shape[1:], dtype=int))]
+        for name, array in extras.items()
+    ]
+
+
+def _packed(layout: list[Any]) -> bytes:
+    return json.dumps(layout).encode() if layout else b""
+
+
+def _extras(table: NDArray[np.float64], layout: list[Any]) -> dict[str, NDArray[Any]]:
+    """The arrays that travelled as columns."""
+    extras, column = {}, 1
+    for name, dtype, shape, columns in layout:
+        values = table[:, column : column + columns].reshape(len(table), *shape)
+        extras[name] = values.astype(dtype)
+        column += columns
+    return extras

@@ -1,0 +1,244 @@
+"""What all runners share: checks, the run, and the update in parts."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _checks, running
+from ..callbacks import AnyCallback
+from ..evaluation import Evaluation
+from ..gradients import GradientWork
+from ..interrupts import Interrupts
+from ..pepg import PEPG
+from ..running import Result
+from .slices import Evaluated, SliceFunction
+from .splitting import WAYS, Costs, choose
+from .state import check_search
+
+
+class Runner:
+    """What `MPIRunner` and `RayRunner` have in common.
+
+    Parameters
+    ----------
+    split : {"auto", "whole", "columns", "blocks"}
+        How the work of an update is shared out (see `way`).
+    costs : Costs
+        Seconds that parts of an update take.
+    timeout : float or None
+        Seconds after which a slice is late; what then becomes of it is each runner's own.
+
+    Attributes
+    ----------
+    size : int
+        Processes that evaluate.
+    rank : int
+        Which of several processes that run the same program this is.
+    """
+
+    size: int
+    rank = 0
+
+    def __init__(self, split: str, costs: Costs, timeout: float | None) -> None:
+        self.split = _checks.choice("split", split, ("auto", *WAYS))
+        if not isinstance(costs, Costs):
+            raise TypeError(f"costs: wanted a Costs, got {type(costs).__name__}")
+        self.costs = costs
+        if timeout is not None:
+            timeout = _checks.number("timeout", timeout, positive=True)
+        self.timeout = timeout
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this process is the one that writes files and calls callbacks."""
+        return self.rank == 0
+
+    def evaluate(self, es: PEPG, evaluate: SliceFunction) -> Evaluated:
+        """Evaluate the population that waits for its rewards, or a new one.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search; the same one in every process.
+        evaluate : callable
+            ``evaluate(solutions, members)`` for a slice of the population: the solutions, shape (m, d), read-only, and
+            their indices, shape (m,). Returns m rewards; or (rewards, interactions), a number of simulator steps or
+            one for each member; or (rewards, interactions or None, extras), a dict of further arrays with m rows each.
+
+        Returns
+        -------
+        Evaluated
+            ``rewards``, ``interactions`` and ``extras`` of the whole population, the same in every process. Extras
+            have the dtypes that `evaluate` returned, integers up to 2**53.
+
+        Raises
+        ------
+        EvaluationError
+            If `evaluate` raised, in whatever process. The population still waits for its rewards.
+        TypeError, ValueError
+            If an argument is not what is described here.
+        """
+        with self._guarded():
+            self._check(es, evaluate)
+            return self._of_population(es, evaluate, None)
+
+    def update(
+        self, es: PEPG, rewards: ArrayLike, *, interactions: ArrayLike | None = None
+    ) -> None:
+        """Move the search as `PEPG.update` does, to the same bits, with the work shared out where that is quicker.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search; the same one in every process.
+        rewards : array_like of float, shape (P,)
+            Those of the whole population.
+        interactions : int or array_like of int, optional
+            Simulator steps that the evaluation took.
+        """
+        with self._guarded():
+            check_search(es)
+            self._tell(es, rewards, interactions)
+
+    def run(
+        self,
+        es: PEPG,
+        evaluate: SliceFunction,
+        *,
+        max_steps: float | None = None,
+        max_evaluations: float | None = None,
+        target_fitness: float | None = None,
+        patience: float | None = None,
+        time_limit: float | None = None,
+        callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
+        center_every: int = 0,
+    ) -> Result:
+        """Ask, evaluate and tell until a limit is reached, as `PEPG.run` does.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search; the same one in every process.
+        evaluate : callable
+            As in `evaluate`; for the centre it gets one solution and the index -1. `each` makes one from a function of
+            one candidate.
+        max_steps : int, optional
+            Steps of this call at most.
+        max_evaluations : int, optional
+            Evaluations of this call at most.
+        target_fitness : float, optional
+            Ends the run when `best_fitness` is as good.
+        patience : int, optional
+            Ends the run after as many steps without a new best fitness.
+        time_limit : float, optional
+            Seconds after which no population is evaluated, by the root's clock.
+        callbacks : callable, Callback, or several
+            Called after each step by the root alone, while the others wait; they must leave the search as it is.
+        center_every : int
+            Evaluate the centre too, after every so many steps; 0 for never.
+
+        Returns
+        -------
+        Result
+            The same in every process, but for the seconds.
+
+        Raises
+        ------
+        EvaluationError
+            If `evaluate` raised, in whatever process. The population still waits for its rewards.
+        TypeError, ValueError
+            If an argument is not what is described here, or a reward is NaN (see `nan_policy`).
+        """
+        with self._guarded():
+            self._check(es, evaluate)
+            return running.run_with(
+                es, _Evaluations(self, evaluate), max_steps=max_steps, max_evaluations=max_evaluations,
+                target_fitness=target_fitness, patience=patience, time_limit=time_limit, callbacks=callbacks,
+                center_every=center_every, calls_back=self.is_root,
+            )  # fmt: skip
+
+    def way(self, es: PEPG) -> str:
+        """Tell how the work of the next update is shared out.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search.
+
+        Returns
+        -------
+        str
+            "whole": every process computes both gradients. "columns": each computes them for its coordinates.
+            "blocks": each sums its blocks of pairs.
+        """
+        if self.size == 1:
+            return "whole"
+        if self.split != "auto":
+            return self.split
+        population = es._population
+        n_draws = population.told + population.n_draws
+        return choose(n_draws, es.theta_size, es.dtype.itemsize, self.size, self.costs)
+
+    def _check(self, es: Any, evaluate: Any) -> None:
+        check_search(es)
+        if not callable(evaluate):
+            raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
+
+    def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
+        way = self.way(es)
+        if type(es).update is not PEPG.update or type(es).tell is not PEPG.tell or way == "whole":
+            es.tell(rewards, interactions=interactions)
+            return
+
+        def gradients(work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+            return self._by_columns(work) if way == "columns" else self._by_blocks(work)
+
+        es.update(rewards, interactions=interactions, gradients=gradients)
+
+    # ---- what each runner has of its own ------------------------------------------------------------------------
+
+    def _of_population(
+        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+    ) -> Evaluated:
+        raise NotImplementedError
+
+    def _of_center(
+        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+    ) -> Evaluated:
+        raise NotImplementedError
+
+    def _by_columns(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+        raise NotImplementedError
+
+    def _by_blocks(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+        raise NotImplementedError
+
+    def _guarded(self) -> AbstractContextManager[None]:
+        """What exceptions that leave the runner's calls pass through."""
+        return nullcontext()
+
+    def _agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        return "interrupted" if is_interrupted else reason
+
+
+class _Evaluations:
+    """A runner as the run loop wants it."""
+
+    def __init__(self, runner: Runner, evaluate: SliceFunction) -> None:
+        self._runner, self._evaluate = runner, evaluate
+
+    def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
+        rewards, made, _ = self._runner._of_population(es, self._evaluate, interrupts)
+        return Evaluation(rewards, made)
+
+    def of_center(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
+        rewards, made, _ = self._runner._of_center(es, self._evaluate, interrupts)
+        return Evaluation(rewards, made)
+
+    def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
+        self._runner._tell(es, fitness, interactions)
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        return self._runner._agreed(reason, is_interrupted)

@@ -1,0 +1,147 @@
+"""Slices of a population: who evaluates what, and what comes back."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation import Failure, call_each, read_each, whole_number
+
+#: Takes the members of a slice, (m, d), read-only, and their indices, (m,), -1 for the centre. Returns their rewards,
+#: (m,); or rewards and interactions (a number, or one for each, or None); or rewards, interactions and a dict of
+#: further arrays with m rows each.
+SliceFunction: TypeAlias = Callable[[NDArray[Any], NDArray[np.intp]], Any]
+
+_WANTED = "rewards, (rewards, interactions) or (rewards, interactions, extras)"
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation of some members gave."""
+
+    #: Shape (m,), in the order of the members.
+    rewards: NDArray[np.float64]
+    #: Simulator steps of all of them, None if they were not told.
+    interactions: int | None
+    #: Further arrays by name, with a row for each member.
+    extras: dict[str, NDArray[Any]]
+
+
+class EachMember:
+    """Evaluates the members of a slice one by one; see `each`."""
+
+    def __init__(self, fitness: Callable[[NDArray[Any]], Any]) -> None:
+        if not callable(fitness):
+            raise TypeError(f"fitness: wanted a callable, got {type(fitness).__name__}")
+        self.fitness = fitness
+
+    def __call__(
+        self, solutions: NDArray[Any], members: NDArray[np.intp]
+    ) -> tuple[NDArray[Any], int | None]:
+        """Return rewards and interactions."""
+        first = int(members[0])
+        rewards, interactions = read_each(call_each(self.fitness, solutions, first), first)
+        return rewards, interactions
+
+
+def each(fitness: Callable[[NDArray[Any]], Any]) -> EachMember:
+    """Make a function of slices from a function of one candidate.
+
+    Parameters
+    ----------
+    fitness : callable
+        As `PEPG.run` has it: takes a candidate, shape (d,), and returns its fitness, or (fitness, interactions).
+
+    Returns
+    -------
+    callable
+        What runners evaluate with. It pickles if `fitness` does.
+
+    Raises
+    ------
+    TypeError
+        If `fitness` is not callable.
+    """
+    return EachMember(fitness)
+
+
+def edges(n: int, parts: int) -> list[int]:
+    """Where n things are cut into contiguous parts of equal size, give or take one."""
+    return [n * part // parts for part in range(parts + 1)]
+
+
+def evaluate_slice(evaluate: SliceFunction, solutions: NDArray[Any], first: int) -> Evaluated:
+    """Call the user's function for the members from `first` on, and read what it returned."""
+    m = len(solutions)
+    solutions = solutions.view()
+    solutions.flags.writeable = False
+    members = np.arange(first, first + m)
+    return _read(evaluate(solutions, members), m, first)
+
+
+def try_slice(
+    evaluate: SliceFunction, solutions: NDArray[Any], first: int
+) -> "Evaluated | Failure":
+    """The same where an exception has to travel."""
+    try:
+        return evaluate_slice(evaluate, solutions, first)
+    except Exception as error:
+        return Failure.of(error, first)
+
+
+def _read(result: Any, m: int, first: int) -> Evaluated:
+    rewards, interactions = result, None
+    extras: Any = {}
+    if isinstance(result, tuple) and len(result) in (2, 3) and np.ndim(result[0]) == 1:
+        rewards, interactions = result[:2]
+        extras = result[2] if len(result) == 3 else {}
+    if isinstance(rewards, dict | str | bytes):
+        raise TypeError(f"evaluate: wanted {_WANTED}, got {type(rewards).__name__}")
+    which = f"members {first} to {first + m - 1}" if first >= 0 else "the centre"
+    array = np.asarray(rewards)
+    if array.shape != (m,):
+        raise ValueError(f"evaluate: wanted {m} rewards for {which}, got shape {array.shape}")
+    try:
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"evaluate: wanted numbers as rewards for {which}, got dtype {array.dtype}"
+        ) from None
+    if interactions is not None:
+        interactions = sum(whole_number(one, f" for {which}") for one in np.ravel(interactions))
+    return Evaluated(numbers, interactions, _read_extras(extras, m, which))
+
+
+def _read_extras(extras: Any, m: int, which: str) -> dict[str, NDArray[Any]]:
+    if not isinstance(extras, dict) or not all(isinstance(name, str) for name in extras):
+        raise TypeError(f"evaluate: wanted a dict of arrays as extras, got {extras!r:.60}")
+    read = {}
+    for name, value in extras.items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise TypeError(
+                f"evaluate: wanted numbers as extras[{name!r}] for {which}, got dtype {array.dtype}"
+            )
+        if array.ndim < 1 or len(array) != m:
+            raise ValueError(
+                f"evaluate: wanted {m} rows as extras[{name!r}] for {which}, got shape {array.shape}"
+            )
+        read[name] = array
+    return read
+
+
+def joined(parts: Iterable[Evaluated]) -> Evaluated:
+    """One evaluation from those of consecutive slices."""
+    parts = list(parts)
+    told = [part.interactions for part in parts]
+    names = [tuple(part.extras) for part in parts]
+    if len({number is None for number in told}) > 1 or len(set(names)) > 1:
+        raise ValueError(
+            "evaluate: wanted interactions and the same extras from all slices or from none, got "
+            f"interactions {told} and extras {names}"
+        )
+    return Evaluated(
+        np.concatenate([part.rewards for part in parts]),
+        None if told[0] is None else sum(number or 0 for number in told),
+        {name: np.concatenate([part.extras[name] for part in parts]) for name in names[0]},
+    )

@@ -1,0 +1,103 @@
+"""Searches that are run on one process and on many, and what evaluates them."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pepg_fast import PEPG, SGD, ClipUp
+from pepg_fast.distributed import each
+
+SPLITS = ["whole", "columns", "blocks"]
+CASES = {
+    "plain": {},
+    "wide": {"theta_size": 1100, "population_size": 270},
+    "bounds": {"lower": -0.5, "upper": 1.0, "optimizer": ClipUp},
+    "independent": {"symmetric": False, "optimizer": SGD},
+    "float32": {"dtype": np.float32, "theta_size": 70},
+    "adaptive": {"num_interactions": 300},
+    "few": {"population_size": 2},
+    "numpy": {},
+    "minimize": {"maximize": False, "fitness_shaping": "normalized"},
+}
+
+
+def a_search(name: str) -> PEPG:
+    options = {
+        "population_size": 14, "theta_size": 37, "mu_init": 0.0, "sigma_init": 1.0, "mu_lr": 0.1, "sigma_lr": 0.1,
+        "rng": np.random.default_rng(3) if name == "numpy" else 1,
+    }  # fmt: skip
+    return PEPG(**(options | CASES[name]))
+
+
+def fitness_of(solution):
+    return -float(np.abs(np.asarray(solution, float) - 0.7).sum())
+
+
+def fitness_and_interactions(solution):
+    return fitness_of(solution), 10
+
+
+def judge(solutions):
+    return np.array([fitness_of(solution) for solution in solutions])
+
+
+def slice_of(name: str):
+    """What a runner evaluates a case with."""
+    if name == "adaptive":
+        return each(fitness_and_interactions)
+    return each(fitness_of)
+
+
+def by_itself(name: str, steps: int) -> PEPG:
+    """The same search by `PEPG.run`."""
+    es = a_search(name)
+    es.run(fitness_and_interactions if name == "adaptive" else fitness_of, max_steps=steps)
+    return es
+
+
+def with_extras(solutions, members):
+    return judge(solutions), members, {"member": members.astype(np.int32)}
+
+
+class Once:
+    """Breaks the first time that a certain member is evaluated, whoever does it."""
+
+    def __init__(self, folder, what, member=5, times=1):
+        self.folder, self.what, self.member, self.times = Path(folder), what, member, times
+
+    def __call__(self, solutions, members):
+        if self.member in members:
+            for i in range(self.times):
+                try:
+                    (self.folder / f"broken-{i}").touch(exist_ok=False)
+                except FileExistsError:
+                    continue
+                return self.what(solutions)
+        return judge(solutions)
+
+
+def exits(solutions):
+    os._exit(3)
+
+
+def killed(solutions):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def raises(solutions):
+    raise ValueError("the simulator is out of order")
+
+
+def sleeps(solutions):
+    time.sleep(30)
+
+
+def of_nan(solutions):
+    return np.full(len(solutions), np.nan)
+
+
+def one_too_many(solutions):
+    return np.zeros(len(solutions) + 1)

@@ -1,0 +1,228 @@
+"""Programs that test_mpi.py runs on several ranks: ``mpiexec -n N python mpi_programs.py NAME [ARGUMENT ...]``."""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from distributed_searches import CASES, SPLITS, a_search, fitness_of, judge, slice_of
+
+from pepg_fast import PEPG, Checkpoints, EvaluationError
+from pepg_fast.distributed import MPIRunner, each
+
+
+def same_on_all(runner, value) -> bool:
+    return len(set(runner.comm.allgather(value))) == 1
+
+
+def bits(folder):
+    """Every case in every split: a checkpoint each, written by the root."""
+    for split in SPLITS:
+        with MPIRunner(split=split) as runner:
+            for name in CASES:
+                es = a_search(name)
+                runner.run(es, slice_of(name), max_steps=3)
+                path = Path(folder, f"{name}-{split}-{runner.rank}")
+                es.save_checkpoint(path)
+                runner.barrier()
+
+
+def loop(folder):
+    """The runner's parts by hand, with extras; and a run with callbacks and a centre."""
+    with MPIRunner() as runner:
+        es = a_search("plain")
+        for _ in range(3):
+            rewards, interactions, extras = runner.evaluate(es, with_extras)
+            members = extras["member"]
+            assert members.dtype == np.int32
+            np.testing.assert_array_equal(members, np.arange(es.population_size))
+            assert extras["moments"].shape == (es.population_size, 2, 3)
+            assert extras["moments"].dtype == np.float32
+            np.testing.assert_array_equal(
+                extras["moments"][:, 1, 2], members.astype(np.float32) / 3
+            )
+            assert extras["is_even"].dtype == bool
+            assert interactions == members.sum()
+            runner.update(es, rewards)
+        assert same_on_all(runner, es.mu.tobytes())
+        rows = []
+        result = runner.run(
+            es, slice_of("plain"), max_steps=4, center_every=2,
+            callbacks=[lambda es, row: rows.append(row), Checkpoints(Path(folder, "checkpoints"))],
+        )  # fmt: skip
+        assert len(rows) == (4 if runner.is_root else 0)
+        assert same_on_all(runner, (result.reason, result.step, result.history["center"].tobytes()))
+        assert np.isfinite(result.history["center"]).sum() == 2
+        # the root's callback, and its clock, end all
+        result = runner.run(es, slice_of("plain"), callbacks=lambda es, row: es.step == 9)
+        assert (result.reason, es.step) == ("callback", 9)
+        result = runner.run(es, slice_of("plain"), time_limit=0.02)
+        assert result.reason == "time_limit"
+        assert same_on_all(runner, (es.step, es.mu.tobytes()))
+        if runner.is_root:
+            print("done", es.step)
+
+
+def with_extras(solutions, members):
+    assert not solutions.flags.writeable
+    return (
+        judge(solutions),
+        members,
+        {
+            "member": members.astype(np.int32),
+            "moments": np.ones((1, 2, 3), np.float32)
+            * (members / 3).astype(np.float32)[:, None, None],
+            "is_even": members % 2 == 0,
+        },
+    )
+
+
+def shared():
+    """Searches made from nothing in common are refused; the root's goes to all."""
+    with MPIRunner(abort=False) as runner:
+        np.random.seed(runner.rank)
+        different = PEPG(10, 3, 0.0, 1.0, 0.1, 0.1)
+        try:
+            runner.run(different, each(fitness_of), max_steps=1)
+        except RuntimeError as error:
+            message = str(error)
+        es = runner.share(PEPG(10, 3, 0.0, 1.0, 0.1, 0.1, rng=runner.rank))
+        runner.run(es, each(fitness_of), max_steps=3)
+        called = runner.share(lambda: runner.rank + 5)
+        assert same_on_all(runner, (es.mu.tobytes(), message))
+        runner.barrier()
+        if runner.is_root:
+            print(called, message, json.dumps(es.mu.tolist()))
+
+
+def first_half(folder):
+    """Some steps with checkpoints, at this number of ranks."""
+    with MPIRunner() as runner:
+        es = a_search("wide")
+        runner.run(
+            es, slice_of("wide"), max_steps=3, callbacks=Checkpoints(Path(folder), every=1, keep=9)
+        )
+
+
+def second_half(folder):
+    """On from the latest checkpoint, which only the root reads."""
+    with MPIRunner() as runner:
+        es = runner.share(lambda: PEPG.load_checkpoint(Checkpoints.latest(folder)))
+        runner.run(es, slice_of("wide"), max_steps=6 - es.step)
+        es.save_checkpoint(Path(folder, f"end-{runner.rank}"))
+
+
+def killed(folder):
+    """The root dies after the rewards of step 2 have come in, before the update."""
+    with MPIRunner() as runner:
+        es = a_search("wide")
+
+        def tell(*arguments):
+            if runner.is_root and es.step == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            MPIRunner._tell(runner, *arguments)
+
+        runner._tell = tell
+        runner.run(es, slice_of("wide"), max_steps=6, callbacks=Checkpoints(Path(folder), every=1))
+
+
+def futures():
+    """`PEPG.run` with mpi4py's executor, as ``python -m mpi4py.futures`` starts it."""
+    from mpi4py.futures import MPIPoolExecutor
+
+    es = a_search("plain")
+    with MPIPoolExecutor() as executor:
+        es.run(fitness_of, max_steps=3, executor=executor)
+        print(executor.num_workers, json.dumps(es.mu.tolist()))
+
+
+# ---- failures ---------------------------------------------------------------------------------
+
+
+def on_rank(rank, broken):
+    """A function of slices that does as it should but on one rank, in step 1."""
+
+    def run(folder, **options):
+        with MPIRunner(**options) as runner:
+            es = a_search("plain")
+
+            def evaluate(solutions, members):
+                if runner.rank == rank and es.step == 1:
+                    return broken(solutions)
+                return judge(solutions)
+
+            callbacks = Checkpoints(Path(folder))
+            with contextlib.suppress(KeyboardInterrupt):
+                result = runner.run(es, evaluate, max_steps=3, callbacks=callbacks)
+                print(f"rank {runner.rank} ended: {result.reason} at {result.step}", flush=True)
+
+    return run
+
+
+def raises(solutions):
+    raise ValueError("the simulator is out of order")
+
+
+def interrupted(solutions):
+    raise KeyboardInterrupt
+
+
+def exits(solutions):
+    os._exit(7)
+
+
+raising = on_rank(1, raises)
+nan = on_rank(1, lambda solutions: np.full(len(solutions), np.nan))
+wrong_count = on_rank(1, lambda solutions: np.zeros(len(solutions) + 1))
+mixed = on_rank(1, lambda solutions: (judge(solutions), 3))
+interrupt = on_rank(1, interrupted)
+dying = on_rank(1, exits)
+
+
+def slow(folder):
+    on_rank(1, lambda solutions: time.sleep(60))(folder, timeout=0.3)
+
+
+def slow_root(folder):
+    on_rank(0, lambda solutions: time.sleep(60))(folder, timeout=0.3)
+
+
+def elsewhere(folder):
+    """An error in the program, not in the runner."""
+    with MPIRunner() as runner:
+        if runner.rank == 1:
+            raise KeyError("mine")
+        runner.barrier()
+
+
+def caught(folder):
+    """Without abort all ranks have the error, and go on."""
+    runner = MPIRunner(abort=False)
+    es = a_search("plain")
+    is_broken = [True]
+
+    def evaluate(solutions, members):
+        if runner.rank == 1 and es.step == 1 and is_broken.pop():
+            raise ValueError("the simulator is out of order")
+        return judge(solutions)
+
+    try:
+        runner.run(es, evaluate, max_steps=3)
+    except EvaluationError as error:
+        first = error
+    assert isinstance(first.__cause__, ValueError)
+    assert first.result.step == 1
+    is_broken[:] = [False, False]
+    runner.run(es, evaluate, max_steps=2)
+    assert same_on_all(runner, (first.index, es.mu.tobytes()))
+    runner.barrier()
+    if runner.is_root:
+        print(first.index, json.dumps(es.mu.tolist()))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

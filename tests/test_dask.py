@@ -1,0 +1,33 @@
+"""`PEPG.run` with Dask's executor, as it is."""
+
+import distributed_searches
+import pytest
+from searches import assert_same
+
+from pepg_fast import EvaluationError
+
+dask = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own warnings
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with (
+        dask.LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster,
+        dask.Client(cluster) as client,
+        client.get_executor() as executor,
+    ):
+        yield executor
+
+
+def test_a_run_has_the_bits_of_one_process(executor):
+    es = distributed_searches.a_search("plain")
+    es.run(distributed_searches.fitness_of, max_steps=3, executor=executor)
+    assert_same(es, distributed_searches.by_itself("plain", 3))
+
+
+def test_an_exception_names_its_candidate(executor):
+    es = distributed_searches.a_search("plain")
+    with pytest.raises(EvaluationError, match="candidate 0 raised ValueError"):
+        es.run(distributed_searches.raises, max_steps=1, executor=executor)
+    assert es.is_pending

@@ -1,0 +1,204 @@
+"""RayRunner on a cluster of this machine: the bits of one process, whatever happens to the workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed_searches import (
+    CASES,
+    SPLITS,
+    Once,
+    a_search,
+    by_itself,
+    exits,
+    fitness_of,
+    killed,
+    of_nan,
+    one_too_many,
+    raises,
+    sleeps,
+    slice_of,
+    with_extras,
+)  # fmt: skip
+from searches import assert_same
+
+from pepg_fast import PEPG, Checkpoints, EvaluationError
+
+ray = pytest.importorskip("ray")
+from pepg_fast.distributed import RayRunner, each  # noqa: E402
+
+TESTS = Path(__file__).parent
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+        ray.init(
+            num_cpus=8, include_dashboard=False, object_store_memory=2**27, log_to_driver=False,
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, paths))}},
+        )  # fmt: skip
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def three(cluster):
+    with RayRunner(3) as runner:
+        yield runner
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_search_has_the_bits_of_one_process(three, name):
+    for split in SPLITS:
+        three.split = split
+        es = a_search(name)
+        three.run(es, slice_of(name), max_steps=3)
+        assert_same(es, by_itself(name, 3))
+    three.split = "auto"
+
+
+def test_evaluate_and_update_by_hand_with_extras(three):
+    es = a_search("plain")
+    for _ in range(3):
+        rewards, interactions, extras = three.evaluate(es, with_extras)
+        np.testing.assert_array_equal(extras["member"], np.arange(14))
+        assert extras["member"].dtype == np.int32
+        assert interactions == 91
+        three.update(es, list(rewards))
+    assert_same(es, by_itself("plain", 3))
+
+
+def test_workers_are_sent_the_search_once(three):
+    es, before = a_search("plain"), three.n_sent
+    three.run(es, each(fitness_of), max_steps=6, center_every=2)
+    assert three.n_sent - before <= 3
+
+
+def test_a_search_that_was_changed_is_sent_again(three):
+    es, other = a_search("plain"), a_search("plain")
+    three.run(es, each(fitness_of), max_steps=2)
+    other.run(fitness_of, max_steps=2)
+    for one in (es, other):
+        one.sigma = 0.5
+    three.run(es, each(fitness_of), max_steps=2)
+    other.run(fitness_of, max_steps=2)
+    assert_same(es, other)
+
+
+def test_more_slices_than_workers_and_more_workers_than_members(cluster, three):
+    three.slices_per_worker = 3
+    es = a_search("plain")
+    three.run(es, each(fitness_of), max_steps=2)
+    assert_same(es, by_itself("plain", 2))
+    few = a_search("few")
+    three.run(few, each(fitness_of), max_steps=2)
+    assert_same(few, by_itself("few", 2))
+    three.slices_per_worker = 1
+
+
+# ---- failures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [exits, killed])
+@pytest.mark.parametrize("split", ["whole", "columns"])
+def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(three, how, split, tmp_path):
+    es, losses, three.split = a_search("plain"), three.n_losses, split
+    three.run(es, each(fitness_of), max_steps=1)
+    three.run(es, Once(tmp_path, how), max_steps=3)
+    three.split = "auto"
+    assert three.n_losses == losses + 1
+    assert_same(es, by_itself("plain", 4))
+
+
+def test_an_actor_killed_from_outside_during_a_generation(three):
+    es, losses = a_search("plain"), three.n_losses
+    three.run(es, each(fitness_of), max_steps=1)
+    for worker in three._workers[:2]:
+        ray.kill(worker.actor)
+    three.run(es, each(fitness_of), max_steps=2)
+    assert three.n_losses == losses + 2
+    assert_same(es, by_itself("plain", 3))
+
+
+def test_members_that_kill_every_worker_end_the_run(three, tmp_path):
+    es, three.max_losses = a_search("plain"), 1
+    with pytest.raises(EvaluationError, match="members 4 to 8 lost the worker 2 times") as caught:
+        three.run(es, Once(tmp_path, exits, times=9), max_steps=3)
+    three.max_losses = 3
+    assert caught.value.index == 4
+    assert es.is_pending
+    three.run(es, each(fitness_of), max_steps=2)
+    assert_same(es, by_itself("plain", 2))
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        (raises, EvaluationError, "candidate 4 raised ValueError: the simulator is out of order"),
+        (one_too_many, EvaluationError, r"wanted 5 rewards for members 4 to 8, got shape \(6,\)"),
+        (of_nan, ValueError, "rewards: wanted numbers, got NaN at index 4"),
+    ],
+)
+def test_a_failure_is_raised_and_the_run_can_go_on(three, how, error, message, tmp_path):
+    es = a_search("plain")
+    three.run(es, each(fitness_of), max_steps=1)
+    with pytest.raises(error, match=message) as caught:
+        three.run(es, Once(tmp_path, how), max_steps=2)
+    if how is raises:
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert "in raises" in str(caught.value.__cause__.__cause__)
+        assert caught.value.result.step == 1
+    assert es.is_pending
+    three.run(es, each(fitness_of), max_steps=2)
+    assert_same(es, by_itself("plain", 3))
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_slow_slice_is_given_out_again(cluster, n_workers, tmp_path):
+    with RayRunner(n_workers, timeout=1.0) as runner:
+        es = a_search("plain")
+        runner.run(es, each(fitness_of), max_steps=1)
+        began = time.monotonic()
+        runner.run(es, Once(tmp_path, sleeps), max_steps=2)
+        assert time.monotonic() - began < 25
+        assert runner.n_reissued >= 1
+        assert len(runner._workers) == n_workers
+    assert_same(es, by_itself("plain", 3))
+
+
+def test_a_driver_that_is_killed_between_collecting_and_updating_loses_that_step_alone(
+    cluster, three, tmp_path
+):
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "ray_driver.py"), str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(TESTS), "RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert Checkpoints.latest(tmp_path).name == "step_000000002.npz"
+    es = PEPG.load_checkpoint(Checkpoints.latest(tmp_path))
+    three.run(es, each(fitness_of), max_steps=2)
+    assert_same(es, by_itself("plain", 4))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_workers": 0}, ValueError, "n_workers: wanted at least 1, got 0"),
+        ({"num_cpus": 0}, ValueError, "num_cpus: wanted a number above 0"),
+        ({"split": "x"}, ValueError, "split: wanted"),
+        ({"timeout": -1}, ValueError, "timeout: wanted a number above 0"),
+        ({"costs": 3}, TypeError, "costs: wanted a Costs, got int"),
+    ],
+)
+def test_bad_arguments_are_refused(cluster, options, error, message):
+    with pytest.raises(error, match=message):
+        RayRunner(**options)
