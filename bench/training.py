@@ -95,13 +95,18 @@ def measured(env_id: str, generations: int, rounds: int, seconds: float) -> dict
     es = configs.make_search(config, network)
     found: dict[str, list[float]] = {"training": [], "random actions": [], "known actions": []}
     with Workers(task, config.workers) as workers:
-        trainer = Trainer(es, config, task, workers, env_id, None)
-        es.run(
-            trainer.evaluate, vectorized=True, max_steps=1, callbacks=trainer
-        )  # start the workers
+        trainer = Trainer(es, config, task, InWorkers(workers), env_id)
+
+        def train_for(steps: int) -> None:
+            run_with(
+                es, trainer, max_steps=steps, max_evaluations=None, target_fitness=None, patience=None,
+                time_limit=None, callbacks=trainer, center_every=0,
+            )  # fmt: skip
+
+        train_for(1)  # starts the workers
         for _ in range(rounds):
             before, began = es.interactions, time.perf_counter()
-            es.run(trainer.evaluate, vectorized=True, max_steps=generations, callbacks=trainer)
+            train_for(generations)
             found["training"].append((es.interactions - before) / (time.perf_counter() - began))
             found["random actions"].append(in_all(workers, step_randomly, task, seconds, 0))
             episodes = actions_of(trainer.policy_file().policy("center"), task, range(3))

@@ -7,9 +7,9 @@ gymnasium = pytest.importorskip("gymnasium")
 import envs  # noqa: E402
 
 from pepg_fast import NeuralNetwork  # noqa: E402
-from pepg_fast.training.normalization import Normalizer, Statistics  # noqa: E402
+from pepg_fast.training.normalization import Normalizer, Statistics, merged  # noqa: E402
 from pepg_fast.training.policy import Policy  # noqa: E402
-from pepg_fast.training.rollouts import EpisodeError, Rollouts, Task, make_env, merged, remembers  # noqa: E402
+from pepg_fast.training.rollouts import EpisodeError, Rollouts, Task, make_env, remembers  # noqa: E402
 from pepg_fast.training.spaces import Interface  # noqa: E402
 
 NORMALIZER = Normalizer(np.array([1.0, 0.5]), np.array([0.2, 3.0]), 2.0)

@@ -15,6 +15,7 @@ pytest.importorskip("loky")
 import envs
 from test_training_rollouts import NORMALIZER, task
 
+from pepg_fast.training.generation import Generation
 from pepg_fast.training.rollouts import EpisodeError
 from pepg_fast.training.workers import WorkerDied, Workers
 
@@ -30,7 +31,7 @@ def test_the_results_do_not_depend_on_the_number_of_workers():
     for count in (0, 1, 2, 3):
         with Workers(what, count) as workers:
             for _ in range(2):
-                found.append(workers.run(weights, seeds, NORMALIZER, True))
+                found.append(workers.run(weights, Generation(what, seeds, NORMALIZER, True)))
     for other in found[1:]:
         assert other.returns.tobytes() == found[0].returns.tobytes()
         assert other.lengths.tobytes() == found[0].lengths.tobytes()
@@ -47,7 +48,9 @@ def test_environments_that_no_module_has_go_to_workers():
 
     what = task(lambda: Local())
     with Workers(what, 1) as workers:
-        episodes = workers.run(weights_for(what, 3), np.arange(3)[:, None], None)
+        episodes = workers.run(
+            weights_for(what, 3), Generation(what, np.arange(3)[:, None], None, False)
+        )
     assert (episodes.returns < -episodes.lengths).all()
 
 
@@ -58,13 +61,16 @@ def test_an_exception_names_its_episode_and_shows_the_workers_traceback(count):
     with Workers(what, count) as workers:
         for _ in range(2):  # after which they can go on
             with pytest.raises(EpisodeError, match="the walker tripped") as caught:
-                workers.run(weights, 1 + np.arange(40)[:, None], None)
+                workers.run(weights, Generation(what, 1 + np.arange(40)[:, None], None, False))
             assert (caught.value.index, caught.value.seed) == (38, 39)
         cause = caught.value.__cause__
         assert isinstance(cause, ZeroDivisionError)
         if count:
             assert "in step" in str(cause.__cause__)
-        assert len(workers.run(weights, np.ones((40, 1), int), None).returns) == 40
+        assert (
+            len(workers.run(weights, Generation(what, np.ones((40, 1), int), None, False)).returns)
+            == 40
+        )
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -72,9 +78,9 @@ def test_a_worker_that_dies_is_replaced_and_its_episodes_run_again(count, tmp_pa
     what = task(envs.Dies, env_args={"folder": str(tmp_path), "seed": 11})
     weights, seeds = weights_for(what, 20), np.arange(20)[:, None]
     with Workers(what, count) as workers:
-        expected = workers.run(weights, seeds, None, True)
+        expected = workers.run(weights, Generation(what, seeds, None, True))
         (tmp_path / "once").touch()
-        found = workers.run(weights, seeds, None, True)
+        found = workers.run(weights, Generation(what, seeds, None, True))
         assert workers.replaced == 1
         assert not list(tmp_path.iterdir())
     assert found.returns.tobytes() == expected.returns.tobytes()
@@ -85,12 +91,15 @@ def test_one_that_dies_while_it_has_nothing_to_do_is_replaced():
     what = task()
     weights, seeds = weights_for(what, 8), np.arange(8)[:, None]
     with Workers(what, 2) as workers:
-        expected = workers.run(weights, seeds, None)
+        expected = workers.run(weights, Generation(what, seeds, None, False))
         for executor in workers._executors:
             for pid in executor._processes:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)
-        assert workers.run(weights, seeds, None).returns.tobytes() == expected.returns.tobytes()
+        assert (
+            workers.run(weights, Generation(what, seeds, None, False)).returns.tobytes()
+            == expected.returns.tobytes()
+        )
         assert workers.replaced == 2
 
 
@@ -104,17 +113,17 @@ def test_a_second_death_over_the_same_episode_ends_it(count, tmp_path):
         with pytest.raises(
             WorkerDied, match=r"died twice over the same episode .*seed 7"
         ) as caught:
-            workers.run(weights, seeds, None)
+            workers.run(weights, Generation(what, seeds, None, False))
         assert caught.value.index == 7
         for file in tmp_path.iterdir():
             file.unlink()
-        assert len(workers.run(weights, seeds, None).returns) == 20
+        assert len(workers.run(weights, Generation(what, seeds, None, False)).returns) == 20
 
 
 def test_a_task_that_no_worker_can_begin_is_an_error():
     what = task("CartPole-v1", env_args={"colour": 3})
     with Workers(what, 1) as workers, pytest.raises(EpisodeError, match="colour"):
-        workers.run(weights_for(what, 2), np.arange(2)[:, None], None)
+        workers.run(weights_for(what, 2), Generation(what, np.arange(2)[:, None], None, False))
 
 
 def test_workers_end_with_their_parent_however_it_ends(tmp_path):
@@ -125,10 +134,12 @@ def test_workers_end_with_their_parent_however_it_ends(tmp_path):
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         import numpy as np
         from test_training_rollouts import task
+        from pepg_fast.training.generation import Generation
         from pepg_fast.training.workers import Workers
         what = task()
         workers = Workers(what, 2)
-        workers.run(np.zeros((4, what.network.number_of_parameters)), np.arange(4)[:, None], None)
+        weights = np.zeros((4, what.network.number_of_parameters))
+        workers.run(weights, Generation(what, np.arange(4)[:, None], None, False))
         print(*(pid for one in workers._executors for pid in one._processes), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
         """)

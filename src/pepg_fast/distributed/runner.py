@@ -84,6 +84,32 @@ class Runner:
             self._check(es, evaluate)
             return self._of_population(es, evaluate, None)
 
+    def evaluate_center(self, es: PEPG, evaluate: SliceFunction) -> Evaluated:
+        """Evaluate the mean of the search, as a candidate with the index -1.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search; the same one in every process.
+        evaluate : callable
+            As in `evaluate`.
+
+        Returns
+        -------
+        Evaluated
+            One reward, its interactions and extras, the same in every process.
+
+        Raises
+        ------
+        EvaluationError
+            If `evaluate` raised.
+        TypeError, ValueError
+            If an argument is not what is described here.
+        """
+        with self._guarded():
+            self._check(es, evaluate)
+            return self._of_center(es, evaluate, None)
+
     def update(
         self, es: PEPG, rewards: ArrayLike, *, interactions: ArrayLike | None = None
     ) -> None:
@@ -219,7 +245,21 @@ class Runner:
         """What exceptions that leave the runner's calls pass through."""
         return nullcontext()
 
-    def _agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        """Tell why a run ends, for all processes alike.
+
+        Parameters
+        ----------
+        reason : str or None
+            Why this one would; the root's counts.
+        is_interrupted : bool
+            Whether this one was interrupted, which ends all.
+
+        Returns
+        -------
+        str or None
+            The reason, None to go on.
+        """
         return "interrupted" if is_interrupted else reason
 
 
@@ -241,4 +281,4 @@ class _Evaluations:
         self._runner._tell(es, fitness, interactions)
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
-        return self._runner._agreed(reason, is_interrupted)
+        return self._runner.agreed(reason, is_interrupted)

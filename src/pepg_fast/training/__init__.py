@@ -7,7 +7,7 @@
 
 from .config import TrainConfig
 from .policy import Policy
+from .running import TrainResult, train
 from .scoring import Score, score
-from .trainer import TrainResult, train
 
 __all__ = ["Policy", "Score", "TrainConfig", "TrainResult", "score", "train"]

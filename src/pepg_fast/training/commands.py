@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import os
 import re
@@ -39,6 +40,7 @@ examples:
   pepg-fast train CartPole-v1
   pepg-fast train LunarLander-v3 --env-arg continuous=True --max-interactions 5e6
   pepg-fast train --resume runs/CartPole-v1 --max-steps 400
+  mpiexec -n 8 pepg-fast train CartPole-v1         on the ranks of MPI
 
 when it does not learn:
   stuck early on      a smaller --sigma-init and --mu-lr, a smaller network (--hidden-sizes
@@ -87,6 +89,14 @@ def _add_train(commands: Any) -> None:
         "--config",
         metavar="FILE",
         help="TOML file whose keys are the options below; options given here go first",
+    )
+    parser.add_argument(
+        "--ray", action="store_true", help="run the episodes on the actors of a Ray cluster"
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help='of the cluster, or "auto"; by default one is begun on this machine',
     )
     parser.add_argument(
         "--quiet", action="store_true", help="no progress line on a terminal, no summary"
@@ -172,41 +182,65 @@ def _pair(text: str) -> tuple[str, Any]:
 
 def train(options: argparse.Namespace) -> int:
     """``pepg-fast train``: the exit status."""
-    from .trainer import train as run
+    from .running import train as run
 
     given = {name: getattr(options, name) for name in configs.NAMES if hasattr(options, name)}
     if "env_args" in given:
         given["env_args"] = dict(given["env_args"])
     from_file = {} if options.config is None else configs.read_toml(options.config)
-    env_id = options.env_id or from_file.pop("env_id", None)
+    env_id = options.env_id or from_file.get("env_id")
     from_file.pop("env_id", None)
     settings = from_file | given
     if options.resume is not None:
         if options.name is not None:
             raise ValueError("--name: the run that is resumed has one")
-        folder = _run_at(options.resume, options.runs)
-        stored = RunFolder(folder).settings()
-        env_id = stored.pop("env_id", None) if env_id is None else env_id
+        stored = RunFolder(_run_at(options.resume, options.runs)).settings()
+        env_id = env_id or stored.get("env_id")
         stored.pop("env_id", None)
         settings = stored | settings
     elif env_id is None:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
-    elif options.name is None:
-        folder = free_name(Path(options.runs), env_id)
-    else:
-        folder = Path(options.runs) / options.name
-    result = run(
-        env_id,
-        TrainConfig(**settings),
-        folder=folder,
-        resume=options.resume is not None,
-        progress=not options.quiet,
-    )
-    if not options.quiet:
-        _report(result)
+    config = TrainConfig(**settings)
+    with _runner(options, config.workers) as runner:
+        share = getattr(runner, "share", None)
+        folder: Path = (
+            _folder(options, env_id) if share is None else share(lambda: _folder(options, env_id))
+        )
+        result = run(
+            env_id, config, folder=folder, resume=options.resume is not None, progress=not options.quiet,
+            runner=runner,
+        )  # fmt: skip
+        if not options.quiet and (runner is None or runner.is_root):
+            _report(result)
     if result.signal is not None:
-        return 128 + result.signal
+        return 128 + int(result.signal)
     return 130 if result.reason == "interrupted" else 0
+
+
+def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
+    """Where the run is, or will be."""
+    if options.resume is not None:
+        return _run_at(options.resume, options.runs)
+    if options.name is not None:
+        return Path(options.runs) / options.name
+    return free_name(Path(options.runs), env_id or "run")
+
+
+def _runner(options: argparse.Namespace, workers: int | None) -> Any:
+    """A context with what runs the episodes, if that is not this process: a Ray cluster, or the ranks of mpiexec."""
+    if options.address is not None and not options.ray:
+        raise ValueError("--address: wanted --ray with it")
+    if options.ray:
+        from ..distributed import RayRunner
+
+        return RayRunner(workers or None, address=options.address)
+    # What Open MPI, MPICH and their relatives tell the processes that they start.
+    sizes = (os.environ.get(name, "1") for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
+    if any(size.isdigit() and int(size) > 1 for size in sizes):
+        from ..distributed import MPIRunner
+
+        return MPIRunner()
+    return contextlib.nullcontext()
 
 
 def _report(result: Any) -> None:

@@ -53,6 +53,13 @@ class Statistics:
         return Normalizer(self.mean, 1.0 / np.maximum(std, LEAST_STD), clip)
 
 
+def merged(statistics: Statistics, parts: Any) -> Statistics:
+    """Statistics with others', in their order."""
+    for count, mean, squares in parts:
+        statistics = statistics.merged(float(count), mean, squares)
+    return statistics
+
+
 class Moments:
     """Statistics of each of several episodes that are at the same step, collected in blocks.
 

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn import NeuralNetwork
-from .normalization import Moments, Normalizer, Statistics
+from .normalization import Moments, Normalizer
 from .spaces import Interface
 
 #: Makes an environment: its id, what Gymnasium has registered under one, or a function that returns one.
 EnvMaker = Any
+
+#: Episodes that a process runs at a time, at most: of cheap environments more gain nothing.
+MOST_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,32 @@ class Rollouts:
             statistics = list(zip(moments.count, moments.mean, moments.squares, strict=True))
         return Episodes(np.array(returns), lengths, lifted, statistics)
 
+    def run_all(
+        self,
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool,
+    ) -> Episodes:
+        """Run E episodes of each row of weights, seeds having shape (rows, E), some at a time.
+
+        Raises
+        ------
+        EpisodeError
+            As in `run`.
+        """
+        member = np.repeat(np.arange(len(seeds)), seeds.shape[1])
+        flat, parts = seeds.reshape(-1), []
+        for lo in range(0, flat.size, MOST_TOGETHER):
+            some = slice(lo, lo + MOST_TOGETHER)
+            try:
+                part = self.run(weights[member[some]], flat[some], normalizer, with_statistics)
+            except EpisodeError as error:
+                error.index += lo
+                raise
+            parts.append(part)
+        return joined(parts)
+
     def _environments(self, n: int) -> list[Any]:
         task = self.task
         if task.new_env:
@@ -244,8 +273,14 @@ class Rollouts:
             env.close()
 
 
-def merged(statistics: Statistics, episodes: list[Any]) -> Statistics:
-    """Statistics with those of episodes, in their order."""
-    for count, mean, squares in episodes:
-        statistics = statistics.merged(float(count), mean, squares)
-    return statistics
+def joined(parts: list[Episodes]) -> Episodes:
+    """One after the other."""
+    statistics = None
+    if parts[0].statistics is not None:
+        statistics = [one for part in parts for one in part.statistics]
+    return Episodes(
+        np.concatenate([part.returns for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+        np.concatenate([part.lifted for part in parts]),
+        statistics,
+    )

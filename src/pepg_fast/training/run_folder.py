@@ -5,9 +5,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from ..callbacks import Callback
+from ..history import History, Row
 from ..pepg import PEPG
 from . import config as configs
 from .config import TrainConfig
+from .trainer import Trainer
 
 
 class RunFolder:
@@ -97,6 +100,43 @@ class RunFolder:
         if error is not None:
             raise error
         return None
+
+
+class RunFiles(Callback):
+    """Writes checkpoint and policies every so many generations and at the end, and the curve at the end."""
+
+    order = 1  # after the history: a resumed run cuts off what a checkpoint does not have
+    can_end = False
+
+    def __init__(self, trainer: Trainer, files: RunFolder) -> None:
+        self.trainer, self.files = trainer, files
+        self._saved = trainer.es.step
+
+    def step(self, es: Any, row: Row) -> None:
+        """Write if it is time to."""
+        if es.step % self.trainer.config.checkpoint_every == 0:
+            self._save(es)
+
+    def end(self, es: Any, result: Any) -> None:
+        """Write what is not written yet."""
+        if es.step != self._saved or not self.files.policy.exists():
+            self._save(es)
+        if not len(History.read_csv(self.files.history)):
+            return
+        try:
+            from ..plotting import plot_history
+
+            plot_history(
+                self.files.history, self.files.curve, x="interactions", title=self.trainer.env_id
+            )
+        except ModuleNotFoundError as error:
+            warnings.warn(f"{self.files.curve.name} was not drawn: {error}", stacklevel=2)
+
+    def _save(self, es: Any) -> None:
+        es.training = self.trainer.state()
+        self.files.save_checkpoint(es)
+        self.trainer.policy_file().save(self.files.policy)
+        self._saved = es.step
 
 
 def free_name(folder: Path, stem: str) -> Path:

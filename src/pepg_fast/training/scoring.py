@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from .. import _checks
 from ..evaluation import EvaluationError
 from .config import processors
+from .generation import Generation
 from .policy import Policy, task_of
 from .rollouts import EpisodeError
 from .workers import WorkerDied, Workers
@@ -87,9 +88,10 @@ def score(
     count = processors() if workers is None else _checks.integer("workers", workers, at_least=0)
     task = task_of(policy, env)
     seeds = np.arange(seed, seed + episodes, dtype=np.int64)[None]
+    work = Generation(task, seeds, policy.normalizer, with_statistics=False)
     with Workers(task, count) as pool:
         try:
-            result = pool.run(policy.network.weights[None], seeds, policy.normalizer)  # type: ignore[index]
+            result = pool.run(policy.network.weights[None], work)  # type: ignore[index]
         except (EpisodeError, WorkerDied) as error:
             raise EvaluationError(f"{policy.env_id or env}: {error}", 0) from error.__cause__
     return Score(result.returns, result.lengths)

@@ -1,201 +1,32 @@
-"""Training a policy in an environment: the search, the episodes, and what is kept of a run."""
+"""What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
 
-import dataclasses
-import os
-import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+import uuid
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
-from ..callbacks import AnyCallback, Callback, CSVLog
-from ..evaluation import EvaluationError
-from ..history import History, Row
+from ..callbacks import Callback
+from ..distributed.slices import Evaluated
+from ..evaluation import Evaluation, EvaluationError
+from ..history import Row
+from ..interrupts import Interrupts
 from ..pepg import PEPG
-from ..running import Result
-from . import config as configs
-from .budget import Budget
 from .config import TrainConfig
-from .normalization import Normalizer, Statistics
-from .policy import Policy, PolicyFile, Weights
-from .rollouts import EnvMaker, EpisodeError, Task, make_env, merged, registered, remembers
-from .run_folder import RunFolder
-from .signals import Stopping
-from .spaces import Interface
-from .workers import WorkerDied, Workers
+from .generation import Generation
+from .normalization import Normalizer, Statistics, merged
+from .places import Place
+from .policy import PolicyFile, Weights
+from .rollouts import EpisodeError, Task
+from .workers import WorkerDied
 
 #: Streams of episode seeds that have nothing in common.
 _OF_GENERATIONS, _OF_CENTER = 0, 1
 
 
-@dataclass(repr=False, eq=False)
-class TrainResult(Result):
-    """What a training run came to.
-
-    Attributes
-    ----------
-    policy : Policy
-        The mean of the search distribution at the end.
-    best_policy : Policy or None
-        The candidate with the highest fitness.
-    best_center : Policy or None
-        The mean that did best in its own episodes; None if it was never evaluated.
-    folder : pathlib.Path or None
-        Where the run's files are.
-    signal : int or None
-        The signal that ended the run, if one did.
-    reason, step, evaluations, interactions, seconds, best_fitness, best_theta, mu, sigma, history
-        As in `Result`; `seconds` and `history` are of this run, without those that it resumed.
-    """
-
-    policy: Policy = field(default=None)  # type: ignore[assignment]
-    best_policy: Policy | None = None
-    best_center: Policy | None = None
-    folder: Any = None
-    signal: int | None = None
-
-
-def train(
-    env: EnvMaker | None,
-    config: TrainConfig | None = None,
-    *,
-    folder: "str | os.PathLike[str] | None" = None,
-    resume: bool = False,
-    callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
-    progress: bool = False,
-) -> TrainResult:
-    """Search for a policy in an environment of Gymnasium's.
-
-    Parameters
-    ----------
-    env : str or callable
-        An environment's id (``"module:Id-v0"`` imports a module first), or a function that returns an environment
-        with Box observations and Box or Discrete actions. None with `resume`: that of the run.
-    config : TrainConfig, optional
-        The settings; by default those of `TrainConfig`, or with `resume` those of the run.
-    folder : path, optional
-        Where the run's files go: ``config.toml``, ``history.csv``, ``checkpoint.npz`` (and the one before it,
-        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. Without it nothing is written.
-    resume : bool
-        Go on with the run in `folder`, to the same bits as if it had not ended.
-    callbacks : callable, Callback, or several
-        As for `PEPG.run`.
-    progress : bool
-        Show a line on the terminal.
-
-    Returns
-    -------
-    TrainResult
-        The policies and the search's last state.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a setting, the environment or a file is not as described.
-    FileExistsError, FileNotFoundError
-        If there is a run in `folder` already, or none to resume.
-    EvaluationError
-        If an environment raises, or worker processes die twice over the same candidate; all files are written, and
-        the run can be resumed.
-
-    Notes
-    -----
-    Ctrl-C and SIGTERM end the run after the generation at hand (the second one at once); all files are written either
-    way. Rewards do not depend on the number of workers: an episode's seed depends on the run's seed, the generation
-    and the pair alone. Environments are used for many episodes unless `new_env` says otherwise.
-    """
-    files = None if folder is None else RunFolder(folder)
-    env, config, es = _prepared(env, config, files, resume)
-    env_id = env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__qualname__)
-    made = make_env(env, config.env_args, config.max_episode_steps)
-    try:
-        interface = Interface.of(made, env_id, config.scale_actions)
-        new_env = remembers(made) if config.new_env is None else config.new_env
-    finally:
-        made.close()
-    network = configs.make_network(config, interface.observation_size, interface.output_size)
-    if es is None:
-        es = configs.make_search(config, network)
-    if es.theta_size != network.number_of_parameters:
-        raise ValueError(
-            f"{env_id}: wanted the environment of the run ({es.theta_size} parameters), got one for "
-            f"{network.number_of_parameters}"
-        )
-    if files is not None and not resume:
-        files.create(env if isinstance(env, str) else None, config)
-    task = Task(
-        registered(env),
-        config.env_args,
-        config.max_episode_steps,
-        network,
-        interface,
-        new_env,
-        config.reward_floor,
-    )
-    with Workers(task, config.workers or 0) as workers, Stopping() as stopping:
-        trainer = Trainer(es, config, task, workers, env_id, files)
-        budget = Budget(config, trainer.seconds_before, stopping)
-        called = [trainer, budget, *_several(callbacks)]
-        if files is not None:
-            called += [CSVLog(files.history, overwrite=es.step == 0), _Files(trainer, files)]
-        if progress:
-            from .progress import TrainingProgress
-
-            called.append(TrainingProgress(budget))
-        reached = budget.reached(es, 0.0)
-        result = es.run(
-            trainer.evaluate, vectorized=True, callbacks=called, center_every=config.center_every,
-            max_steps=None if reached is None else 0,
-        )  # fmt: skip
-        return trainer.result(result, reached or budget.reason or result.reason, stopping.signal)
-
-
-def _prepared(
-    env: EnvMaker | None, config: TrainConfig | None, files: RunFolder | None, resume: bool
-) -> tuple[EnvMaker, TrainConfig, PEPG | None]:
-    """The environment, settings without gaps, and the search to go on with."""
-    if config is not None and not isinstance(config, TrainConfig):
-        raise TypeError(f"config: wanted a TrainConfig, got {config!r:.60}")
-    if not (resume and env is None) and not (isinstance(env, str) or callable(env)):
-        raise TypeError(
-            f"env: wanted an environment's id or a function that returns one, got {env!r:.60}"
-        )
-    if not resume:
-        assert env is not None
-        return env, configs.resolved(config or TrainConfig()), None
-    if files is None:
-        raise ValueError("resume: wanted the folder of a run with it, got none")
-    stored = files.settings()
-    env_id = stored.pop("env_id", None)
-    if env is None and env_id is None:
-        raise ValueError("env: wanted the function that makes the run's environment, got None")
-    if env is None:
-        env = env_id
-    elif isinstance(env, str) and env != env_id:
-        raise ValueError(f"env: wanted that of the run, {env_id!r}, got {env!r}")
-    before = TrainConfig(**stored)
-    if config is None:
-        config = before
-    elif config.seed is None:
-        config = dataclasses.replace(config, seed=before.seed)
-    changed = configs.difference(before, config)
-    if changed:
-        raise ValueError(f"{files.path}: a resumed run cannot change these: {changed}")
-    assert env is not None
-    return env, configs.resolved(config), files.load_checkpoint()
-
-
-def _several(callbacks: Any) -> list[Any]:
-    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
-        return [callbacks]
-    return list(callbacks)
-
-
 class Trainer(Callback):
-    """Evaluates candidates by episodes, and keeps what a search does not: statistics of observations, and policies."""
+    """Evaluates candidates by episodes, for the run loop, and keeps what comes of them."""
 
     order = -2  # before the files, which have its state
     can_end = False
@@ -205,12 +36,12 @@ class Trainer(Callback):
         es: PEPG,
         config: TrainConfig,
         task: Task,
-        workers: Workers,
+        where: Place,
         env_id: str,
-        files: RunFolder | None,
     ) -> None:
-        self.es, self.config, self.task, self.workers = es, config, task, workers
-        self.env_id, self.files = env_id, files
+        self.es, self.config, self.task, self.where = es, config, task, where
+        self.name = uuid.uuid4().hex
+        self.env_id = env_id
         # What other processes could make it by; nothing, if a function does.
         self.known_as = "" if callable(task.env) else env_id
         self.statistics = Statistics.none(task.interface.observation_size)
@@ -224,39 +55,58 @@ class Trainer(Callback):
         if es.step:
             self._restore(es.training)  # type: ignore[attr-defined]
 
-    # ---- episodes -----------------------------------------------------------------------------------------------
+    # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
 
-    def evaluate(self, solutions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Fitness and steps of each candidate; of the centre, if no population waits."""
+    def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
+        """Fitness and steps of the candidates."""
         self._settle()
-        if not self.es.is_pending:
-            return self._evaluate_center(solutions)
         config, normalizer = self.config, self._normalizer()
-        seeds = self._seeds(len(solutions))
-        try:
-            episodes = self.workers.run(solutions, seeds, normalizer, config.normalize_observations)
-        except (EpisodeError, WorkerDied) as error:
-            self._fail(error, error.index // config.episodes)
-        fitness = episodes.fitness(config.reward_shift).reshape(seeds.shape).mean(axis=1)
+        seeds = self._seeds(es.population_size)
+        work = Generation(
+            self.task,
+            seeds,
+            normalizer,
+            config.normalize_observations,
+            config.reward_shift,
+            name=self.name,
+        )
+        rewards, interactions, extras = self._evaluated(self.where.population, work)
         self._used = normalizer
-        if episodes.statistics is not None:
-            self._next = self.es.step + 1, merged(self.statistics, episodes.statistics)
-        return fitness, episodes.lengths.reshape(seeds.shape).sum(axis=1)
+        if extras:
+            parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
+            self._next = es.step + 1, merged(self.statistics, parts)
+        return Evaluation(rewards, interactions)
 
-    def _evaluate_center(
-        self, solutions: NDArray[Any]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def of_center(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
         """Mean return (rewards as they are) and steps of the mean, always in the same episodes."""
+        self._settle()
         seeds = _drawn(self.config.seed, _OF_CENTER, 0, (1, self.config.center_episodes))
-        try:
-            episodes = self.workers.run(solutions, seeds, self._normalizer())
-        except (EpisodeError, WorkerDied) as error:
-            self._fail(error, -1)
-        self.center_score = float(episodes.returns.mean())
+        work = Generation(
+            self.task, seeds, self._normalizer(), False, as_it_is=True, name=self.name
+        )
+        rewards, interactions, _ = self._evaluated(self.where.center, work)
+        self.center_score = float(rewards[0])
         best = self.policies.get("best_center")
         if best is None or self.center_score > best.score:
             self.policies["best_center"] = self._center()
-        return np.array([self.center_score]), episodes.lengths.sum(keepdims=True)
+        return Evaluation(rewards, interactions)
+
+    def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
+        """Move the search."""
+        self.where.tell(es, fitness)
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        """Why to end, if at all, for all processes of the run."""
+        return self.where.agreed(reason, is_interrupted)
+
+    def _evaluated(self, evaluate: Any, work: Generation) -> Evaluated:
+        try:
+            evaluated: Evaluated = evaluate(self.es, work)
+        except (EpisodeError, WorkerDied) as error:
+            index = -1 if work.as_it_is else error.index // work.seeds.shape[1]
+            who = "the centre" if index < 0 else f"candidate {index}"
+            raise EvaluationError(f"{self.env_id}: {who}: {error}", index) from error.__cause__
+        return evaluated
 
     def _seeds(self, n: int) -> NDArray[np.int64]:
         """What the episodes of a generation are reset with, (n, episodes): the same for both sides of a pair."""
@@ -264,10 +114,6 @@ class Trainer(Callback):
         pairs = n // 2 if config.episode_seeds == "pair" else 1
         seeds = _drawn(config.seed, _OF_GENERATIONS, self.es.step, (pairs, config.episodes))
         return np.tile(seeds, (n // pairs, 1))
-
-    def _fail(self, error: "EpisodeError | WorkerDied", index: int) -> NoReturn:
-        who = "the centre" if index < 0 else f"candidate {index}"
-        raise EvaluationError(f"{self.env_id}: {who}: {error}", index) from error.__cause__
 
     def _settle(self) -> None:
         """Take the statistics of a generation that has been told."""
@@ -335,54 +181,6 @@ class Trainer(Callback):
             task.interface,
             policies,
         )
-
-    def result(self, result: Result, reason: str, signal: int | None) -> TrainResult:
-        """What the run came to."""
-        policies = self.policy_file()
-        found = {name: policies.policy(name) for name in policies.policies}
-        fields = {each.name: getattr(result, each.name) for each in dataclasses.fields(Result)}
-        return TrainResult(
-            **(fields | {"reason": reason}), policy=found["center"], best_policy=found.get("best"),
-            best_center=found.get("best_center"), folder=None if self.files is None else self.files.path,
-            signal=signal,
-        )  # fmt: skip
-
-
-class _Files(Callback):
-    """Writes checkpoint and policies every so many generations and at the end, and the curve at the end."""
-
-    order = 1  # after the history: a resumed run cuts off what a checkpoint does not have
-    can_end = False
-
-    def __init__(self, trainer: Trainer, files: RunFolder) -> None:
-        self.trainer, self.files = trainer, files
-        self._saved = trainer.es.step
-
-    def step(self, es: Any, row: Row) -> None:
-        """Write if it is time to."""
-        if es.step % self.trainer.config.checkpoint_every == 0:
-            self._save(es)
-
-    def end(self, es: Any, result: Any) -> None:
-        """Write what is not written yet."""
-        if es.step != self._saved or not self.files.policy.exists():
-            self._save(es)
-        if not len(History.read_csv(self.files.history)):
-            return
-        try:
-            from ..plotting import plot_history
-
-            plot_history(
-                self.files.history, self.files.curve, x="interactions", title=self.trainer.env_id
-            )
-        except ModuleNotFoundError as error:
-            warnings.warn(f"{self.files.curve.name} was not drawn: {error}", stacklevel=2)
-
-    def _save(self, es: Any) -> None:
-        es.training = self.trainer.state()
-        self.files.save_checkpoint(es)
-        self.trainer.policy_file().save(self.files.policy)
-        self._saved = es.step
 
 
 def _drawn(

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from .. import _caller
 from ..evaluation import WorkersTraceback
-from .normalization import Normalizer
-from .rollouts import EpisodeError, Episodes, Rollouts, Task
+from .generation import Generation
+from .rollouts import MOST_TOGETHER, EpisodeError, Episodes, Rollouts, Task, joined
 
-#: Episodes that a worker runs at a time, at most: of cheap environments more gain nothing.
-MOST_TOGETHER = 32
 #: Pieces of work that a worker has at a time, so that it need not wait for the next one.
 AHEAD = 2
 
@@ -36,23 +34,6 @@ class WorkerDied(RuntimeError):
     def __init__(self, message: str, index: int) -> None:
         super().__init__(message)
         self.index = index
-
-
-class _Request(NamedTuple):
-    """Episodes as they are asked for: E of each row of weights."""
-
-    weights: NDArray[Any]
-    seeds: NDArray[np.int64]  # (rows, E)
-    normalizer: Normalizer | None
-    with_statistics: bool
-
-    def piece(self, lo: int, hi: int) -> tuple[Any, ...]:
-        """Arguments of `_work` for the episodes from lo up to hi, numbered member by member."""
-        each = self.seeds.shape[1]
-        first, last = lo // each, -(-hi // each)
-        member = np.arange(lo, hi) // each - first
-        seeds = self.seeds.reshape(-1)[lo:hi]
-        return self.weights[first:last], member, seeds, self.normalizer, self.with_statistics
 
 
 class Workers:
@@ -86,30 +67,13 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(
-        self,
-        weights: NDArray[Any],
-        seeds: NDArray[np.int64],
-        normalizer: Normalizer | None,
-        with_statistics: bool = False,
-    ) -> Episodes:
-        """Run E episodes of each of the rows of weights.
-
-        Parameters
-        ----------
-        weights : ndarray, shape (rows, parameters)
-            A policy in each row.
-        seeds : ndarray of int, shape (rows, E)
-            What the environments are reset with.
-        normalizer : Normalizer or None
-            Of observations.
-        with_statistics : bool
-            Whether statistics of the observations are wanted.
+    def run(self, solutions: NDArray[Any], work: Generation) -> Episodes:
+        """Run the episodes of solutions, shape (members, parameters).
 
         Returns
         -------
         Episodes
-            Row by row.
+            Member by member.
 
         Raises
         ------
@@ -118,25 +82,13 @@ class Workers:
         WorkerDied
             If workers die twice over one episode.
         """
-        request = _Request(weights, seeds, normalizer, with_statistics)
         if not self.count:
-            return _joined(self._by_itself(request))
+            return self._own.run_all(solutions, work.seeds, work.normalizer, work.with_statistics)
         try:
-            return _joined(_Round(self, request).results())
+            return joined(_Round(self, solutions, work).results())
         except BaseException:
             self.close()  # what is still running is nobody's
             raise
-
-    def _by_itself(self, request: _Request) -> list[Episodes]:
-        parts = []
-        for lo in range(0, request.seeds.size, MOST_TOGETHER):
-            rows, member, *rest = request.piece(lo, min(lo + MOST_TOGETHER, request.seeds.size))
-            try:
-                parts.append(self._own.run(rows[member], *rest))
-            except EpisodeError as error:
-                error.index += lo
-                raise
-        return parts
 
     def executors(self) -> list[Any]:
         """One for each worker, which is made if there is none."""
@@ -180,10 +132,11 @@ class Workers:
 
 
 class _Round:
-    """One request on its way through the workers."""
+    """A generation on its way through the workers."""
 
-    def __init__(self, workers: Workers, request: _Request) -> None:
-        self.workers, self.request = workers, request
+    def __init__(self, workers: Workers, solutions: NDArray[Any], work: Generation) -> None:
+        self.workers, self.solutions, self.work = workers, solutions, work
+        self.seeds, self.each = work.seeds.reshape(-1), work.seeds.shape[1]
         self.next = 0  # episode that nobody has had
         self.again: deque[int] = deque()  # episodes whose worker died, each to be tried alone
         self.deaths: Counter[int] = Counter()
@@ -211,14 +164,27 @@ class _Round:
             lo = self.again.popleft()
             hi = lo + 1
         else:
-            left = self.request.seeds.size - self.next
+            left = self.seeds.size - self.next
             if not left or (has_work and self._has_suspect(worker)):
                 return
             lo = self.next
             hi = lo + min(MOST_TOGETHER, -(-left // (AHEAD * self.workers.count)))
             self.next = hi
-        future = self.workers.submit(worker, self.request.piece(lo, hi))
+        future = self.workers.submit(worker, self._piece(lo, hi))
         self.running[future] = worker, lo, hi
+
+    def _piece(self, lo: int, hi: int) -> tuple[Any, ...]:
+        """Arguments of `_work` for the episodes from lo up to hi, numbered member by member."""
+        first, last = lo // self.each, -(-hi // self.each)
+        member = np.arange(lo, hi) // self.each - first
+        work = self.work
+        return (
+            self.solutions[first:last],
+            member,
+            self.seeds[lo:hi],
+            work.normalizer,
+            work.with_statistics,
+        )
 
     def _has_suspect(self, worker: int) -> bool:
         """Whether a worker is at an episode over which one has died already."""
@@ -252,7 +218,7 @@ class _Round:
             for index in range(lo, hi):
                 self.deaths[index] += 1
                 if self.deaths[index] == 2:
-                    seed = self.request.seeds.reshape(-1)[index]
+                    seed = self.seeds[index]
                     raise WorkerDied(
                         f"a worker died twice over the same episode (reset with seed {seed}): {error}",
                         index,
@@ -274,18 +240,6 @@ class _Failure(NamedTuple):
         error.__cause__ = self.cause if self.cause is not None else RuntimeError(self.message)
         error.__cause__.__cause__ = WorkersTraceback(self.trace)
         return error
-
-
-def _joined(parts: list[Episodes]) -> Episodes:
-    statistics = None
-    if parts[0].statistics is not None:
-        statistics = [one for part in parts for one in part.statistics]
-    return Episodes(
-        np.concatenate([part.returns for part in parts]),
-        np.concatenate([part.lengths for part in parts]),
-        np.concatenate([part.lifted for part in parts]),
-        statistics,
-    )
 
 
 # ---- in the worker ----------------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Where episodes are run: in this process's workers, or in all processes of a runner."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from ..distributed.slices import Evaluated
+from ..pepg import PEPG
+from .generation import Generation
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from ..distributed.runner import Runner
+
+
+class Place(Protocol):
+    """Evaluates and tells a search."""
+
+    def population(self, es: PEPG, work: Generation) -> Evaluated:
+        """Evaluate the population that waits, or a new one."""
+
+    def center(self, es: PEPG, work: Generation) -> Evaluated:
+        """Evaluate the mean."""
+
+    def tell(self, es: PEPG, fitness: NDArray[Any]) -> None:
+        """Move the search."""
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        """Why to end, if at all, for all processes."""
+
+
+class InWorkers:
+    """Episodes in this process's workers."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+
+    def population(self, es: PEPG, work: Generation) -> Evaluated:
+        return self._run(es.theta if es.is_pending else es.get_parameters(), work)
+
+    def center(self, es: PEPG, work: Generation) -> Evaluated:
+        return self._run(es.center[None], work)
+
+    def _run(self, solutions: NDArray[Any], work: Generation) -> Evaluated:
+        fitness, lengths, extras = work.by_member(self.workers.run(solutions, work))
+        return Evaluated(fitness, int(lengths.sum()), extras)
+
+    def tell(self, es: PEPG, fitness: NDArray[Any]) -> None:
+        es.update(fitness)
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        return "interrupted" if is_interrupted else reason
+
+
+class InRunner:
+    """Episodes in all processes of a runner, each of which has the search."""
+
+    def __init__(self, runner: "Runner") -> None:
+        self.runner = runner
+
+    def population(self, es: PEPG, work: Generation) -> Evaluated:
+        return self.runner.evaluate(es, work)
+
+    def center(self, es: PEPG, work: Generation) -> Evaluated:
+        return self.runner.evaluate_center(es, work)
+
+    def tell(self, es: PEPG, fitness: NDArray[Any]) -> None:
+        self.runner.update(es, fitness)
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        return self.runner.agreed(reason, is_interrupted)

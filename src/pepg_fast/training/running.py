@@ -1,0 +1,224 @@
+"""Training a policy in an environment: the search, its episodes and its files, from the beginning to the end."""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..callbacks import AnyCallback, Callback, CSVLog
+from ..pepg import PEPG
+from ..running import Result, run_with
+from . import config as configs
+from .budget import Budget
+from .config import TrainConfig
+from .places import InRunner, InWorkers
+from .policy import Policy
+from .rollouts import EnvMaker, Task, make_env, registered, remembers
+from .run_folder import RunFiles, RunFolder
+from .signals import Stopping
+from .spaces import Interface
+from .trainer import Trainer
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from ..distributed.runner import Runner
+
+
+@dataclass(repr=False, eq=False)
+class TrainResult(Result):
+    """What a training run came to.
+
+    Attributes
+    ----------
+    policy : Policy
+        The mean of the search distribution at the end.
+    best_policy : Policy or None
+        The candidate with the highest fitness.
+    best_center : Policy or None
+        The mean that did best in its own episodes; None if it was never evaluated.
+    folder : pathlib.Path or None
+        Where the run's files are.
+    signal : int or None
+        The signal that ended the run, if one did.
+    reason, step, evaluations, interactions, seconds, best_fitness, best_theta, mu, sigma, history
+        As in `Result`; `seconds` and `history` are of this run, without those that it resumed.
+    """
+
+    policy: Policy = field(default=None)  # type: ignore[assignment]
+    best_policy: Policy | None = None
+    best_center: Policy | None = None
+    folder: Any = None
+    signal: int | None = None
+
+
+def train(
+    env: EnvMaker | None,
+    config: TrainConfig | None = None,
+    *,
+    folder: "str | os.PathLike[str] | None" = None,
+    resume: bool = False,
+    callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
+    progress: bool = False,
+    runner: "Runner | None" = None,
+) -> TrainResult:
+    """Search for a policy in an environment of Gymnasium's.
+
+    Parameters
+    ----------
+    env : str or callable
+        An environment's id (``"module:Id-v0"`` imports a module first), or a function that returns an environment
+        with Box observations and Box or Discrete actions. None with `resume`: that of the run.
+    config : TrainConfig, optional
+        The settings; by default those of `TrainConfig`, or with `resume` those of the run.
+    folder : path, optional
+        Where the run's files go: ``config.toml``, ``history.csv``, ``checkpoint.npz`` (and the one before it,
+        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. Without it nothing is written.
+    resume : bool
+        Go on with the run in `folder`, to the same bits as if it had not ended.
+    callbacks : callable, Callback, or several
+        As for `PEPG.run`.
+    progress : bool
+        Show a line on the terminal.
+    runner : MPIRunner or RayRunner, optional
+        Of `pepg_fast.distributed`: its processes run the episodes, each of them its slice of the population, and
+        `workers` does not count. Over MPI, all ranks call this function alike; the root writes the files. The result
+        is the same.
+
+    Returns
+    -------
+    TrainResult
+        The policies and the search's last state.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting, the environment or a file is not as described.
+    FileExistsError, FileNotFoundError
+        If there is a run in `folder` already, or none to resume.
+    EvaluationError
+        If an environment raises, or worker processes die twice over the same candidate; all files are written, and
+        the run can be resumed.
+
+    Notes
+    -----
+    Ctrl-C and SIGTERM end the run after the generation at hand (the second one at once); all files are written either
+    way. Rewards do not depend on the number of workers: an episode's seed depends on the run's seed, the generation
+    and the pair alone. Environments are used for many episodes unless `new_env` says otherwise.
+    """
+    if config is not None and not isinstance(config, TrainConfig):
+        raise TypeError(f"config: wanted a TrainConfig, got {config!r:.60}")
+    if not (resume and env is None) and not (isinstance(env, str) or callable(env)):
+        raise TypeError(
+            f"env: wanted an environment's id or a function that returns one, got {env!r:.60}"
+        )
+    files = None if folder is None else RunFolder(folder)
+    given = (
+        None if env is None or isinstance(env, str) else env
+    )  # which others have too, and may not pickle
+
+    def begun() -> tuple[str | None, TrainConfig, PEPG | None]:
+        env_id = env if isinstance(env, str) else None
+        if resume:
+            return _to_resume(files, env_id, given is not None, config)
+        settled = configs.resolved(config or TrainConfig())
+        made = _Run(given or env_id, settled, None)  # before anything is written
+        if files is not None:
+            files.create(env_id, settled)
+        return env_id, settled, made.es
+
+    share = getattr(runner, "share", None)
+    env_id, config, es = begun() if share is None else share(begun)
+    run = _Run(given or env_id, config, es)
+    with ExitStack() as stack:
+        stopping = stack.enter_context(Stopping())
+        if runner is None:
+            workers = stack.enter_context(Workers(run.task, config.workers or 0))
+            trainer = Trainer(run.es, config, run.task, InWorkers(workers), run.name)
+        else:
+            trainer = Trainer(run.es, config, run.task, InRunner(runner), run.name)
+        budget = Budget(config, trainer.seconds_before, stopping)
+        is_root = runner is None or runner.is_root
+        called = [trainer, budget, *_several(callbacks)]
+        if files is not None:
+            new = run.es.step == 0
+            called += [CSVLog(files.history, overwrite=new), RunFiles(trainer, files)]
+        if progress and is_root:
+            from .progress import TrainingProgress
+
+            called.append(TrainingProgress(budget))
+        reached = budget.reached(run.es, 0.0)
+        result = run_with(
+            run.es, trainer, max_steps=None if reached is None else 0, max_evaluations=None, target_fitness=None,
+            patience=None, time_limit=None, callbacks=called, center_every=config.center_every, calls_back=is_root,
+        )  # fmt: skip
+        reason = reached or budget.reason or result.reason
+        return _result(trainer, result, reason, stopping.signal, files)
+
+
+class _Run:
+    """What a run is made of, apart from where and how long."""
+
+    def __init__(self, env: EnvMaker, config: TrainConfig, es: PEPG | None) -> None:
+        self.name = (
+            env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__qualname__)
+        )
+        made = make_env(env, config.env_args, config.max_episode_steps)
+        try:
+            interface = Interface.of(made, self.name, config.scale_actions)
+            new_env = remembers(made) if config.new_env is None else config.new_env
+        finally:
+            made.close()
+        network = configs.make_network(config, interface.observation_size, interface.output_size)
+        self.es = configs.make_search(config, network) if es is None else es
+        if self.es.theta_size != network.number_of_parameters:
+            raise ValueError(
+                f"{self.name}: wanted the environment of the run ({self.es.theta_size} parameters), got one for "
+                f"{network.number_of_parameters}"
+            )
+        self.task = Task(
+            registered(env), config.env_args, config.max_episode_steps, network, interface, new_env, config.reward_floor
+        )  # fmt: skip
+
+
+def _to_resume(
+    files: RunFolder | None, env_id: str | None, has_function: bool, config: TrainConfig | None
+) -> tuple[str | None, TrainConfig, PEPG | None]:
+    """The environment's id, the settings and the search to go on with."""
+    if files is None:
+        raise ValueError("resume: wanted the folder of a run with it, got none")
+    stored = files.settings()
+    before_id = stored.pop("env_id", None)
+    if before_id is None and not has_function:
+        raise ValueError("env: wanted the function that makes the run's environment, got None")
+    if env_id is not None and env_id != before_id:
+        raise ValueError(f"env: wanted that of the run, {before_id!r}, got {env_id!r}")
+    before = TrainConfig(**stored)
+    if config is None:
+        config = before
+    elif config.seed is None:
+        config = dataclasses.replace(config, seed=before.seed)
+    changed = configs.difference(before, config)
+    if changed:
+        raise ValueError(f"{files.path}: a resumed run cannot change these: {changed}")
+    return before_id, configs.resolved(config), files.load_checkpoint()
+
+
+def _several(callbacks: Any) -> list[Any]:
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
+        return [callbacks]
+    return list(callbacks)
+
+
+def _result(
+    trainer: Trainer, result: Result, reason: str, signal: int | None, files: RunFolder | None
+) -> TrainResult:
+    """What the run came to."""
+    policies = trainer.policy_file()
+    found = {name: policies.policy(name) for name in policies.policies}
+    fields = {each.name: getattr(result, each.name) for each in dataclasses.fields(Result)}
+    return TrainResult(
+        **(fields | {"reason": reason}), policy=found["center"], best_policy=found.get("best"),
+        best_center=found.get("best_center"), folder=None if files is None else files.path, signal=signal,
+    )  # fmt: skip
