@@ -17,8 +17,10 @@ from concurrent.futures import wait
 
 import numpy as np
 
+from pepg_fast.running import run_with
 from pepg_fast.training import TrainConfig
 from pepg_fast.training import config as configs
+from pepg_fast.training.places import InWorkers
 from pepg_fast.training.policy import Policy
 from pepg_fast.training.rollouts import Task, make_env, registered, remembers
 from pepg_fast.training.spaces import Interface

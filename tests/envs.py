@@ -119,3 +119,4 @@ class Words(gymnasium.Env):
 gymnasium.register("Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("Slow-v0", Slow)
 gymnasium.register("Turns-v0", Turns)
+gymnasium.register("Raises-v0", Raises)

@@ -222,7 +222,7 @@ def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
     if options.resume is not None:
         return _run_at(options.resume, options.runs)
     if options.name is not None:
-        return Path(options.runs) / options.name
+        return Path(options.runs, options.name)
     return free_name(Path(options.runs), env_id or "run")
 
 
