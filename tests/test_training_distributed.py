@@ -48,8 +48,16 @@ def test_over_mpi_one_rank_names_the_run(tmp_path):
 
 
 def test_over_mpi_an_environment_that_fails_ends_all_with_its_traceback(tmp_path):
-    done = mpiexec(
-        2, "train", "envs:Raises-v0", *OPTIONS, "--max-steps", "2", "--name", "r", cwd=tmp_path
+    done = trained(
+        2,
+        "envs:Raises-v0",
+        *OPTIONS,
+        "--max-steps",
+        "2",
+        "--name",
+        "r",
+        "--runs",
+        tmp_path / "runs",
     )
     assert done.returncode != 0
     assert "the walker tripped" in done.stderr
