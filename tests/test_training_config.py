@@ -56,7 +56,7 @@ def test_numbers_may_be_of_any_kind():
 
 def test_gaps_are_filled_once():
     config = configs.resolved(TrainConfig())
-    assert config.max_steps == 200
+    assert config.max_steps == 500
     assert config.workers >= 1
     assert config.seed is not None
     assert configs.resolved(config) == config

@@ -39,7 +39,7 @@ _EPILOG = """\
 examples:
   pepg-fast train CartPole-v1
   pepg-fast train LunarLander-v3 --env-arg continuous=True --max-interactions 5e6
-  pepg-fast train --resume runs/CartPole-v1 --max-steps 400
+  pepg-fast train --resume runs/CartPole-v1 --max-steps 1000
   mpiexec -n 8 pepg-fast train CartPole-v1         on the ranks of MPI
 
 when it does not learn:
@@ -257,7 +257,7 @@ def _report(result: Any) -> None:
             print(f"{which:>12}: {policy.score:.2f}")
     print(f"    evaluate: pepg-fast evaluate {result.folder}")
     print(
-        f"       go on: pepg-fast train --resume {result.folder} --max-steps {2 * result.step or 200}"
+        f"       go on: pepg-fast train --resume {result.folder} --max-steps {2 * result.step or 500}"
     )
 
 

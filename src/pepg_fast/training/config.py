@@ -83,7 +83,7 @@ class TrainConfig:
     seed : int, optional
         Of the search and of the episodes; drawn by default, and kept with the run.
     max_steps : int, optional
-        Generations, earlier runs included; 200 if there is no other limit.
+        Generations, earlier runs included; 500 if there is no other limit.
     max_evaluations : int, optional
         Candidates, earlier runs included.
     max_interactions : int, optional
@@ -216,7 +216,7 @@ def resolved(config: TrainConfig) -> TrainConfig:
         found["workers"] = processors()
     others = (config.max_evaluations, config.max_interactions, config.time_limit, config.target)
     if config.max_steps is None and all(limit is None for limit in others):
-        found["max_steps"] = 200
+        found["max_steps"] = 500
     return dataclasses.replace(config, **found)
 
 
