@@ -344,10 +344,10 @@ class MPIRunner(Runner):
             self.comm.Bcast(buffer[lo:hi], root=rank)
         return buffer.tobytes()
 
-    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+    def _agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """The root's reason, but an interrupt is everybody's."""
         if self.size == 1:
-            return super().agreed(reason, is_interrupted)
+            return super()._agreed(reason, is_interrupted)
         names = [None, *(name for name in REASONS if name != "interrupted"), "interrupted"]
         code = names.index(reason) if self.is_root else 0
         most = np.array([len(names) - 1 if is_interrupted else code], np.int64)

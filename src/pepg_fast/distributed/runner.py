@@ -260,6 +260,9 @@ class Runner:
         str or None
             The reason, None to go on.
         """
+        return self._agreed(reason, is_interrupted)
+
+    def _agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         return "interrupted" if is_interrupted else reason
 
 

@@ -1,6 +1,7 @@
 """Episodes of several policies at a time in one process: one forward pass for all, then a step of each."""
 
 import contextlib
+import importlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -102,8 +103,11 @@ def registered(env: EnvMaker) -> EnvMaker:
         return env
     import gymnasium
 
+    module, _, name = env.rpartition(":")
     with _saying_why_not(env):
-        return gymnasium.spec(env)
+        if module:
+            importlib.import_module(module)
+        return gymnasium.spec(name)
 
 
 def make_env(
