@@ -1,5 +1,6 @@
 """RayRunner on a cluster of this machine: the bits of one process, whatever happens to the workers."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -51,6 +52,7 @@ def cluster():
         )  # fmt: skip
         yield
         ray.shutdown()
+        gc.collect()  # what Ray leaves warns when it goes: here, not in others' tests
 
 
 @pytest.fixture(scope="module")
