@@ -101,3 +101,35 @@ def of_nan(solutions):
 
 def one_too_many(solutions):
     return np.zeros(len(solutions) + 1)
+
+
+class Shifting:
+    """Rewards that depend on all earlier ones; ``gathered`` keeps all copies alike."""
+
+    def __init__(self):
+        self.shift = 0.0
+
+    def __call__(self, solutions, members):
+        rewards = judge(solutions) * (1.0 + (solutions[:, 0] > self.shift))
+        return rewards, None, {"first": solutions[:, 0]}
+
+    def gathered(self, es, evaluated):
+        self.shift = float(evaluated.extras["first"][es.step])
+
+
+def shifting_by_itself(steps: int):
+    es, evaluate = a_search("plain"), Shifting()
+    for _ in range(steps):
+        solutions = es.get_parameters()
+        rewards, _, extras = evaluate(solutions, None)
+        es.update(rewards)
+        evaluate.shift = float(extras["first"][es.step])
+    return es
+
+
+class Slowly:
+    """Takes its time, so that something can happen meanwhile."""
+
+    def __call__(self, solutions, members):
+        time.sleep(0.5)
+        return judge(solutions)

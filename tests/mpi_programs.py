@@ -9,7 +9,16 @@ import time
 from pathlib import Path
 
 import numpy as np
-from distributed_searches import CASES, SPLITS, a_search, fitness_of, judge, slice_of
+from distributed_searches import (
+    CASES,
+    SPLITS,
+    Shifting,
+    a_search,
+    fitness_of,
+    judge,
+    shifting_by_itself,
+    slice_of,
+)
 
 from pepg_fast import PEPG, Checkpoints, EvaluationError
 from pepg_fast.distributed import MPIRunner, each
@@ -63,6 +72,9 @@ def loop(folder):
         result = runner.run(es, slice_of("plain"), time_limit=0.02)
         assert result.reason == "time_limit"
         assert same_on_all(runner, (es.step, es.mu.tobytes()))
+        es = a_search("plain")
+        runner.run(es, Shifting(), max_steps=4)
+        np.testing.assert_array_equal(es.mu, shifting_by_itself(4).mu)
         if runner.is_root:
             print("done", es.step)
 

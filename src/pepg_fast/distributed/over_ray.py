@@ -47,8 +47,8 @@ class RayRunner(Runner):
     n_workers : int, optional
         Actors; by default as many as the cluster has processors for, also when it grows or shrinks.
     address : str, optional
-        Of the cluster, such as "auto" or "ray://host:10001". By default what Ray is connected to, or else a cluster
-        on this machine, which `close` shuts down.
+        Of the cluster, such as "auto" or "host:6379". By default, and if Ray is connected already, what it is connected
+        to; or else a cluster on this machine, which `close` shuts down.
     num_cpus : float
         Processors of an actor.
     actor_options : dict, optional
@@ -82,7 +82,8 @@ class RayRunner(Runner):
     Notes
     -----
     `evaluate` has to pickle, as Ray does it (functions of ``__main__`` do), and to be a function of its arguments:
-    slices may be evaluated more than once, anywhere.
+    slices may be evaluated more than once, anywhere. It is sent when it is another object than the last time, and after
+    its ``gathered`` (see `run`) was called.
     """
 
     def __init__(
@@ -331,6 +332,9 @@ class RayRunner(Runner):
         self._told.append(Told(told, interactions, self._gradients))
         self._n_told += 1
         self._sent = 0, None
+
+    def _changed(self, evaluate: SliceFunction) -> None:
+        self._function = (None, None)
 
     # ---- gradients in parts -----------------------------------------------------------------------------------
 

@@ -149,7 +149,9 @@ class Runner:
             The search; the same one in every process.
         evaluate : callable
             As in `evaluate`; for the centre it gets one solution and the index -1. `each` makes one from a function of
-            one candidate.
+            one candidate. If it has a method ``gathered(es, evaluated)``, that is called after each update in every
+            process that runs the loop, before the callbacks, with what `evaluate` gives: for statistics that all
+            evaluations share.
         max_steps : int, optional
             Steps of this call at most.
         max_evaluations : int, optional
@@ -241,6 +243,9 @@ class Runner:
     def _by_blocks(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
         raise NotImplementedError
 
+    def _changed(self, evaluate: SliceFunction) -> None:
+        """Take note that a function is not what it was."""
+
     def _guarded(self) -> AbstractContextManager[None]:
         """What exceptions that leave the runner's calls pass through."""
         return nullcontext()
@@ -271,17 +276,23 @@ class _Evaluations:
 
     def __init__(self, runner: Runner, evaluate: SliceFunction) -> None:
         self._runner, self._evaluate = runner, evaluate
+        self._gathered = getattr(evaluate, "gathered", None)
+        self._evaluated: Evaluated | None = None
 
     def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
-        rewards, made, _ = self._runner._of_population(es, self._evaluate, interrupts)
-        return Evaluation(rewards, made)
+        evaluated = self._runner._of_population(es, self._evaluate, interrupts)
+        self._evaluated = evaluated
+        return Evaluation(evaluated.rewards, evaluated.interactions)
 
     def of_center(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
-        rewards, made, _ = self._runner._of_center(es, self._evaluate, interrupts)
-        return Evaluation(rewards, made)
+        evaluated = self._runner._of_center(es, self._evaluate, interrupts)
+        return Evaluation(evaluated.rewards, evaluated.interactions)
 
     def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
         self._runner._tell(es, fitness, interactions)
+        if self._gathered is not None:
+            self._gathered(es, self._evaluated)
+            self._runner._changed(self._evaluate)
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         return self._runner.agreed(reason, is_interrupted)
