@@ -1,6 +1,6 @@
 """What a generation costs on up to 10,000 workers, on paper: ``python bench/cost_model.py``.
 
-Prints the tables of docs/scaling.md from constants that ``python bench/distributed.py`` measured on one machine.
+Prints the tables of docs/scaling.md from constants that ``python bench/many_processes.py`` measured on one machine.
 Nothing
 is run: this is arithmetic.
 """

@@ -1,6 +1,6 @@
 """A search over MPI and Ray against one process, and against the original's way of sending populations.
 
-Run as ``python bench/distributed.py`` (``pip install ".[bench,mpi,ray]"``); it starts ``mpiexec`` itself. Takes some
+Run as ``python bench/many_processes.py`` (``pip install ".[bench,mpi,ray]"``); it starts ``mpiexec`` itself. Takes some
 five minutes. The rival is the original's parallel example: the root draws the population, sends each rank its part,
 receives the rewards and updates alone; here with this package's PEPG, so that only the way differs. All ways must end
 with the same bits before anything is printed. Bytes are those that the loopback interface counts, with Open MPI
