@@ -88,7 +88,12 @@ def in_all(workers: Workers, function, *arguments) -> float:
 
 def measured(env_id: str, generations: int, rounds: int, seconds: float) -> dict[str, list[float]]:
     """Steps a second of the three turns, round by round."""
-    config = TrainConfig(hidden_sizes=HIDDEN.get(env_id, (16,)), seed=0, center_every=0)
+    config = TrainConfig(
+        hidden_sizes=HIDDEN.get(env_id, (16, 16)),
+        seed=0,
+        center_every=0,
+        normalize_observations=True,
+    )
     config = configs.resolved(config)
     env = make_env(env_id, {}, None)
     interface = Interface.of(env, env_id, config.scale_actions)

@@ -22,7 +22,7 @@ from pepg_fast.training.run_folder import RunFolder
 
 SMALL = TrainConfig(
     hidden_sizes=(3,), population_size=8, seed=4, workers=0, max_steps=12, center_every=3, center_episodes=2,
-    checkpoint_every=5,
+    checkpoint_every=5, normalize_observations=True,
 )  # fmt: skip
 HERE = str(Path(__file__).parent)
 
@@ -47,9 +47,7 @@ def assert_same_state(one: Path, other: Path) -> None:
 
 
 def test_it_learns():
-    result = train(
-        "Walk-v0", changed(max_steps=100, population_size=32, normalize_observations=True)
-    )
+    result = train("Walk-v0", changed(max_steps=100, population_size=32, mu_lr=0.075))
     assert result.history["mean"][0] < -8.0
     before = score(Policy(_untrained(result), result.policy.interface, None), envs.Walk, workers=0)
     after = score(result.policy, "Walk-v0", workers=0)
@@ -285,7 +283,7 @@ sys.path.insert(0, {here!r})
 import envs
 from pepg_fast.training import TrainConfig, train
 config = TrainConfig(hidden_sizes=(3,), population_size=8, seed=4, workers={workers}, max_steps={steps},
-                     center_every=3, center_episodes=2, checkpoint_every=1)
+                     center_every=3, center_episodes=2, checkpoint_every=1, normalize_observations=True)
 if __name__ == "__main__":
     result = train("Slow-v0", config, folder={folder!r}, resume={resume})
     print(result.reason, result.signal)

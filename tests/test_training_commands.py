@@ -60,14 +60,14 @@ def test_every_setting_is_an_option_and_has_a_help_text():
 
 
 def test_options_become_settings():
-    run("train", "Walk-v0", *QUICK, "--no-normalize-observations", "--env-arg", "box=2.0", "--env-arg", "steps=20",
+    run("train", "Walk-v0", *QUICK, "--normalize-observations", "--env-arg", "box=2.0", "--env-arg", "steps=20",
         "--no-scale-actions", "--optimizer", "adam", "--max-interactions", "1e6", "--name", "mine", "--quiet",
         "--sigma-init", "0.3", "--activation", "relu")  # fmt: skip
     settings = configs.read_toml("runs/mine/config.toml")
     assert settings.pop("env_id") == "Walk-v0"
     assert TrainConfig(**settings) == TrainConfig(
         population_size=8, hidden_sizes=(3,), max_steps=4, workers=0, center_every=2, seed=3,
-        normalize_observations=False, env_args={"box": 2.0, "steps": 20}, scale_actions=False, optimizer="adam",
+        normalize_observations=True, env_args={"box": 2.0, "steps": 20}, scale_actions=False, optimizer="adam",
         max_interactions=10**6, sigma_init=0.3, activation="relu",
     )  # fmt: skip
 

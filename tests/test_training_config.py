@@ -72,7 +72,7 @@ def test_the_search_is_the_one_described(name, kind):
     assert type(es.optimizer) is kind
     assert es.optimizer.alpha == 0.03
     assert getattr(es.optimizer, "momentum", 0.8) == 0.8
-    assert es.theta_size == network.number_of_parameters == 3 * 16 + 16 + 16 * 2 + 2
+    assert es.theta_size == network.number_of_parameters == (3 + 1) * 16 + 17 * 16 + 17 * 2
     np.testing.assert_array_equal(es.sigma, 0.4)
     assert es.l2_coeff == 0.0
 
@@ -123,7 +123,7 @@ def test_what_a_resumed_run_may_change():
         value = {"max_steps": 9, "workers": 5}.get(name, 77)
         assert not configs.difference(before, dataclasses.replace(before, **{name: value}))
     changed = configs.difference(before, dataclasses.replace(before, mu_lr=0.5))
-    assert changed == "mu_lr is 0.5 (it was 0.075)"
+    assert changed == "mu_lr is 0.5 (it was 0.15)"
     assert set(configs.NAMES) >= configs.FREE
 
 

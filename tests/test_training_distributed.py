@@ -12,7 +12,8 @@ from pepg_fast.training import Policy, train
 from pepg_fast.training import config as configs
 
 OPTIONS = ["--population-size", "8", "--hidden-sizes", "3", "--seed", "4", "--center-every", "3",
-           "--center-episodes", "2", "--checkpoint-every", "5", "--workers", "0"]  # fmt: skip
+           "--center-episodes", "2", "--checkpoint-every", "5", "--workers", "0",
+           "--normalize-observations"]  # fmt: skip
 
 
 def trained(ranks: int, *arguments: object) -> subprocess.CompletedProcess:

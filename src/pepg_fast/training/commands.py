@@ -43,6 +43,7 @@ examples:
   mpiexec -n 8 pepg-fast train CartPole-v1         on the ranks of MPI
 
 when it does not learn:
+  slow from the start --normalize-observations, above all where their scales differ
   stuck early on      a smaller --sigma-init and --mu-lr, a smaller network (--hidden-sizes
                       none is linear), another --seed; --reward-shift against a bonus for
                       staying alive, --reward-floor against a penalty that makes it

@@ -111,17 +111,17 @@ class TrainConfig:
     env_args: dict[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
     new_env: bool | None = None
-    normalize_observations: bool = True
+    normalize_observations: bool = False
     observation_clip: float = 5.0
     scale_actions: bool = True
     reward_floor: float | None = None
     reward_shift: float = 0.0
-    hidden_sizes: tuple[int, ...] = (16,)
+    hidden_sizes: tuple[int, ...] = (16, 16)
     activation: str = "tanh"
     output_activation: str = "identity"
     population_size: int = 64
     sigma_init: float = 0.1
-    mu_lr: float = 0.075
+    mu_lr: float = 0.15
     sigma_lr: float = 0.2
     sigma_max_change: float = 0.2
     l2_coeff: float = 0.0
