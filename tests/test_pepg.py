@@ -312,6 +312,20 @@ class TestBest:
         assert es.best_fitness == 5
         assert isinstance(es.best_fitness, int)
 
+    @pytest.mark.parametrize(("first", "better"), [(0.0, 5e-324), (0.0, 1e-60), (1.0, 1e308)])
+    @pytest.mark.parametrize("maximize", [True, False])
+    def test_a_better_one_is_seen_after_rewards_of_another_width(self, first, better, maximize):
+        sign = 1 if maximize else -1
+        es = make(maximize=maximize)
+        es.get_parameters()
+        es.update(np.full(10, sign * first, np.float32))
+        wanted = es.get_parameters()[3].copy()
+        rewards = [sign * first] * 10
+        rewards[3] = sign * better
+        es.update(rewards)
+        assert es.best_fitness == sign * better
+        np.testing.assert_array_equal(es.best_theta, wanted)
+
     def test_nothing_is_best_while_all_are_minus_infinity(self):
         es = make()
         es.get_parameters()

@@ -131,7 +131,15 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
         given = None
     if given is None or given.dtype.kind not in "fiub":
         raise TypeError(f"{name}: wanted {wanted}, got {_shown(value)}")
+    mask = getattr(value, "mask", None)  # of a masked array; NumPy would take what is under it
+    if isinstance(mask, np.ndarray | np.bool_) and mask.any():
+        raise ValueError(f"{name}: wanted {wanted}, got {np.sum(mask)} that are masked")
     return given
+
+
+def plain(array: Any, dtype: Any) -> NDArray[Any]:
+    """`array` as the kernels read it, C-contiguous and aligned; a copy only if it must be."""
+    return np.require(array, dtype=dtype, requirements=["C", "A"])
 
 
 def vector(
@@ -163,7 +171,7 @@ def matrix(
     name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]"
 ) -> NDArray[Any]:
     """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
-    result = np.require(numbers(name, value), dtype=dtype, requirements=["C", "A"])
+    result = plain(numbers(name, value), dtype)
     if result.shape != shape:
         raise ValueError(f"{name}: wanted shape {shape}, got {result.shape}")
     return result
@@ -189,7 +197,7 @@ def rewards(value: Any, size: int) -> NDArray[np.float64]:
         raise ValueError(
             f"rewards: wanted one number a candidate, shape ({size},), got shape {given.shape}"
         )
-    return np.ascontiguousarray(given, dtype=np.float64)
+    return plain(given, np.float64)
 
 
 def interactions(value: Any, size: int) -> int:

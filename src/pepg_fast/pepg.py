@@ -447,13 +447,17 @@ class PEPG:
 
     def _count_rewards(self, outcome: "_Outcome") -> None:
         best, value, interactions = outcome
-        population, so_far = self._population, self.best_fitness
-        if best >= 0 and (value > so_far if self._fitness.maximize else value < so_far):
+        population = self._population
+        if best >= 0 and self._is_better(float(value), float(self.best_fitness)):
             self.best_theta = population.member(best, self.n_threads)
             self.best_mu, self.best_sigma = population.drawn.copy()
             self.best_fitness = value
         self.evaluations += population.size
         self.interactions += interactions
+
+    def _is_better(self, value: float, other: float) -> bool:
+        """Whether the first is; as float64, since NumPy compares a float with a float32 in float32."""
+        return value > other if self._fitness.maximize else value < other
 
     def _count_update(self, outcome: "_Outcome") -> tuple[Any, ...]:
         """Count an update; what `_take_back` wants to undo that."""
