@@ -702,6 +702,15 @@ class TestConstructor:
         with pytest.raises(error, match=message):
             make(**changes)
 
+    def test_what_cannot_be_shown_is_refused_all_the_same(self):
+        class Shy:
+            def __repr__(self):
+                raise RuntimeError("no")
+
+        for name in ("population_size", "theta_size", "mu_init", "maximize", "optimizer"):
+            with pytest.raises((TypeError, ValueError), match=f"{name}: wanted .*, got a Shy"):
+                make(**{name: Shy()})
+
     @pytest.mark.parametrize("size", [10, np.int64(10), 10.0, np.uint8(10)])
     def test_whole_numbers_of_any_kind_are_sizes(self, size):
         assert make(population_size=size).get_parameters().shape == (10, 3)

@@ -960,7 +960,9 @@ def _initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
             raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
         return sigma_init
     if sigma_init is not None:
-        raise ValueError(f"radius_init: wanted it or sigma_init, got both ({sigma_init!r})")
+        raise ValueError(
+            f"radius_init: wanted it or sigma_init, got both ({_checks.shown(sigma_init)})"
+        )
     return _checks.number("radius_init", radius_init, positive=True) / math.sqrt(size)
 
 
@@ -988,5 +990,7 @@ def _built(
             )
         return optimizer
     if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
-        raise TypeError(f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {optimizer!r}")
+        raise TypeError(
+            f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {_checks.shown(optimizer)}"
+        )
     return optimizer(mu_lr, **(kwargs or {}))
