@@ -773,6 +773,28 @@ def test_a_whole_file_with_wrong_values_is_refused(tmp_path, path, value):
         PEPG.load_checkpoint(tmp_path / "c")
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "name", "values"),
+    [
+        (Adam, "eps_hat", [3, "x", None]),
+        (Adam, "beta_1", [KeyError, "x", math.nan]),
+        (SGD, "nesterov", [KeyError, 3, None]),
+        (SGD, "momentum", [KeyError, 1.0, "x"]),
+        (SGD, "velocity", [KeyError, np.zeros(4), 3]),
+        (SGD, "alpha", [KeyError, "x", math.inf]),
+        (ClipUp, "_max_speed", [KeyError, 0.0, "x"]),
+        (ClipUp, "alpha", [KeyError, np.ones(5), "x"]),
+    ],
+)
+def test_an_optimizer_that_could_not_go_on_is_refused(tmp_path, optimizer, name, values):
+    run(make(optimizer=optimizer), 2).save_checkpoint(tmp_path / "c")
+    state = files.load(tmp_path / "c", "checkpoint")
+    for value in values:
+        files.save(tmp_path / "c", "checkpoint", changed(state, f"optimizer.state.{name}", value))
+        with pytest.raises(ValueError, match="c: not a usable checkpoint file: "):
+            PEPG.load_checkpoint(tmp_path / "c")
+
+
 def test_best_round_trip(tmp_path, dtype):
     es = run(make(dtype=dtype), 3)
     es.save_best(tmp_path / "b")

@@ -272,6 +272,7 @@ def _check_adam(state: dict[str, Any], size: int) -> None:
     _checks.rate("Adam.alpha", state["alpha"], size)
     for name in ("beta_1", "beta_2", "epsilon"):
         _checks.number(f"Adam.{name}", state[name])
+    _checks.flag("Adam.eps_hat", state.get("eps_hat", True))
     _checks.integer("Adam.t", state["t"], at_least=0, at_most=_MOST // 2)
     if state["m"] is not None or state["v"] is not None:
         for name in ("m", "v"):
@@ -282,7 +283,9 @@ def _check_velocity(name: str, state: dict[str, Any], size: int) -> None:
     """Refuse an SGD or ClipUp that could not go on."""
     _checks.rate(f"{name}.alpha", state["alpha"], size)
     _checks.share(f"{name}.momentum", state["momentum"])
-    if name == "ClipUp":
+    if name == "SGD":
+        _checks.flag("SGD.nesterov", state["nesterov"])
+    else:
         _checks.number("ClipUp.alpha", state["alpha"])  # which a schedule may have brought to 0
         if state["_max_speed"] is not None:
             _checks.number("ClipUp.max_speed", state["_max_speed"], positive=True)

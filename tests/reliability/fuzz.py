@@ -106,7 +106,7 @@ def pickled(data: bytes) -> None:
 # ---- arguments --------------------------------------------------------------------------------
 
 SCALARS = (
-    None, True, 0, 1, 2, 3, 4, -1, 0.5, 1e-3, 1e300, -1e300, np.nan, np.inf, -np.inf, 2**31, 2**63, 10**30, "x", "",
+    None, True, 0, 1, 2, 3, 4, -1, 0.5, 1e-3, 1e300, -1e300, np.nan, np.inf, -np.inf, 2**50, 2**63, 10**30, "x", "",
     b"x", 1j, (), [], {}, object(), np.float32(0.5), np.int8(2), np.array(0.5), np.array([]), 5e-324,
 )  # fmt: skip
 DTYPES = ("f8", "f4", "f2", ">f8", "i1", "u8", "?", "O", "c16", "U3", "M8[s]", "S2", "V4")

@@ -358,6 +358,7 @@ def rss():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="ASan keeps what was freed")
 @pytest.mark.parametrize(
     ("name", "body", "count"),
     [
