@@ -144,11 +144,13 @@ def any_array(data, shape):
         array = np.empty(count, object)
         array[:] = [pick(data, SCALARS[:20]) for _ in range(count)]
         array = array.reshape(shape)
+    elif dtype.kind == "U":  # damaged text is NumPy's own affair
+        array = np.full(shape, pick(data, ["1.5", "x", "", "nan", "\0"]), dtype)
     else:
         content = data.ConsumeBytes(count * dtype.itemsize).ljust(count * dtype.itemsize, b"\1")
         array = np.frombuffer(content, dtype).reshape(shape)
     form = data.ConsumeIntInRange(0, 4)
-    if form == 1 and dtype.kind != "U":  # NumPy itself cannot list damaged text
+    if form == 1:
         return array.tolist()
     if form == 2:
         return np.asfortranarray(array)
