@@ -25,7 +25,7 @@
 
 static ptrdiff_t min_size(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-static ptrdiff_t column_blocks(ptrdiff_t n) { return (n + PEPG_COLUMNS - 1) / PEPG_COLUMNS; }
+static ptrdiff_t column_blocks(ptrdiff_t n) { return n / PEPG_COLUMNS + (n % PEPG_COLUMNS != 0); }
 
 static ptrdiff_t pair_blocks(ptrdiff_t n_pairs) { return (n_pairs + PEPG_PAIRS - 1) / PEPG_PAIRS; }
 
@@ -140,8 +140,9 @@ ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias
     ptrdiff_t total = 0;
     if (n_layers < 1 || !sizes || sizes[0] < 1) return 0;
     for (int l = 0; l < n_layers; ++l) {
+        if (sizes[l + 1] < 1 || sizes[l] > PTRDIFF_MAX / 8) return 0;
         const ptrdiff_t rows = sizes[l] + (bias != 0);
-        if (sizes[l + 1] < 1 || rows > (PTRDIFF_MAX / 8 - total) / sizes[l + 1]) return 0;
+        if (rows > (PTRDIFF_MAX / 8 - total) / sizes[l + 1]) return 0;
         total += rows * sizes[l + 1];
     }
     return total;
@@ -157,7 +158,9 @@ size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t ba
                               int n_threads) {
     if (batch < 1 || !pepg_network_parameters(n_layers, sizes, 1)) return 0;
     const pepg_network network = network_of(n_layers, sizes, 1, PEPG_IDENTITY, PEPG_IDENTITY);
-    return scratch_per_worker(&network, batch) * (size_t)pepg_available_threads(n_threads);
+    const size_t workers = (size_t)pepg_available_threads(n_threads);
+    if ((size_t)network.widest > PTRDIFF_MAX / 32 / PEPG_BATCH / workers) return 0;
+    return scratch_per_worker(&network, batch) * workers;
 }
 
 #define EACH_WIDTH "api_real.inc"

@@ -691,6 +691,16 @@ def changed(state, path, value):
         ("rng", None),
         ("rng.key", "x"),
         ("rng.key", -1),
+        ("rng.key", 2**64),
+        ("rng.generation", 2**64 - 1),
+        ("step", 10**30),
+        ("optimizer.state.t", 2**64),
+        ("optimizer.state.moments", 3),
+        ("optimizer.state.__class__", 3),
+        ("extra.update", 3),
+        ("extra._mu", np.zeros(5)),
+        ("extra._population", 3),
+        ("extra.__init__", "x"),
         ("rng.generation", -1),
         ("rng.numpy", {"class": "Generator", "state": {"bit_generator": "seed"}}),
         ("rng.numpy", {"class": "Generator", "state": {"bit_generator": "PCG64"}}),
@@ -761,6 +771,28 @@ def test_a_whole_file_with_wrong_values_is_refused(tmp_path, path, value):
     files.save(tmp_path / "c", "checkpoint", changed(state, path, value))
     with pytest.raises(ValueError, match="c: not a usable checkpoint file: "):
         PEPG.load_checkpoint(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "values"),
+    [
+        (Adam, "eps_hat", [3, "x", None]),
+        (Adam, "beta_1", [KeyError, "x", math.nan]),
+        (SGD, "nesterov", [KeyError, 3, None]),
+        (SGD, "momentum", [KeyError, 1.0, "x"]),
+        (SGD, "velocity", [KeyError, np.zeros(4), 3]),
+        (SGD, "alpha", [KeyError, "x", math.inf]),
+        (ClipUp, "_max_speed", [KeyError, 0.0, "x"]),
+        (ClipUp, "alpha", [KeyError, np.ones(5), "x"]),
+    ],
+)
+def test_an_optimizer_that_could_not_go_on_is_refused(tmp_path, optimizer, name, values):
+    run(make(optimizer=optimizer), 2).save_checkpoint(tmp_path / "c")
+    state = files.load(tmp_path / "c", "checkpoint")
+    for value in values:
+        files.save(tmp_path / "c", "checkpoint", changed(state, f"optimizer.state.{name}", value))
+        with pytest.raises(ValueError, match="c: not a usable checkpoint file: "):
+            PEPG.load_checkpoint(tmp_path / "c")
 
 
 def test_best_round_trip(tmp_path, dtype):

@@ -404,6 +404,45 @@ def test_a_signed_archive_of_pickles_is_refused(tmp_path):
     assert_refused(tmp_path / "signed", with_digest(buffer.getvalue()[:-71]), "allow_pickle")
 
 
+def signed(members, compression=zipfile.ZIP_STORED):
+    """A file of these members whose checksum is right."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        archive.comment = b"0" * 71
+    return with_digest(buffer.getvalue()[:-71])
+
+
+def members_of(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '<f8', (", b"{'a'\n(", b"\xff" * 18, b"[" * 500, b"{" * 18]
+)
+def test_an_array_with_a_damaged_header_is_refused(tmp_path, large, header):
+    """NumPy parses it with Python's own tokenizer, which has errors of its own."""
+    members = members_of(large)
+    for name in members:
+        length = len(header).to_bytes(2, "little")
+        damaged = b"\x93NUMPY\x01\x00" + length + header + members[name][128:]
+        assert_refused(tmp_path / "signed", signed(members | {name: damaged}))
+
+
+@pytest.mark.parametrize("method", ["ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA"])
+def test_compressed_contents_are_refused(tmp_path, large, method):
+    """A few bytes cannot ask for memory without end."""
+    content = signed(members_of(large), getattr(zipfile, method))
+    assert_refused(tmp_path / "signed", content, "compressed")
+
+
+def test_taking_apart_and_putting_together_changes_nothing(tmp_path, large):
+    (tmp_path / "signed").write_bytes(signed(members_of(large)))
+    assert_same(files.load(tmp_path / "signed", KIND), LARGE)
+
+
 def test_signed_damage_is_refused_or_harmless(tmp_path, large):
     body = large[:-71]
     for place in np.random.default_rng(3).integers(0, len(body), 200):

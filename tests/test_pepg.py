@@ -312,6 +312,20 @@ class TestBest:
         assert es.best_fitness == 5
         assert isinstance(es.best_fitness, int)
 
+    @pytest.mark.parametrize(("first", "better"), [(0.0, 5e-324), (0.0, 1e-60), (1.0, 1e308)])
+    @pytest.mark.parametrize("maximize", [True, False])
+    def test_a_better_one_is_seen_after_rewards_of_another_width(self, first, better, maximize):
+        sign = 1 if maximize else -1
+        es = make(maximize=maximize)
+        es.get_parameters()
+        es.update(np.full(10, sign * first, np.float32))
+        wanted = es.get_parameters()[3].copy()
+        rewards = [sign * first] * 10
+        rewards[3] = sign * better
+        es.update(rewards)
+        assert es.best_fitness == sign * better
+        np.testing.assert_array_equal(es.best_theta, wanted)
+
     def test_nothing_is_best_while_all_are_minus_infinity(self):
         es = make()
         es.get_parameters()
@@ -687,6 +701,15 @@ class TestConstructor:
     def test_bad_arguments_are_named(self, changes, error, message):
         with pytest.raises(error, match=message):
             make(**changes)
+
+    def test_what_cannot_be_shown_is_refused_all_the_same(self):
+        class Shy:
+            def __repr__(self):
+                raise RuntimeError("no")
+
+        for name in ("population_size", "theta_size", "mu_init", "maximize", "optimizer"):
+            with pytest.raises((TypeError, ValueError), match=f"{name}: wanted .*, got a Shy"):
+                make(**{name: Shy()})
 
     @pytest.mark.parametrize("size", [10, np.int64(10), 10.0, np.uint8(10)])
     def test_whole_numbers_of_any_kind_are_sizes(self, size):

@@ -12,16 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 MOST_THREADS = 1024
 
 
-def integer(name: str, value: Any, *, at_least: int) -> int:
+def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Take a whole number, also one that is written as a float (``1e3``)."""
     try:
         number = operator.index(value)
     except TypeError:
         if not (isinstance(value, float) and value.is_integer()):
-            raise TypeError(f"{name}: wanted a whole number, got {value!r}") from None
+            raise TypeError(f"{name}: wanted a whole number, got {shown(value)}") from None
         number = int(value)
     if number < at_least:
         raise ValueError(f"{name}: wanted at least {at_least}, got {number}")
+    if at_most is not None and number > at_most:
+        raise ValueError(f"{name}: wanted at most {at_most}, got {number}")
     return number
 
 
@@ -38,7 +40,7 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
     try:
         result = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}: wanted a number, got {value!r}") from None
+        raise TypeError(f"{name}: wanted a number, got {shown(value)}") from None
     if np.isnan(result) or (np.isinf(result) and not infinite):
         raise ValueError(f"{name}: wanted a finite number, got {result}")
     if positive and result <= 0:
@@ -57,7 +59,7 @@ def share(name: str, value: Any) -> float:
 def flag(name: str, value: Any) -> bool:
     """Take True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: wanted True or False, got {_shown(value)}")
+        raise TypeError(f"{name}: wanted True or False, got {shown(value)}")
     return bool(value)
 
 
@@ -65,7 +67,7 @@ def choice(name: str, value: Any, known: tuple[str, ...], other: str = "") -> st
     """Take one of the `known` names; `other` says what else would have done."""
     if not (isinstance(value, str) and value in known):
         *some, last = [repr(one) for one in known] + ([other] if other else [])
-        raise ValueError(f"{name}: wanted {', '.join(some)} or {last}, got {_shown(value)}")
+        raise ValueError(f"{name}: wanted {', '.join(some)} or {last}, got {shown(value)}")
     return value
 
 
@@ -118,7 +120,7 @@ def real_dtype(value: Any) -> "np.dtype[Any]":
     for known in (np.dtype(np.float64), np.dtype(np.float32)):
         if dtype is not None and dtype == known:  # NumPy takes None for float64
             return known  # NumPy's own instance, so that `is` will do
-    raise ValueError(f"dtype: wanted float64 or float32, got {value!r}")
+    raise ValueError(f"dtype: wanted float64 or float32, got {shown(value)}")
 
 
 def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
@@ -130,8 +132,16 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
     except (TypeError, ValueError, OverflowError):
         given = None
     if given is None or given.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: wanted {wanted}, got {_shown(value)}")
+        raise TypeError(f"{name}: wanted {wanted}, got {shown(value)}")
+    mask = getattr(value, "mask", None)  # of a masked array; NumPy would take what is under it
+    if isinstance(mask, np.ndarray | np.bool_) and mask.any():
+        raise ValueError(f"{name}: wanted {wanted}, got {np.sum(mask)} that are masked")
     return given
+
+
+def plain(array: Any, dtype: Any) -> NDArray[Any]:
+    """`array` as the kernels read it, C-contiguous and aligned; a copy only if it must be."""
+    return np.require(array, dtype=dtype, requirements=["C", "A"])
 
 
 def vector(
@@ -163,7 +173,7 @@ def matrix(
     name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]"
 ) -> NDArray[Any]:
     """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
-    result = np.require(numbers(name, value), dtype=dtype, requirements=["C", "A"])
+    result = plain(numbers(name, value), dtype)
     if result.shape != shape:
         raise ValueError(f"{name}: wanted shape {shape}, got {result.shape}")
     return result
@@ -189,7 +199,7 @@ def rewards(value: Any, size: int) -> NDArray[np.float64]:
         raise ValueError(
             f"rewards: wanted one number a candidate, shape ({size},), got shape {given.shape}"
         )
-    return np.ascontiguousarray(given, dtype=np.float64)
+    return plain(given, np.float64)
 
 
 def interactions(value: Any, size: int) -> int:
@@ -201,7 +211,7 @@ def interactions(value: Any, size: int) -> int:
     each = numbers("interactions", value)
     if each.shape != (size,) or not (each >= 0).all() or not np.array_equal(each, np.round(each)):
         raise ValueError(
-            f"interactions: wanted a whole number or {size} of them, got {_shown(value)}"
+            f"interactions: wanted a whole number or {size} of them, got {shown(value)}"
         )
     return int(each.sum())
 
@@ -211,11 +221,13 @@ def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) ->
     if isinstance(value, str):
         if value not in by_name:
             raise ValueError(
-                f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}"
+                f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}"
             )
         return by_name[value]
     if not callable(value):
-        raise TypeError(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {value!r}")
+        raise TypeError(
+            f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}"
+        )
     function: Callable[..., Any] = value
     return function
 
@@ -237,8 +249,12 @@ def first_bad(values: NDArray[Any]) -> str:
     return f"{values[index]} at index {index}"
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def shown(value: Any) -> str:
+    """What came, for a message: short, and whatever came."""
+    try:
+        text = repr(value)
+    except Exception:  # of somebody's object, or of an array of damaged text
+        return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

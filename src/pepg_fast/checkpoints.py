@@ -28,6 +28,9 @@ _PLAIN = (
 #: What may be a function, which a file cannot hold.
 FUNCTIONS = ("mu_lr", "sigma_lr", "l2_coeff", "fitness_shaping")
 
+#: What the kernels can count to.
+_MOST = 2**64 - 1
+
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
     {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_mu", "_sigma", "_population", "_fitness", "_made",
@@ -147,7 +150,7 @@ def _restore(
     if state["gradient"] is not None:
         es.gradient = _checks.vector("gradient", state["gradient"], es.theta_size, es.dtype)
     _restore_population(es, state["rng"], state["population"])
-    es.__dict__.update(state["extra"])
+    _put_attributes(es, state["extra"], _OWN)
     return es
 
 
@@ -155,9 +158,11 @@ def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) ->
     """Put a search's population and its noise to where they were."""
     population, fitness = es._population, es._fitness
     if rng["key"] is not None:
-        population.key = _checks.integer("rng.key", rng["key"], at_least=0)
+        population.key = _checks.integer("rng.key", rng["key"], at_least=0, at_most=_MOST)
         population.has_key = True
-    population.generation = _checks.integer("rng.generation", rng["generation"], at_least=0)
+    population.generation = _checks.integer(
+        "rng.generation", rng["generation"], at_least=0, at_most=_MOST // 2
+    )
     population.rng = streams.from_state(rng["numpy"])
     if stored["drawn"] is not None:
         shape = population.drawn.shape
@@ -240,7 +245,7 @@ def _restore_common(
         state["sigma_lr"], state["l2_coeff"], optimizer, **options,
     )  # fmt: skip
     es.mu_init, es.sigma_init = state["mu_init"], state["sigma_init"]
-    es.step = _checks.integer("step", state["step"], at_least=0)
+    es.step = _checks.integer("step", state["step"], at_least=0, at_most=_MOST // 2)
     es.best_fitness = state["best_fitness"]
     for name in ("best_mu", "best_sigma", "best_theta"):
         value = state[name]
@@ -267,7 +272,8 @@ def _check_adam(state: dict[str, Any], size: int) -> None:
     _checks.rate("Adam.alpha", state["alpha"], size)
     for name in ("beta_1", "beta_2", "epsilon"):
         _checks.number(f"Adam.{name}", state[name])
-    _checks.integer("Adam.t", state["t"], at_least=0)
+    _checks.flag("Adam.eps_hat", state.get("eps_hat", True))
+    _checks.integer("Adam.t", state["t"], at_least=0, at_most=_MOST // 2)
     if state["m"] is not None or state["v"] is not None:
         for name in ("m", "v"):
             _check_vector(f"Adam.{name}", state[name], size)
@@ -277,7 +283,9 @@ def _check_velocity(name: str, state: dict[str, Any], size: int) -> None:
     """Refuse an SGD or ClipUp that could not go on."""
     _checks.rate(f"{name}.alpha", state["alpha"], size)
     _checks.share(f"{name}.momentum", state["momentum"])
-    if name == "ClipUp":
+    if name == "SGD":
+        _checks.flag("SGD.nesterov", state["nesterov"])
+    else:
         _checks.number("ClipUp.alpha", state["alpha"])  # which a schedule may have brought to 0
         if state["_max_speed"] is not None:
             _checks.number("ClipUp.max_speed", state["_max_speed"], positive=True)
@@ -307,8 +315,16 @@ def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None)
         raise ValueError(f"its optimizer is a {name}: hand the class over as optimizer={name}")
     kind = given or BUILT_IN[name]
     optimizer = kind.__new__(kind)
-    optimizer.__dict__.update(stored["state"])
+    _put_attributes(optimizer, stored["state"], frozenset())
     return optimizer
+
+
+def _put_attributes(to: Any, attributes: dict[str, Any], taken: frozenset[str]) -> None:
+    """Put back what was found in an object; what would hide its methods or its own state was not."""
+    for name in attributes:
+        if name in taken or callable(getattr(type(to), name, None)) or name.startswith("__"):
+            raise ValueError(f"it has an attribute {name!r} of {type(to).__name__}'s own")
+    to.__dict__.update(attributes)
 
 
 def _folder_of_caller() -> Path:

@@ -10,13 +10,18 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = "pepg_fast"
 VERSION = 1
@@ -27,6 +32,7 @@ _ARRAY = "$array"
 _SCALAR = "$scalar"
 _TUPLE = "$tuple"
 _TAKEN = (_META, "file", "allow_pickle")  # names that arrays cannot have in np.savez
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.pepg_fast\.tmp", re.DOTALL)
 
 
 def save(
@@ -35,7 +41,8 @@ def save(
     """Write `state` as a file of this kind and return its absolute path.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and renamed into
-    place: a crash leaves the old file or the new one.
+    place: a crash leaves the old file or the new one. If the process is killed meanwhile, the
+    temporary file stays until the next save in that folder.
 
     Raises
     ------
@@ -65,16 +72,20 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
     if path.exists() and not path.is_file():
         raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
     target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
+    _remove_left_over(target.parent)
     try:
-        temporary = _write_temporary(target, content)
-        try:
+        with _temporary_beside(target) as (temporary, output):
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+            with contextlib.suppress(FileNotFoundError):  # keep the permissions of what is replaced
+                os.chmod(temporary, target.stat().st_mode & 0o777)
+            if sys.platform == "win32":
+                output.close()  # which cannot rename an open file
             if overwrite:
                 os.replace(temporary, target)
             else:
                 _publish(temporary, target)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
     except OSError as error:  # which names the temporary file, or none
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     _flush_folder(target.parent)
@@ -96,6 +107,8 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
     with contents_of(filename, kind):
         _check_digest(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            if any(member.compress_type for member in archive.zip.infolist()):
+                raise ValueError("its contents are compressed, which pepg_fast's are not")
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop(_META)))
         if meta.get("format") != FORMAT:
@@ -116,18 +129,9 @@ def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]
     """Turn whatever goes wrong in making sense of a file into a ValueError that names the file."""
     try:
         yield
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        EOFError,
-        OverflowError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        MemoryError,
-    ) as error:
+    except Exception as error:  # there is no list of what readers of damaged bytes may raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's, of a file that cannot be read
         reason = str(error) or type(error).__name__
         raise ValueError(f"{os.fsdecode(filename)}: not a usable {kind} file: {reason}") from error
 
@@ -214,26 +218,53 @@ def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
     return value
 
 
-def _write_temporary(path: Path, content: bytes) -> str:
-    """Write `content` to a new file beside `path`, down to the disk, and return its name."""
-    temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.tmp"))
-    handle = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-    )
+@contextlib.contextmanager
+def _temporary_beside(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """A new file beside `path`, open for writing; at the end it goes, unless it got another name."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.pepg_fast.tmp"))
+        handle = os.open(temporary, flags, 0o666)
+        _mark_in_use(handle)
+        if os.path.exists(temporary):
+            break
+        os.close(handle)  # another save took it for one that was left over
     try:
         with os.fdopen(handle, "wb") as output:
-            output.write(content)
-            output.flush()
-            os.fsync(output.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(
-                temporary, path.stat().st_mode & 0o777
-            )  # keep the permissions of what is replaced
-    except BaseException:
+            yield temporary, output
+    finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        raise
-    return temporary
+
+
+def _mark_in_use(handle: int) -> None:
+    """Lock an open temporary file: the lock goes with the process, however that ends."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # a file system without locks, where nothing is removed
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove the temporary files of saves that were killed: those that nobody has locked."""
+    if sys.platform == "win32":
+        return
+    try:
+        with os.scandir(folder) as entries:
+            found = [
+                entry.path
+                for entry in entries
+                if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            ]
+    except OSError:  # what is wrong with the folder, the save itself will say
+        return
+    for temporary in found:
+        with contextlib.suppress(OSError):  # gone, in use, or somebody else's
+            handle = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(temporary)
+            finally:
+                os.close(handle)
 
 
 def _publish(temporary: str, path: Path) -> None:
@@ -245,7 +276,12 @@ def _publish(temporary: str, path: Path) -> None:
     except OSError:  # a file system without hard links
         with open(path, "xb"):
             pass
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # which holds nothing
+            raise
 
 
 def _flush_folder(folder: Path) -> None:

@@ -285,7 +285,7 @@ class NeuralNetwork:
             If the shape is wrong or the inputs are not numbers.
         """
         weights, threads = self._assigned_weights(), _checks.thread_count(n_threads)
-        x = np.ascontiguousarray(_checks.numbers("inputs", inputs), dtype=np.float64)
+        x = _checks.plain(_checks.numbers("inputs", inputs), np.float64)
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(f"inputs: wanted shape (B, {self.input_size}), got {x.shape}")
         if not len(x):
@@ -478,19 +478,19 @@ class NeuralNetwork:
 
 def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """`array` with contiguous, aligned vectors of `dtype` along its last axis; strides before it are free."""
-    plain = (
+    is_plain = (
         array.dtype == dtype
         and array.dtype.isnative
         and array.strides[-1] == array.itemsize
         and array.flags.aligned
         and all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
     )
-    return array if plain else np.ascontiguousarray(array, dtype=dtype)
+    return array if is_plain else _checks.plain(array, dtype)
 
 
 def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """What an activation returned, as the next layer's inputs."""
-    array = np.ascontiguousarray(result, dtype=dtype)
+    array = _checks.plain(result, dtype)
     if array.size != np.prod(shape):
         raise ValueError(
             f"activation: wanted as many values as it was given, {shape}, got shape {array.shape}"

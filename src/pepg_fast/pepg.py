@@ -517,13 +517,17 @@ class PEPG:
 
     def _count_rewards(self, outcome: "_Outcome") -> None:
         best, value, interactions = outcome
-        population, so_far = self._population, self.best_fitness
-        if best >= 0 and (value > so_far if self._fitness.maximize else value < so_far):
+        population = self._population
+        if best >= 0 and self._is_better(float(value), float(self.best_fitness)):
             self.best_theta = population.member(best, self.n_threads)
             self.best_mu, self.best_sigma = population.drawn.copy()
             self.best_fitness = value
         self.evaluations += population.size
         self.interactions += interactions
+
+    def _is_better(self, value: float, other: float) -> bool:
+        """Whether the first is; as float64, since NumPy compares a float with a float32 in float32."""
+        return value > other if self._fitness.maximize else value < other
 
     def _count_update(self, outcome: "_Outcome") -> tuple[Any, ...]:
         """Count an update; what `_take_back` wants to undo that."""
@@ -1022,7 +1026,9 @@ def _initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
             raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
         return sigma_init
     if sigma_init is not None:
-        raise ValueError(f"radius_init: wanted it or sigma_init, got both ({sigma_init!r})")
+        raise ValueError(
+            f"radius_init: wanted it or sigma_init, got both ({_checks.shown(sigma_init)})"
+        )
     return _checks.number("radius_init", radius_init, positive=True) / math.sqrt(size)
 
 
@@ -1050,5 +1056,7 @@ def _built(
             )
         return optimizer
     if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
-        raise TypeError(f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {optimizer!r}")
+        raise TypeError(
+            f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {_checks.shown(optimizer)}"
+        )
     return optimizer(mu_lr, **(kwargs or {}))

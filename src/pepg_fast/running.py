@@ -160,7 +160,7 @@ class _Loop:
         self.center_every = center_every
         self.history = History()
         self.steps = self.evaluations = self.last_improvement = 0
-        self.best: Any = es.best_fitness
+        self.best = float(es.best_fitness)
         self.told: list[NDArray[np.float64]] = []  # rewards of the generation at hand
         self.error: Exception | None = None  # of the centre, whose step has been made
         self.began = time.perf_counter()
@@ -224,8 +224,9 @@ class _Loop:
         self.steps += 1
         rewards = self.told[0] if len(self.told) == 1 else np.concatenate(self.told)
         self.told = []
-        if es.best_fitness != self.best:
-            self.best, self.last_improvement = es.best_fitness, self.steps
+        best = float(es.best_fitness)
+        if best != self.best:
+            self.best, self.last_improvement = best, self.steps
         if es.step == step:
             return None
         return row_of(es, rewards, self._center(interrupts), self.seconds())
@@ -267,10 +268,8 @@ class _Loop:
 
     def _limit_reached(self) -> str | None:
         es, limits = self.es, self.limits
-        target = limits.target_fitness
-        if target is not None and (
-            es.best_fitness >= target if es.maximize else es.best_fitness <= target
-        ):
+        target, best = limits.target_fitness, float(es.best_fitness)
+        if target is not None and (best >= target if es.maximize else best <= target):
             return "target_fitness"
         if limits.patience is not None and self.steps - self.last_improvement >= limits.patience:
             return "patience"

@@ -1,0 +1,255 @@
+/* The C level on its own: every public function at the edges of its blocks, against formulas written out below, on each
+ * instruction set, alone and in teams, from several threads at once. For sanitizers, valgrind and machines without
+ * Python; `tests/native/build` makes the program.
+ *
+ *   test_kernels [small] [nofork]
+ *
+ * Every array is an allocation of its own of exactly the size that pepg_fast.h asks for, so that a read or write
+ * beyond it is seen. Prints the number of checks, and each that failed; the exit status is 1 if one did.
+ */
+#include "dispatch.h"
+#include "parallel.h"
+#include "pepg_fast.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifndef _WIN32
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+static atomic_long n_checks, n_failed;
+static int is_small = 0;
+
+#define CHECK(condition, ...)                                                                      \
+    do {                                                                                           \
+        atomic_fetch_add(&n_checks, 1);                                                            \
+        if (!(condition)) {                                                                        \
+            atomic_fetch_add(&n_failed, 1);                                                        \
+            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
+            fprintf(stderr, __VA_ARGS__);                                                          \
+            fputc('\n', stderr);                                                                   \
+        }                                                                                          \
+    } while (0)
+
+void walk_reset(double *state, double *observation, uint64_t seed, void *data);
+int walk_step(double *state, const double *action, double *observation, double *reward, void *data);
+
+/* ---- helpers ---- */
+
+static void *room(size_t bytes) {
+    void *p = malloc(bytes ? bytes : 1);
+    if (!p) abort();
+    memset(p, 0xA5, bytes);
+    return p;
+}
+
+/* A number from -1 to 1, a function of i alone. */
+static double number(uint64_t i) {
+    i = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    i = (i ^ (i >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    i = (i ^ (i >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (double)((i ^ (i >> 31)) >> 11) * 0x1p-52 - 1.0;
+}
+
+static uint64_t hash(uint64_t so_far, const void *data, size_t bytes) {
+    const unsigned char *p = data;
+    for (size_t i = 0; i < bytes; ++i) so_far = (so_far ^ p[i]) * UINT64_C(0x100000001b3);
+    return so_far;
+}
+
+/* ---- formulas ---- */
+
+static void reference_philox(uint32_t x[4], uint64_t key) {
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    for (int round = 0; round < 10; ++round) {
+        const uint64_t a = UINT64_C(0xD2511F53) * x[0], b = UINT64_C(0xCD9E8D57) * x[2];
+        const uint32_t y[4] = {(uint32_t)(b >> 32) ^ x[1] ^ k0, (uint32_t)b,
+                               (uint32_t)(a >> 32) ^ x[3] ^ k1, (uint32_t)a};
+        memcpy(x, y, sizeof y);
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+}
+
+static double reference_normal(uint64_t key, uint64_t generation, uint64_t pair, uint64_t j) {
+    uint32_t x[4] = {(uint32_t)(j / 4), (uint32_t)pair, (uint32_t)generation,
+                     (uint32_t)(generation >> 32)};
+    reference_philox(x, key);
+    const uint32_t *w = x + j % 4 / 2 * 2;
+    const double radius = sqrt(-2.0 * log((w[0] + 0.5) / 4294967296.0));
+    const double angle = 1.5707963267948966 * (double)(int32_t)w[1] / 2147483648.0;
+    return j % 2 ? radius * sin(angle) : radius * cos(angle) * (w[1] & 1 ? -1.0 : 1.0);
+}
+
+static double activated(int activation, double x) {
+    switch (activation) {
+    case PEPG_SIGMOID: return 1.0 / (1.0 + exp(-x));
+    case PEPG_TANH: return tanh(x);
+    case PEPG_RELU: return x > 0 ? x : 0;
+    default: return x;
+    }
+}
+
+/* ---- what has one width ---- */
+
+static void check_philox(void) {
+    for (ptrdiff_t n = 1; n < 70; n = n * 3 / 2 + 1) {
+        uint32_t *counters = room((size_t)n * 16), *words = room((size_t)n * 16);
+        for (ptrdiff_t i = 0; i < 4 * n; ++i)
+            counters[i] = (uint32_t)(4294967295.0 * fabs(number((uint64_t)i)));
+        CHECK(pepg_philox4x32(n, counters, UINT64_C(0xfedcba9876543210), words) == PEPG_OK, "-");
+        for (ptrdiff_t i = 0; i < n; ++i) {
+            reference_philox(counters + 4 * i, UINT64_C(0xfedcba9876543210));
+            CHECK(!memcmp(counters + 4 * i, words + 4 * i, 16), "counter %td of %td", i, n);
+        }
+        free(counters);
+        free(words);
+    }
+}
+
+static void check_ranks(void) {
+    static const ptrdiff_t sizes[] = {2,   3,   4,   7,   8,   9,   15,  16,  17,   31,  32,
+                                      33,  63,  64,  65,  127, 128, 129, 255, 256, 257, 1000};
+    static const double distinct[] = {1, 2, 5, 1e9};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; ++s)
+        for (int d = 0; d < 4; ++d) {
+            const ptrdiff_t n = sizes[s];
+            double *x = room((size_t)n * 8), *shaped = room((size_t)n * 8);
+            void *work = room(pepg_centered_ranks_work_size(n));
+            for (ptrdiff_t i = 0; i < n; ++i)
+                x[i] = floor(number((uint64_t)(i + 7 * d)) * distinct[d]);
+            if (n > 8) x[1] = INFINITY, x[5] = -INFINITY, x[7] = -0.0, x[3] = 0.0;
+            CHECK(pepg_centered_ranks(n, x, shaped, work) == PEPG_OK, "-");
+            for (ptrdiff_t i = 0; i < n; ++i) {
+                double below = 0, up_to = 0;
+                for (ptrdiff_t j = 0; j < n; ++j) below += x[j] < x[i], up_to += x[j] <= x[i];
+                const double wanted = (below + up_to - 1) / 2 / (double)(n - 1) - 0.5;
+                CHECK(fabs(shaped[i] - wanted) < 1e-15, "%td of %td: %g, wanted %g", i, n,
+                      shaped[i], wanted);
+            }
+            for (ptrdiff_t at = 0; at < n; at += n / 2) {
+                const double was = x[at];
+                x[at] = NAN;
+                CHECK(pepg_centered_ranks(n, x, shaped, work) == PEPG_ENAN, "NaN at %td", at);
+                x[at] = was;
+            }
+            CHECK(pepg_centered_ranks(n, x, x, work) == PEPG_OK && !memcmp(x, shaped, 8), "-");
+            const ptrdiff_t pairs = n / 2;
+            double *delta = room((size_t)pairs * 8), *even = room((size_t)pairs * 8), mean = 0;
+            CHECK(pepg_antithetic(pairs, x, delta, even) == PEPG_OK, "-");
+            for (ptrdiff_t i = 0; i < 2 * pairs; ++i) mean += x[i] / (double)(2 * pairs);
+            for (ptrdiff_t i = 0; i < pairs; ++i) {
+                CHECK(delta[i] == x[i] - x[pairs + i], "delta %td", i);
+                CHECK(fabs(even[i] - ((x[i] + x[pairs + i]) / 2 - mean)) < 1e-14, "even %td", i);
+            }
+            free(delta), free(even), free(x), free(shaped), free(work);
+        }
+}
+
+/* ---- what has two: `real`, R(private), NAME(public) ---- */
+
+#define EACH_WIDTH "test_kernels_real.inc"
+#include "each_width.inc"
+
+/* ---- all of it ---- */
+
+static const char *isa_name(int i) { return pepg_isa_usable(i); }
+
+static void check_everything_of(int i) {
+    CHECK(pepg_select_isa(isa_name(i)) == 0, "-");
+    check_philox();
+    check_ranks();
+    check_kernels_f64();
+    check_kernels_f32();
+}
+
+/* Bits are the same on every instruction set and in every team. */
+static void check_bits(void) {
+    uint64_t first[2] = {0};
+    for (int i = 0; isa_name(i); ++i) {
+        pepg_select_isa(isa_name(i));
+        uint64_t forward[2] = {0};
+        for (int threads = 1; threads <= 4; ++threads) {
+            const uint64_t bits[2] = {bits_f64(threads), bits_f32(threads)};
+            const uint64_t here[2] = {forward_bits_f64(threads), forward_bits_f32(threads)};
+            if (i == 0 && threads == 1) memcpy(first, bits, sizeof first);
+            if (threads == 1) memcpy(forward, here, sizeof forward);
+            CHECK(!memcmp(first, bits, sizeof first), "%s, %d threads", isa_name(i), threads);
+            CHECK(!memcmp(forward, here, sizeof here), "%s, %d threads", isa_name(i), threads);
+        }
+    }
+}
+
+static uint64_t wanted_bits[4];
+
+static void all_bits(uint64_t bits[4], int threads) {
+    bits[0] = bits_f64(threads), bits[1] = bits_f32(threads);
+    bits[2] = forward_bits_f64(threads), bits[3] = forward_bits_f32(threads);
+}
+
+static void *drive(void *argument) {
+    uint64_t bits[4];
+    all_bits(bits, 1 + *(int *)argument % 3);
+    CHECK(!memcmp(bits, wanted_bits, sizeof bits), "thread %d", *(int *)argument);
+    return NULL;
+}
+
+/* Eight threads call at once, each with a team of its own. */
+static void check_threads(void) {
+    pthread_t threads[8];
+    int numbers[8];
+    all_bits(wanted_bits, 1);
+    for (int i = 0; i < 8; ++i) {
+        numbers[i] = i;
+        if (pthread_create(threads + i, NULL, drive, numbers + i)) abort();
+    }
+    for (int i = 0; i < 8; ++i) pthread_join(threads[i], NULL);
+}
+
+#ifndef _WIN32
+/* A child of a process that had teams works alone, and to the same bits. */
+static void check_fork(void) {
+    uint64_t bits[4];
+    all_bits(wanted_bits, 4);
+    const pid_t child = fork();
+    if (child == 0) {
+        all_bits(bits, 4);
+        _exit(memcmp(bits, wanted_bits, sizeof bits) || pepg_available_threads(4) != 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK(status == 0, "status %d", status);
+}
+#endif
+
+int main(int n_arguments, char **arguments) {
+    int forks = 1;
+    for (int i = 1; i < n_arguments; ++i) {
+        if (!strcmp(arguments[i], "small")) is_small = 1;
+        if (!strcmp(arguments[i], "nofork")) forks = 0;
+    }
+    CHECK(pepg_abi_version() == PEPG_FAST_ABI_VERSION, "-");
+    CHECK(pepg_select_isa("none") == -1 && pepg_isa_usable(0) && pepg_isa_built(0), "-");
+    CHECK(!pepg_isa_built(-1) && !pepg_isa_built(99) && !pepg_isa_usable(99), "-");
+    check_refusals_f64();
+    check_refusals_f32();
+    for (int forced = 0; forced < 2; ++forced) {
+        pepg_force_teams(forced);
+        for (int i = 0; isa_name(i); ++i) check_everything_of(i);
+    }
+    check_bits();
+    pepg_select_isa(NULL);
+    check_threads();
+#ifndef _WIN32
+    if (forks) check_fork();
+#endif
+    printf("%ld checks, %ld failed; ISA units:", atomic_load(&n_checks), atomic_load(&n_failed));
+    for (int i = 0; isa_name(i); ++i) printf(" %s", isa_name(i));
+    printf("; OpenMP %d\n", pepg_openmp_version());
+    return atomic_load(&n_failed) != 0;
+}

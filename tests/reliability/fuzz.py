@@ -1,0 +1,321 @@
+"""Coverage-guided fuzzing of what comes from outside: python fuzz.py TARGET CORPUS [libFuzzer options].
+
+Files: `checkpoint`, `best` and `network` take the members of an npz apart, so that the fuzzer changes their contents
+and neither the checksum nor the archive's own stop it; `pickle` takes the bytes of pepg-es's files. Whatever a file
+holds, loading it raises a ValueError that begins with its name, or gives an object that works. Arguments: whatever is
+handed to the constructor or told as rewards, it is refused as a ValueError or TypeError that names it, or works.
+
+Seeds are good files and good arguments. Needs atheris.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import sys
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import atheris
+import numpy as np
+
+with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json", "pickletools"]):
+    from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork
+
+warnings.simplefilter("ignore")
+SEPARATOR = b"\n--member--\n"
+MOST_ELEMENTS = 100_000
+FOLDER = Path(tempfile.mkdtemp())
+FILE = FOLDER / "file"
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+def taken_apart(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return SEPARATOR.join(
+            name.encode() + b"\n" + archive.read(name) for name in archive.namelist()
+        )
+
+
+def put_together(parts: bytes) -> bytes:
+    """A signed npz of these members; bytes without any are signed as they are."""
+    body = parts
+    if SEPARATOR in parts:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for part in parts.split(SEPARATOR):
+                name, _, content = part.partition(b"\n")
+                archive.writestr(name.decode("latin1").replace("\0", "") or "?", content)
+            archive.comment = b"0" * 71
+        body = buffer.getvalue()[:-71]
+    return body + b"sha256:" + hashlib.sha256(body).hexdigest().encode()
+
+
+def refused(load):
+    """What `load` gives, or None if it refused the file as it should."""
+    try:
+        return load(FILE)
+    except ValueError as error:
+        if not str(error).startswith(f"{FILE}: "):
+            raise RuntimeError("a ValueError without the file's name") from error
+        return None
+
+
+def use_search(es) -> None:
+    if es is None or es.population_size * es.theta_size > MOST_ELEMENTS:
+        return
+    if es.num_interactions is None:
+        with contextlib.suppress(ValueError):  # rates may be numbers at which mu overflows
+            if not es.is_pending:
+                es.get_parameters()
+            es.update(np.arange(float(es.population_size)))
+    es.save_checkpoint(FOLDER / "again")
+
+
+def use_network(network) -> None:
+    if network is not None and network.weights is not None and network.input_size < MOST_ELEMENTS:
+        network(np.zeros(network.input_size))
+
+
+def checkpoint(data: bytes) -> None:
+    FILE.write_bytes(put_together(data))
+    use_search(refused(PEPG.load_checkpoint))
+
+
+def best(data: bytes) -> None:
+    FILE.write_bytes(put_together(data))
+    refused(PEPG.load_best)
+
+
+def network(data: bytes) -> None:
+    FILE.write_bytes(put_together(data))
+    use_network(refused(NeuralNetwork.load_network))
+
+
+def pickled(data: bytes) -> None:
+    FILE.write_bytes(b"\x80" + data)
+    use_search(refused(PEPG.load_checkpoint))
+    refused(PEPG.load_best)
+    use_network(refused(NeuralNetwork.load_network))
+
+
+# ---- arguments --------------------------------------------------------------------------------
+
+SCALARS = (
+    None, True, 0, 1, 2, 3, 4, -1, 0.5, 1e-3, 1e300, -1e300, np.nan, np.inf, -np.inf, 2**50, 2**63, 10**30, "x", "",
+    b"x", 1j, (), [], {}, object(), np.float32(0.5), np.int8(2), np.array(0.5), np.array([]), 5e-324,
+)  # fmt: skip
+DTYPES = ("f8", "f4", "f2", ">f8", "i1", "u8", "?", "O", "c16", "U3", "M8[s]", "S2", "V4")
+NAMES = (
+    "mu_init", "sigma_init", "mu_lr", "sigma_lr", "l2_coeff", "optimizer", "optimizer_kwargs", "rng", "dtype",
+    "n_threads", "fitness_shaping", "ties", "maximize", "nan_policy", "symmetric", "radius_init", "sigma_max_change",
+    "sigma_min", "sigma_max", "sigma_decay", "sigma_decay_limit", "lower", "upper", "num_interactions", "popsize_max",
+    "keep_gradient",
+)  # fmt: skip
+GOOD = {
+    "mu_init": (0.0, np.zeros(3)), "sigma_init": (1.0, np.ones(3)), "mu_lr": (0.1,), "sigma_lr": (0.1, lambda t: 0.1),
+    "l2_coeff": (0.0, 0.1), "optimizer": (Adam, SGD, ClipUp), "optimizer_kwargs": ({}, {"momentum": 0.5}),
+    "rng": (None, 1), "dtype": ("f4", "f8"), "n_threads": (1, 2), "fitness_shaping": ("raw", "nes", "normalized"),
+    "ties": ("argsort",), "maximize": (False,), "nan_policy": ("worst",), "symmetric": (False,),
+    "radius_init": (1.0,), "sigma_max_change": (0.2,), "sigma_decay": (0.9,), "lower": (-1.0,), "upper": (1.0,),
+}  # fmt: skip
+
+
+def pick(data, options):
+    return data.PickValueInList(list(options))
+
+
+def any_value(data):
+    if data.ConsumeBool():
+        return pick(data, SCALARS)
+    return any_array(
+        data, [data.ConsumeIntInRange(0, 4) for _ in range(data.ConsumeIntInRange(0, 3))]
+    )
+
+
+def any_array(data, shape):
+    dtype = np.dtype(pick(data, DTYPES))
+    count = int(np.prod(shape))
+    if dtype.kind == "O":
+        array = np.empty(count, object)
+        array[:] = [pick(data, SCALARS[:20]) for _ in range(count)]
+        array = array.reshape(shape)
+    elif dtype.kind == "U":  # damaged text is NumPy's own affair
+        array = np.full(shape, pick(data, ["1.5", "x", "", "nan", "\0"]), dtype)
+    else:
+        content = data.ConsumeBytes(count * dtype.itemsize).ljust(count * dtype.itemsize, b"\1")
+        array = np.frombuffer(content, dtype).reshape(shape)
+    form = data.ConsumeIntInRange(0, 4)
+    if form == 1:
+        return array.tolist()
+    if form == 2:
+        return np.asfortranarray(array)
+    if form == 3:
+        return array[..., ::-1] if array.ndim else array
+    if form == 4 and dtype.kind != "O":
+        return np.ma.array(array, mask=array.astype(bool) if dtype.kind in "fiu" else False)
+    return array
+
+
+def tell(es, rewards, **more) -> None:
+    try:
+        es.update(rewards, **more)
+    except (ValueError, TypeError, RuntimeError) as error:
+        if not str(error):
+            raise RuntimeError("an error without a message") from error
+    if not (es.sigma > 0).all():
+        raise RuntimeError("sigma")
+
+
+def arguments(content: bytes) -> None:
+    data = atheris.FuzzedDataProvider(content)
+    sizes = [pick(data, SCALARS) if data.ConsumeIntInRange(0, 15) == 0 else size for size in (4, 3)]
+    keywords = {"mu_init": 0.0, "sigma_init": 1.0, "mu_lr": 0.1, "sigma_lr": 0.1}
+    for _ in range(data.ConsumeIntInRange(0, 4)):
+        name = pick(data, NAMES)
+        is_good = name in GOOD and data.ConsumeBool()
+        keywords[name] = pick(data, GOOD[name]) if is_good else any_value(data)
+    try:
+        es = PEPG(*sizes, **keywords)
+    except (ValueError, TypeError) as error:
+        if not str(error):
+            raise RuntimeError("an error without a message") from error
+        return
+    except MemoryError:
+        return
+    if es.population_size * es.theta_size > MOST_ELEMENTS:
+        return
+    for _ in range(2):
+        es.get_parameters()
+        more = {} if es.num_interactions is None else {"interactions": 5}
+        tell(es, np.arange(float(es.population_size)), **more)
+
+
+def update(content: bytes) -> None:
+    data = atheris.FuzzedDataProvider(content)
+    es = PEPG(
+        4, 3, 0.0, 1.0, 0.1, 0.1, rng=1,
+        fitness_shaping=pick(data, ("centered", "nes", "normalized", "raw")),
+        ties=pick(data, ("average", "argsort")), maximize=data.ConsumeBool(),
+        nan_policy=pick(data, ("raise", "worst")), symmetric=data.ConsumeBool(),
+        num_interactions=pick(data, (None, 10)),
+        optimizer=pick(data, (Adam, SGD, ClipUp)),
+    )  # fmt: skip
+    for _ in range(3):
+        es.get_parameters()
+        rewards = any_array(data, [4]) if data.ConsumeBool() else any_value(data)
+        more = {"interactions": any_value(data)} if data.ConsumeBool() else {}
+        tell(es, rewards, **more)
+        for name in ("mu", "sigma", "epsilon", "theta", "population_size"):
+            if data.ConsumeIntInRange(0, 7) == 0:
+                with contextlib.suppress(ValueError, TypeError, MemoryError):
+                    setattr(es, name, any_value(data))
+        if es.population_size * es.theta_size > MOST_ELEMENTS:
+            return
+
+
+# ---- seeds ------------------------------------------------------------------------------------
+
+
+def searches():
+    for optimizer in (Adam, SGD, ClipUp):
+        for more in (
+            {},
+            {"dtype": "float32", "symmetric": False, "maximize": False},
+            {"sigma_max_change": [0.1, 0.2, 0.3], "lower": -1.0, "upper": [1, 2, 3]},
+            {"rng": np.random.default_rng(1), "num_interactions": 10},
+            {"rng": np.random.RandomState(1), "keep_gradient": True},
+        ):
+            es = PEPG(4, 3, 0.0, 1.0, 0.1, 0.1, optimizer=optimizer, **{"rng": 1} | more)
+            es.update(
+                es.get_parameters()[:, 0], **({"interactions": 4} if es.num_interactions else {})
+            )
+            yield es
+            es.get_parameters()
+            es.note = "mine"
+            yield es
+
+
+def networks():
+    for hidden, bias in (([], True), ([3], True), ([2, 2], False)):
+        made = NeuralNetwork(2, 1, hidden, "tanh", np.sin if bias else "sigmoid", bias=bias)
+        yield made
+        made.weights = np.arange(float(made.number_of_parameters))
+        yield made
+
+
+def pickles():
+    """Files of pepg-es itself, without their first byte."""
+    import pepg
+    import pepg.nn
+
+    es = pepg.PEPG(
+        population_size=4, theta_size=3, mu_init=0, sigma_init=1, mu_lr=0.1, sigma_lr=0.1
+    )
+    es.get_parameters()
+    es.update(np.arange(4.0))
+    es.save_best(FOLDER / "best")
+    made = pepg.NeuralNetwork(
+        2, 1, [3], hidden_activation=np.tanh, output_activation=pepg.nn.sigmoid
+    )
+    made.weights = np.zeros(made.number_of_parameters)
+    made.save_network(FOLDER / "network")
+    yield (FOLDER / "best").read_bytes()[1:]
+    yield (FOLDER / "network").read_bytes()[1:]
+    import pickle
+
+    yield pickle.dumps(es.__dict__)[1:]
+
+
+def seeds(target: str):
+    if target == "checkpoint":
+        for es in searches():
+            es.save_checkpoint(FILE)
+            yield taken_apart(FILE)
+            yield FILE.read_bytes()[:-71]
+    elif target == "best":
+        for es in searches():
+            es.save_best(FILE)
+            yield taken_apart(FILE)
+    elif target == "network":
+        for made in networks():
+            made.save_network(FILE)
+            yield taken_apart(FILE)
+    elif target == "pickle":
+        yield from pickles()
+    else:
+        rng = np.random.default_rng(0)
+        yield from (rng.bytes(200) for _ in range(20))
+
+
+TARGETS = {
+    "checkpoint": checkpoint, "best": best, "network": network, "pickle": pickled, "arguments": arguments,
+    "update": update,
+}  # fmt: skip
+
+
+def main() -> None:
+    target, corpus = sys.argv[1], Path(sys.argv[2])
+    corpus.mkdir(parents=True, exist_ok=True)
+    for i, seed in enumerate(seeds(target)):
+        (corpus / f"seed-{i}").write_bytes(seed)
+    os.chdir(FOLDER)
+    atheris.Setup(
+        [
+            sys.argv[0],
+            str(corpus.resolve()),
+            "-max_len=20000",
+            f"-artifact_prefix={corpus.resolve()}-",
+            *sys.argv[3:],
+        ],
+        TARGETS[target],
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""Mutation testing of the kernels' edges: python mutants.py FOLDER [FIRST]. Each change below must make a test fail.
+
+A mutant is a copy of the sources with one change. Those of C are built as the C tests are (`tests/native/build`); the
+build must succeed, and the program must report a failure (or be ended by ASan, for a read too far). Those of Python
+are laid over an installed copy and must fail the tests that are named. Prints each, and those that live.
+"""
+
+# ruff: noqa: E501
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+#: file, what stands there, what the mutant has; where it stands more than once, the first is meant
+C = [
+    # blocks of columns and rows
+    ("csrc/api.c", "n / PEPG_COLUMNS + (n % PEPG_COLUMNS != 0)", "n / PEPG_COLUMNS + 1"),
+    ("csrc/api.c", "n / PEPG_COLUMNS + (n % PEPG_COLUMNS != 0)", "n / PEPG_COLUMNS + (n % PEPG_COLUMNS > 1)"),
+    ("csrc/api.c", "(n_pairs + grid.rows - 1) / grid.rows * grid.tiles", "n_pairs / grid.rows * grid.tiles"),
+    ("csrc/api.c", "task / grid->tiles * grid->rows, col", "task % grid->tiles * grid->rows, col"),
+    ("csrc/api.c", "min_size(row + grid->rows, grid->n_pairs)", "row + grid->rows"),
+    ("csrc/api.c", "min_size(col + PEPG_COLUMNS, grid->dim)", "col + PEPG_COLUMNS"),
+    ("csrc/api.c", "if (t & 1) result *= b;", "result *= b;"),
+    ("csrc/api.c", "for (; t; t >>= 1, b *= b)", "for (; t > 1; t >>= 1, b *= b)"),
+    ("csrc/api.c", "sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t))",
+     "sqrt(1.0 - power(beta_1, t)) / (1.0 - power(beta_2, t))"),
+    ("csrc/api.c", "draw->first_pair <= (UINT64_C(1) << 32) - (uint64_t)draw->n_pairs",
+     "draw->first_pair <= (UINT64_C(1) << 32)"),
+    ("csrc/api.c", "draw->n_pairs <= PTRDIFF_MAX / 8 / draw->dim", "draw->n_pairs <= PTRDIFF_MAX"),
+    ("csrc/api.c", "draw->n_pairs >= 1 && draw->dim >= 1", "draw->n_pairs >= 0 && draw->dim >= 1"),
+    ("csrc/api.c", "draw->n_pairs >= 1 && draw->dim >= 1", "draw->n_pairs >= 1 && draw->dim >= 0"),
+    ("csrc/api.c", "rule >= PEPG_SGD && rule <= PEPG_CLIPUP", "rule >= PEPG_SGD"),
+    ("csrc/api.c", "rule >= PEPG_SGD && rule <= PEPG_CLIPUP", "rule <= PEPG_CLIPUP"),
+    ("csrc/api.c", "const ptrdiff_t rows = sizes[l] + (bias != 0);", "const ptrdiff_t rows = sizes[l] + 1;"),
+    ("csrc/api.c", "return 2 * (size_t)min_size(batch, PEPG_BATCH)", "return (size_t)min_size(batch, PEPG_BATCH)"),
+    ("csrc/api.c", "PEPG_PADDED(network->widest) +", "network->widest +"),
+    ("csrc/api.c", "job->noise + tile.row_lo * dim + tile.col_lo", "job->noise + tile.row_lo * dim"),
+    ("csrc/api_real.inc", "values + row * job->dim + lo", "values + row * job->dim"),
+    ("csrc/api_real.inc", "lo = task * job->columns, hi = min_size(lo + job->columns, job->draw->dim)",
+     "lo = task * job->columns, hi = lo + job->columns"),
+    ("csrc/api_real.inc", "(draw->dim + job->columns - 1) / job->columns", "draw->dim / job->columns"),
+    ("csrc/api_real.inc", "job->m + lo, job->v + lo, job->mu + lo);", "job->m + lo, job->v + lo, job->mu);"),
+    ("csrc/api_real.inc", "memcpy(job->step + lo, step, (size_t)n * sizeof *step)",
+     "memcpy(job->step + lo, step, (size_t)(n - 1) * sizeof *step)"),
+    ("csrc/api_real.inc", "(out + columns - 1) / columns, team, R(layer_task)", "out / columns, team, R(layer_task)"),
+    ("csrc/api_real.inc", "work + (l % 2) * PEPG_PADDED(network->widest)", "work"),
+    ("csrc/api_real.inc", "layer.col_hi = min_size(layer.col_lo + job->columns, layer.out)",
+     "layer.col_hi = layer.col_lo + job->columns"),
+    ("csrc/api_real.inc", "min_size(job->chunk, job->batch - lo)", "job->chunk"),
+    ("csrc/api_real.inc", "job->y + member * job->batch * outputs", "job->y + member * outputs"),
+    # the sample
+    ("csrc/kernels/sample.c", "const v_real high = centre + e, low = centre - e;",
+     "const v_real high = centre - e, low = centre + e;"),
+    ("csrc/kernels/sample.c", "if (minus) STORE_FIRST(minus, centre - e, count);",
+     "if (minus) STORE_FIRST(minus, centre + e, count);"),
+    ("csrc/kernels/sample.c", "j + LANES <= n; j += LANES", "j + LANES < n; j += LANES"),
+    ("csrc/kernels/sample.c", "if (j < n) R(sample_first)", "if (j + 1 < n) R(sample_first)"),
+    ("csrc/kernels/sample.c", "minus[j] = mu[j] - e[j]", "minus[j] = mu[j] + e[j]"),
+    ("csrc/kernels/sample.c", "j = LANES - ahead < n ? LANES - ahead : n;", "j = ahead < n ? ahead : n;"),
+    ("csrc/kernels/sample.c", "tile.row_hi - tile.row_lo < n_rows ? tile.row_hi : tile.row_lo + n_rows",
+     "tile.row_lo + n_rows"),
+    ("csrc/kernels/sample.c", "const ptrdiff_t stride = in_place ? dim : n_columns;", "const ptrdiff_t stride = dim;"),
+    ("csrc/kernels/sample.c", "x > upper[j] ? upper[j] : x", "x >= upper[j] ? x : upper[j]"),
+    ("csrc/kernels/sample.c", "values[j] < lower[j] ? lower[j] : values[j]", "lower[j]"),
+    # the noise
+    ("csrc/kernels/normals.c", "lo + step <= hi; lo += step", "lo + step < hi + 4; lo += step"),
+    ("csrc/kernels/normals.c", "first_block + (uint32_t)(lo / 4)", "first_block + (uint32_t)(lo / 4) + 1"),
+    ("csrc/kernels/normals.c", "(n_columns - done + 3) / 4", "(n_columns - done + 2) / 4"),
+    ("csrc/kernels/normals.c", "first_block + (uint32_t)(done / 4)", "first_block"),
+    ("csrc/kernels/normals.c", "if (left >= 4 || dense_end - to >= 4)", "if (left >= 3 || dense_end - to >= 4)"),
+    ("csrc/kernels/normals.c", "if (left >= 4 || dense_end - to >= 4)", "if (left >= 4 || dense_end - to >= 3)"),
+    ("csrc/kernels/normals.c", "n_columns == stride ? out + n_rows * stride : out",
+     "n_columns <= stride ? out + n_rows * stride : out"),
+    ("csrc/kernels/normals.c", "if (++block == n_blocks)", "if (++block >= n_blocks - 1)"),
+    ("csrc/kernels/normals.c", "draw->first_pair + (uint64_t)tile.row_lo", "draw->first_pair"),
+    ("csrc/kernels/normals.c", "const uint32_t pair = first_pair + (uint32_t)row;", "const uint32_t pair = first_pair;"),
+    ("csrc/kernels/normals.c", "for (; j < n; ++j) out[j] = z[j];\n}", "for (; j + 1 < n; ++j) out[j] = z[j];\n}"),
+    ("csrc/rng.h", "x->word[3][i] = (v_u32){0} + (uint32_t)(generation >> 32);", "x->word[3][i] = (v_u32){0};"),
+    ("csrc/rng.h", "TO_F32((v_i32)number) + 0.5f", "TO_F32((v_i32)number)"),
+    ("csrc/rng.h", "k1 += PHILOX_W1;", "k1 -= PHILOX_W1;"),
+    ("csrc/rng.h", "#define PHILOX_ROUNDS 10", "#define PHILOX_ROUNDS 9"),
+    ("csrc/rng.h", "(v_u32)half ^ (w << 31)", "(v_u32)half ^ (w << 30 & 0x80000000u)"),
+    # the gradients
+    ("csrc/kernels/gradient.c", "row += PEPG_PAIRS", "row += PEPG_PAIRS + 1"),
+    ("csrc/kernels/gradient.c", "n_pairs - row < PEPG_PAIRS ? n_pairs - row : PEPG_PAIRS",
+     "n_pairs - row <= PEPG_PAIRS ? n_pairs - row - 1 : PEPG_PAIRS"),
+    ("csrc/kernels/gradient.c", "g_mu[j] += sum_z[j];", "g_mu[j] = sum_z[j];"),
+    ("csrc/kernels/gradient.c", "g_sigma[j] += sum_zz[j];", "g_sigma[j] -= sum_zz[j];"),
+    ("csrc/kernels/gradient.c", "j < PEPG_PADDED(n); ++j)", "j < n - 1; ++j)"),
+    ("csrc/kernels/gradient.c", "sigma[lo + j] * (g_sigma[j] - total) / population",
+     "sigma[lo + j] * (g_sigma[j] + total) / population"),
+    ("csrc/kernels/gradient.c", "g_sigma[j] / sigma[lo + j] - sigma[lo + j] * total",
+     "g_sigma[j] / sigma[lo + j] + sigma[lo + j] * total"),
+    ("csrc/kernels/gradient.c", "(real)(2 * n_pairs)", "(real)(2 * n_pairs + 1)"),
+    ("csrc/kernels/gradient.c", "rows - i < 4 ? rows - i : 4", "rows - i < 3 ? rows - i : 4"),
+    ("csrc/kernels/gradient.c", "delta + i, even + i, sum_z, sum_zz);\n    }", "delta, even + i, sum_z, sum_zz);\n    }"),
+    ("csrc/kernels/gradient.c", "even_sum += even[i]", "even_sum += even[0]"),
+    ("csrc/kernels/gradient.c", "k == vectors - 1 && last < LANES ? LOAD_SOME(p, last)",
+     "k == vectors - 1 && last < LANES - 1 ? LOAD_SOME(p, last)"),
+    # the steps
+    ("csrc/kernels/optimizer.c", "minus_size * m[j] / (SQRT(v[j]) + epsilon)",
+     "-minus_size * m[j] / (SQRT(v[j]) + epsilon)"),
+    ("csrc/kernels/optimizer.c", "b1 * m[j] + c1 * gradient[j]", "b1 * m[j] - c1 * gradient[j]"),
+    ("csrc/kernels/optimizer.c", "decay * mu[j] - g_mu[j]", "decay * mu[j] + g_mu[j]"),
+    ("csrc/kernels/optimizer.c", "kept * velocity[j] + added * gradient[j]", "kept * velocity[j] - added * gradient[j]"),
+    ("csrc/kernels/optimizer.c", "low = sigma - most, high = sigma + most", "low = sigma + most, high = sigma - most"),
+    ("csrc/kernels/optimizer.c", "s = s < minimum ? minimum : s;", ""),
+    ("csrc/kernels/optimizer.c", "return s > maximum ? maximum : s;", "return s;"),
+    ("csrc/kernels/optimizer.c", "j + 8 <= n; j += 8", "j + 8 < n; j += 8"),
+    ("csrc/kernels/optimizer.c", "for (int k = 0; j < n; ++j, ++k)", "for (int k = 0; j < n - 1; ++j, ++k)"),
+    ("csrc/kernels/optimizer.c", "minima = changes + rule->stride", "minima = changes"),
+    ("csrc/kernels/optimizer.c", "(const real *)rule->limits + lo", "(const real *)rule->limits"),
+    ("csrc/velocity_real.inc", "speed > max_speed", "speed < max_speed"),
+    ("csrc/velocity_real.inc", "job->scale = -alpha / length;", "job->scale = alpha / length;"),
+    ("csrc/velocity_real.inc", "if (isinf((real)job->scale)) job->scale = 0.0;", ""),
+    ("csrc/velocity_real.inc", "total > 1e-200 && total < 1e300", "total > 1e-200"),
+    ("csrc/velocity_real.inc", "rule == PEPG_NESTEROV ? -alpha * job->momentum : -alpha", "-alpha"),
+    ("csrc/velocity_real.inc", "for (ptrdiff_t i = 0; i < n_tasks; ++i) total", "for (ptrdiff_t i = 1; i < n_tasks; ++i) total"),
+    # the ranks
+    ("csrc/rank.c", "if (n <= PEPG_COMPARE_LIMIT) {", "if (n <= PEPG_COMPARE_LIMIT + 1) {"),
+    ("csrc/rank.c", "(double)(first + end - 1)", "(double)(first + end)"),
+    ("csrc/rank.c", "x += 0.0;", ""),
+    ("csrc/rank.c", "bits >> 63 ? ~bits : bits", "bits >> 63 ? bits : bits"),
+    ("csrc/rank.c", "end < n && sorted[end].key == sorted[first].key", "end < n - 1 && sorted[end].key == sorted[first].key"),
+    ("csrc/rank.c", "plus[i] - minus[i]", "minus[i] - plus[i]"),
+    ("csrc/rank.c", "even[i] -= mean", "even[i] += mean"),
+    ("csrc/rank.c", "DIGIT_BITS = 11, DIGITS = 6", "DIGIT_BITS = 11, DIGITS = 5"),
+    ("csrc/rank.c", "has_nan |= isnan(rewards[i]) != 0", "has_nan = isnan(rewards[i]) != 0"),
+    ("csrc/kernels/ranks.c", "if (sum == n * (n - 1) / 2) return;", "if (sum <= n * (n - 1) / 2) return;"),
+    ("csrc/kernels/ranks.c", "twice_rank[i] / 2.0 + (double)(n - 1) - above[i]",
+     "twice_rank[i] / 2.0 + (double)n - above[i]"),
+    ("csrc/kernels/ranks.c", "lo + 4 * LANES_64 <= n; lo += 4 * LANES_64", "lo + 4 * LANES_64 <= n + 1; lo += 4 * LANES_64"),
+    # networks
+    ("csrc/kernels/forward.c", "const real *biases = w + layer.in * layer.out + k * LANES;",
+     "const real *biases = w + k * LANES;"),
+    ("csrc/kernels/forward.c", "for (; i + 8 <= layer.in; i += 8)", "for (; i + 8 < layer.in + 8; i += 8)"),
+    ("csrc/kernels/forward.c", "if (whole == hi) return;", "if (whole >= hi - 1) return;"),
+    ("csrc/kernels/forward.c", "batch - lo < chunk ? batch - lo : chunk", "chunk"),
+    ("csrc/kernels/forward.c", "layer.col_hi - j < narrow ? layer.col_hi - j : narrow", "narrow"),
+    ("csrc/kernels/forward.c", "r + TILE_ROWS <= batch; r += TILE_ROWS", "r + TILE_ROWS < batch; r += TILE_ROWS + 1"),
+    ("csrc/kernels/forward.c", "members - lo < LANES ? members - lo : LANES", "LANES"),
+    ("csrc/kernels/forward.c", "(lane < members ? lane : members - 1) * weights_stride", "lane * weights_stride"),
+    ("csrc/kernels/forward.c", "w += (in + network->bias) * out;\n            input = output;",
+     "w += in * out;\n            input = output;"),
+    ("csrc/kernels/activation.c", "SELECT(x < 0, t, one) / (one + t)", "SELECT(x < 0, one, t) / (one + t)"),
+    ("csrc/kernels/activation.c", "return SELECT(x < 0, -t, t);", "return t;"),
+    ("csrc/kernels/activation.c", "j + LANES <= n; j += LANES", "j + LANES < n; j += LANES + 1"),
+    ("csrc/kernels/activation.c", "values[j] /= sum", "values[j] *= sum"),
+    ("csrc/kernels/activation.c", "values[j] -= top", "values[j] += top"),
+    # simulation
+    ("csrc/simulation.c", "index % job->episodes", "index / job->episodes"),
+    ("csrc/simulation.c", "episode->steps < environment->max_steps", "episode->steps <= environment->max_steps"),
+    ("csrc/simulation.c", "is_over |= !isfinite(reward);", ""),
+    ("csrc/simulation.c", "isfinite(reward) ? episode->total + reward : NAN", "episode->total + reward"),
+    ("csrc/simulation.c", "memset(episode->state, 0,", "memset(episode->state, 1,"),
+    ("csrc/simulation_real.inc", "if (kept < row) {", "if (kept > row) {"),
+    ("csrc/simulation_real.inc", "index / job->episodes * job->weights_stride", "index % job->episodes * job->weights_stride"),
+    ("csrc/simulation_real.inc", "left < job->unit ? left : job->unit", "job->unit"),
+    ("csrc/simulation_real.inc", "atomic_load(&job.is_stopped) ? PEPG_EINTERRUPTED : PEPG_OK", "PEPG_OK"),
+    # threads
+    ("csrc/parallel.c", "if (forked || omp_in_parallel()) return 1;", "if (omp_in_parallel()) return 1;"),
+]  # fmt: skip
+
+#: file under src/pepg_fast, before, after, and the tests that must notice
+PYTHON = [
+    ("files.py", "os.fsync(output.fileno())", "pass", "tests/test_files.py"),
+    ("files.py", "_remove_left_over(target.parent)\n", "\n", "tests/reliability/test_crash_safety.py"),
+    ("files.py", "fcntl.flock(handle, fcntl.LOCK_EX)\n", "pass\n", "tests/reliability/test_crash_safety.py"),
+    ("files.py", "fcntl.LOCK_EX | fcntl.LOCK_NB)\n                os.unlink(temporary)",
+     "fcntl.LOCK_EX | fcntl.LOCK_NB)", "tests/reliability/test_crash_safety.py"),
+    ("files.py", "if os.path.exists(temporary):", "if True:", "tests/reliability/test_crash_safety.py"),
+    ("files.py", "entry.is_file(follow_symlinks=False)", "True", "tests/reliability/test_crash_safety.py"),
+    ("files.py", "os.unlink(path)  # which holds nothing", "pass", "tests/reliability/test_crash_safety.py"),
+    ("files.py", "if any(member.compress_type for member in archive.zip.infolist()):", "if False:", "tests/test_files.py"),
+    ("files.py", "if comment[len(_DIGEST) :] !=", "if False and comment !=", "tests/test_files.py"),
+    ("files.py", "except Exception as error:  # there", "except ValueError as error:  # there", "tests/test_files.py"),
+    ("files.py", 'meta["version"] > VERSION', 'meta["version"] > VERSION + 1', "tests/test_files.py"),
+    ("files.py", "target.stat().st_mode & 0o777", "0o600", "tests/test_files.py"),
+    ("_checks.py", "mask.any():", "False:", "tests/reliability/test_extremes.py"),
+    ("_checks.py", 'requirements=["C", "A"]', 'requirements=["C"]', "tests/reliability/test_extremes.py"),
+    ("_checks.py", "if number < at_least:", "if number < at_least - 1:", "tests/test_pepg.py"),
+    ("_checks.py", "if symmetric and size % 2:", "if False:", "tests/test_pepg.py"),
+    ("_checks.py", "if not 0 <= result < 1:", "if not 0 <= result <= 1:", "tests/test_optimizers.py"),
+    ("_checks.py", "if positive and result <= 0:", "if positive and result < 0:", "tests/test_distribution.py"),
+    ("_checks.py", "if threads > MOST_THREADS:", "if threads > MOST_THREADS + 1:", "tests/reliability/test_extremes.py"),
+    ("pepg.py", "self._is_better(float(value), float(self.best_fitness))", "self._is_better(value, self.best_fitness)",
+     "tests/test_pepg.py"),
+    ("pepg.py", "value > other if self._fitness.maximize", "value >= other if self._fitness.maximize", "tests/test_pepg.py"),
+    ("pepg.py", "if not population.is_pending:", "if False:", "tests/test_pepg.py"),
+    ("pepg.py", "(sigma < low).any() or", "", "tests/test_pepg.py"),
+    ("pepg.py", "self._made + interactions < self._num_interactions", "self._made + interactions <= self._num_interactions",
+     "tests/test_adaptive_population.py"),
+    ("pepg.py", "n_told >= self._popsize_max", "n_told > self._popsize_max", "tests/test_adaptive_population.py"),
+    ("checkpoints.py", "_put_attributes(es, state[\"extra\"], _OWN)", "es.__dict__.update(state[\"extra\"])",
+     "tests/test_checkpoints.py"),
+    ("checkpoints.py", "_put_attributes(optimizer, stored[\"state\"], frozenset())",
+     "optimizer.__dict__.update(stored[\"state\"])", "tests/test_checkpoints.py"),
+    ("population.py", "self.told += self.n_draws", "self.told += self.n_draws + 1", "tests/test_adaptive_population.py"),
+    ("population.py", "minus = index % self.n_draws, index >= self.n_draws", "minus = index % self.n_draws, index > self.n_draws",
+     "tests/test_pepg.py"),
+    ("population.py", "if not self.told:\n            self.generation += 1", "self.generation += 1",
+     "tests/test_adaptive_population.py"),
+    ("fitness.py", "np.multiply(weights[1], 2.0, out=weights[0])", "np.multiply(weights[1], 1.0, out=weights[0])",
+     "tests/test_distribution.py"),
+    ("fitness.py", "-np.inf if by_rank else others.min()", "others.min()", "tests/test_fitness.py"),
+    ("legacy.py", "if array.nbytes != len(data):", "if False:", "tests/test_legacy.py"),
+    ("legacy.py", "if name in self._admitted:", "if True:", "tests/test_legacy.py"),
+    ("running.py", "self.steps - self.last_improvement >= limits.patience", "self.steps - self.last_improvement > limits.patience",
+     "tests/test_running.py"),
+]  # fmt: skip
+
+
+def changed(source: Path, before: str, after: str) -> str:
+    text = source.read_text()
+    if before not in text:
+        raise SystemExit(f"{source}: {before!r} is not there: the list is out of date")
+    return text.replace(before, after, 1)
+
+
+def run(command, **options):
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=900, check=False, **options
+    )
+
+
+def c_mutant_lives(folder: Path, file: str, before: str, after: str) -> bool:
+    """As it compiles quickest at first, then with ASan, then as it is shipped, with teams and forks."""
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    for part in ("csrc", "tests/native"):
+        shutil.copytree(ROOT / part, tree / part)
+    (tree / file).write_text(changed(tree / file, before, after))
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    for units, flags in (
+        ("baseline", ["-O0"]),
+        ("baseline", [*sanitizers, "-O1"]),
+        ("all", ["-fopenmp"]),
+    ):
+        build = run(
+            [tree / "tests/native/build", folder / "mutant", *flags],
+            env=os.environ | {"PEPG_UNITS": units},
+        )
+        if build.returncode:
+            raise SystemExit(f"{file}: {after!r} does not compile:\n{build.stderr[-2000:]}")
+        size = (
+            [] if units == "all" and "sample.c" in file else ["small"]
+        )  # which streams where it is large
+        try:
+            if run(
+                [folder / "mutant", *size], env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
+            ).returncode:
+                return False
+        except subprocess.TimeoutExpired:
+            return False
+    return True
+
+
+def python_mutant_lives(file: str, before: str, after: str, tests: str) -> bool:
+    """Over the copy that this interpreter has."""
+    import pepg_fast
+
+    installed = Path(pepg_fast.__file__).parent / file
+    kept = installed.read_text()
+    try:
+        installed.write_text(changed(ROOT / "src/pepg_fast" / file, before, after))
+        return not run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests], cwd=ROOT
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        installed.write_text(kept)
+
+
+def main() -> None:
+    folder, first = Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    folder.mkdir(parents=True, exist_ok=True)
+    living, mutants = [], [*C, *PYTHON]
+    for i, mutant in enumerate(mutants[first:], first):
+        lives = (
+            c_mutant_lives(folder, *mutant) if len(mutant) == 3 else python_mutant_lives(*mutant)
+        )
+        print(
+            i,
+            "LIVES" if lives else "noticed",
+            mutant[0],
+            repr(mutant[1]),
+            "->",
+            repr(mutant[2]),
+            flush=True,
+        )
+        if lives:
+            living.append(mutant)
+    print(f"{len(mutants) - first} mutants, {len(living)} of them live")
+    sys.exit(bool(living))
+
+
+if __name__ == "__main__":
+    main()

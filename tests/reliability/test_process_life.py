@@ -1,0 +1,412 @@
+"""Forks, threads, interpreters that end, other runtimes: a search neither hangs nor leaks nor changes a bit."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks and /proc")
+
+PRELUDE = """
+import os, sys, threading, time
+import numpy as np
+from pepg_fast import PEPG, kernels
+def make(seed=1, d=20_000, **more):
+    return PEPG(64, d, 0.5, 1.0, 0.1, 0.1, **dict(rng=seed, n_threads=4) | more)
+def generation(es):
+    es.update(-(es.get_parameters() ** 2).sum(axis=1) + np.arange(es.population_size))
+    return es.mu.tobytes(), es.sigma.tobytes()
+def generations(es, n=3):
+    return [generation(es) for _ in range(n)][-1]
+"""
+
+
+def python(program: str, *, timeout: float = 300, **environment: str) -> str:
+    """What a program prints that begins with PRELUDE; it must end by itself and well."""
+    run = subprocess.run(
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=os.environ | environment,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Fatal" not in run.stderr, run.stderr
+    return run.stdout.strip()
+
+
+# ---- children ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("n_jobs", [1, 6])
+def test_a_pool_gives_the_bits_of_the_parent(method, n_jobs, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        PRELUDE
+        + textwrap.dedent(f"""
+        if __name__ == "__main__":
+            import multiprocessing
+            es = make(); generations(es)
+            with multiprocessing.get_context("{method}").Pool(2) as pool:
+                got = pool.map(generations, [es] * {n_jobs})
+            wanted = generations(es)
+            assert got == [wanted] * {n_jobs}
+            print("done")
+        """)
+    )
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert run.stdout.strip() == "done", run.stderr
+
+
+def test_a_child_of_a_child(tmp_path):
+    assert "done" in python("""
+        import copy
+        es = make(); generations(es); wanted = generations(copy.deepcopy(es))
+        if os.fork() == 0:
+            same = generations(copy.deepcopy(es)) == wanted
+            if os.fork() == 0:
+                os._exit(0 if same and generations(es) == wanted else 1)
+            os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+        print("done")
+    """)
+
+
+def test_a_fork_while_other_threads_are_in_their_kernels():
+    """The child has one thread, which the fork left in no kernel of this package's."""
+    assert "done" in python("""
+        import warnings; warnings.simplefilter("ignore")
+        wanted = generations(make())
+        stop = threading.Event()
+        def work():
+            es = make(2)
+            while not stop.is_set():
+                generation(es)
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads: thread.start()
+        codes = []
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0 if generations(make()) == wanted else 1)
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        stop.set()
+        for thread in threads: thread.join()
+        assert codes == [0] * 20, codes
+        print("done")
+    """)
+
+
+def test_forks_in_several_threads():
+    assert "done" in python("""
+        import warnings; warnings.simplefilter("ignore")
+        wanted = generations(make())
+        codes = []
+        def fork():
+            for _ in range(5):
+                pid = os.fork()
+                if pid == 0:
+                    os._exit(0 if generations(make()) == wanted else 1)
+                codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        threads = [threading.Thread(target=fork) for _ in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        assert codes == [0] * 20, codes
+        print("done")
+    """)
+
+
+# ---- threads ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", [9, 20_000])
+def test_eight_threads_drive_searches_at_once(d):
+    assert "done" in python(f"""
+        from concurrent.futures import ThreadPoolExecutor
+        kernels.force_teams(True)
+        def drive(seed):
+            es = make(seed, {d})
+            for step in range(6):  # n_threads changes as it runs
+                es.n_threads = 1 + (step + seed) % 4
+                generation(es)
+            return es.mu.tobytes(), es.sigma.tobytes()
+        wanted = [drive(seed) for seed in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(3):
+                assert list(pool.map(drive, range(8))) == wanted
+        print("done")
+    """)
+
+
+def test_the_number_of_threads_is_changed_by_others_as_it_runs():
+    assert "done" in python("""
+        wanted = generations(make(n_threads=1), 60)
+        es, stop = make(), threading.Event()
+        def meddle():
+            n = 0
+            while not stop.is_set():
+                n += 1
+                es.n_threads = 1 + n % 5
+        thread = threading.Thread(target=meddle)
+        thread.start()
+        got = generations(es, 60)
+        stop.set(); thread.join()
+        assert got == wanted
+        print("done")
+    """)
+
+
+def test_weights_are_shared_between_threads():
+    """Several threads read one network; one assigns its weights meanwhile: each call sees one of both."""
+    assert "done" in python("""
+        from concurrent.futures import ThreadPoolExecutor
+        from pepg_fast import NeuralNetwork
+        network = NeuralNetwork(24, 4, [64, 64], "tanh")
+        x = np.linspace(-1, 1, 24)
+        rng = np.random.default_rng(0)
+        both = [rng.normal(size=network.number_of_parameters) for _ in range(2)]
+        wanted, batches = [], []
+        for weights in both:
+            network.weights = weights
+            wanted.append(network(x).tobytes())
+            batches.append(network.forward_batch([x] * 40).tobytes())
+        stop = threading.Event()
+        def assign():
+            n = 0
+            while not stop.is_set():
+                n += 1
+                network.weights = both[n % 2]
+        def call(_):
+            for _ in range(300):
+                assert network(x).tobytes() in wanted
+                assert network.forward_batch([x] * 40, n_threads=2).tobytes() in batches
+            return True
+        thread = threading.Thread(target=assign)
+        thread.start()
+        with ThreadPoolExecutor(7) as pool:
+            assert all(pool.map(call, range(7)))
+        stop.set(); thread.join()
+        print("done")
+    """)
+
+
+def test_one_generation_is_not_told_twice_by_two_threads():
+    """Threads that share one search get an error or an update, never a broken search."""
+    assert "done" in python("""
+        es = make(d=50)
+        told, refused = [], []
+        def work():
+            for _ in range(200):
+                es.get_parameters()
+                try:
+                    es.update(np.arange(64.0))
+                    told.append(1)
+                except RuntimeError:
+                    refused.append(1)
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        assert len(told) + len(refused) == 800 and len(told) >= 200
+        assert np.isfinite(es.mu).all() and (es.sigma > 0).all()
+        generation(es)
+        print("done")
+    """)
+
+
+# ---- the end ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["daemon", "os._exit", "exception", "atexit"])
+def test_the_interpreter_ends_during_a_call(how):
+    program = """
+        es = make(d=2_000_000, dtype="float32")
+        is_under_way = threading.Event()
+        def work():
+            while True:
+                is_under_way.set()
+                es.get_parameters()
+        threading.Thread(target=work, daemon=True).start()
+        is_under_way.wait()
+        time.sleep(0.05)
+        print("done", flush=True)
+    """
+    end = {
+        "daemon": "",
+        "os._exit": "os._exit(0)",
+        "exception": "sys.exit(0)",
+        "atexit": "import atexit; atexit.register(lambda: generation(make()))",
+    }[how]
+    assert python(textwrap.dedent(program) + "\n" + end) == "done"
+
+
+def test_a_simulation_is_under_way_as_the_interpreter_ends():
+    assert "done" in python("""
+        import ctypes
+        from pepg_fast import NeuralNetwork, Simulation
+        numbers = ctypes.POINTER(ctypes.c_double)
+        reset = ctypes.CFUNCTYPE(None, numbers, numbers, ctypes.c_uint64, ctypes.c_void_p)(
+            lambda state, observation, seed, data: None)
+        step = ctypes.CFUNCTYPE(ctypes.c_int, numbers, numbers, numbers, numbers, ctypes.c_void_p)(
+            lambda state, action, observation, reward, data: 0)
+        simulation = Simulation(reset, step, state_size=1, observation_size=1, action_size=1, max_steps=10**9)
+        network = NeuralNetwork(1, 1)
+        evaluate = lambda: simulation.evaluate(network, np.zeros((4, 2)), n_threads=1)
+        threading.Thread(target=evaluate, daemon=True).start()
+        time.sleep(0.2)
+        print("done", flush=True)
+    """)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="interpreters with a GIL of their own")
+@pytest.mark.parametrize("own_gil", [True, False])
+def test_another_interpreter_is_refused_politely_or_works(own_gil):
+    """NumPy itself refuses to be imported in one, with an ImportError; nothing crashes."""
+    assert "done" in python(f"""
+        generation(make())
+        if sys.version_info >= (3, 13):
+            import _interpreters as interpreters
+            new = interpreters.create("isolated" if {own_gil} else "legacy")
+            run = lambda code: interpreters.exec(new, code)
+        else:
+            import _xxsubinterpreters as interpreters
+            new = interpreters.create(isolated={own_gil})
+            run = lambda code: interpreters.run_string(new, code)
+        run('''if True:
+            try:
+                import pepg_fast
+                es = pepg_fast.PEPG(4, 3, 0.0, 1.0, 0.1, 0.1, rng=1)
+                es.update(es.get_parameters()[:, 0])
+            except ImportError as error:
+                assert "interpreter" in str(error), error
+        ''')
+        interpreters.destroy(new)
+        generation(make())
+        print("done")
+    """)
+
+
+# ---- neighbours -------------------------------------------------------------------------------
+
+NEIGHBOURS = {
+    "torch": "import torch; torch.set_num_threads(2); run = lambda: torch.randn(600, 600) @ torch.randn(600, 600)",
+    "sklearn": """
+from sklearn.cluster import KMeans
+points = np.random.default_rng(0).normal(size=(4000, 8))
+run = lambda: KMeans(8, n_init=1, random_state=0).fit(points)
+""",
+    "numba": """
+import numba
+@numba.njit(parallel=True)
+def total(x):
+    s = 0.0
+    for i in numba.prange(len(x)):
+        s += x[i]
+    return s
+run = lambda: total(np.ones(1_000_000))
+""",
+}
+
+
+@pytest.mark.parametrize(
+    "names", [["torch"], ["sklearn"], ["numba"], list(NEIGHBOURS)], ids="+".join
+)
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_beside_packages_with_a_runtime_of_their_own(names, order):
+    """Two OpenMP runtimes in one process: both work, with threads, in turns, at once and after a fork."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"no {name}")
+    load = "\n".join(NEIGHBOURS[name] + f"\nrun_{name} = run" for name in names)
+    mine = "es = make(); generations(es)"
+    program = "\n".join([mine, load] if order == "before" else [load, mine])
+    program += f"""
+import warnings
+runs = [{", ".join(f"run_{name}" for name in names)}]
+alone = make(n_threads=1); wanted = generations(alone, 9)
+for _ in range(3):
+    for run in runs: run()
+    got = generations(es, 2)
+assert got == wanted, "other bits"
+threads = [threading.Thread(target=run) for run in runs for _ in range(2)]
+for thread in threads: thread.start()
+got = generations(make(), 9)
+for thread in threads: thread.join()
+assert got == wanted, "other bits beside threads"
+warnings.simplefilter("ignore")
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if generations(make(), 9) == wanted else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+print("done")
+"""
+    assert python(program, timeout=600).splitlines()[-1] == "done"
+
+
+# ---- memory -----------------------------------------------------------------------------------
+
+RSS = """
+import gc
+def rss():
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="ASan keeps what was freed")
+@pytest.mark.parametrize(
+    ("name", "body", "count"),
+    [
+        ("generations", "es.update(es.get_parameters()[:, 0])", 100_000),
+        ("generations from lists", "es.update(es.ask()[:, 0].tolist())", 100_000),
+        ("generations of a generator", "re.update(re.get_parameters()[:, 0])", 100_000),
+        (
+            "constructions",
+            "new = PEPG(20, 9, 0.0, 1.0, 0.1, 0.1); new.update(new.ask()[:, 0])",
+            10_000,
+        ),
+        ("refusals", "refuse()", 10_000),
+        ("copies", "copy.deepcopy(es); pickle.loads(pickle.dumps(es))", 3_000),
+        ("files", "es.save_checkpoint(path); PEPG.load_checkpoint(path)", 500),
+        (
+            "networks",
+            "n = NeuralNetwork(4, 2, [8]); n.weights = w; n([0, 1, 2, 3]); n.forward_batch(x)",
+            10_000,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." not in value else None,
+)
+def test_memory_is_flat(name, body, count, tmp_path):
+    """After a tenth of the work, the rest adds nothing to speak of."""
+    grown = python(
+        RSS
+        + f"""
+import copy, pickle
+from pepg_fast import NeuralNetwork, SGD
+es = PEPG(20, 9, 0.0, 1.0, 0.1, 0.1, rng=1)
+re = PEPG(20, 9, 0.0, 1.0, 0.1, 0.1, rng=np.random.default_rng(1), optimizer=SGD, symmetric=False, maximize=False)
+path = {str(tmp_path / "search")!r}
+w, x = np.zeros(58), np.zeros((5, 4))
+def refuse():
+    es.get_parameters()
+    for rewards in ([0.0], ["x"] * 20, [np.nan] * 20, None):
+        try:
+            es.update(rewards)
+        except (TypeError, ValueError):
+            continue
+        raise AssertionError(rewards)
+def work(n):
+    for _ in range(n):
+        {body}
+work({count // 10})
+before = rss()
+work({count})
+print(rss() - before)
+"""
+    )
+    assert int(grown) < 2_000_000
