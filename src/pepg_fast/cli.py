@@ -1,6 +1,7 @@
 """Command line: ``pepg-fast`` or ``python -m pepg_fast``."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         # An evaluation that failed is the user's code, which its traceback points at.
         if options.debug or isinstance(error, EvaluationError):

@@ -20,6 +20,8 @@ from .rollouts import MOST_TOGETHER, EpisodeError, Episodes, Rollouts, Task, joi
 
 #: Pieces of work that a worker has at a time, so that it need not wait for the next one.
 AHEAD = 2
+#: Seconds that a piece of work takes at least, where there is as much: it costs some milliseconds to hand out.
+LEAST_SECONDS = 0.03
 
 
 class WorkerDied(RuntimeError):
@@ -60,6 +62,7 @@ class Workers:
         self._own = Rollouts(task)
         self._executors: list[Any] = [None] * count
         self.replaced = 0  # workers that died
+        self.pace: float | None = None  # seconds an episode, of late
 
     def __enter__(self) -> "Workers":
         return self
@@ -116,6 +119,17 @@ class Workers:
         task = cloudpickle.dumps(self.task)
         return ProcessPoolExecutor(1, initializer=_start, initargs=(task, os.getpid()), env=threads)
 
+    def least(self) -> int:
+        """Episodes that are worth a piece of work."""
+        if not self.pace:
+            return 1
+        return max(1, min(MOST_TOGETHER, int(LEAST_SECONDS / self.pace)))
+
+    def took(self, seconds: float, episodes: int) -> None:
+        """Take note of how long episodes took."""
+        pace = seconds / episodes
+        self.pace = pace if self.pace is None else 0.8 * self.pace + 0.2 * pace
+
     def replace(self, worker: int) -> None:
         """Forget a worker that died; the next piece makes a new one."""
         executor, self._executors[worker] = self._executors[worker], None
@@ -168,7 +182,8 @@ class _Round:
             if not left or (has_work and self._has_suspect(worker)):
                 return
             lo = self.next
-            hi = lo + min(MOST_TOGETHER, -(-left // (AHEAD * self.workers.count)))
+            share = max(-(-left // (AHEAD * self.workers.count)), self.workers.least())
+            hi = lo + min(MOST_TOGETHER, share, left)
             self.next = hi
         future = self.workers.submit(worker, self._piece(lo, hi))
         self.running[future] = worker, lo, hi
@@ -192,7 +207,7 @@ class _Round:
 
     def _take(self, future: "Future[Any]") -> None:
         """Take what a worker has done, and give it more."""
-        worker, lo, _ = self.running[future]
+        worker, lo, hi = self.running[future]
         error = future.exception()
         if isinstance(error, BrokenExecutor):
             self._lose(worker, error)
@@ -200,9 +215,10 @@ class _Round:
             raise error
         else:
             del self.running[future]
-            result = future.result()
+            result, seconds = future.result()
             if isinstance(result, _Failure):
                 raise result.as_error(lo)
+            self.workers.took(seconds, hi - lo)
             self.done[lo] = result
         self._give(worker)
         if self.again:  # for which workers may be free that had nothing left to do
@@ -234,6 +250,15 @@ class _Failure(NamedTuple):
     seed: int
     trace: str
     cause: BaseException | None
+
+    @classmethod
+    def of(cls, message: str, episode: int, seed: int, cause: BaseException) -> "_Failure":
+        trace = "".join(traceback.format_exception(cause))
+        try:
+            pickle.loads(pickle.dumps(cause))
+        except Exception:
+            return cls(message, episode, seed, trace, None)
+        return cls(message, episode, seed, trace, cause)
 
     def as_error(self, first: int) -> EpisodeError:
         error = EpisodeError(self.message, first + self.episode, self.seed)
@@ -269,17 +294,14 @@ def _work(
     seeds: Any,
     normalizer: Any,
     with_statistics: bool,
-) -> "Episodes | _Failure":
+) -> "tuple[Episodes | _Failure, float]":
+    """Run a piece; what came of it, and the seconds it took."""
+    began = time.perf_counter()
+    result: Episodes | _Failure
     try:
-        return _rollouts.run(weights[member], seeds, normalizer, with_statistics)
+        result = _rollouts.run(weights[member], seeds, normalizer, with_statistics)
     except EpisodeError as error:
-        trace = "".join(traceback.format_exception(error.__cause__ or error))
-        cause = error.__cause__
-        try:
-            pickle.loads(pickle.dumps(cause))
-        except Exception:
-            cause = None
-        return _Failure(str(error), error.index, error.seed, trace, cause)
+        result = _Failure.of(str(error), error.index, error.seed, error.__cause__ or error)
     except Exception as error:  # before an episode began
-        trace = "".join(traceback.format_exception(error))
-        return _Failure(f"{type(error).__name__}: {error}", 0, int(seeds[0]), trace, None)
+        result = _Failure.of(f"{type(error).__name__}: {error}", 0, int(seeds[0]), error)
+    return result, time.perf_counter() - began
