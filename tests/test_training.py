@@ -193,6 +193,32 @@ def test_limits(tmp_path, limits, reason):
         assert (again.reason, again.step, len(again.history)) == (reason, result.step, 0)
 
 
+def test_what_a_run_could_not_be_resumed_with_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"env_args: wanted numbers.*got offset=\(1, 2\)"):
+        train("Walk-v0", changed(env_args={"offset": (1, 2)}), folder=tmp_path / "run")
+    with pytest.raises(ValueError, match="seed: wanted at most"):
+        changed(seed=2**64)
+
+
+def test_a_function_that_gives_one_environment_again_and_again_is_refused():
+    env = envs.Walk()
+    with pytest.raises(
+        EvaluationError, match="makes a new environment each time, got the same one"
+    ):
+        train(lambda: env, SMALL)
+
+
+def test_an_environment_that_exits_is_an_error():
+    def leaves():
+        env = envs.Walk()
+        env.step = lambda action: sys.exit(0)
+        return env
+
+    for workers in (0, 1):
+        with pytest.raises(EvaluationError, match="SystemExit"):
+            train(leaves, changed(workers=workers))
+
+
 def test_new_runs_and_resumed_ones_do_not_write_over_each_other(tmp_path):
     train("Walk-v0", changed(max_steps=2), folder=tmp_path / "run")
     with pytest.raises(FileExistsError, match="has a run already"):
@@ -330,9 +356,9 @@ def test_a_signal_finishes_the_generation_and_writes_everything(tmp_path, number
 def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(tmp_path):
     process = start(tmp_path / "run", 10**6, workers=0)
     wait_for_step(tmp_path / "run", 3, process)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
     out, err = process.communicate(timeout=60)
     assert out.split()[0] == "interrupted", err
     steps = PEPG.load_checkpoint(tmp_path / "run" / "checkpoint.npz").step + 2

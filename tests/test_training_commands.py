@@ -119,6 +119,15 @@ def test_a_file_holds_options_and_the_command_line_goes_first():
         (["train", "Walk-v0", "--env-arg", "colour=3"], "env_args: Walk-v0 does not take"),
         (["train", "FrozenLake-v1"], "FrozenLake-v1: wanted Box observations"),
         (["train", "Walk-v0", "--config", "none.toml"], "none.toml"),
+        (
+            ["train", "Walk-v0", "--name", "../x"],
+            "--name: wanted the name of a folder in runs, got '../x'",
+        ),
+        (["train", "--resume"], "--resume: wanted a run's folder, or ENV_ID"),
+        (
+            ["train", "FrozenLake-v1", "--env-arg", "map_name=7x7"],
+            "env: cannot make FrozenLake-v1: KeyError",
+        ),
         (["train", "--resume", "nowhere"], "nowhere: no run there"),
         (["evaluate", "nowhere"], "nowhere: no run there"),
         (["play", "nowhere"], "nowhere: no run there"),
@@ -133,6 +142,25 @@ def test_errors_are_one_line(capsys, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_limits_given_on_resuming_take_the_place_of_those_before(capsys):
+    run("train", "Walk-v0", *QUICK, "--max-interactions", "100", "--quiet")
+    assert run("train", "Walk-v0", "--resume", "--max-steps", "6") == 0
+    assert "at step 6" in capsys.readouterr().out
+    assert run("train", "Walk-v0", "--resume", "runs/Walk-v0", "--max-evaluations", "64") == 0
+    assert "the evaluations were used up at step 7" in capsys.readouterr().out
+
+
+def test_env_args_of_a_file_and_of_the_command_line_are_one(capsys):
+    Path("walk.toml").write_text("[env_args]\nbox = 2.0\nsteps = 20\n")
+    run("train", "Walk-v0", *QUICK, "--config", "walk.toml", "--env-arg", "steps=24", "--quiet")
+    assert configs.read_toml("runs/Walk-v0/config.toml")["env_args"] == {"box": 2.0, "steps": 24}
+
+
+def test_whole_numbers_are_read_to_the_last_digit():
+    assert commands._whole("12345678901234567") == 12345678901234567
+    assert commands._whole("1e6") == 10**6
 
 
 def test_debug_shows_where(capsys):
@@ -275,6 +303,26 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_none():
     for word in ("step 30", "steps/s", "best", "mean", "centre", "sigma"):
         assert word in last
     assert "ETA" in line
+    # a target alone has no share that is used up
+    target = [
+        *command[:5],
+        *QUICK[:4],
+        "--workers",
+        "0",
+        "--center-every",
+        "3",
+        "--target",
+        "5",
+        "--name",
+        "t",
+    ]
+    master, terminal = pty.openpty()
+    done = subprocess.run(
+        target, stdout=subprocess.DEVNULL, stderr=terminal, timeout=60, check=False
+    )
+    os.close(terminal)
+    os.close(master)
+    assert done.returncode == 0
     quiet = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert quiet.stderr == ""
     assert "runs/CartPole-v1-2" in quiet.stdout

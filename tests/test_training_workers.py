@@ -89,7 +89,7 @@ def test_a_worker_that_dies_is_replaced_and_its_episodes_run_again(count, tmp_pa
 
 def test_one_that_dies_while_it_has_nothing_to_do_is_replaced():
     what = task()
-    weights, seeds = weights_for(what, 8), np.arange(8)[:, None]
+    weights, seeds = weights_for(what, 80), np.arange(80)[:, None]  # pieces for both
     with Workers(what, 2) as workers:
         expected = workers.run(weights, Generation(what, seeds, None, False))
         for executor in workers._executors:

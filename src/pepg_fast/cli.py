@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
-    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+    except Exception as error:
         # An evaluation that failed is the user's code, which its traceback points at.
         if options.debug or isinstance(error, EvaluationError):
             traceback.print_exception(error)

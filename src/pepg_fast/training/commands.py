@@ -83,8 +83,10 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument(
         "--resume",
+        nargs="?",
+        const="",
         metavar="RUN",
-        help="go on with the run in this folder; limits and workers may be others",
+        help="go on with the run in this folder, by default ENV_ID's; limits given here take the place of its own",
     )
     parser.add_argument(
         "--config",
@@ -154,12 +156,11 @@ def _descriptions() -> dict[str, str]:
 
 def _whole(text: str) -> int:
     """A whole number, also as 1e6."""
-    try:
-        number = float(text)
-        if number.is_integer():
-            return int(number)
-    except (ValueError, OverflowError):
-        pass
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError, OverflowError):
+        if float(text).is_integer():
+            return int(float(text))
     raise argparse.ArgumentTypeError(f"wanted a whole number, got {text!r}")
 
 
@@ -192,12 +193,17 @@ def train(options: argparse.Namespace) -> int:
     env_id = options.env_id or from_file.get("env_id")
     from_file.pop("env_id", None)
     settings = from_file | given
+    if "env_args" in given:
+        settings["env_args"] = from_file.get("env_args", {}) | given["env_args"]
     if options.resume is not None:
-        if options.name is not None:
-            raise ValueError("--name: the run that is resumed has one")
+        if not (options.resume or options.name or env_id):
+            raise ValueError("--resume: wanted a run's folder, or ENV_ID")
+        options.resume = options.resume or options.name or env_id
         stored = RunFolder(_run_at(options.resume, options.runs)).settings()
         env_id = env_id or stored.get("env_id")
         stored.pop("env_id", None)
+        if set(settings) & set(GROUPS["limits"]):  # which take the place of all that there were
+            stored = {name: value for name, value in stored.items() if name not in GROUPS["limits"]}
         settings = stored | settings
     elif env_id is None:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
@@ -223,6 +229,10 @@ def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
     if options.resume is not None:
         return _run_at(options.resume, options.runs)
     if options.name is not None:
+        if options.name in ("", ".", "..") or Path(options.name).name != options.name:
+            raise ValueError(
+                f"--name: wanted the name of a folder in {options.runs}, got {options.name!r}"
+            )
         return Path(options.runs, options.name)
     return free_name(Path(options.runs), env_id or "run")
 
@@ -252,11 +262,11 @@ def _report(result: Any) -> None:
     for which, policy in (
         ("centre", result.policy),
         ("best centre", result.best_center),
-        ("best", result.best_policy),
+        ("best candidate", result.best_policy),
     ):
         if policy is not None and policy.score == policy.score:
-            print(f"{which:>12}: {policy.score:.2f}")
-    print(f"    evaluate: pepg-fast evaluate {result.folder}")
+            print(f"{which:>16}: {policy.score:.2f}")
+    print(f"        evaluate: pepg-fast evaluate {result.folder}")
     print(
         f"       go on: pepg-fast train --resume {result.folder} --max-steps {2 * result.step or 500}"
     )
@@ -296,7 +306,9 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str) -> None:
 
 def _policy_of(options: argparse.Namespace, which: str) -> Policy:
     if options.network is not None:
-        policy = Policy.load(options.network, env=options.run_or_env)
+        policy = Policy.load(
+            options.network, env=options.run_or_env, env_args=dict(options.env_args)
+        )
     else:
         policy = _policies_of(options).policy(which)
     policy.env_args = policy.env_args | dict(options.env_args)
@@ -306,6 +318,8 @@ def _policy_of(options: argparse.Namespace, which: str) -> Policy:
 
 
 def _policies_of(options: argparse.Namespace) -> PolicyFile:
+    if os.path.isfile(options.run_or_env):
+        return PolicyFile.load(options.run_or_env)
     folder = RunFolder(_run_at(options.run_or_env, options.runs))
     if not folder.policy.is_file():
         raise FileNotFoundError(f"{folder.path}: no run there (it has no {folder.policy.name})")
@@ -420,7 +434,8 @@ def plot(options: argparse.Namespace) -> int:
         history = RunFolder(path).history if path.is_dir() else path
         if not history.is_file():
             raise FileNotFoundError(f"{path}: no run there (it has no history.csv)")
-        label = path.name if path.is_dir() else path.parent.name
+        whole = path.resolve()
+        label = whole.name if path.is_dir() else whole.parent.name
         sources[label if label not in sources else str(path)] = history
     plot_histories(sources, options.output, x=options.x)
     print(os.path.abspath(options.output))

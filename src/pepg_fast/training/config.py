@@ -164,6 +164,8 @@ class TrainConfig:
             whole(name, 1)
         for name in ("seed", "workers", "center_every"):
             whole(name, 0)
+        if self.seed is not None:
+            _checks.integer("seed", self.seed, at_least=0, at_most=2**63 - 1)
         for name in ("sigma_init", "mu_lr", "sigma_max_change", "max_speed"):
             number(name, positive=True)
         for name in ("reward_floor", "reward_shift", "sigma_lr", "l2_coeff", "target"):
@@ -301,6 +303,12 @@ def write_toml(filename: "str | os.PathLike[str]", env_id: str | None, config: T
     settings: dict[str, Any] = {} if env_id is None else {"env_id": env_id}
     settings |= {name: value for name in NAMES if (value := getattr(config, name)) is not None}
     settings["hidden_sizes"] = list(config.hidden_sizes)
+    for key, value in config.env_args.items():
+        if env_id is not None and not _is_toml(value):
+            raise ValueError(
+                f"env_args: wanted numbers, strings, True, False, lists and dicts of those, got {key}={value!r:.60}; "
+                "a function that makes the environment may use any"
+            )
     settings["env_args"] = {key: value for key, value in config.env_args.items() if _is_toml(value)}
     files.write(filename, tomli_w.dumps(settings).encode())
 

@@ -19,7 +19,8 @@ def play(
     episodes = _checks.integer("episodes", episodes, at_least=1)
     task = task_of(policy)
     mode = "human" if video is None else "rgb_array"
-    env = make_env(task.env, task.env_args, task.max_episode_steps, render_mode=mode)
+    args = task.env_args | {"render_mode": mode}
+    env = make_env(task.env, args, task.max_episode_steps)
     try:
         film = _Film(video, env) if video is not None else None
         try:

@@ -117,7 +117,12 @@ class Policy:
 
     @classmethod
     def load(
-        cls, filename: "str | os.PathLike[str]", which: str = "center", *, env: Any = None
+        cls,
+        filename: "str | os.PathLike[str]",
+        which: str = "center",
+        *,
+        env: Any = None,
+        env_args: dict[str, Any] | None = None,
     ) -> "Policy":
         """Read a policy.
 
@@ -131,6 +136,8 @@ class Policy:
         env : str or callable, optional
             The environment of a network's file, an id of Gymnasium's or what returns one; its actions are the
             network's outputs, clipped to the Box.
+        env_args : dict, optional
+            What that environment is made with.
 
         Returns
         -------
@@ -145,7 +152,7 @@ class Policy:
             If it cannot be read.
         """
         if env is not None:
-            return _of_network(NeuralNetwork.load_network(filename), env)
+            return _of_network(NeuralNetwork.load_network(filename), env, env_args or {})
         return PolicyFile.load(filename).policy(which)
 
 
@@ -163,10 +170,10 @@ def task_of(policy: Policy, env: Any = None) -> Task:
     return Task(maker, args, policy.max_episode_steps, policy.network, policy.interface, new_env)
 
 
-def _of_network(network: NeuralNetwork, env: Any) -> Policy:
+def _of_network(network: NeuralNetwork, env: Any, env_args: dict[str, Any]) -> Policy:
     """A network as a policy for an environment."""
     name = env if isinstance(env, str) else getattr(env, "__name__", "env")
-    made = make_env(env, {}, None)
+    made = make_env(env, env_args, None)
     try:
         interface = Interface.of(made, name, scaled=False)
     finally:
@@ -179,7 +186,7 @@ def _of_network(network: NeuralNetwork, env: Any) -> Policy:
         )
     if network.weights is None:
         raise ValueError("network: wanted one with weights")
-    return Policy(network, interface, env_id=name)
+    return Policy(network, interface, env_id=name, env_args=env_args)
 
 
 _Self = TypeVar("_Self", bound="PolicyFile")

@@ -45,7 +45,7 @@ class TrainingProgress(Callback):
         self._began, self._interactions = time.perf_counter(), es.interactions
         self._share = self._budget.share(es, 0.0)
         self._shown = -np.inf
-        self._bar.n = self._share
+        self._bar.n = 0.0 if np.isnan(self._share) else self._share
 
     def step(self, es: Any, row: Row) -> None:
         """Say how it goes every now and then."""
@@ -71,7 +71,7 @@ class TrainingProgress(Callback):
         left = seconds * (1.0 - share) / done if done > 0 else np.nan
         center = "" if np.isnan(self._center) else f", centre {self._center:.4g}"
         eta = "" if np.isnan(left) else f", ETA {self._tqdm.format_interval(left)}"
-        self._bar.n = min(share, 1.0)
+        self._bar.n = 0.0 if np.isnan(share) else share
         self._bar.set_description_str(
             f"step {es.step}, {rate:.3g} steps/s, best {row['best_fitness']:.4g}, mean {row['mean']:.4g}{center}, "
             f"sigma {row['sigma_median']:.3g}{eta}",

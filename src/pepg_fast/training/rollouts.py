@@ -129,6 +129,10 @@ def make_env(
             return gymnasium.make(env, disable_env_checker=True, **limit, **env_args, **more)
     except TypeError as error:
         raise ValueError(f"env_args: {name} does not take {env_args}: {error}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # of its constructor
+        raise ValueError(f"env: cannot make {name}: {type(error).__name__}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -182,9 +186,9 @@ class Rollouts:
         for i, env in enumerate(envs):
             try:
                 first, _ = env.reset(seed=int(seeds[i]))
-                is_flat = first.ndim == 1
-                observations[i] = first.ravel()
-            except Exception as error:
+                is_flat &= isinstance(first, np.ndarray) and first.ndim == 1
+                observations[i] = np.ravel(first)
+            except (Exception, SystemExit) as error:
                 raise self._failure(error, i, seeds) from error
 
         forward, actions_of = self.task.network.forward_population, self.task.interface.actions
@@ -204,13 +208,13 @@ class Rollouts:
             try:
                 for k, i in enumerate(running):
                     observation, reward, terminated, truncated, _ = steps[k](actions[k])
-                    observations[k] = observation if is_flat else observation.ravel()
+                    observations[k] = observation if is_flat else np.ravel(observation)
                     returns[i] += reward
                     if reward < floor:
                         lifted[i] += floor - reward
                     if terminated or truncated:
                         ended.append(k)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise self._failure(error, i, seeds) from error
             if ended:
                 for k in ended:
@@ -260,10 +264,15 @@ class Rollouts:
         if task.new_env:
             self.close()
         while len(self._envs) < n:
-            self._envs.append(make_env(task.env, task.env_args, task.max_episode_steps))
+            made = make_env(task.env, task.env_args, task.max_episode_steps)
+            if any(made is one or made.unwrapped is one.unwrapped for one in self._envs):
+                raise ValueError(
+                    "env: wanted a function that makes a new environment each time, got the same one again"
+                )
+            self._envs.append(made)
         return self._envs[:n]
 
-    def _failure(self, error: Exception, index: int, seeds: Any) -> EpisodeError:
+    def _failure(self, error: BaseException, index: int, seeds: Any) -> EpisodeError:
         self.close()  # they may be anywhere
         seed = int(seeds[index])
         return EpisodeError(

@@ -30,6 +30,7 @@ class RunFolder:
         self.previous = self.path / "checkpoint-1.npz"
         self.policy = self.path / "policy.npz"
         self.curve = self.path / "curve.png"
+        self._is_damaged = False  # the newest checkpoint
 
     def create(self, env_id: str | None, config: TrainConfig) -> None:
         """Make the folder of a new run, with its settings.
@@ -60,7 +61,7 @@ class RunFolder:
 
     def save_checkpoint(self, es: PEPG) -> None:
         """Write the newest checkpoint; the one before it stays as the previous one."""
-        if self.checkpoint.exists():
+        if self.checkpoint.exists() and not self._is_damaged:
             link = self.path / f".{self.previous.name}.link"
             link.unlink(missing_ok=True)
             try:
@@ -69,6 +70,7 @@ class RunFolder:
             except OSError:  # a file system without hard links
                 os.replace(self.checkpoint, self.previous)
         es.save_checkpoint(self.checkpoint)
+        self._is_damaged = False
 
     def load_checkpoint(self) -> PEPG | None:
         """Read the newest checkpoint that is whole; None if the run ended before its first.
@@ -95,6 +97,7 @@ class RunFolder:
                 error = error or reason
                 continue
             if error is not None:
+                self._is_damaged = True
                 warnings.warn(f"{error}; going on from {path}", stacklevel=2)
             return es
         if error is not None:

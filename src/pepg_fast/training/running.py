@@ -83,8 +83,8 @@ def train(
         Show a line on the terminal.
     runner : MPIRunner or RayRunner, optional
         Of `pepg_fast.distributed`: its processes run the episodes, each of them its slice of the population, and
-        `workers` does not count. Over MPI, all ranks call this function alike; the root writes the files. The result
-        is the same.
+        `workers` does not count. Over MPI, all ranks call this function alike; the root writes the files and has the
+        best policies. The search is the same.
 
     Returns
     -------
@@ -125,7 +125,12 @@ def train(
         settled = configs.resolved(config or TrainConfig())
         made = _Run(given or env_id, settled, None)  # before anything is written
         if files is not None:
-            files.create(env_id, settled)
+            # What was looked up for this run, the next one may look up anew.
+            asked = config or TrainConfig()
+            files.create(
+                env_id,
+                dataclasses.replace(settled, max_steps=asked.max_steps, workers=asked.workers),
+            )
         return env_id, settled, made.es
 
     share = getattr(runner, "share", None)
@@ -135,9 +140,9 @@ def train(
         stopping = stack.enter_context(Stopping())
         if runner is None:
             workers = stack.enter_context(Workers(run.task, config.workers or 0))
-            trainer = Trainer(run.es, config, run.task, InWorkers(workers), run.name)
+            trainer = Trainer(run.es, config, run.task, InWorkers(workers), run.name, stopping)
         else:
-            trainer = Trainer(run.es, config, run.task, InRunner(runner), run.name)
+            trainer = Trainer(run.es, config, run.task, InRunner(runner), run.name, stopping)
         budget = Budget(config, trainer.seconds_before, stopping)
         is_root = runner is None or runner.is_root
         called = [trainer, budget, *_several(callbacks)]

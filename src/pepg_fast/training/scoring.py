@@ -84,7 +84,7 @@ def score(
         If the environment raises, or worker processes die.
     """
     episodes = _checks.integer("episodes", episodes, at_least=1)
-    seed = _checks.integer("seed", seed, at_least=0)
+    seed = _checks.integer("seed", seed, at_least=0, at_most=2**63 - 1 - episodes)
     count = processors() if workers is None else _checks.integer("workers", workers, at_least=0)
     task = task_of(policy, env)
     seeds = np.arange(seed, seed + episodes, dtype=np.int64)[None]

@@ -1,8 +1,10 @@
 """Ctrl-C and SIGTERM during a run: the generation at hand is finished first."""
 
+import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -13,11 +15,13 @@ class Stopping:
     Attributes
     ----------
     signal : int or None
-        The one that came. A second one raises KeyboardInterrupt.
+        The one that came. A second one raises KeyboardInterrupt, but only while candidates are evaluated: elsewhere the
+        search or a file would be left half-way.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._again = self._raises = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stopping":
@@ -32,9 +36,23 @@ class Stopping:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let a second signal through, also one that came before."""
+        self._raises = True
+        try:
+            if self._again:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raises = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            self._again = True
+            if self._raises:
+                raise KeyboardInterrupt
+            return
         self.signal = number
         name = signal.Signals(number).name
         print(

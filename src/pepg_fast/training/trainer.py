@@ -19,6 +19,7 @@ from .normalization import Normalizer, Statistics, merged
 from .places import Place
 from .policy import PolicyFile, Weights
 from .rollouts import EpisodeError, Task
+from .signals import Stopping
 from .workers import WorkerDied
 
 #: Streams of episode seeds that have nothing in common.
@@ -38,8 +39,10 @@ class Trainer(Callback):
         task: Task,
         where: Place,
         env_id: str,
+        stopping: Stopping | None = None,
     ) -> None:
         self.es, self.config, self.task, self.where = es, config, task, where
+        self.stopping = stopping or Stopping()
         self.name = uuid.uuid4().hex
         self.env_id = env_id
         # What other processes could make it by; nothing, if a function does.
@@ -70,7 +73,8 @@ class Trainer(Callback):
             config.reward_shift,
             name=self.name,
         )
-        rewards, interactions, extras = self._evaluated(self.where.population, work)
+        with self.stopping.interruptible():  # the population waits for its rewards if it is
+            rewards, interactions, extras = self._evaluated(self.where.population, work)
         self._used = normalizer
         if extras:
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)

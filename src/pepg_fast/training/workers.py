@@ -130,6 +130,10 @@ class Workers:
         pace = seconds / episodes
         self.pace = pace if self.pace is None else 0.8 * self.pace + 0.2 * pace
 
+    def executor_of(self, worker: int) -> Any:
+        """Its executor, None if there is none."""
+        return self._executors[worker]
+
     def replace(self, worker: int) -> None:
         """Forget a worker that died; the next piece makes a new one."""
         executor, self._executors[worker] = self._executors[worker], None
@@ -154,7 +158,7 @@ class _Round:
         self.next = 0  # episode that nobody has had
         self.again: deque[int] = deque()  # episodes whose worker died, each to be tried alone
         self.deaths: Counter[int] = Counter()
-        self.running: dict[Future[Any], tuple[int, int, int]] = {}  # worker, lo, hi
+        self.running: dict[Future[Any], tuple[int, int, int, Any]] = {}  # worker, lo, hi, executor
         self.done: dict[int, Episodes] = {}
 
     def results(self) -> list[Episodes]:
@@ -171,7 +175,7 @@ class _Round:
 
     def _give(self, worker: int) -> None:
         """Hand a worker its next piece, if there is one."""
-        has_work = any(at == worker for at, _, _ in self.running.values())
+        has_work = any(at == worker for at, *_ in self.running.values())
         if self.again:
             if has_work:
                 return  # alone, so that a second death is surely its own
@@ -186,7 +190,7 @@ class _Round:
             hi = lo + min(MOST_TOGETHER, share, left)
             self.next = hi
         future = self.workers.submit(worker, self._piece(lo, hi))
-        self.running[future] = worker, lo, hi
+        self.running[future] = worker, lo, hi, self.workers.executor_of(worker)
 
     def _piece(self, lo: int, hi: int) -> tuple[Any, ...]:
         """Arguments of `_work` for the episodes from lo up to hi, numbered member by member."""
@@ -203,14 +207,14 @@ class _Round:
 
     def _has_suspect(self, worker: int) -> bool:
         """Whether a worker is at an episode over which one has died already."""
-        return any(at == worker and self.deaths[lo] for at, lo, _ in self.running.values())
+        return any(at == worker and self.deaths[lo] for at, lo, *_ in self.running.values())
 
     def _take(self, future: "Future[Any]") -> None:
         """Take what a worker has done, and give it more."""
-        worker, lo, hi = self.running[future]
+        worker, lo, hi, executor = self.running[future]
         error = future.exception()
         if isinstance(error, BrokenExecutor):
-            self._lose(worker, error)
+            self._lose(worker, executor, error)
         elif error is not None:
             raise error
         else:
@@ -225,10 +229,13 @@ class _Round:
             for other in range(self.workers.count):
                 self._give(other)
 
-    def _lose(self, worker: int, error: BaseException) -> None:
+    def _lose(self, worker: int, executor: Any, error: BaseException) -> None:
         """A worker died: replace it, and try each of its episodes alone."""
-        self.workers.replace(worker)
-        mine = [(future, lo, hi) for future, (at, lo, hi) in self.running.items() if at == worker]
+        if self.workers.executor_of(worker) is executor:
+            self.workers.replace(worker)
+        mine = [
+            (future, lo, hi) for future, (_, lo, hi, its) in self.running.items() if its is executor
+        ]
         for future, lo, hi in mine:
             del self.running[future]
             for index in range(lo, hi):
@@ -275,8 +282,9 @@ _rollouts: Rollouts
 def _start(task: bytes, parent: int) -> None:
     """Make ready to run episodes."""
     global _rollouts
-    # Ctrl-C goes to all processes of a terminal; the parent decides what becomes of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals may go to all processes of a terminal or a job; the parent decides what becomes of them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _rollouts = Rollouts(pickle.loads(task))
 
