@@ -131,6 +131,7 @@ def plot_histories(
     with _caller.needing("plot_histories", "matplotlib"):
         figure = _figure(figure, filename)
         from matplotlib import colormaps
+        from matplotlib.ticker import EngFormatter
     palette = colormaps["tab10" if len(histories) <= 10 else "tab20"]
     has_center = any(np.isfinite(history["center"]).any() for history in histories.values())
     rows = ("center", "mean", "sigma_median") if has_center else ("mean", "sigma_median")
@@ -146,6 +147,7 @@ def plot_histories(
     _log_scale(panels[-1])
     _tidy(*panels)
     panels[-1].set_xlabel(_LABELS[x])
+    panels[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
     panels[0].legend(frameon=False, fontsize="small", ncols=min(len(histories), 3))
     if filename is not None:
         figure.savefig(filename, dpi=150)
