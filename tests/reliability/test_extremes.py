@@ -195,7 +195,7 @@ def test_a_population_beyond_32_bits(tmp_path):
         if members.stop == rows:
             last = part[-1].copy()
     drawn = np.stack([es.mu, es.sigma])
-    kernels.sample_member(es._population.key, 1, rows - 1, False, drawn, alone)
+    kernels.sample_side(es._population.key, 1, rows - 1, False, drawn, alone)
     np.testing.assert_array_equal(last, alone)
     before = es.mu.copy()
     es.update(rewards)
@@ -214,7 +214,7 @@ def test_arrays_beyond_32_bits_of_elements():
     kernels.sample(5, 1, 0, mu, sigma, None, None, theta)
     alone = np.empty(d, np.float32)
     for row in (0, rows // 2, rows - 1):
-        kernels.sample_member(5, 1, row, False, np.stack([mu, sigma]), alone)
+        kernels.sample_side(5, 1, row, False, np.stack([mu, sigma]), alone)
         np.testing.assert_array_equal(theta[row], alone)
         np.testing.assert_array_equal(theta[rows + row], -alone)
     weights = np.zeros((2, rows))
