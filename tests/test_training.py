@@ -202,9 +202,7 @@ def test_what_a_run_could_not_be_resumed_with_is_refused(tmp_path):
 
 def test_a_function_that_gives_one_environment_again_and_again_is_refused():
     env = envs.Walk()
-    with pytest.raises(
-        ValueError, match="makes a new environment each time, got the same one"
-    ):
+    with pytest.raises(ValueError, match="makes a new environment each time, got the same one"):
         train(lambda: env, SMALL)
 
 

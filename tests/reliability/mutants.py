@@ -277,6 +277,9 @@ def python_mutant_lives(file: str, before: str, after: str, tests: str) -> bool:
 
 
 def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        print(__doc__)
+        return
     folder, first = Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     folder.mkdir(parents=True, exist_ok=True)
     living, mutants = [], [*C, *PYTHON]
