@@ -1,11 +1,10 @@
 """The command line, as a user runs it."""
 
-import os
-import pty
 import subprocess
 import sys
 
 import pytest
+from terminal import shown_on_terminal
 
 import pepg_fast
 from pepg_fast import cli
@@ -73,22 +72,11 @@ def test_as_a_module():
 
 
 def test_on_a_terminal_progress_is_one_line():
-    master, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pepg_fast", "xor", "--seed", "1"], stdout=terminal, stderr=terminal
-    )
-    os.close(terminal)
-    shown = b""
-    try:
-        while piece := os.read(master, 4096):
-            shown += piece
-    except OSError:  # the terminal closes with the process
-        pass
-    assert process.wait(timeout=60) == 0
-    progress, _, rest = shown.partition(b"\r\nSolution Found")
+    command = [sys.executable, "-m", "pepg_fast", "xor", "--seed", "1"]
+    progress, _, rest = shown_on_terminal(command, stdout_too=True).partition("\r\nSolution Found")
     assert rest
-    assert b"\n" not in progress
-    assert progress.count(b"\r") > 1
+    assert "\n" not in progress
+    assert progress.count("\r") > 1
 
 
 def test_config_names_the_build(capsys):

@@ -54,7 +54,6 @@ class Trainer(Callback):
         # Statistics with those of a generation that has yet to be told, and the step that the search then has.
         self._next: tuple[int, Statistics] | None = None
         self._used: Normalizer | None = None  # in the last generation
-        self._best = es.best_fitness
         if es.step:
             self._restore(es.training)  # type: ignore[attr-defined]
 
@@ -135,8 +134,9 @@ class Trainer(Callback):
         """Keep the best candidate with the normaliser that it had."""
         self._settle()
         self.seconds = row["seconds"]
-        if es.best_fitness != self._best and es.best_theta is not None:
-            self._best = es.best_fitness
+        best = self.policies.get("best")
+        is_new = best is None or es.best_fitness != best.score
+        if is_new and es.best_theta is not None:
             self.policies["best"] = Weights(es.best_theta.copy(), self._used, es.best_fitness)
 
     def _center(self) -> Weights:
