@@ -262,6 +262,13 @@ def test_interactions_are_a_number_or_one_for_each_candidate(interactions):
     assert es.step == (total >= 100)
 
 
+@pytest.mark.parametrize("each", [2**62, 2**63, 1e30])
+def test_interactions_beyond_64_bits_are_summed(each):
+    es = make()
+    es.tell(judge(es.ask()), interactions=[each] * 10)
+    assert es.interactions == 10 * int(each)
+
+
 @pytest.mark.parametrize(
     ("interactions", "error", "message"),
     [
@@ -273,6 +280,8 @@ def test_interactions_are_a_number_or_one_for_each_candidate(interactions):
         ([1] * 9, ValueError, "interactions: wanted a whole number or 10 of them, got "),
         ([1.5] * 10, ValueError, "interactions: wanted a whole number or 10 of them"),
         ([-1] + [5] * 9, ValueError, "interactions: wanted a whole number or 10 of them"),
+        ([math.inf] + [5] * 9, ValueError, "interactions: wanted a whole number or 10 of them"),
+        ([math.nan] + [5] * 9, ValueError, "interactions: wanted a whole number or 10 of them"),
         ([[1] * 10], ValueError, "interactions: wanted a whole number or 10 of them"),
         (["1"] * 10, TypeError, "interactions: wanted numbers"),
     ],

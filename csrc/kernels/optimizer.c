@@ -63,13 +63,15 @@ static double R(squares_block)(ptrdiff_t n, double scale, const real *restrict x
            ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-/* One coordinate: the step, at most max_change of sigma itself (infinity: any), within the limits. */
+/* One coordinate: the step, at most max_change of sigma itself (infinity: any), within the limits. A step that is no
+ * number (noise that overflowed) is not taken. */
 PEPG_INLINE real R(stepped_sigma)(real sigma, real step, real max_change, real minimum,
                                   real maximum) {
     const real most = max_change * sigma, low = sigma - most, high = sigma + most;
     real s = sigma + step;
     s = s < low ? low : s;
     s = s > high ? high : s;
+    s = s == s ? s : sigma;
     s = s < minimum ? minimum : s;
     return s > maximum ? maximum : s;
 }

@@ -209,11 +209,12 @@ def interactions(value: Any, size: int) -> int:
     if np.ndim(value) == 0:
         return integer("interactions", value, at_least=0)
     each = numbers("interactions", value)
-    if each.shape != (size,) or not (each >= 0).all() or not np.array_equal(each, np.round(each)):
+    is_whole = each.shape == (size,) and np.isfinite(each).all() and (each == np.round(each)).all()
+    if not is_whole or not (each >= 0).all():
         raise ValueError(
             f"interactions: wanted a whole number or {size} of them, got {shown(value)}"
         )
-    return int(each.sum())
+    return sum(map(int, each.tolist()))  # NumPy's sum ends at 64 bits
 
 
 def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) -> Callable[..., Any]:

@@ -90,7 +90,7 @@ class PEPG:
         How much an update may change sigma at most, relative to sigma itself (0.2 in pgpelib and its relatives);
         without it, any much.
     sigma_min, sigma_max : float or array_like of shape (d,)
-        Limits of sigma.
+        Limits of sigma, which stays finite also where there is none.
     sigma_decay, sigma_decay_limit : float
         After each update, sigma is multiplied by `sigma_decay` where it is above the limit.
     lower, upper : float or array_like of shape (d,), optional
@@ -833,15 +833,19 @@ class PEPG:
         if np.ndim(change) or np.ndim(least) or np.ndim(most):
             limits = np.empty((3, size), self.dtype)
             with np.errstate(over="ignore"):
-                limits[0], limits[1], limits[2] = change, least, most
+                limits[0] = change
+            limits[1], limits[2] = self._limits_of_sigma()
             self._sigma_rule: tuple[float, float, float, NDArray[Any] | None] = (0, 0, 0, limits)
         else:
+            least, most = (float(limit) for limit in self._limits_of_sigma())
             self._sigma_rule = (change, least, most, None)
 
     def _limits_of_sigma(self) -> list[NDArray[Any]]:
-        """Both as numbers of the search's dtype."""
-        with np.errstate(over="ignore"):
-            return [np.asarray(limit).astype(self.dtype) for limit in self._sigma_options[1:]]
+        """Both as finite numbers of the search's dtype."""
+        greatest = float(np.finfo(self.dtype).max)
+        return [
+            np.minimum(limit, greatest).astype(self.dtype) for limit in self._sigma_options[1:]
+        ]
 
     def _sigma_within_limits(self, name: str, value: ArrayLike) -> NDArray[Any]:
         sigma = _checks.vector(name, value, self.theta_size, self.dtype)

@@ -49,6 +49,24 @@ def test_limits_of_sigma_at_the_ends_of_float64(low, high):
         assert ((es.sigma >= low) & (es.sigma <= high)).all()
 
 
+@pytest.mark.parametrize("more", [{}, {"sigma_max_change": 0.2}, {"sigma_decay": 10.0}])
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD", "ClipUp"])
+@pytest.mark.parametrize("is_array", [False, True])
+def test_sigma_is_finite_where_noise_overflows(is_array, optimizer, more, dtype, isa):
+    """Noise of an infinite size makes gradients that are no numbers: the fuzzer found a sigma of NaN."""
+    most = [math.inf, 1e300, 1e20] if is_array else math.inf
+    kind = {"SGD": {"optimizer": SGD}, "ClipUp": {"optimizer": ClipUp}}.get(optimizer, {})
+    es = make(theta_size=3, fitness_shaping="raw", sigma_max=most, dtype=dtype, **kind, **more)
+    greatest = np.finfo(dtype).max
+    es.sigma = [greatest, 1e-20, 1.0]
+    for _ in range(3):
+        es.get_parameters()
+        es.update(np.linspace(7.0, 817.0, es.population_size))
+        assert ((es.sigma > 0) & (es.sigma <= greatest)).all()
+    es.sigma_max = math.inf
+    assert es.sigma_max == math.inf
+
+
 # ---- rewards ----------------------------------------------------------------------------------
 
 TINY = 5e-324
