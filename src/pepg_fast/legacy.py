@@ -168,19 +168,28 @@ def _dict_of(filename: Any, kind: str, admitted: frozenset[str], hint: str) -> d
 def _load(filename: Any, admitted: frozenset[str], hint: str) -> Any:
     with open(filename, "rb") as file:
         content = file.read()
-    _check_lengths(content)
     try:
-        return _resolved(_Unpickler(io.BytesIO(content), admitted, hint).load(), {})
+        stream = io.BytesIO(_without_frames(content))
+        return _resolved(_Unpickler(stream, admitted, hint).load(), {})
     except pickle.UnpicklingError as error:
         raise ValueError(str(error)) from error
 
 
-def _check_lengths(content: bytes) -> None:
-    """Refuse a damaged pickle before the unpickler makes room for what it says is to come."""
-    for opcode, argument, _ in pickletools.genops(content):
+def _without_frames(content: bytes) -> bytes:
+    """Refuse a damaged pickle before the unpickler makes room for what it says is to come.
+
+    Frames only tell how much to read at once. Where one ends within another, or within an opcode, the unpickler leaves
+    bytes out and goes on with opcodes that have not been looked at here, so it gets none.
+    """
+    parts, start = [], 0
+    for opcode, argument, position in pickletools.genops(content):
         is_place = opcode.name in ("PUT", "LONG_BINPUT", "FRAME")
         if is_place and not 0 <= (argument or 0) <= len(content):
             raise ValueError(f"the pickle is damaged: {opcode.name} {argument}")
+        if opcode.name == "FRAME":
+            parts.append(content[start:position])  # type: ignore[index]
+            start = position + 9  # type: ignore[operator]
+    return b"".join([*parts, content[start:]])
 
 
 class _Unpickler(pickle.Unpickler):

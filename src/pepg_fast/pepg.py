@@ -843,9 +843,7 @@ class PEPG:
     def _limits_of_sigma(self) -> list[NDArray[Any]]:
         """Both as finite numbers of the search's dtype."""
         greatest = float(np.finfo(self.dtype).max)
-        return [
-            np.minimum(limit, greatest).astype(self.dtype) for limit in self._sigma_options[1:]
-        ]
+        return [np.minimum(limit, greatest).astype(self.dtype) for limit in self._sigma_options[1:]]
 
     def _sigma_within_limits(self, name: str, value: ArrayLike) -> NDArray[Any]:
         sigma = _checks.vector(name, value, self.theta_size, self.dtype)
