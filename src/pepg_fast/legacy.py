@@ -187,7 +187,7 @@ def _without_frames(content: bytes) -> bytes:
         if is_place and not 0 <= (argument or 0) <= len(content):
             raise ValueError(f"the pickle is damaged: {opcode.name} {argument}")
         if opcode.name == "FRAME":
-            parts.append(content[start:position])  # type: ignore[index]
+            parts.append(content[start:position])
             start = position + 9  # type: ignore[operator]
     return b"".join([*parts, content[start:]])
 
