@@ -10,6 +10,7 @@
 #include "dispatch.h"
 #include "parallel.h"
 #include "pepg_fast.h"
+#include "split.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -112,6 +113,16 @@ static void check_philox(void) {
     }
 }
 
+/* A seed's noise stays what it is: a change needs a line "bits changed" in the changelog. */
+static void check_stream(void) {
+    enum { PAIRS = 3, DIM = 1030 };
+    float *noise = room(PAIRS * DIM * sizeof(float));
+    CHECK(pepg_normals_f32(PAIRS, DIM, UINT64_C(0xfedcba9876543210), 12345678901, 7, noise, 1) == PEPG_OK, "-");
+    const uint64_t bits = hash(0, noise, PAIRS * DIM * sizeof(float));
+    CHECK(bits == UINT64_C(0xdcd58d15163bf679), "the stream of noise: %#llx", (unsigned long long)bits);
+    free(noise);
+}
+
 static void check_ranks(void) {
     static const ptrdiff_t sizes[] = {2,   3,   4,   7,   8,   9,   15,  16,  17,   31,  32,
                                       33,  63,  64,  65,  127, 128, 129, 255, 256, 257, 1000};
@@ -163,6 +174,7 @@ static const char *isa_name(int i) { return pepg_isa_usable(i); }
 static void check_everything_of(int i) {
     CHECK(pepg_select_isa(isa_name(i)) == 0, "-");
     check_philox();
+    check_stream();
     check_ranks();
     check_kernels_f64();
     check_kernels_f32();
