@@ -35,7 +35,41 @@ class Optimizer(ABC):
         """Return the step to add to the parameters, for the gradients to descend."""
 
 
-class Adam(Optimizer):
+class _InPlace(Optimizer):
+    """What the built-in ones share: a step is one call of a kernel, over a copy of the gradients."""
+
+    alpha: Any
+
+    def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
+        """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
+        return self.step(gradients)
+
+    def step(self, gradients: ArrayLike, n_threads: int = 0) -> NDArray[Any]:
+        """Return the step for the gradients.
+
+        Parameters
+        ----------
+        gradients : array_like
+            Of any shape, the same each time.
+        n_threads : int
+            Threads for large work; below 1 for OpenMP's usual number.
+
+        Returns
+        -------
+        ndarray
+            The step, float32 if the gradients are, else float64.
+        """
+        step = _working_copy(gradients)
+        each = np.ndim(self.alpha) > 0  # a rate for each parameter
+        self._step_in_place(step, 1.0 if each else self.alpha, n_threads)
+        return (step * self.alpha).astype(step.dtype) if each else step
+
+    @abstractmethod
+    def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
+        """Replace the gradients in `step` by the step that they make at rate `alpha`."""
+
+
+class Adam(_InPlace):
     """Adam, in the form with the bias corrections in the step size.
 
     Parameters
@@ -89,34 +123,12 @@ class Adam(Optimizer):
         self.v: NDArray[Any] | None = None
         self.t = 0
 
-    def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
-        """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
-        return self.step(gradients)
-
-    def step(self, gradients: ArrayLike, n_threads: int = 0) -> NDArray[Any]:
-        """Return the step for the gradients.
-
-        Parameters
-        ----------
-        gradients : array_like
-            Of any shape, the same each time.
-        n_threads : int
-            Threads for large work; below 1 for OpenMP's usual number.
-
-        Returns
-        -------
-        ndarray
-            The step, float32 if the gradients are, else float64.
-        """
-        step = _working_copy(gradients)
+    def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
         m, v = self.moments(step.shape, step.dtype)
-        each = np.ndim(self.alpha) > 0  # a rate for each parameter
-        alpha = 1.0 if each else self.alpha
         t = self.t + 1
         epsilon = self.epsilon_hat(t)
         kernels.adam(step, alpha, self.beta_1, self.beta_2, epsilon, t, m, v, step, n_threads)
         self.t = t
-        return (step * self.alpha).astype(step.dtype) if each else step
 
     def epsilon_hat(self, t: int) -> float:
         """Return what is added to the root of the uncorrected second moment.
@@ -176,10 +188,9 @@ class Adam(Optimizer):
         return self.m, self.v  # type: ignore[return-value]
 
 
-class _WithVelocity(Optimizer):
+class _WithVelocity(_InPlace):
     """What SGD and ClipUp share: one velocity, one kernel."""
 
-    alpha: float
     momentum: float
     velocity: NDArray[Any] | None
 
@@ -190,39 +201,11 @@ class _WithVelocity(Optimizer):
         """Return the kernel's number of the rule."""
         raise NotImplementedError
 
-    def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
-        """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
-        return self.step(gradients)
-
-    def step(self, gradients: ArrayLike, n_threads: int = 0) -> NDArray[Any]:
-        """Return the step for the gradients.
-
-        Parameters
-        ----------
-        gradients : array_like
-            Of any shape, the same each time.
-        n_threads : int
-            Threads for large work; below 1 for OpenMP's usual number.
-
-        Returns
-        -------
-        ndarray
-            The step, float32 if the gradients are, else float64.
-        """
-        step = _working_copy(gradients)
+    def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
         velocity = self.velocity_like(step.shape, step.dtype)
-        each = np.ndim(self.alpha) > 0  # a rate for each parameter
         kernels.velocity_step(
-            step,
-            self.rule(),
-            1.0 if each else self.alpha,
-            self.momentum,
-            self.max_speed,
-            velocity,
-            step,
-            n_threads,
+            step, self.rule(), alpha, self.momentum, self.max_speed, velocity, step, n_threads
         )
-        return (step * self.alpha).astype(step.dtype) if each else step
 
     def velocity_like(self, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
         """Return `velocity` as an array of this shape and dtype that a kernel can update in place."""
