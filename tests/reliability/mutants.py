@@ -110,7 +110,7 @@ C = [
     ("csrc/kernels/optimizer.c", "low = sigma - most, high = sigma + most", "low = sigma + most, high = sigma - most"),
     ("csrc/kernels/optimizer.c", "s = s < minimum ? minimum : s;", ""),
     ("csrc/kernels/optimizer.c", "return s > maximum ? maximum : s;", "return s;"),
-    ("csrc/kernels/optimizer.c", "j + 8 <= n; j += 8", "j + 8 < n; j += 8"),
+    ("csrc/kernels/optimizer.c", "j + 8 <= n; j += 8", "j + 8 <= n + 1; j += 8"),
     ("csrc/kernels/optimizer.c", "for (int k = 0; j < n; ++j, ++k)", "for (int k = 0; j < n - 1; ++j, ++k)"),
     ("csrc/kernels/optimizer.c", "minima = changes + rule->stride", "minima = changes"),
     ("csrc/kernels/optimizer.c", "(const real *)rule->limits + lo", "(const real *)rule->limits"),
