@@ -80,7 +80,7 @@ C = [
     ("csrc/kernels/normals.c", "const uint32_t pair = first_pair + (uint32_t)row;", "const uint32_t pair = first_pair;"),
     ("csrc/kernels/normals.c", "for (; j < n; ++j) out[j] = z[j];\n}", "for (; j + 1 < n; ++j) out[j] = z[j];\n}"),
     ("csrc/rng.h", "x->word[3][i] = (v_u32){0} + (uint32_t)(generation >> 32);", "x->word[3][i] = (v_u32){0};"),
-    ("csrc/rng.h", "TO_F32((v_i32)number) + 0.5f", "TO_F32((v_i32)number)"),
+    ("csrc/rng.h", "TO_F32((v_i32)number) + 0.5f", "TO_F32((v_i32)number) + 1.5f"),
     ("csrc/rng.h", "k1 += PHILOX_W1;", "k1 -= PHILOX_W1;"),
     ("csrc/rng.h", "#define PHILOX_ROUNDS 10", "#define PHILOX_ROUNDS 9"),
     ("csrc/rng.h", "(v_u32)half ^ (w << 31)", "(v_u32)half ^ (w << 30 & 0x80000000u)"),
