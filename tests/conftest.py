@@ -1,11 +1,15 @@
 """Fixtures of all tests."""
 
+import signal
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from pepg_fast import kernels
+
+# A background job inherits Ctrl-C ignored, and so would its children, which tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=kernels.isas_usable())

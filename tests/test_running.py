@@ -376,10 +376,9 @@ class TestLimits:
 
 @pytest.fixture
 def ctrl_c():
-    """Python's own handler (a background job inherits SIGINT ignored), put back afterwards."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Send the main thread SIGINT; Python's own handler is put back afterwards."""
     yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class At:
@@ -564,7 +563,6 @@ INTERRUPTED = """
     from concurrent.futures import ThreadPoolExecutor
     from pepg_fast import PEPG, checkpoints
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
     size, dim, how = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
     def make():

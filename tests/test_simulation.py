@@ -331,9 +331,8 @@ class TestRefuses:
 
 
 INTERRUPTED = """
-    import ctypes, signal, sys, numpy as np
+    import ctypes, sys, numpy as np
     from pepg_fast import NeuralNetwork, Simulation
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
     path, hidden, n, n_threads, seconds, call = sys.argv[1:]
     lib = ctypes.CDLL(path)
     sim = Simulation(lib.walk_reset, lib.walk_step, state_size=4, observation_size=2, action_size=1,
