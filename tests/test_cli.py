@@ -1,5 +1,7 @@
 """The command line, as a user runs it."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -51,6 +53,28 @@ def test_help_and_version(capsys, arguments):
         cli.main(arguments)
     assert stop.value.code == 0
     assert capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly():
+    """As in `pepg-fast xor | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pepg_fast", "xor", "--seed", "3"]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_ctrl_c_ends_it_without_a_traceback():
+    endless = ["xor", "--population-size", "2", "--max-steps", "1000000000", "--seed", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "pepg_fast", *endless],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1] == b"interrupted\n"
+    assert process.returncode == 128 + signal.SIGINT
 
 
 def test_without_a_command_it_says_what_is_missing(capsys):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from searches import hill, make
 
-from pepg_fast import CSVLog, History, plot_history
+from pepg_fast import CSVLog, History, plot_histories, plot_history
 from pepg_fast.history import COLUMNS
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -80,6 +80,21 @@ class TestSources:
         (tmp_path / "notes.txt").write_text("notes")
         with pytest.raises(ValueError, match=r"notes\.txt: wanted the columns"):
             plot_history(tmp_path / "notes.txt")
+
+
+class TestSeveralRuns:
+    def test_what_is_none(self, tmp_path):
+        with pytest.raises(ValueError, match="sources: wanted at least one run, got none"):
+            plot_histories({})
+        with pytest.raises(ValueError, match=r"sources: .* at least one step, empty has none"):
+            plot_histories({"empty": History()})
+
+    def test_figures(self, result, tmp_path):
+        figure = plot_histories({"a": result, "b": result}, filename=tmp_path / "both.png")
+        assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+        assert plot_histories({"a": result}, figure=figure) is figure
+        (legend,) = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+        assert [text.get_text() for text in legend.get_texts()] == ["a"]
 
 
 class TestAxes:
@@ -241,6 +256,14 @@ class TestFigures:
 
         figure = plot_history(result)
         assert pyplot.figure(figure.number) is figure
+
+    def test_a_notebook_shows_it_once(self, result, monkeypatch):
+        """What a cell returns is shown, and what pyplot has open."""
+        from matplotlib import pyplot
+
+        monkeypatch.setattr(matplotlib, "get_backend", lambda: "inline")
+        plot_history(result)
+        assert not pyplot.get_fignums()
 
     @pytest.mark.parametrize(
         ("name", "begins"), [("run.png", b"\x89PNG"), ("run.svg", b"<?xml"), ("run.pdf", b"%PDF")]

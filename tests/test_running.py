@@ -341,6 +341,7 @@ class TestLimits:
             ({"patience": "1"}, TypeError),
             ({"time_limit": math.nan}, ValueError),
             ({"time_limit": "soon"}, TypeError),
+            ({"time_limit": -1.0}, ValueError),
             ({"center_every": -1}, ValueError),
             ({"center_every": 0.5}, TypeError),
             ({"center_every": None}, TypeError),

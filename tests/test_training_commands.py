@@ -267,6 +267,27 @@ def test_play_films(capsys):
     gc.collect()
 
 
+@pytest.mark.parametrize(
+    ("driver", "status", "said"),
+    [
+        ({"SDL_VIDEODRIVER": "dummy"}, 0, r"seed 0: return [\d.]+ in \d+ steps\nseed 1: return"),
+        ({}, 2, r"no screen to play on \(.*\): --video FILE films instead\n$"),
+    ],
+    ids=["a window", "no screen"],
+)
+def test_play_in_a_window(driver, status, said):
+    pytest.importorskip("pygame")
+    run("train", "CartPole-v1", *QUICK, "--max-steps", 1, "--max-episode-steps", 9, "--quiet")
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    environment = {key: value for key, value in os.environ.items() if key not in screens}
+    command = [sys.executable, "-m", "pepg_fast", "play", "CartPole-v1", "--episodes", "2"]
+    played = subprocess.run(
+        command, env=environment | driver, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert played.returncode == status, played.stderr
+    assert re.search(said, played.stderr if status else played.stdout)
+
+
 def test_plot_draws_runs_into_one_picture(capsys):
     pytest.importorskip("matplotlib")
     for _ in range(2):

@@ -1,6 +1,7 @@
 """Episodes to look at: in a window, or as a video."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,8 @@ def play(
 def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple[float, int]:
     try:
         observation, _ = env.reset(seed=seed)
+        if film is None:
+            _check_screen()
     except Exception as error:
         if film is None and "video device" in str(error):
             raise RuntimeError(
@@ -51,6 +54,15 @@ def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple
     if film is not None:
         film.add(env.render())
     return total, steps
+
+
+def _check_screen() -> None:
+    """Refuse to play where nobody sees it: without a screen, SDL draws into memory unless it was asked to."""
+    display = getattr(sys.modules.get("pygame"), "display", None)
+    if display is None or not display.get_init() or "SDL_VIDEODRIVER" in os.environ:
+        return
+    if display.get_driver() in ("offscreen", "dummy"):
+        raise RuntimeError(f"SDL has no other video device than {display.get_driver()!r}")
 
 
 class _Film:
