@@ -145,7 +145,7 @@ C = [
     ("csrc/kernels/ranks.c", "if (sum == n * (n - 1) / 2) return;", "if (sum <= n * (n - 1) / 2) return;"),
     ("csrc/kernels/ranks.c", "twice_rank[i] / 2.0 + (double)(n - 1) - above[i]",
      "twice_rank[i] / 2.0 + (double)n - above[i]"),
-    ("csrc/kernels/ranks.c", "lo + 4 * LANES_64 <= n; lo += 4 * LANES_64", "lo + 4 * LANES_64 <= n + 1; lo += 4 * LANES_64"),
+    ("csrc/kernels/ranks.c", "n - at >= LANES_64 ? load_f64", "n - at >= LANES_64 - 1 ? load_f64"),
     # networks
     ("csrc/kernels/forward.c", "const real *biases = w + layer.in * layer.out + k * LANES;",
      "const real *biases = w + k * LANES;"),
