@@ -4,10 +4,35 @@ These keep the original's order of equal scores, whatever NumPy's argsort makes 
 shares the average rank among equal rewards unless it is built with ``ties="argsort"``.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks, kernels
+
+#: ln 2 in two parts: the first has zeros enough at its end that its product with an exponent is exact.
+_LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
+
+
+def _log(x: ArrayLike) -> NDArray[np.float64]:
+    """Natural logarithms of numbers above 0, of operations that every machine rounds alike.
+
+    NumPy's differ between instruction sets in the last bit: with AVX-512 at 9170 and at 2 of the other integers up to
+    100,000.
+    """
+    fraction, exponent = np.frexp(np.asarray(x, dtype=np.float64))
+    is_low = fraction < np.sqrt(0.5)
+    fraction, exponent = np.where(is_low, 2 * fraction, fraction), exponent - is_low
+    s = (fraction - 1) / (fraction + 1)  # log((1 + s) / (1 - s)) = 2 (s + s^3/3 + s^5/5 + ...)
+    square = s * s
+    series = np.zeros_like(s)
+    for k in range(21, 1, -2):
+        series = (series + 1 / k) * square
+    logarithm: NDArray[np.float64] = exponent * _LN2_HIGH + (
+        exponent * _LN2_LOW + 2 * (s + s * series)
+    )
+    return logarithm
 
 
 def utility_function(population_size: int) -> NDArray[np.float64]:
@@ -28,11 +53,13 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
     Wierstra et al. 2014, "Natural Evolution Strategies", section 3.1.
     """
     n = _checks.integer("population_size", population_size, at_least=1)
-    top = np.log(n / 2 + 1)
-    utility = np.clip(top - np.log(np.arange(n, 0, -1)), 0, None)
-    shares: NDArray[np.float64] = (
-        utility / np.clip(top - np.log(np.arange(1, n + 1)), 0, None).sum() - 1 / n
-    )
+    return _utilities(n).copy()
+
+
+@functools.lru_cache(maxsize=2)
+def _utilities(n: int) -> NDArray[np.float64]:
+    best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
+    shares: NDArray[np.float64] = best_first[::-1] / best_first.sum() - 1 / n
     return shares
 
 
@@ -99,7 +126,7 @@ def centered_ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64]:
     """`utility_function` by rank; with ``ties="average"`` equal rewards share the mean of theirs."""
-    utilities = utility_function(rewards.size)
+    utilities = _utilities(rewards.size)
     if ties == "argsort":
         return utilities[compute_ranks(rewards)]
     _, group, counts = np.unique(rewards, return_inverse=True, return_counts=True)
