@@ -60,6 +60,7 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
 def _utilities(n: int) -> NDArray[np.float64]:
     best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
     shares: NDArray[np.float64] = best_first[::-1] / best_first.sum() - 1 / n
+    shares.flags.writeable = False
     return shares
 
 
