@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-enum { NORMAL, NAN_REWARD, INFINITE_OBSERVATION, SLOW, HUGE_REWARD };
+enum { NORMAL, NAN_REWARD, INFINITE_OBSERVATION, SLOW, HUGE_REWARD, INFINITE_REWARD };
 
 static uint64_t scrambled(uint64_t x) {
     x += UINT64_C(0x9e3779b97f4a7c15);
@@ -34,6 +34,7 @@ int walk_step(double *state, const double *action, double *observation, double *
     *reward = 1.0 - state[0] * state[0];
     if (mode == NAN_REWARD && state[0] > options[1]) *reward = NAN;
     if (mode == INFINITE_OBSERVATION && state[0] > options[1]) observation[0] = INFINITY;
+    if (mode == INFINITE_REWARD && state[0] > options[1]) *reward = INFINITY;
     if (mode == HUGE_REWARD) *reward = state[2] > 20.0 ? 1e308 : -1e308;
     if (mode == SLOW) {
         const struct timespec pause = {0, (long)(1e9 * options[1])};
