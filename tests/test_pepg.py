@@ -554,8 +554,8 @@ class TestRewards:
         before = es.mu.copy()
         previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
         try:
-            signal.setitimer(signal.ITIMER_REAL, delay)
             with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, delay)
                 es.update(rewards)
                 time.sleep(1)  # not pause(), which a signal just before it would not end
         finally:
