@@ -235,7 +235,7 @@ def changed(source: Path, before: str, after: str) -> str:
 
 def run(command, **options):
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=900, check=False, **options
+        command, capture_output=True, text=True, timeout=300, check=False, **options
     )
 
 
