@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks, kernels
+from .schedules import power
 
 
 class Optimizer(ABC):
@@ -145,10 +146,7 @@ class Adam(_InPlace):
         """
         if self.eps_hat:
             return self.epsilon
-        power, base = 1.0, self.beta_2
-        while t:  # beta_2**t by squaring: pow() differs between machines in the last bit
-            power, base, t = (power * base if t & 1 else power), base * base, t >> 1
-        return self.epsilon * math.sqrt(1.0 - power)
+        return self.epsilon * math.sqrt(1.0 - power(self.beta_2, t))
 
     def moments(
         self, shape: tuple[int, ...], dtype: "np.dtype[Any]"

@@ -5,6 +5,15 @@ from typing import Any
 from . import _checks
 
 
+def power(base: float, exponent: int) -> float:
+    """base**exponent by squaring: pow() differs between machines in the last bit."""
+    result = 1.0
+    while exponent:
+        result = result * base if exponent & 1 else result
+        base, exponent = base * base, exponent >> 1
+    return result
+
+
 class Decay:
     """A rate that decays geometrically: ``max(initial * factor ** (step // every), limit)``.
 
@@ -42,10 +51,9 @@ class Decay:
 
     def __call__(self, step: int) -> float:
         """Return the rate of the update that follows `step` others."""
-        try:
-            rate = self.initial * self.factor ** (step // self.every)
-        except OverflowError:
-            rate = float("inf")
+        rate = self.initial
+        if rate:  # 0 times infinity is no rate
+            rate *= power(self.factor, step // self.every)
         return max(rate, self.limit)
 
     def __eq__(self, other: object) -> bool:
