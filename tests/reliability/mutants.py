@@ -9,6 +9,7 @@ are laid over an installed copy and must fail the tests that are named. Prints e
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -234,9 +235,17 @@ def changed(source: Path, before: str, after: str) -> str:
 
 
 def run(command, **options):
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, **options
-    )
+    """What it printed and its status; where it hangs, it ends with the children that it has."""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **options,
+    ) as process:  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output)
 
 
 def c_mutant_lives(folder: Path, file: str, before: str, after: str) -> bool:
@@ -258,7 +267,7 @@ def c_mutant_lives(folder: Path, file: str, before: str, after: str) -> bool:
             env=os.environ | {"PEPG_UNITS": units},
         )
         if build.returncode:
-            raise SystemExit(f"{file}: {after!r} does not compile:\n{build.stderr[-2000:]}")
+            raise SystemExit(f"{file}: {after!r} does not compile:\n{build.stdout[-2000:]}")
         try:
             tested = run(
                 [folder / "mutant", *size], env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
