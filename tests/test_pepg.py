@@ -302,6 +302,14 @@ class TestBest:
         assert not np.array_equal(es.mu, mu)
         assert es.best_fitness == rewards.max()
 
+    @pytest.mark.parametrize("winner", range(10))
+    def test_best_of_a_population_that_nobody_holds(self, winner):
+        """It is drawn again."""
+        es = make()
+        wanted = es.get_parameters()[winner].copy()
+        es.update([float(i == winner) for i in range(10)])
+        np.testing.assert_array_equal(es.best_theta, wanted)
+
     def test_only_a_better_one_replaces_it(self):
         es = make()
         first = es.get_parameters()[2].copy()
