@@ -14,6 +14,8 @@ from terminal import shown_on_terminal
 pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
 
+import envs  # noqa: F401, which registers Walk-v0
+
 from pepg_fast import NeuralNetwork, cli
 from pepg_fast.training import Policy, TrainConfig, commands, score
 from pepg_fast.training import config as configs

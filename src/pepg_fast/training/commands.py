@@ -4,6 +4,7 @@ import argparse
 import ast
 import contextlib
 import dataclasses
+import inspect
 import os
 import re
 from pathlib import Path
@@ -147,8 +148,10 @@ def _on_off(value: Any) -> str:
 def _descriptions() -> dict[str, str]:
     """What `TrainConfig`'s docstring says of each setting, as texts of the help."""
     found: dict[str, str] = {}
-    section = (TrainConfig.__doc__ or "").partition("Parameters\n    ----------\n")[2]
-    for match in re.finditer(r"^    (\w+) : .*\n((?:^        .*\n)+)", section, re.M):
+    # From 3.13 on, the compiler takes the indentation away.
+    text = inspect.cleandoc(TrainConfig.__doc__ or "")
+    section = text.partition("Parameters\n----------\n")[2]
+    for match in re.finditer(r"^(\w+) : .*\n((?:^    .*\n?)+)", section, re.M):
         text = " ".join(match[2].split()).rstrip(".")
         found[match[1]] = text[:1].lower() + text[1:]
     return found
