@@ -5,6 +5,7 @@ shares the average rank among equal rewards unless it is built with ``ties="args
 """
 
 import functools
+import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,7 +60,8 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
 @functools.lru_cache(maxsize=2)
 def _utilities(n: int) -> NDArray[np.float64]:
     best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
-    shares: NDArray[np.float64] = best_first[::-1] / best_first.sum() - 1 / n
+    # fsum: how NumPy adds up differs between its versions.
+    shares: NDArray[np.float64] = best_first[::-1] / math.fsum(best_first) - 1 / n
     shares.flags.writeable = False
     return shares
 
