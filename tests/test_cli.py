@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from terminal import shown_on_terminal
@@ -66,9 +67,15 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly():
 
 
 def test_ctrl_c_ends_it_without_a_traceback():
-    endless = ["xor", "--population-size", "2", "--max-steps", "1000000000", "--seed", "1"]
+    endless = """
+        import sys, time
+        from pepg_fast import cli, xor
+
+        xor.run = lambda options: (print("began", flush=True), time.sleep(60))
+        sys.exit(cli.main(["xor"]))
+    """
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "pepg_fast", *endless],
+        [sys.executable, "-c", textwrap.dedent(endless)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         process.stdout.readline()

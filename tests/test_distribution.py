@@ -566,6 +566,9 @@ def test_a_rate_is_asked_once_an_update_with_its_step(name, optimizer):
 def test_a_decay_that_grows_beyond_numbers_and_decays_that_are_equal():
     assert Decay(1.0, 1e300)(2) == math.inf
     assert Decay(0.0, 1e300)(2) == 0.0
+    assert Decay(0.5, 0.5)(2.0) == 0.125
+    with pytest.raises(ValueError, match="step: wanted at least 0, got -1"):
+        Decay(0.5, 0.5)(-1)
     assert len({Decay(0.5, 0.9), Decay(0.5, 0.9), Decay(0.5, 0.9, every=2)}) == 2
 
 

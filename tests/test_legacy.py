@@ -669,14 +669,14 @@ def test_room_is_not_made_for_what_cannot_come(tmp_path, kind, opcode):
     assert_refused(kind, path, "the pickle is damaged")
 
 
-@pytest.mark.parametrize("end", ["in an opcode", "in another"])
-def test_frames_that_cross_hide_nothing(tmp_path, end):
+def test_frames_that_cross_hide_nothing(tmp_path):
     """The fuzzer made one of which the unpickler read other opcodes than were looked at, and took 10 GB."""
     skipped = b"B" + (20).to_bytes(4, "little") + b"x" * 20 + b"0"
-    hidden = b"C\x0a" + b"...N......" + b"0"  # an unpickler that is 5 bytes ahead ends in it
-    body = {"in an opcode": skipped, "in another": frame(0) + skipped}[end]
-    length = len(body) - 16 if end == "in an opcode" else 3
-    (tmp_path / "b").write_bytes(b"\x80\x04" + frame(length) + body + hidden + b"NNN\x87.")
+    hidden = b"C\x0a" + b"...N......" + b"0"  # an unpickler that is some bytes ahead ends in it
+    pickled = b"\x80\x04" + frame(3) + frame(0) + skipped + hidden + b"NNN\x87."
+    with pytest.raises(pickle.UnpicklingError):
+        pickle.Unpickler(io.BytesIO(pickled)).load()
+    (tmp_path / "b").write_bytes(pickled)
     assert PEPG.load_best(tmp_path / "b") == (None, None, None)
 
 

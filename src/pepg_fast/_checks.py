@@ -214,7 +214,9 @@ def interactions(value: Any, size: int) -> int:
         raise ValueError(
             f"interactions: wanted a whole number or {size} of them, got {shown(value)}"
         )
-    return sum(map(int, each.tolist()))  # NumPy's sum ends at 64 bits
+    if each.max() <= 2**53 // size:
+        return int(each.sum(dtype=np.float64))
+    return sum(map(int, each.tolist()))  # beyond what float64 holds
 
 
 def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) -> Callable[..., Any]:

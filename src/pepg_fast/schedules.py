@@ -51,6 +51,7 @@ class Decay:
 
     def __call__(self, step: int) -> float:
         """Return the rate of the update that follows `step` others."""
+        step = _checks.integer("step", step, at_least=0)
         rate = self.initial
         if rate:  # 0 times infinity is no rate
             rate *= power(self.factor, step // self.every)

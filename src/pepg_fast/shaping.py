@@ -54,7 +54,7 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
     Wierstra et al. 2014, "Natural Evolution Strategies", section 3.1.
     """
     n = _checks.integer("population_size", population_size, at_least=1)
-    return _utilities(n).copy()
+    return _utilities.__wrapped__(n).copy()  # nothing is kept, whatever its size
 
 
 @functools.lru_cache(maxsize=2)

@@ -248,7 +248,7 @@ def run(command, **options):
     return subprocess.CompletedProcess(command, process.returncode, output)
 
 
-def c_mutant_lives(folder: Path, file: str, before: str, after: str) -> bool:
+def c_tests_pass(folder: Path, file: str, before: str = "", after: str = "") -> bool:
     """As it compiles quickest at first, then with ASan in teams, then as it is shipped."""
     tree = folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
@@ -268,18 +268,15 @@ def c_mutant_lives(folder: Path, file: str, before: str, after: str) -> bool:
         )
         if build.returncode:
             raise SystemExit(f"{file}: {after!r} does not compile:\n{build.stdout[-2000:]}")
-        try:
-            tested = run(
-                [folder / "mutant", *size], env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
-            )
-        except subprocess.TimeoutExpired:
-            return False
+        tested = run(
+            [folder / "mutant", *size], env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
+        )
         if tested.returncode:
             return False
     return True
 
 
-def python_mutant_lives(file: str, before: str, after: str, tests: str) -> bool:
+def python_tests_pass(file: str, before: str, after: str, tests: str) -> bool:
     """Over the copy that this interpreter has."""
     import pepg_fast
 
@@ -287,13 +284,23 @@ def python_mutant_lives(file: str, before: str, after: str, tests: str) -> bool:
     kept = installed.read_text()
     try:
         installed.write_text(changed(ROOT / "src/pepg_fast" / file, before, after))
-        return not run(
+        tested = run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests], cwd=ROOT
-        ).returncode
-    except subprocess.TimeoutExpired:
-        return False
+        )
     finally:
         installed.write_text(kept)
+    if tested.returncode not in (0, 1):  # they did not begin
+        raise SystemExit(f"{tests}: status {tested.returncode}:\n{tested.stdout[-2000:]}")
+    return not tested.returncode
+
+
+def outcome(folder: Path, file: str, before: str, after: str, *tests: str) -> str:
+    try:
+        if tests:
+            return "LIVES" if python_tests_pass(file, before, after, *tests) else "noticed"
+        return "LIVES" if c_tests_pass(folder, file, before, after) else "noticed"
+    except subprocess.TimeoutExpired:
+        return "hangs"
 
 
 def main() -> None:
@@ -306,16 +313,17 @@ def main() -> None:
     for file, before, after, *tests in mutants:
         changed(ROOT / ("src/pepg_fast" if tests else "") / file, before, after)
     numbers = [int(number) for number in sys.argv[2:]] or range(len(mutants))
-    living = 0
+    if any(len(mutants[i]) == 3 for i in numbers) and not c_tests_pass(
+        folder, "csrc/kernels/sample.c"
+    ):
+        raise SystemExit("the C tests fail as it is")
+    outcomes = []
     for i in numbers:
-        mutant = mutants[i]
-        lives = (
-            c_mutant_lives(folder, *mutant) if len(mutant) == 3 else python_mutant_lives(*mutant)
-        )
-        living += lives
-        change = f"{mutant[0]}: {mutant[1]!r} -> {mutant[2]!r}"
-        print(i, "LIVES  " if lives else "noticed", change, flush=True)
-    print(f"{len(numbers)} mutants, {living} of them live")
+        file, before, after, *tests = mutants[i]
+        outcomes.append(outcome(folder, file, before, after, *tests))
+        print(f"{i} {outcomes[-1]:7} {file}: {before!r} -> {after!r}", flush=True)
+    living, hanging = outcomes.count("LIVES"), outcomes.count("hangs")
+    print(f"{len(outcomes)} mutants, {living} of them live, {hanging} hang")
     sys.exit(bool(living))
 
 
