@@ -11,7 +11,7 @@ from pepg_fast import Checkpoints
 from pepg_fast.distributed import RayRunner, each
 
 if __name__ == "__main__":
-    ray.init(address="auto", log_to_driver=False)
+    ray.init(address=sys.argv[2], log_to_driver=False)
     runner = RayRunner(1)
     es = a_search("plain")
 

@@ -192,8 +192,9 @@ def test_a_slow_slice_is_given_out_again(cluster, n_workers, tmp_path):
 def test_a_driver_that_is_killed_between_collecting_and_updating_loses_that_step_alone(
     cluster, three, tmp_path
 ):
+    address = ray.get_runtime_context().gcs_address  # "auto" may be another cluster of this machine
     done = subprocess.run(
-        [sys.executable, str(TESTS / "ray_driver.py"), str(tmp_path)],
+        [sys.executable, str(TESTS / "ray_driver.py"), str(tmp_path), address],
         env=os.environ | {"PYTHONPATH": str(TESTS), "RAY_USAGE_STATS_ENABLED": "0"},
         capture_output=True, timeout=120, check=False,
     )  # fmt: skip
