@@ -1,6 +1,7 @@
 """`PEPG.run` with Dask's executor, as it is."""
 
 import distributed_searches
+import numpy as np
 import pytest
 from searches import assert_same
 
@@ -28,6 +29,13 @@ def test_a_run_has_the_bits_of_one_process(executor):
 
 def test_an_exception_names_its_candidate(executor):
     es = distributed_searches.a_search("plain")
-    with pytest.raises(EvaluationError, match=r"candidate \d+ raised ValueError"):  # all do
-        es.run(distributed_searches.raises, max_steps=1, executor=executor)
+    broken = distributed_searches.a_search("plain").get_parameters()[3].copy()
+
+    def raises(theta):
+        if np.array_equal(theta, broken):
+            raise ValueError("the simulator is out of order")
+        return 0.0
+
+    with pytest.raises(EvaluationError, match="candidate 3 raised ValueError"):
+        es.run(raises, max_steps=1, executor=executor)
     assert es.is_pending

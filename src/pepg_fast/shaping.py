@@ -54,16 +54,18 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
     Wierstra et al. 2014, "Natural Evolution Strategies", section 3.1.
     """
     n = _checks.integer("population_size", population_size, at_least=1)
-    return _utilities.__wrapped__(n).copy()  # nothing is kept, whatever its size
+    best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
+    # fsum: how NumPy adds up differs between its versions.
+    shares: NDArray[np.float64] = best_first[::-1] / math.fsum(best_first) - 1 / n
+    return shares
 
 
 @functools.lru_cache(maxsize=2)
 def _utilities(n: int) -> NDArray[np.float64]:
-    best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
-    # fsum: how NumPy adds up differs between its versions.
-    shares: NDArray[np.float64] = best_first[::-1] / math.fsum(best_first) - 1 / n
-    shares.flags.writeable = False
-    return shares
+    """Those of a search, which asks for the same ones at each update."""
+    utilities = utility_function(n)
+    utilities.flags.writeable = False
+    return utilities
 
 
 def center_function(population_size: int) -> NDArray[np.float64]:

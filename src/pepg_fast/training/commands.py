@@ -149,8 +149,7 @@ def _descriptions() -> dict[str, str]:
     """What `TrainConfig`'s docstring says of each setting, as texts of the help."""
     found: dict[str, str] = {}
     # From 3.13 on, the compiler takes the indentation away.
-    text = inspect.cleandoc(TrainConfig.__doc__ or "")
-    section = text.partition("Parameters\n----------\n")[2]
+    section = inspect.cleandoc(TrainConfig.__doc__ or "").partition("Parameters\n----------\n")[2]
     for match in re.finditer(r"^(\w+) : .*\n((?:^    .*\n?)+)", section, re.M):
         text = " ".join(match[2].split()).rstrip(".")
         found[match[1]] = text[:1].lower() + text[1:]

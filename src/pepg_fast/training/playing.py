@@ -37,14 +37,12 @@ def play(
 def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple[float, int]:
     try:
         observation, _ = env.reset(seed=seed)
-        if film is None:
-            _check_screen()
     except Exception as error:
         if film is None and "video device" in str(error):
-            raise RuntimeError(
-                f"no screen to play on ({error}): --video FILE films instead"
-            ) from error
+            raise _no_screen(str(error)) from error
         raise
+    if film is None and (driver := _driver_that_shows_nothing()):
+        raise _no_screen(f"SDL has no other video device than {driver!r}")
     total, steps, done = 0.0, 0, False
     while not done:
         if film is not None:
@@ -56,13 +54,17 @@ def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple
     return total, steps
 
 
-def _check_screen() -> None:
-    """Refuse to play where nobody sees it: without a screen, SDL draws into memory unless it was asked to."""
+def _no_screen(reason: str) -> RuntimeError:
+    return RuntimeError(f"no screen to play on ({reason}): --video FILE films instead")
+
+
+def _driver_that_shows_nothing() -> str | None:
+    """Where there is no screen, SDL draws into memory, also unasked; by which driver."""
     display = getattr(sys.modules.get("pygame"), "display", None)
     if display is None or not display.get_init() or "SDL_VIDEODRIVER" in os.environ:
-        return
-    if display.get_driver() in ("offscreen", "dummy"):
-        raise RuntimeError(f"SDL has no other video device than {display.get_driver()!r}")
+        return None
+    driver: str = display.get_driver()
+    return driver if driver in ("offscreen", "dummy") else None
 
 
 class _Film:
