@@ -37,7 +37,8 @@
         .gradients = gradients_block_##suffix, .adam = adam_block_##suffix,                        \
         .adam_ascent = adam_ascent_block_##suffix, .sigma_ascent = sigma_ascent_block_##suffix,    \
         .descent = descent_block_##suffix, .velocity = velocity_block_##suffix,                    \
-        .combine = combine_block_##suffix, .squares = squares_block_##suffix,                      \
+        .combine = combine_block_##suffix, .ascend = ascend_block_##suffix,                        \
+        .squares = squares_block_##suffix,                                                         \
         .activate = activate_block_##suffix, .layer = layer_block_##suffix,                        \
         .network = network_block_##suffix, .members = members_block_##suffix,                      \
         .clip = clip_block_##suffix, .pair_sums = pair_sums_block_##suffix,                        \

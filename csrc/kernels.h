@@ -92,6 +92,7 @@ typedef struct {
                          real *velocity);                                                          \
         void (*combine)(ptrdiff_t n, double a, const real *x, double b, const real *y,             \
                         real *step);                                                               \
+        void (*ascend)(ptrdiff_t n, const real *step, real *mu);                                   \
         double (*squares)(ptrdiff_t n, double scale, const real *x);                               \
         void (*sigma_ascent)(ptrdiff_t lo, ptrdiff_t n, const real *g_sigma,                       \
                              const pepg_sigma_rule *rule, real *sigma);                            \

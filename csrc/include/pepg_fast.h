@@ -147,7 +147,8 @@ pepg_status pepg_gradients_epsilon_f32(ptrdiff_t n_pairs, ptrdiff_t dim, const f
  *   v = beta_2 v + (1 - beta_2) g^2
  *   step = -alpha sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
  *
- * m, v (n,) in and out. `step` may be `gradient`. */
+ * m, v (n,) in and out. `step` may be `gradient`. Where a gradient, its square or the step is infinite or no number, the
+ * step is 0 and m and v stay, here and in all that follows. */
 pepg_status pepg_adam(ptrdiff_t n, const double *gradient, double alpha, double beta_1,
                       double beta_2, double epsilon, uint64_t t, double *m, double *v, double *step,
                       int n_threads);

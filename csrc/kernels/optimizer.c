@@ -1,5 +1,13 @@
 /* Steps of the search distribution: Adam or a velocity on the mean, plain ascent on sigma. All
- * element by element, but for a sum of squares. */
+ * element by element, but for a sum of squares.
+ *
+ * Gradients may be infinite or no numbers, where noise, rewards or their squares overflowed. Such a
+ * coordinate does not move, and what the optimizer knows of it stays, so that the state is finite
+ * whatever comes. */
+
+PEPG_INLINE real R(if_finite)(real value, real otherwise) {
+    return value - value == 0 ? value : otherwise;
+}
 
 /* step = -step_size m / (sqrt(v) + epsilon): Adam in its eps-hat form (Kingma and Ba 2015, end of
  * section 2), with step_size = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t). m and v in and out. */
@@ -9,9 +17,12 @@ static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_
     const real b2 = (real)rule.beta_2, c2 = (real)(1.0 - rule.beta_2);
     const real minus_size = (real)-rule.step_size, epsilon = (real)rule.epsilon;
     for (ptrdiff_t j = 0; j < n; ++j) {
-        m[j] = b1 * m[j] + c1 * gradient[j];
-        v[j] = b2 * v[j] + c2 * (gradient[j] * gradient[j]);
-        step[j] = minus_size * m[j] / (SQRT(v[j]) + epsilon);
+        const real first = b1 * m[j] + c1 * gradient[j];
+        const real second = b2 * v[j] + c2 * (gradient[j] * gradient[j]);
+        const int is_finite = (first - first) + (second - second) == 0;
+        m[j] = is_finite ? first : m[j];
+        v[j] = is_finite ? second : v[j];
+        step[j] = is_finite ? R(if_finite)(minus_size * first / (SQRT(second) + epsilon), 0) : 0;
     }
 }
 
@@ -22,27 +33,33 @@ static void R(descent_block)(ptrdiff_t n, const real *restrict g_mu, double l2,
     for (ptrdiff_t j = 0; j < n; ++j) descent[j] = decay * mu[j] - g_mu[j];
 }
 
+/* mu += step */
+static void R(ascend_block)(ptrdiff_t n, const real *restrict step, real *restrict mu) {
+    for (ptrdiff_t j = 0; j < n; ++j) mu[j] = R(if_finite)(mu[j] + step[j], mu[j]);
+}
+
 /* mu += Adam(l2 mu - g_mu), n <= PEPG_COLUMNS: as in pepg-es, weight decay enters before Adam. */
 static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_rule rule,
                                  real *restrict m, real *restrict v, real *restrict mu) {
     real descent[PEPG_COLUMNS], step[PEPG_COLUMNS];
     R(descent_block)(n, g_mu, rule.l2, mu, descent);
     R(adam_block)(n, descent, rule, m, v, step);
-    for (ptrdiff_t j = 0; j < n; ++j) mu[j] += step[j];
+    R(ascend_block)(n, step, mu);
 }
 
 /* velocity = momentum velocity + scale gradient */
 static void R(velocity_block)(ptrdiff_t n, const real *restrict gradient, double momentum,
                               double scale, real *restrict velocity) {
     const real kept = (real)momentum, added = (real)scale;
-    for (ptrdiff_t j = 0; j < n; ++j) velocity[j] = kept * velocity[j] + added * gradient[j];
+    for (ptrdiff_t j = 0; j < n; ++j)
+        velocity[j] = R(if_finite)(kept * velocity[j] + added * gradient[j], velocity[j]);
 }
 
-/* step = a x + b y; x, y and step may be one another. */
+/* step = a x + b y, or none where that is no number; x, y and step may be one another. */
 static void R(combine_block)(ptrdiff_t n, double a, const real *x, double b, const real *y,
                              real *step) {
     const real ra = (real)a, rb = (real)b;
-    for (ptrdiff_t j = 0; j < n; ++j) step[j] = ra * x[j] + rb * y[j];
+    for (ptrdiff_t j = 0; j < n; ++j) step[j] = R(if_finite)(ra * x[j] + rb * y[j], 0);
 }
 
 /* Sum of (scale x)^2 in float64: eight interleaved sums, then those, so that vectors of any width
@@ -63,8 +80,7 @@ static double R(squares_block)(ptrdiff_t n, double scale, const real *restrict x
            ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-/* One coordinate: the step, at most max_change of sigma itself (infinity: any), within the limits. A step that is no
- * number (noise that overflowed) is not taken. */
+/* One coordinate: the step, at most max_change of sigma itself (infinity: any), within the limits. */
 PEPG_INLINE real R(stepped_sigma)(real sigma, real step, real max_change, real minimum,
                                   real maximum) {
     const real most = max_change * sigma, low = sigma - most, high = sigma + most;

@@ -12,6 +12,7 @@
 #include "pepg_fast.h"
 #include "split.h"
 
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
