@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -737,7 +738,7 @@ def changed(state, path, value):
         ("popsize_max", 10),
         ("keep_gradient", KeyError),
         ("gradient", np.zeros(4)),
-        ("gradient", np.full(5, math.nan)),
+        ("gradient", np.full(5, "x")),
         ("evaluations", -1),
         ("interactions", "x"),
         ("population.first", -1),
@@ -749,6 +750,14 @@ def changed(state, path, value):
         ("population.told_rewards", [np.zeros(20)]),
         ("population.told_rewards", [np.zeros(20), np.zeros(18)]),
         ("population.told_rewards", KeyError),
+        ("population.told_rewards", [0.0, 0.0]),
+        ("population.told_rewards", [np.zeros(1), np.zeros(20)]),
+        ("population.drawn", np.full((2, 5), math.nan)),
+        ("population.drawn", np.full((2, 5), -1.0)),
+        ("population.epsilon", np.full((10, 5), math.nan)),
+        ("best_theta", np.full(5, math.nan)),
+        ("best_theta", np.zeros(1)),
+        ("n_threads", -3),
         ("population.told_interactions", -1),
         ("population.told_interactions", None),
         ("population.told_epsilon", [[0, np.zeros((10, 4))]]),
@@ -773,6 +782,68 @@ def test_a_whole_file_with_wrong_values_is_refused(tmp_path, path, value):
         PEPG.load_checkpoint(tmp_path / "c")
 
 
+def test_a_small_file_cannot_ask_for_rewards_of_large_populations(tmp_path):
+    """A number in the place of an array would fill one, as often as it is there."""
+    es = PEPG(2_000_000, 1, 0.0, 1.0, 0.1, 0.1, num_interactions=10**9)
+    state = checkpoints.to_state(es)
+    state["population"] |= {"told": 20_000_000, "told_rewards": [0.0] * 20}
+    files.save(tmp_path / "c", "checkpoint", state)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"told_rewards: wanted shape \(2000000,\)"):
+        PEPG.load_checkpoint(tmp_path / "c")
+    assert (
+        tracemalloc.get_traced_memory()[1] < 150e6
+    )  # buffers for a population; the rewards would be 320 MB
+    tracemalloc.stop()
+
+
+def spoiled(name):
+    es = run(make(), 2)
+    {
+        "mu: wanted 5 finite": lambda: es.mu.put(0, math.nan),
+        "sigma: wanted numbers above 0": lambda: es.sigma.put(1, 0.0),
+        "Adam.v: wanted 5 finite": lambda: es.optimizer.v.put(0, math.inf),
+        "'t'": lambda: vars(es.optimizer).pop("t"),
+        "best_theta: wanted": lambda: es.best_theta.put(0, math.nan),
+        "'run' of PEPG's own": lambda: setattr(es, "run", 5),
+        "mu_lr: wanted": lambda: setattr(es, "mu_lr", "fast"),
+        "step: wanted at least 0": lambda: setattr(es, "step", -1),
+    }[name]()
+    return es
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mu: wanted 5 finite", "sigma: wanted numbers above 0", "Adam.v: wanted 5 finite", "'t'", "best_theta: wanted",
+        "'run' of PEPG's own", "mu_lr: wanted", "step: wanted at least 0",
+    ],
+)  # fmt: skip
+def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path, name):
+    run(make(), 2).save_checkpoint(tmp_path / "c")
+    before = (tmp_path / "c").read_bytes()
+    es = spoiled(name)
+    with pytest.raises(
+        ValueError, match=f"save_checkpoint: it could not be loaded again: .*{name}"
+    ):
+        es.save_checkpoint(tmp_path / "c")
+    assert (tmp_path / "c").read_bytes() == before
+    assert os.listdir(tmp_path) == ["c"]
+
+
+@pytest.mark.parametrize("rng", [1, np.random.RandomState(1)])
+def test_a_search_whose_candidates_overflow_is_saved_and_loaded(tmp_path, rng, dtype):
+    es = make(rng=rng, dtype=dtype)
+    es.sigma = np.finfo(dtype).max
+    for _ in range(3):
+        es.get_parameters()
+        es.save_checkpoint(tmp_path / "c")
+        again = PEPG.load_checkpoint(tmp_path / "c")
+        np.testing.assert_equal(checkpoints.to_state(again), checkpoints.to_state(es))
+        es.update(np.arange(20.0))
+    assert np.isinf(es.best_theta).any()
+
+
 @pytest.mark.parametrize(
     ("optimizer", "name", "values"),
     [
@@ -793,6 +864,15 @@ def test_an_optimizer_that_could_not_go_on_is_refused(tmp_path, optimizer, name,
         files.save(tmp_path / "c", "checkpoint", changed(state, f"optimizer.state.{name}", value))
         with pytest.raises(ValueError, match="c: not a usable checkpoint file: "):
             PEPG.load_checkpoint(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    "state", [{"theta": None, "mu": None}, {"theta": "x", "mu": 1, "sigma": 2}, {}, []]
+)
+def test_a_whole_file_that_is_no_best_is_refused(tmp_path, state):
+    files.save(tmp_path / "b", "best", state)
+    with pytest.raises(ValueError, match="b: not a usable best file: "):
+        PEPG.load_best(tmp_path / "b")
 
 
 def test_best_round_trip(tmp_path, dtype):

@@ -409,9 +409,16 @@ class TestVectorized:
     @pytest.mark.parametrize("value", [["high"] * 10, [None] * 10, [1j] * 10])
     def test_what_are_no_numbers(self, value):
         es = make()
-        with pytest.raises((TypeError, ValueError), match=r"rewards: wanted (10 )?numbers"):
+        with pytest.raises((TypeError, ValueError), match=r"(evaluate|rewards): wanted (10 )?numb"):
             es.run(lambda _: value, vectorized=True, max_steps=1)
         assert es.is_pending
+
+    def test_what_is_masked(self):
+        es, result = make(), np.ma.array(np.arange(10.0), mask=[0] * 9 + [1])
+        with pytest.raises(ValueError, match=r"evaluate: wanted 10 .*, got 1 that are masked"):
+            es.run(lambda _: result, vectorized=True, max_steps=1)
+        assert es.is_pending
+        assert es.best_theta is None
 
     @pytest.mark.parametrize("made", [-1, 0.5, np.ones((10, 2)), [np.nan] * 10, "many"])
     def test_interactions_that_are_none(self, made):

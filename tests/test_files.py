@@ -114,6 +114,23 @@ def test_keys_with_dots_do_not_collide(tmp_path):
     assert_same(round_trip(tmp_path / "f", state), state)
 
 
+def test_text_of_what_are_no_characters_is_refused(target):
+    """NumPy makes a string of it that no Python program could have."""
+    files.save(target, "kind", {"note": "mine"})
+    with zipfile.ZipFile(target) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    at = members["meta.npy"].index("mine".encode("utf-32-le"))
+    damaged = bytearray(members["meta.npy"])
+    damaged[at + 7] = 0x40
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("meta.npy", bytes(damaged))
+        archive.comment = b"0" * 71
+    target.write_bytes(with_digest(buffer.getvalue()[:-71]))
+    with pytest.raises(ValueError, match=r"not a usable kind file: its text has a character 10737"):
+        files.load(target, "kind")
+
+
 def test_loaded_arrays_are_writeable(target):
     files.load(target, KIND)["array"][0, 0] = 7
 

@@ -45,6 +45,15 @@ class TestCall:
         assert got.dtype == np.float64
         np.testing.assert_allclose(got, wanted, rtol=1e-13)
 
+    @pytest.mark.parametrize("dtype", ["u1", "u8", "i1", "i8", "O", "?", "f2", "f4"])
+    @pytest.mark.parametrize("activation", [pepg_fast.sigmoid, pepg_fast.softmax])
+    def test_activations_of_numbers_of_any_kind(self, activation, dtype):
+        """Unsigned numbers have no negatives, -128 has none in 8 bits."""
+        x = np.array([0, 1, 3, 5] if dtype[0] != "i" else [-128, -1, 3, 100]).astype(dtype)
+        got, wanted = activation(x), activation(x.astype(np.float64))
+        assert got.dtype == (x.dtype if dtype[0] == "f" else np.float64)
+        np.testing.assert_allclose(got, wanted, rtol=1e-3 if dtype == "f2" else 1e-6)
+
     @pytest.mark.parametrize("value", [[1, 2], [1, 2, 3, 4], np.zeros((2, 3)), 1.0, []])
     def test_the_wrong_number_of_inputs_is_refused(self, value):
         with pytest.raises(ValueError, match="value: wanted 3 numbers, got shape"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pepg_fast
-from pepg_fast import PEPG, Adam, Optimizer, kernels
+from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, checkpoints, kernels
 
 REQUIRED = {
     "population_size": 10,
@@ -595,14 +595,47 @@ class Failing(Optimizer):
 
 
 class TestOptimizers:
-    @pytest.mark.parametrize("result", [KeyError("mine"), np.zeros(7), "x"], ids=repr)
+    @pytest.mark.parametrize(
+        "result",
+        [
+            KeyError("mine"), np.zeros(7), "x", np.zeros((3, 1)), np.full(3, np.nan), [0, np.inf, 0], np.zeros(3) * 1j,
+            np.ma.array(np.zeros(3), mask=[0, 1, 0]), None,
+        ],
+        ids=repr,
+    )  # fmt: skip
     def test_an_optimizer_that_fails_leaves_the_search_as_it_was(self, result):
         es = make(optimizer=Failing, optimizer_kwargs={"result": result})
         es.get_parameters()
         before = snapshot(es)
-        with pytest.raises((KeyError, ValueError, TypeError)):
+        with pytest.raises((KeyError, ValueError, TypeError), match=r"mine|Failing: wanted"):
             es.update(REWARDS)
         np.testing.assert_equal(snapshot(es), before)
+
+    @pytest.mark.parametrize("optimizer", [Adam, SGD, ClipUp])
+    @pytest.mark.parametrize("shape", [(3, 1), (4,), (), (1, 3)])
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_gradients_of_another_shape_leave_the_search_as_it_was(self, which, shape, optimizer):
+        es = advance(make(optimizer=optimizer), 2)
+        es.get_parameters()
+        given = [np.ones(3), np.ones(3)]
+        given[which] = np.ones(shape)
+        before = checkpoints.to_state(es)
+        with pytest.raises(ValueError, match=r"gradients: wanted two of shape \(3,\)"):
+            es.update(REWARDS, gradients=lambda _: given)
+        np.testing.assert_equal(checkpoints.to_state(es), before)
+
+    @pytest.mark.parametrize("rewards", [[np.inf] * 5 + [0] * 5, ["x"] * 10])
+    def test_a_refused_update_leaves_the_rate_of_a_schedule(self, rewards):
+        es = make(mu_lr=Decay(0.1, 0.5), fitness_shaping="raw")
+        es.get_parameters()
+        es.optimizer.alpha = 0.25
+        with pytest.raises((ValueError, TypeError), match="rewards"):
+            es.update(rewards)
+        assert es.optimizer.alpha == 0.25
+        es.optimizer.m = np.zeros(4)
+        with pytest.raises(ValueError, match=r"Adam\.m"):
+            es.update(REWARDS)
+        assert es.optimizer.alpha == 0.25
 
     def test_an_instance_will_do(self):
         assert_same(advance(make(optimizer=Adam(0.1))), advance(make()))
@@ -705,6 +738,25 @@ class TestConstructor:
             ({"dtype": int}, ValueError, "dtype: wanted float64 or float32"),
             ({"dtype": "nonsense"}, ValueError, "dtype: wanted float64 or float32, got 'nonsense'"),
             ({"n_threads": 0}, ValueError, "n_threads: wanted at least 1, got 0"),
+            ({"mu_lr": 10**400}, ValueError, "mu_lr: wanted a finite number, got 1000"),
+            ({"sigma_decay": 10**400}, ValueError, "sigma_decay: wanted a finite number"),
+            ({"optimizer_kwargs": 1}, TypeError, "optimizer_kwargs: wanted a dict, got 1"),
+            (
+                {"lower": math.inf},
+                ValueError,
+                "lower: wanted numbers that float64 can hold or -inf",
+            ),
+            (
+                {"upper": -1e300, "dtype": "f4"},
+                ValueError,
+                "upper: wanted numbers that float32 can",
+            ),
+            (
+                {"population_size": 10**5000},
+                ValueError,
+                "population_size: wanted at most 4294967296",
+            ),
+            ({"theta_size": 2**34 + 1}, ValueError, "theta_size: wanted at most 17179869184, got"),
             ({"ties": "random"}, ValueError, "ties: wanted 'average' or 'argsort', got 'random'"),
         ],
     )
@@ -728,6 +780,30 @@ class TestConstructor:
     @pytest.mark.parametrize("dtype", ["float32", "f4", np.float32, np.dtype("f4")])
     def test_dtype_in_any_spelling(self, dtype):
         assert make(dtype=dtype).get_parameters().dtype == np.float32
+
+    @pytest.mark.parametrize("value", [-3, 1.5, 10**6, "x", 2**31, math.nan])
+    def test_a_bad_number_of_threads_is_refused_and_changes_nothing(self, value):
+        es = make(n_threads=2)
+        with pytest.raises((ValueError, TypeError), match="n_threads: wanted"):
+            es.n_threads = value
+        assert es.n_threads == 2
+        es.n_threads = None
+        assert es.n_threads == 0
+        es.n_threads = es.n_threads
+        assert_same(advance(es), advance(make()))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+    def test_noise_that_is_no_noise_is_refused(self, value):
+        es = make(dtype="float32")
+        es.get_parameters()
+        before = checkpoints.to_state(es)
+        noise = np.zeros((5, 3))
+        noise[2, 1] = value
+        with pytest.raises(
+            ValueError, match=r"epsilon: wanted finite float32 .* at index \(2, 1\)"
+        ):
+            es.epsilon = noise
+        np.testing.assert_equal(checkpoints.to_state(es), before)
 
     @pytest.mark.parametrize("value", [np.zeros(2), np.nan, "x", [1, 2, np.inf]])
     def test_a_bad_assignment_is_refused_and_changes_nothing(self, value):

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 #: As in csrc/parallel.c.
 MOST_THREADS = 1024
+#: What the counter of the native stream has room for, as in csrc/api.c.
+MOST_PARAMETERS, MOST_CANDIDATES = 2**34, 2**32
 
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
@@ -21,24 +23,33 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
             raise TypeError(f"{name}: wanted a whole number, got {shown(value)}") from None
         number = int(value)
     if number < at_least:
-        raise ValueError(f"{name}: wanted at least {at_least}, got {number}")
+        raise ValueError(f"{name}: wanted at least {at_least}, got {shown(number)}")
     if at_most is not None and number > at_most:
-        raise ValueError(f"{name}: wanted at most {at_most}, got {number}")
+        raise ValueError(f"{name}: wanted at most {at_most}, got {shown(number)}")
     return number
 
 
 def population_size(value: Any, symmetric: bool = True) -> int:
     """Take a number of candidates, an even one if they come in mirrored pairs."""
-    size = integer("population_size", value, at_least=2)
+    size = integer("population_size", value, at_least=2, at_most=MOST_CANDIDATES)
     if symmetric and size % 2:
         raise ValueError(f"population_size: wanted an even number (mirrored pairs), got {size}")
     return size
 
 
+def layer_size(name: str, value: Any) -> int:
+    """Take a number of units."""
+    return integer(name, value, at_least=1, at_most=MOST_PARAMETERS)
+
+
 def number(name: str, value: Any, *, positive: bool = False, infinite: bool = False) -> float:
     """Take one real number, finite unless `infinite`."""
+    if np.ma.is_masked(value):  # NumPy would take what is under the mask
+        raise ValueError(f"{name}: wanted a number, got one that is masked")
     try:
         result = float(value)
+    except OverflowError:  # an int beyond float64
+        raise ValueError(f"{name}: wanted a finite number, got {shown(value)}") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name}: wanted a number, got {shown(value)}") from None
     if np.isnan(result) or (np.isinf(result) and not infinite):
@@ -96,6 +107,10 @@ def bounds(
         return None
     low = vector("lower", -np.inf if lower is None else lower, size, dtype, infinite=True)
     high = vector("upper", np.inf if upper is None else upper, size, dtype, infinite=True)
+    if (low == np.inf).any():
+        raise ValueError(f"lower: wanted numbers that {dtype} can hold or -inf, got {shown(lower)}")
+    if (high == -np.inf).any():
+        raise ValueError(f"upper: wanted numbers that {dtype} can hold or inf, got {shown(upper)}")
     if not (low <= high).all():
         bad = int(np.flatnonzero(low > high)[0])
         raise ValueError(
@@ -170,12 +185,24 @@ def vector(
 
 
 def matrix(
-    name: str, value: ArrayLike, shape: tuple[int, int], dtype: "np.dtype[Any]"
+    name: str,
+    value: ArrayLike,
+    shape: tuple[int, int],
+    dtype: "np.dtype[Any]",
+    *,
+    infinite: bool = False,
+    nan: bool = False,
 ) -> NDArray[Any]:
     """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
-    result = plain(numbers(name, value), dtype)
-    if result.shape != shape:
-        raise ValueError(f"{name}: wanted shape {shape}, got {result.shape}")
+    given = numbers(name, value)
+    if given.shape != shape:
+        raise ValueError(f"{name}: wanted shape {shape}, got {given.shape}")
+    with np.errstate(over="ignore"):  # float32 infinities are found below
+        result = plain(given, dtype)
+    if not nan and (np.isnan(result).any() if infinite else not np.isfinite(result).all()):
+        raise ValueError(
+            f"{name}: wanted {'' if infinite else 'finite '}{dtype} numbers, got {first_bad(result)}"
+        )
     return result
 
 
@@ -249,7 +276,8 @@ def first_bad(values: NDArray[Any]) -> str:
     """The first number that is not finite, and where it is."""
     is_bad = np.isnan(values)
     index = int(np.argmax(is_bad if is_bad.any() else ~np.isfinite(values)))
-    return f"{values[index]} at index {index}"
+    where = index if values.ndim == 1 else tuple(map(int, np.unravel_index(index, values.shape)))
+    return f"{values.flat[index]} at index {where}"
 
 
 def shown(value: Any) -> str:

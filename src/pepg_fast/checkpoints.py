@@ -6,7 +6,6 @@ A friend of `PEPG`: it knows the private attributes that make up the state.
 import math
 import os
 import time
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from . import _caller, _checks, files, functions, legacy, schedules, streams
 from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
+from .pepg import PEPG
 
 #: What the constructor takes by keyword, and what else is stored as it is.
 OPTIONS = (
@@ -34,14 +34,15 @@ _MOST = 2**64 - 1
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
     {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_mu", "_sigma", "_population", "_fitness", "_made",
-     "_sigma_options", "_sigma_rule", "_sigma_decay", "_sigma_decay_limit", "_num_interactions", "_popsize_max",
-     *_PLAIN, *FUNCTIONS}
+     "_n_threads", "_sigma_options", "_sigma_rule", "_sigma_decay", "_sigma_decay_limit", "_num_interactions",
+     "_popsize_max", *_PLAIN, *FUNCTIONS}
 )  # fmt: skip
 
 
-def save(es: Any, filename: "str | PathLike[str] | None") -> str:
+def save(es: PEPG, filename: "str | PathLike[str] | None") -> str:
     """Write a search to `filename`, or to a new file where pepg-es puts them; the absolute path."""
     state = to_state(es)
+    _rehearse(es, state)
     if filename is not None:
         return str(files.save(filename, "checkpoint", state))
     folder = _folder_of_caller() / "checkpoints"
@@ -56,13 +57,22 @@ def save(es: Any, filename: "str | PathLike[str] | None") -> str:
     raise FileExistsError(f"{folder}: no free name for a checkpoint")
 
 
+def _rehearse(es: Any, state: dict[str, Any]) -> None:
+    """Refuse to write what could not be loaded again, such as a mean that was made NaN in place."""
+    functions_of_users = {name: getattr(es, name) for name in FUNCTIONS if state[name] is None}
+    try:
+        _restore(type(es), state | functions_of_users, type(es.optimizer))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"save_checkpoint: it could not be loaded again: {error}") from error
+
+
 def load(
-    build: Callable[..., Any],
+    kind: type[PEPG],
     filename: "str | PathLike[str]",
     optimizer: type[Optimizer] | None,
     handed_over: dict[str, Any],
 ) -> Any:
-    """Read a search, ours or pepg-es's; `build` makes one from the constructor's arguments.
+    """Read a search of class `kind`, ours or pepg-es's.
 
     `handed_over` has the functions that the file could not hold, by name; None for what it could.
     """
@@ -77,7 +87,7 @@ def load(
                 )
     with files.contents_of(filename, "checkpoint"):
         state |= {name: value for name, value in handed_over.items() if value is not None}
-        es = restore(build, state, optimizer)
+        es = restore(kind, state, optimizer)
         if handed_over["mu_lr"] is not None:
             es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
         return es
@@ -130,9 +140,7 @@ def _storable(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name not in lost}
 
 
-def _restore(
-    build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None
-) -> Any:
+def _restore(kind: type[PEPG], state: dict[str, Any], optimizer: type[Optimizer] | None) -> Any:
     # Limits hold from the next update on: they may have been moved since sigma was last within them.
     sigma = np.asarray(state["sigma"], dtype=np.float64)
     if not (sigma > 0).all():
@@ -140,7 +148,7 @@ def _restore(
     within = {"sigma": np.clip(sigma, state["sigma_min"], state["sigma_max"])}
     callables = {name: functions.from_state(state[name]) for name in FUNCTIONS}
     es = _restore_common(
-        build, state | within | callables, _optimizer_from_state(state["optimizer"], optimizer),
+        kind, state | within | callables, _optimizer_from_state(state["optimizer"], optimizer),
         dtype=state["dtype"], n_threads=state["n_threads"] or None, fitness_shaping=callables["fitness_shaping"],
         **{name: state[name] for name in OPTIONS},
     )  # fmt: skip
@@ -148,7 +156,9 @@ def _restore(
     for name in ("evaluations", "interactions"):
         setattr(es, name, _checks.integer(name, state[name], at_least=0))
     if state["gradient"] is not None:
-        es.gradient = _checks.vector("gradient", state["gradient"], es.theta_size, es.dtype)
+        es.gradient = _checks.vector(
+            "gradient", state["gradient"], es.theta_size, es.dtype, nan=True
+        )
     _restore_population(es, state["rng"], state["population"])
     _put_attributes(es, state["extra"], _OWN)
     return es
@@ -167,25 +177,32 @@ def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) ->
     if stored["drawn"] is not None:
         shape = population.drawn.shape
         population.drawn[...] = _checks.matrix("drawn", stored["drawn"], shape, es.dtype)
+        if not (population.drawn[1] > 0).all():
+            raise ValueError("drawn: wanted a sigma above 0")
         population.is_drawn = True
     shape = (population.n_draws, es.theta_size)
     if stored["epsilon"] is not None:
-        population.epsilon = _checks.matrix("epsilon", stored["epsilon"], shape, es.dtype)
+        population.epsilon = _checks.matrix(
+            "epsilon", stored["epsilon"], shape, es.dtype, infinite=True
+        )
     for name in ("first", "told"):
         setattr(population, name, _checks.integer(name, stored[name], at_least=0))
     population.told_epsilon = [
         (_checks.integer("told_epsilon", first, at_least=0),
-         _checks.matrix("told_epsilon", epsilon, shape, es.dtype))
+         _checks.matrix("told_epsilon", epsilon, shape, es.dtype, infinite=True))
         for first, epsilon in stored["told_epsilon"]
     ]  # fmt: skip
+    told = stored["told_rewards"]
+    if len(told) * population.n_draws != population.told:
+        raise ValueError(
+            f"told: wanted the draws of {len(told)} populations, got {population.told}"
+        )
+    if any(np.shape(part) != (es.population_size,) for part in told):  # one number would fill it
+        raise ValueError(f"told_rewards: wanted shape ({es.population_size},) of each population")
     fitness.told = [
         _checks.vector("told_rewards", part, es.population_size, np.dtype(float), nan=True)
-        for part in stored["told_rewards"]
+        for part in told
     ]
-    if len(fitness.told) * population.n_draws != population.told:
-        raise ValueError(
-            f"told: wanted the draws of {len(fitness.told)} populations, got {population.told}"
-        )
     es._made = _checks.integer("told_interactions", stored["told_interactions"], at_least=0)
     population.is_pending = bool(stored["is_pending"])
     _check_draws(population)
@@ -216,14 +233,14 @@ def _check_draws(population: Any) -> None:
 
 
 def _restore_legacy(
-    build: Callable[..., Any], state: dict[str, Any], optimizer: type[Optimizer] | None
+    kind: type[PEPG], state: dict[str, Any], optimizer: type[Optimizer] | None
 ) -> Any:
     """Build a search from the attributes that pepg-es pickled; the noise to come is the native stream's."""
     pickled = state["optimizer"]
     if not isinstance(pickled, legacy.Instance):
         raise ValueError(f"its optimizer is a {type(pickled).__name__}")
     stored = {"class": pickled.pickled_name, "state": vars(pickled)}
-    es = _restore_common(build, state, _optimizer_from_state(stored, optimizer))
+    es = _restore_common(kind, state, _optimizer_from_state(stored, optimizer))
     es.__dict__.update({name: value for name, value in state.items() if not hasattr(type(es), name)
                         and name not in _OWN})  # fmt: skip
     if "epsilon" in state:  # the population that was saved, whether it has had its update or not
@@ -233,27 +250,27 @@ def _restore_legacy(
 
 
 def _restore_common(
-    build: Callable[..., Any], state: dict[str, Any], optimizer: Optimizer, **options: Any
+    kind: type[PEPG], state: dict[str, Any], optimizer: Optimizer, **options: Any
 ) -> Any:
     _check_search(state)
     if type(optimizer) is Adam:
         _check_adam(vars(optimizer), state["theta_size"])
     elif type(optimizer) in (SGD, ClipUp):
         _check_velocity(type(optimizer).__name__, vars(optimizer), state["theta_size"])
-    es = build(
-        state["population_size"], state["theta_size"], state["mu"], state["sigma"], state["mu_lr"],
+    es = kind.__new__(kind)
+    PEPG.__init__(  # a subclass's own may want other arguments
+        es, state["population_size"], state["theta_size"], state["mu"], state["sigma"], state["mu_lr"],
         state["sigma_lr"], state["l2_coeff"], optimizer, **options,
     )  # fmt: skip
     es.mu_init, es.sigma_init = state["mu_init"], state["sigma_init"]
     es.step = _checks.integer("step", state["step"], at_least=0, at_most=_MOST // 2)
     es.best_fitness = state["best_fitness"]
     for name in ("best_mu", "best_sigma", "best_theta"):
-        value = state[name]
-        setattr(
-            es,
-            name,
-            None if value is None else _checks.vector(name, value, es.theta_size, es.dtype),
-        )
+        if state[name] is not None:
+            # A candidate may be infinite: noise overflows where sigma is as large as floats go.
+            infinite = name == "best_theta"
+            best = _checks.vector(name, state[name], es.theta_size, es.dtype, infinite=infinite)
+            setattr(es, name, best)
     return es
 
 
@@ -262,9 +279,12 @@ def _check_search(state: dict[str, Any]) -> None:
     _checks.integer("theta_size", state["theta_size"], at_least=1)
     if math.isnan(state["best_fitness"]):
         raise ValueError("best_fitness: wanted a number, got NaN")
-    for name in ("mu", "sigma", "best_mu", "best_sigma", "best_theta"):
+    for name in ("mu", "sigma", "best_mu", "best_sigma"):
         if state[name] is not None or name in ("mu", "sigma"):
             _check_vector(name, state[name], state["theta_size"])
+    best = state["best_theta"]
+    if best is not None and np.shape(best) != (state["theta_size"],):
+        raise ValueError(f"best_theta: wanted {state['theta_size']} numbers")
 
 
 def _check_adam(state: dict[str, Any], size: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _checks
 from .interrupts import Interrupts
 from .pepg import PEPG
 
@@ -273,10 +274,11 @@ def read_each(values: list[Any], first: int) -> Evaluation:
 def _number(value: Any, index: int) -> float:
     if type(value) is float:
         return value
+    is_masked = np.ma.is_masked(value)
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
     try:
-        if not isinstance(value, str | bytes):  # which float() reads
+        if not (is_masked or isinstance(value, str | bytes)):  # which float() reads
             return float(value)
     except (TypeError, ValueError, OverflowError):
         pass
@@ -292,7 +294,7 @@ def _read_array(result: Any, n: int) -> Evaluation:
     if isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 1:
         result, made = result
         interactions = sum(whole_number(one) for one in np.atleast_1d(made))
-    fitness = np.asarray(result)
+    fitness = _checks.numbers("evaluate", result, f"{n} numbers when vectorized")
     if fitness.shape != (n,):
         raise ValueError(f"evaluate: wanted shape ({n},) when vectorized, got {fitness.shape}")
     return Evaluation(fitness, interactions)

@@ -109,7 +109,7 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             if any(member.compress_type for member in archive.zip.infolist()):
                 raise ValueError("its contents are compressed, which pepg_fast's are not")
-            arrays = {name: archive[name] for name in archive.files}
+            arrays = {name: _sound(archive[name]) for name in archive.files}
         meta = json.loads(str(arrays.pop(_META)))
         if meta.get("format") != FORMAT:
             raise ValueError("it was not written by pepg_fast")
@@ -141,6 +141,15 @@ def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
     yield folder / f"{stem}{suffix}"
     for i in range(1, 10_000):
         yield folder / f"{stem}-{i}{suffix}"
+
+
+def _sound(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Refuse text of what are no characters: NumPy makes strings of it that Python cannot have."""
+    if array.dtype.kind == "U" and array.size:
+        codes = np.frombuffer(array.tobytes(), array.dtype.byteorder + "u4")
+        if codes.max() > sys.maxunicode:
+            raise ValueError(f"its text has a character {codes.max()}")
+    return array
 
 
 def _encode(kind: str, state: dict[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 A friend of `PEPG` and `checkpoints`, which read its attributes.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,12 +34,19 @@ class Fitness:
     """How rewards are read and shaped; within, higher is better."""
 
     def __init__(
-        self, shaping: "str | Shaping", ties: str, maximize: bool, nan_policy: str, symmetric: bool
+        self,
+        shaping: "str | Shaping",
+        ties: str,
+        maximize: bool,
+        nan_policy: str,
+        symmetric: bool,
+        dtype: "np.dtype[Any]" = np.dtype(np.float64),
     ) -> None:
         self.shaping = checked_shaping(shaping)
         self.ties = _checks.choice("ties", ties, TIES)
         self.nan_policy = _checks.choice("nan_policy", nan_policy, NAN_POLICIES)
         self.maximize, self.symmetric = _checks.flag("maximize", maximize), symmetric
+        self._greatest = math.sqrt(np.finfo(dtype).max)  # of a weight: its square is a number too
         self.has_warned = False
         self.told: list[NDArray[np.float64]] = []  # those of its populations before the last
 
@@ -108,9 +116,10 @@ class Fitness:
             else:  # twice, because the kernels take each draw for a pair
                 np.subtract(shaped, shaped.mean(), out=weights[1])
                 np.multiply(weights[1], 2.0, out=weights[0])
-        if not np.isfinite(weights).all():
+        if not (np.abs(weights) <= self._greatest).all():
             raise ValueError(
-                f"rewards: too far apart for fitness_shaping={self.shaping!r}, from {rewards.min()} to {rewards.max()}"
+                f"rewards: too far apart for fitness_shaping={self.shaping!r}, from {rewards.min()} to "
+                f"{rewards.max()}; this search adds up numbers to {self._greatest:.1g}"
             )
         return weights
 

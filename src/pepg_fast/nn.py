@@ -13,6 +13,12 @@ from . import _checks, kernels
 Activation = Callable[[Any], Any]
 
 
+def _real(x: Any) -> Any:
+    """Floats as they are, all else (unsigned numbers have no negative, objects no exp) as float64."""
+    array = np.asanyarray(x)
+    return array if array.dtype.kind in "fc" else array.astype(np.float64)
+
+
 def identity(x: Any) -> Any:
     """Return the input unchanged.
 
@@ -42,6 +48,7 @@ def sigmoid(x: Any) -> Any:
     ndarray or float
         ``1 / (1 + exp(-x))``, in the shape of `x`.
     """
+    x = _real(x)
     t = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1, t)[()] / (1 + t)
 
@@ -91,6 +98,7 @@ def softmax(x: Any) -> Any:
     ndarray or float
         ``exp(x) / sum(exp(x))`` over the last axis, in the shape of `x`.
     """
+    x = _real(x)
     t = np.exp(x - np.max(x, axis=-1, keepdims=True))
     return t / np.sum(t, axis=-1, keepdims=True)
 
@@ -151,11 +159,9 @@ class NeuralNetwork:
         output_activation: Activation | str = identity,
         bias: bool = True,
     ) -> None:
-        self.input_size = _checks.integer("input_size", input_size, at_least=1)
-        self.output_size = _checks.integer("output_size", output_size, at_least=1)
-        self.hidden_sizes = [
-            _checks.integer("hidden_sizes", size, at_least=1) for size in hidden_sizes
-        ]
+        self.input_size = _checks.layer_size("input_size", input_size)
+        self.output_size = _checks.layer_size("output_size", output_size)
+        self.hidden_sizes = [_checks.layer_size("hidden_sizes", size) for size in hidden_sizes]
         self.bias = bool(bias)
         self.sizes: NDArray[np.int_] = np.array(
             [self.input_size, *self.hidden_sizes, self.output_size], dtype=int

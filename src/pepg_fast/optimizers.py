@@ -63,7 +63,11 @@ class _InPlace(Optimizer):
         step = _working_copy(gradients)
         each = np.ndim(self.alpha) > 0  # a rate for each parameter
         self._step_in_place(step, 1.0 if each else self.alpha, n_threads)
-        return (step * self.alpha).astype(step.dtype) if each else step
+        if not each:
+            return step
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (step * self.alpha).astype(step.dtype)
+        return np.where(np.isfinite(scaled), scaled, 0)
 
     @abstractmethod
     def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
@@ -328,7 +332,7 @@ BUILT_IN: dict[str, type[Optimizer]] = {"Adam": Adam, "SGD": SGD, "ClipUp": Clip
 
 def _working_copy(gradients: ArrayLike) -> NDArray[Any]:
     """Gradients as an array that a kernel can overwrite with the step: float32 if they are, else float64."""
-    given = np.asarray(gradients)
+    given = _checks.numbers("gradients", gradients)
     dtype = np.float32 if given.dtype == np.float32 else np.float64
     copy = np.array(given, dtype=dtype, order="C")
     if not copy.size:

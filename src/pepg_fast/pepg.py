@@ -185,14 +185,16 @@ class PEPG:
         popsize_max: int | None = None,
         keep_gradient: bool = False,
     ) -> None:
-        self.theta_size = _checks.integer("theta_size", theta_size, at_least=1)
+        self.theta_size = _checks.integer(
+            "theta_size", theta_size, at_least=1, at_most=_checks.MOST_PARAMETERS
+        )
         self.dtype = _checks.real_dtype(dtype)
-        self.n_threads = _checks.thread_count(n_threads)
+        self._n_threads = _checks.thread_count(n_threads)
         symmetric = _checks.flag("symmetric", symmetric)
         size = _checks.population_size(population_size, symmetric)
         bounds = _checks.bounds(lower, upper, self.theta_size, self.dtype)
         self._population = Population(size, self.theta_size, self.dtype, symmetric, bounds, rng)
-        self._fitness = Fitness(fitness_shaping, ties, maximize, nan_policy, symmetric)
+        self._fitness = Fitness(fitness_shaping, ties, maximize, nan_policy, symmetric, self.dtype)
         self._fitness.resize(size)
 
         self.mu_init = mu_init
@@ -254,14 +256,14 @@ class PEPG:
         candidates at the beginning of a generation, and on the native stream the same ones later in it.
         """
         if members is None:
-            return self._population.draw(self._mu, self._sigma, out, self.n_threads)
+            return self._population.draw(self._mu, self._sigma, out, self._n_threads)
         lo, hi = _checks.members(members, self.population_size)
         if hi - lo == self.population_size:
-            return self._population.draw(self._mu, self._sigma, out, self.n_threads)
+            return self._population.draw(self._mu, self._sigma, out, self._n_threads)
         if out is not None:  # before anything is drawn
             _checks.output("out", out, (hi - lo, self.theta_size), self.dtype)
         self._population.begin(self._mu, self._sigma)
-        return self._population.part(lo, hi, out, self.n_threads)
+        return self._population.part(lo, hi, out, self._n_threads)
 
     def get_members(self, members: slice, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Make some members of the last population, which stays the one that `update` is about.
@@ -289,7 +291,7 @@ class PEPG:
         lo, hi = _checks.members(members, self.population_size)
         if not self._population.is_drawn:
             raise RuntimeError("get_members: call get_parameters() first")
-        return self._population.part(lo, hi, out, self.n_threads)
+        return self._population.part(lo, hi, out, self._n_threads)
 
     def iter_parameters(self, chunk: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Draw a population that is larger than memory, a chunk at a time.
@@ -326,7 +328,7 @@ class PEPG:
                 "iter_parameters: wanted the native stream (rng=None or a seed), got a NumPy generator"
             )
         rows = chunk // 2 if self.symmetric else chunk
-        return self._population.draw_in_chunks(self._mu, self._sigma, rows, self.n_threads)
+        return self._population.draw_in_chunks(self._mu, self._sigma, rows, self._n_threads)
 
     def update(
         self,
@@ -382,8 +384,9 @@ class PEPG:
                 return
         optimizer: Any = self.optimizer
         mu_lr, sigma_lr, l2_coeff = self.mu_lr, self.sigma_lr, self.l2_coeff
-        if type(mu_lr) is not float and callable(mu_lr):
-            optimizer.alpha = schedules.at("mu_lr", mu_lr, self.step, self.theta_size)
+        is_scheduled = type(mu_lr) is not float and callable(mu_lr)
+        if is_scheduled:
+            mu_lr = schedules.at("mu_lr", mu_lr, self.step, self.theta_size)
         if type(sigma_lr) is not float:
             sigma_lr = schedules.at("sigma_lr", sigma_lr, self.step, self.theta_size)
         if type(l2_coeff) is not float:
@@ -395,26 +398,31 @@ class PEPG:
             return
 
         if population.told:
-            noise, epsilon = population.noise_of_generation(self.n_threads)
+            noise, epsilon = population.noise_of_generation(self._n_threads)
         else:
             noise, epsilon = population.noise, population.epsilon
         draw = population.key, population.generation, noise, epsilon, weights, population.drawn
         step = self.step
         kind: Any = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
+        if is_scheduled:
+            before, optimizer.alpha = optimizer.alpha, mu_lr
         try:
             if gradients is not None:
-                work = GradientWork(draw, self.n_threads)
+                work = GradientWork(draw, self._n_threads)
                 self._update_in_parts(work, l2_coeff, sigma_lr, outcome, gradients)
             elif kind is Adam and (type(optimizer.alpha) is float or np.ndim(optimizer.alpha) == 0):
                 self._update_by_adam(optimizer, draw, l2_coeff, sigma_lr, outcome)
             elif (kind is SGD or kind is ClipUp) and np.ndim(optimizer.alpha) == 0:
                 self._update_by_velocity(optimizer, draw, l2_coeff, sigma_lr, outcome)
             else:
-                work = GradientWork(draw, self.n_threads)
+                work = GradientWork(draw, self._n_threads)
                 self._update_in_parts(work, l2_coeff, sigma_lr, outcome, GradientWork.whole)
         finally:
             # Also where an interrupt came meanwhile, but not where the update was refused.
-            if self._sigma_decay != 1.0 and self.step != step:
+            if self.step == step:
+                if is_scheduled:
+                    optimizer.alpha = before
+            elif self._sigma_decay != 1.0:
                 self._decay_sigma()
 
     def _update_by_adam(
@@ -435,7 +443,7 @@ class PEPG:
         try:
             kernels.update_adam(
                 *draw, adam.alpha, adam.beta_1, adam.beta_2, epsilon, t, l2_coeff, sigma_lr, *self._sigma_rule,
-                m, v, self._mu, self._sigma, gradient, self.n_threads,
+                m, v, self._mu, self._sigma, gradient, self._n_threads,
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
             adam.t = t - 1
@@ -459,7 +467,7 @@ class PEPG:
         try:
             kernels.update_velocity(
                 *draw, optimizer.rule(), optimizer.alpha, optimizer.momentum, optimizer.max_speed, l2_coeff, sigma_lr,
-                *self._sigma_rule, velocity, self._mu, self._sigma, gradient, self.n_threads,
+                *self._sigma_rule, velocity, self._mu, self._sigma, gradient, self._n_threads,
             )  # fmt: skip
         except Exception:  # a rate that is no number: refused before anything was written
             self._take_back(outcome, before)
@@ -476,9 +484,16 @@ class PEPG:
         """Any other optimizer, rates that differ between parameters, and gradients from several processes."""
         sigma = self._sigma.copy()
         g_mu, g_sigma = gradients(work)
-        mu = self._mu + self._step_along(-g_mu + l2_coeff * self._mu)
-        change = np.asarray(sigma_lr * g_sigma, dtype=self.dtype)
-        kernels.sigma_step(change, 1.0, *self._sigma_rule, sigma, self.n_threads)
+        for given in (g_mu, g_sigma):
+            if np.shape(given) != sigma.shape:
+                raise ValueError(
+                    f"gradients: wanted two of shape {sigma.shape}, got shape {np.shape(given)}"
+                )
+        with np.errstate(over="ignore", invalid="ignore"):  # as in the kernels
+            mu = self._mu + self._step_along(-g_mu + l2_coeff * self._mu)
+            change = np.asarray(sigma_lr * g_sigma, dtype=self.dtype)
+        np.copyto(mu, self._mu, where=~np.isfinite(mu))
+        kernels.sigma_step(change, 1.0, *self._sigma_rule, sigma, self._n_threads)
         self._count_update(outcome)
         self._mu[...], self._sigma[...] = mu, sigma
         if self.keep_gradient:
@@ -487,11 +502,14 @@ class PEPG:
     def _step_along(self, descent: NDArray[Any]) -> NDArray[Any]:
         """What the optimizer makes of a gradient."""
         optimizer: Any = self.optimizer
-        is_built_in = type(optimizer) in BUILT_IN.values()
-        step: NDArray[Any] = (
-            optimizer.step(descent, self.n_threads) if is_built_in else optimizer(descent)
-        )
-        return step
+        if type(optimizer) in BUILT_IN.values():
+            step: NDArray[Any] = optimizer.step(descent, self._n_threads)
+            return step
+        name, wanted = type(optimizer).__name__, f"a step of {self.theta_size} finite numbers"
+        taken = _checks.numbers(name, optimizer(descent), wanted)
+        if taken.shape not in ((), descent.shape) or not np.isfinite(taken).all():
+            raise ValueError(f"{name}: wanted {wanted}, got {_checks.shown(taken)}")
+        return taken
 
     def _gradient_to_keep(self) -> NDArray[Any]:
         """Where the kernels put g_mu."""
@@ -519,7 +537,7 @@ class PEPG:
         best, value, interactions = outcome
         population = self._population
         if best >= 0 and self._is_better(float(value), float(self.best_fitness)):
-            self.best_theta = population.member(best, self.n_threads)
+            self.best_theta = population.member(best, self._n_threads)
             self.best_mu, self.best_sigma = population.drawn.copy()
             self.best_fitness = value
         self.evaluations += population.size
@@ -671,6 +689,15 @@ class PEPG:
         self._fitness.resize(size)
         self._fitness.end_generation()
         self._made = 0
+
+    @property
+    def n_threads(self) -> int:
+        """Threads for large work, 0 for OpenMP's usual number; assignable, also as None."""
+        return self._n_threads
+
+    @n_threads.setter
+    def n_threads(self, value: int | None) -> None:
+        self._n_threads = _checks.thread_count(value or None if value == 0 else value)
 
     @property
     def is_pending(self) -> bool:
@@ -858,18 +885,18 @@ class PEPG:
     @property
     def epsilon(self) -> NDArray[Any]:
         """Noise of the last population, shape (n, d), read-only; assigning uses other noise for the update."""
-        epsilon = self._population.explicit_noise(self.n_threads)
+        epsilon = self._population.explicit_noise(self._n_threads)
         epsilon.flags.writeable = False
         return epsilon
 
     @epsilon.setter
     def epsilon(self, value: ArrayLike) -> None:
-        self._population.put_epsilon(value, self._mu, self._sigma, self.n_threads)
+        self._population.put_epsilon(value, self._mu, self._sigma, self._n_threads)
 
     @property
     def theta(self) -> NDArray[Any]:
         """The last population, shape (P, d); assigning changes what `best_theta` is taken from."""
-        return self._population.theta(self.n_threads)
+        return self._population.theta(self._n_threads)
 
     @theta.setter
     def theta(self, value: ArrayLike) -> None:
@@ -906,6 +933,9 @@ class PEPG:
         ------
         OSError
             If the file cannot be written.
+        ValueError
+            If the search could not be loaded again, such as with a mean that was made NaN in place; an older file
+            is left as it was.
 
         Warns
         -----
@@ -955,16 +985,9 @@ class PEPG:
         """
         from . import checkpoints
 
-        def build(*arguments: Any, **keywords: Any) -> _Search:
-            es = cls.__new__(cls)
-            PEPG.__init__(
-                es, *arguments, **keywords
-            )  # a subclass's own constructor may want other arguments
-            return es
-
         functions = {"mu_lr": mu_lr, "sigma_lr": sigma_lr, "l2_coeff": l2_coeff,
                      "fitness_shaping": fitness_shaping}  # fmt: skip
-        es: _Search = checkpoints.load(build, filename, optimizer, functions)
+        es: _Search = checkpoints.load(cls, filename, optimizer, functions)
         return es
 
     def save_best(self, filename: "str | PathLike[str]") -> None:
@@ -1014,7 +1037,12 @@ class PEPG:
         if legacy.is_pickle(filename):
             return legacy.load_best(filename)
         state = files.load(filename, "best")
-        return state["theta"], state["mu"], state["sigma"]
+        with files.contents_of(filename, "best"):
+            theta, mu, sigma = (
+                None if state[name] is None else _checks.numbers(name, state[name])
+                for name in ("theta", "mu", "sigma")
+            )
+        return theta, mu, sigma
 
 
 #: Index and fitness of the best candidate told, and the interactions it took to tell.
@@ -1051,6 +1079,8 @@ def _built(
     optimizer: type[Optimizer] | Optimizer, mu_lr: float, kwargs: dict[str, Any] | None
 ) -> Optimizer:
     """The optimizer that the constructor's arguments describe."""
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError(f"optimizer_kwargs: wanted a dict, got {_checks.shown(kwargs)}")
     if isinstance(optimizer, Optimizer):
         if kwargs:
             raise ValueError(

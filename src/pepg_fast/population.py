@@ -112,7 +112,8 @@ class Population:
     def _draw_numpy_noise(self) -> NDArray[Any]:
         rng: Any = self.rng
         noise = rng.normal(0.0, self.drawn[1], (self.n_draws, self.theta_size))
-        self.epsilon = np.ascontiguousarray(noise, dtype=self.dtype)
+        with np.errstate(over="ignore"):  # of a sigma as large as float32 goes
+            self.epsilon = np.ascontiguousarray(noise, dtype=self.dtype)
         return self.epsilon
 
     def _keep_distribution(self, mu: NDArray[Any], sigma: NDArray[Any]) -> None:
@@ -223,7 +224,8 @@ class Population:
 
     def put_theta(self, value: ArrayLike) -> None:
         """Take other candidates for the last ones: what the best is copied from."""
-        self.array.put(_checks.matrix("theta", value, (self.size, self.theta_size), self.dtype))
+        shape = (self.size, self.theta_size)
+        self.array.put(_checks.matrix("theta", value, shape, self.dtype, nan=True))
 
     def explicit_noise(self, n_threads: int) -> NDArray[Any]:
         """The noise of the last candidates, (n_draws, theta_size)."""

@@ -98,7 +98,9 @@ def compute_ranks(fitness_scores: ArrayLike) -> NDArray[np.int_]:
     ndarray of int, shape (n,)
         A permutation of 0 .. n-1.
     """
-    scores = np.asarray(fitness_scores)
+    if _checks.numbers("fitness_scores", fitness_scores).ndim != 1:
+        raise ValueError(f"fitness_scores: wanted shape (n,), got shape {np.shape(fitness_scores)}")
+    scores = np.asarray(fitness_scores)  # argsort may order ties otherwise in another dtype
     ranks = np.empty(scores.size, dtype=int)
     ranks[scores.argsort()] = np.arange(scores.size)
     return ranks

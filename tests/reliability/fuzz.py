@@ -22,7 +22,7 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json", "pickletools"]):
-    from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork
+    from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, checkpoints
 
 warnings.simplefilter("ignore")
 SEPARATOR = b"\n--member--\n"
@@ -68,12 +68,19 @@ def refused(load):
 def use_search(es) -> None:
     if es is None or es.population_size * es.theta_size > MOST_ELEMENTS:
         return
-    if es.num_interactions is None:
-        with contextlib.suppress(ValueError):  # rates may be numbers at which mu overflows
-            if not es.is_pending:
-                es.get_parameters()
-            es.update(np.arange(float(es.population_size)))
+    for _ in range(2):
+        if not es.is_pending:
+            es.get_parameters()
+        tell(es, np.arange(float(es.population_size)), **interactions(es))
+    state = checkpoints.to_state(es)
+    functions = {name: getattr(es, name) for name in checkpoints.FUNCTIONS if state[name] is None}
     es.save_checkpoint(FOLDER / "again")
+    again = PEPG.load_checkpoint(FOLDER / "again", **functions)
+    np.testing.assert_equal(checkpoints.to_state(again), state)
+
+
+def interactions(es) -> dict:
+    return {} if es.num_interactions is None else {"interactions": es.population_size}
 
 
 def use_network(network) -> None:
@@ -106,8 +113,8 @@ def pickled(data: bytes) -> None:
 # ---- arguments --------------------------------------------------------------------------------
 
 SCALARS = (
-    None, True, 0, 1, 2, 3, 4, -1, 0.5, 1e-3, 1e300, -1e300, np.nan, np.inf, -np.inf, 2**50, 2**63, 10**30, "x", "",
-    b"x", 1j, (), [], {}, object(), np.float32(0.5), np.int8(2), np.array(0.5), np.array([]), 5e-324,
+    None, True, 0, 1, 2, 3, 4, -1, 0.5, 1e-3, 1e300, -1e300, np.nan, np.inf, -np.inf, 2**50, 2**63, 10**30, 10**400,
+    "x", "", b"x", 1j, (), [], {}, object(), np.float32(0.5), np.int8(2), np.array(0.5), np.array([]), 5e-324,
 )  # fmt: skip
 DTYPES = ("f8", "f4", "f2", ">f8", "i1", "u8", "?", "O", "c16", "U3", "M8[s]", "S2", "V4")
 NAMES = (
@@ -162,13 +169,16 @@ def any_array(data, shape):
 
 
 def tell(es, rewards, **more) -> None:
+    """Tell what may be nonsense: either all numbers stay finite, or it is refused and nothing changes."""
+    before = checkpoints.to_state(es)
     try:
         es.update(rewards, **more)
     except (ValueError, TypeError, RuntimeError) as error:
         if not str(error):
             raise RuntimeError("an error without a message") from error
-    if not (es.sigma > 0).all():
-        raise RuntimeError("sigma")
+        np.testing.assert_equal(checkpoints.to_state(es), before)
+    if not (np.isfinite(es.mu).all() and np.isfinite(es.sigma).all() and (es.sigma > 0).all()):
+        raise RuntimeError(f"mu {es.mu}, sigma {es.sigma}")
 
 
 def arguments(content: bytes) -> None:
@@ -191,8 +201,8 @@ def arguments(content: bytes) -> None:
         return
     for _ in range(2):
         es.get_parameters()
-        more = {} if es.num_interactions is None else {"interactions": 5}
-        tell(es, np.arange(float(es.population_size)), **more)
+        tell(es, np.arange(float(es.population_size)), **interactions(es))
+    use_search(es)
 
 
 def update(content: bytes) -> None:
@@ -210,7 +220,15 @@ def update(content: bytes) -> None:
         rewards = any_array(data, [4]) if data.ConsumeBool() else any_value(data)
         more = {"interactions": any_value(data)} if data.ConsumeBool() else {}
         tell(es, rewards, **more)
-        for name in ("mu", "sigma", "epsilon", "theta", "population_size"):
+        for name in (
+            "mu",
+            "sigma",
+            "epsilon",
+            "theta",
+            "population_size",
+            "n_threads",
+            "sigma_max",
+        ):
             if data.ConsumeIntInRange(0, 7) == 0:
                 with contextlib.suppress(ValueError, TypeError, MemoryError):
                     setattr(es, name, any_value(data))

@@ -42,6 +42,16 @@ BAD_REWARDS = {
     "an int beyond floats": lambda n: ["x"] + [10**400] * (n - 1),
     "objects": lambda n: [object()] * n,
 }
+BAD_MATRICES = {
+    "NaN": lambda n, d: np.full((n, d), np.nan),
+    "infinity": lambda n, d: [[np.inf] * d] * n,
+    "a row too many": lambda n, d: np.zeros((n + 1, d)),
+    "flat": lambda n, d: np.zeros(n * d),
+    "text": lambda n, d: [["x"] * d] * n,
+    "masked": lambda n, d: np.ma.array(np.zeros((n, d)), mask=True),
+    "complex": lambda n, d: np.full((n, d), 1j),
+    "nothing": lambda n, d: None,
+}
 BAD_VECTORS = ([np.inf], np.nan, "x", [[0.1]], [0.1] * 9, {}, 1j, None)
 
 
@@ -230,9 +240,30 @@ class Search(RuleBasedStateMachine):
     def assign_a_nonsense_size(self, size):
         self.refuses((ValueError, TypeError), lambda: setattr(self.es, "population_size", size))
 
-    @rule(n=st.integers(1, 4))
+    @rule(n=st.sampled_from([None, 1, 2, 3, 4]))
     def assign_threads(self, n):
         self.es.n_threads = n
+        assert self.es.n_threads == (n or 0)
+
+    @rule(n=st.sampled_from([-1, 1.5, "2", 2**31, 10**30, np.nan]))
+    def assign_nonsense_threads(self, n):
+        self.refuses((ValueError, TypeError), lambda: setattr(self.es, "n_threads", n))
+
+    @rule(name=st.sampled_from(["epsilon", "theta"]), kind=st.sampled_from(list(BAD_MATRICES)))
+    def assign_nonsense_noise_or_candidates(self, name, kind):
+        if name == "theta" and kind in ("NaN", "infinity"):
+            return  # a user's own candidates may be anything
+        rows = self.model.n_draws if name == "epsilon" else self.model.size
+        value = BAD_MATRICES[kind](rows, self.model.settings.dim)
+        self.refuses((ValueError, TypeError), lambda: setattr(self.es, name, value))
+
+    @precondition(lambda self: self.model.is_pending)
+    @rule(value=st.floats(-2, 2, width=32))
+    def assign_candidates(self, value):
+        theta = np.full((self.model.size, self.model.settings.dim), value)
+        self.es.theta = theta
+        np.testing.assert_array_equal(self.es.theta, theta)
+        self.theta = None
 
     # ---- copies ----
 

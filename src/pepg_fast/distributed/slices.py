@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _checks
 from ..evaluation import Failure, call_each, read_each, whole_number
 
 #: Takes the members of a slice, (m, d), read-only, and their indices, (m,), -1 for the centre. Returns their rewards,
@@ -98,18 +99,12 @@ def _read(result: Any, m: int, first: int) -> Evaluated:
     if isinstance(rewards, dict | str | bytes):
         raise TypeError(f"evaluate: wanted {_WANTED}, got {type(rewards).__name__}")
     which = f"members {first} to {first + m - 1}" if first >= 0 else "the centre"
-    array = np.asarray(rewards)
+    array = _checks.numbers("evaluate", rewards, f"numbers as rewards for {which}")
     if array.shape != (m,):
         raise ValueError(f"evaluate: wanted {m} rewards for {which}, got shape {array.shape}")
-    try:
-        numbers = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"evaluate: wanted numbers as rewards for {which}, got dtype {array.dtype}"
-        ) from None
     if interactions is not None:
         interactions = sum(whole_number(one, f" for {which}") for one in np.ravel(interactions))
-    return Evaluated(numbers, interactions, _read_extras(extras, m, which))
+    return Evaluated(array.astype(np.float64), interactions, _read_extras(extras, m, which))
 
 
 def _read_extras(extras: Any, m: int, which: str) -> dict[str, NDArray[Any]]:
@@ -117,8 +112,8 @@ def _read_extras(extras: Any, m: int, which: str) -> dict[str, NDArray[Any]]:
         raise TypeError(f"evaluate: wanted a dict of arrays as extras, got {extras!r:.60}")
     read = {}
     for name, value in extras.items():
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        array = _checks.numbers("evaluate", value, f"numbers as extras[{name!r}] for {which}")
+        if array.dtype.itemsize > 8:
             raise TypeError(
                 f"evaluate: wanted numbers as extras[{name!r}] for {which}, got dtype {array.dtype}"
             )
