@@ -611,6 +611,14 @@ class TestOptimizers:
             es.update(REWARDS)
         np.testing.assert_equal(snapshot(es), before)
 
+    def test_a_mean_that_a_step_would_take_beyond_what_there_is_stays(self, dtype):
+        most = np.finfo(dtype).max
+        es = make(optimizer=Failing, optimizer_kwargs={"result": [1.5e308, -most, -1]}, dtype=dtype)
+        es.mu = [most, most, 1]
+        es.get_parameters()
+        es.update(REWARDS)
+        np.testing.assert_array_equal(es.mu, np.array([most, 0, 0], dtype))
+
     @pytest.mark.parametrize("optimizer", [Adam, SGD, ClipUp])
     @pytest.mark.parametrize("shape", [(3, 1), (4,), (), (1, 3)])
     @pytest.mark.parametrize("which", [0, 1])

@@ -490,7 +490,8 @@ class PEPG:
                     f"gradients: wanted two of shape {sigma.shape}, got shape {np.shape(given)}"
                 )
         with np.errstate(over="ignore", invalid="ignore"):  # as in the kernels
-            mu = self._mu + self._step_along(-g_mu + l2_coeff * self._mu)
+            step = self._step_along(-g_mu + l2_coeff * self._mu)
+            mu = np.asarray(self._mu + step, dtype=self.dtype)
             change = np.asarray(sigma_lr * g_sigma, dtype=self.dtype)
         np.copyto(mu, self._mu, where=~np.isfinite(mu))
         kernels.sigma_step(change, 1.0, *self._sigma_rule, sigma, self._n_threads)

@@ -229,7 +229,7 @@ PYTHON = [
     ("fitness.py", "(np.abs(weights) <= self._greatest).all()", "np.isfinite(weights).all()", "tests/reliability/test_extremes.py"),
     ("checkpoints.py", "    _rehearse(es, state)\n", "", "tests/test_checkpoints.py"),
     ("checkpoints.py", "if any(np.shape(part) != (es.population_size,) for part in told):", "if False:", "tests/test_checkpoints.py"),
-    ("pepg.py", "np.copyto(mu, self._mu, where=~np.isfinite(mu))", "pass", "tests/reliability/test_extremes.py"),
+    ("pepg.py", "np.copyto(mu, self._mu, where=~np.isfinite(mu))", "pass", "tests/test_pepg.py"),
     ("files.py", "if codes.max() > sys.maxunicode:", "if False:", "tests/test_files.py"),
     ("legacy.py", "if array.nbytes != len(data):", "if False:", "tests/test_legacy.py"),
     ("legacy.py", "if name in self._admitted:", "if True:", "tests/test_legacy.py"),
