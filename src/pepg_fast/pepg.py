@@ -145,8 +145,8 @@ class PEPG:
         g_mu    = epsilon.T @ r / P
         g_sigma = ((epsilon**2).T @ r / sigma - sigma * r.sum()) / (2 * P)
 
-    Numbers stay finite: a coordinate of the mean whose step, or a square on the way to it, overflows is not moved by that
-    update, and neither are its moments. Shaped rewards whose squares the search's dtype cannot hold are refused.
+    Numbers stay finite: a coordinate of the mean whose step, or a square on the way to it, overflows is not moved by
+    that update, and neither are its moments. Shaped rewards whose squares the search's dtype cannot hold are refused.
 
     g_sigma has half the scale of pgpelib's and its relatives'; `pepg_fast.presets` converts their settings.
 
