@@ -9,21 +9,31 @@ PEPG_INLINE real R(if_finite)(real value, real otherwise) {
     return value - value == 0 ? value : otherwise;
 }
 
-/* step = -step_size m / (sqrt(v) + epsilon): Adam in its eps-hat form (Kingma and Ba 2015, end of
- * section 2), with step_size = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t). m and v in and out. */
+typedef struct {
+    real b1, c1, b2, c2, minus_size, epsilon;
+} R(adam_numbers);
+
+static R(adam_numbers) R(numbers_of)(pepg_adam_rule rule) {
+    return (R(adam_numbers)){(real)rule.beta_1,     (real)(1.0 - rule.beta_1),
+                             (real)rule.beta_2,     (real)(1.0 - rule.beta_2),
+                             (real)-rule.step_size, (real)rule.epsilon};
+}
+
+/* One coordinate: -step_size m / (sqrt(v) + epsilon), Adam in its eps-hat form (Kingma and Ba 2015, end of section 2),
+ * with step_size = alpha sqrt(1 - beta_2^t) / (1 - beta_1^t). m and v in and out. */
+PEPG_INLINE real R(adam_step)(const R(adam_numbers) a, real gradient, real *m, real *v) {
+    const real first = a.b1 * *m + a.c1 * gradient;
+    const real second = a.b2 * *v + a.c2 * (gradient * gradient);
+    const int is_finite = (first - first) + (second - second) == 0;
+    *m = is_finite ? first : *m;
+    *v = is_finite ? second : *v;
+    return is_finite ? R(if_finite)(a.minus_size * first / (SQRT(second) + a.epsilon), 0) : 0;
+}
+
 static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_rule rule,
                           real *restrict m, real *restrict v, real *restrict step) {
-    const real b1 = (real)rule.beta_1, c1 = (real)(1.0 - rule.beta_1);
-    const real b2 = (real)rule.beta_2, c2 = (real)(1.0 - rule.beta_2);
-    const real minus_size = (real)-rule.step_size, epsilon = (real)rule.epsilon;
-    for (ptrdiff_t j = 0; j < n; ++j) {
-        const real first = b1 * m[j] + c1 * gradient[j];
-        const real second = b2 * v[j] + c2 * (gradient[j] * gradient[j]);
-        const int is_finite = (first - first) + (second - second) == 0;
-        m[j] = is_finite ? first : m[j];
-        v[j] = is_finite ? second : v[j];
-        step[j] = is_finite ? R(if_finite)(minus_size * first / (SQRT(second) + epsilon), 0) : 0;
-    }
+    const R(adam_numbers) a = R(numbers_of)(rule);
+    for (ptrdiff_t j = 0; j < n; ++j) step[j] = R(adam_step)(a, gradient[j], m + j, v + j);
 }
 
 /* descent = l2 mu - g_mu, what optimizers are given. */
@@ -38,13 +48,15 @@ static void R(ascend_block)(ptrdiff_t n, const real *restrict step, real *restri
     for (ptrdiff_t j = 0; j < n; ++j) mu[j] = R(if_finite)(mu[j] + step[j], mu[j]);
 }
 
-/* mu += Adam(l2 mu - g_mu), n <= PEPG_COLUMNS: as in pepg-es, weight decay enters before Adam. */
+/* mu += Adam(l2 mu - g_mu): as in pepg-es, weight decay enters before Adam. */
 static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_rule rule,
                                  real *restrict m, real *restrict v, real *restrict mu) {
-    real descent[PEPG_COLUMNS], step[PEPG_COLUMNS];
-    R(descent_block)(n, g_mu, rule.l2, mu, descent);
-    R(adam_block)(n, descent, rule, m, v, step);
-    R(ascend_block)(n, step, mu);
+    const R(adam_numbers) a = R(numbers_of)(rule);
+    const real decay = (real)rule.l2;
+    for (ptrdiff_t j = 0; j < n; ++j) {
+        const real step = R(adam_step)(a, decay * mu[j] - g_mu[j], m + j, v + j);
+        mu[j] = R(if_finite)(mu[j] + step, mu[j]);
+    }
 }
 
 /* velocity = momentum velocity + scale gradient */
