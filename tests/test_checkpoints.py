@@ -797,32 +797,25 @@ def test_a_small_file_cannot_ask_for_rewards_of_large_populations(tmp_path):
     tracemalloc.stop()
 
 
-def spoiled(name):
-    es = run(make(), 2)
-    {
-        "mu: wanted 5 finite": lambda: es.mu.put(0, math.nan),
-        "sigma: wanted numbers above 0": lambda: es.sigma.put(1, 0.0),
-        "Adam.v: wanted 5 finite": lambda: es.optimizer.v.put(0, math.inf),
-        "'t'": lambda: vars(es.optimizer).pop("t"),
-        "best_theta: wanted": lambda: es.best_theta.put(0, math.nan),
-        "'run' of PEPG's own": lambda: setattr(es, "run", 5),
-        "mu_lr: wanted": lambda: setattr(es, "mu_lr", "fast"),
-        "step: wanted at least 0": lambda: setattr(es, "step", -1),
-    }[name]()
-    return es
+#: What the refusal says, and what was done to the search.
+SPOILED = {
+    "mu: wanted 5 finite": lambda es: es.mu.put(0, math.nan),
+    "sigma: wanted numbers above 0": lambda es: es.sigma.put(1, 0.0),
+    "Adam.v: wanted 5 finite": lambda es: es.optimizer.v.put(0, math.inf),
+    "'t'": lambda es: vars(es.optimizer).pop("t"),
+    "best_theta: wanted": lambda es: es.best_theta.put(0, math.nan),
+    "'run' of PEPG's own": lambda es: setattr(es, "run", 5),
+    "mu_lr: wanted": lambda es: setattr(es, "mu_lr", "fast"),
+    "step: wanted at least 0": lambda es: setattr(es, "step", -1),
+}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mu: wanted 5 finite", "sigma: wanted numbers above 0", "Adam.v: wanted 5 finite", "'t'", "best_theta: wanted",
-        "'run' of PEPG's own", "mu_lr: wanted", "step: wanted at least 0",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", SPOILED)
 def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path, name):
     run(make(), 2).save_checkpoint(tmp_path / "c")
     before = (tmp_path / "c").read_bytes()
-    es = spoiled(name)
+    es = run(make(), 2)
+    SPOILED[name](es)
     with pytest.raises(
         ValueError, match=f"save_checkpoint: it could not be loaded again: .*{name}"
     ):

@@ -44,7 +44,7 @@ def layer_size(name: str, value: Any) -> int:
 
 def number(name: str, value: Any, *, positive: bool = False, infinite: bool = False) -> float:
     """Take one real number, finite unless `infinite`."""
-    if np.ma.is_masked(value):  # NumPy would take what is under the mask
+    if count_masked(value):
         raise ValueError(f"{name}: wanted a number, got one that is masked")
     try:
         result = float(value)
@@ -148,10 +148,15 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
         given = None
     if given is None or given.dtype.kind not in "fiub":
         raise TypeError(f"{name}: wanted {wanted}, got {shown(value)}")
-    mask = getattr(value, "mask", None)  # of a masked array; NumPy would take what is under it
-    if isinstance(mask, np.ndarray | np.bool_) and mask.any():
-        raise ValueError(f"{name}: wanted {wanted}, got {np.sum(mask)} that are masked")
+    if masked := count_masked(value):
+        raise ValueError(f"{name}: wanted {wanted}, got {masked} that are masked")
     return given
+
+
+def count_masked(value: Any) -> int:
+    """How many numbers of a masked array are; NumPy would take what is under the mask."""
+    mask = getattr(value, "mask", None)
+    return int(np.sum(mask)) if isinstance(mask, np.ndarray | np.bool_) else 0
 
 
 def plain(array: Any, dtype: Any) -> NDArray[Any]:

@@ -274,7 +274,7 @@ def read_each(values: list[Any], first: int) -> Evaluation:
 def _number(value: Any, index: int) -> float:
     if type(value) is float:
         return value
-    is_masked = np.ma.is_masked(value)
+    is_masked = _checks.count_masked(value) > 0
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
     try:

@@ -701,7 +701,7 @@ class PEPG:
 
     @n_threads.setter
     def n_threads(self, value: int | None) -> None:
-        self._n_threads = _checks.thread_count(value or None if value == 0 else value)
+        self._n_threads = _checks.thread_count(None if value == 0 else value)
 
     @property
     def is_pending(self) -> bool:
