@@ -81,6 +81,54 @@ class GivesNaN(Walk):
         return observation, np.nan, *rest
 
 
+class Shows(Walk):
+    """Its fourth observation, and each reward, is what it is told to show."""
+
+    def __init__(self, observation=None, reward=None, folder=None):
+        super().__init__()
+        self.observation, self.reward = observation, reward
+        self.file = None
+        if folder is not None:  # what `close` removes
+            self.file = Path(folder, f"{os.getpid()}-{id(self)}")
+            self.file.touch()
+
+    def reset(self, *, seed=None, options=None):
+        self.count = 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        self.count += 1
+        observation, reward, *rest = super().step(action)
+        if self.observation is not None and self.count == 3:
+            observation = self.observation
+        return observation, reward if self.reward is None else self.reward, *rest
+
+    def close(self):
+        if self.file is not None:
+            self.file.unlink()
+
+
+class Endless(Walk):
+    """Its episodes never end, from the second one of a process on if only those."""
+
+    episodes = 0
+
+    def __init__(self, at_first=0):
+        super().__init__()
+        self.at_first = at_first
+
+    def reset(self, *, seed=None, options=None):
+        Endless.episodes += 1
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        observation, reward, done, *rest = super().step(action)
+        if Endless.episodes > self.at_first:
+            done = False
+            time.sleep(0.001)
+        return observation, reward, done, *rest
+
+
 class Dies(Walk):
     """Its process dies at the third step, as often as there are files to remove in a folder."""
 

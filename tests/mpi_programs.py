@@ -192,6 +192,7 @@ nan = on_rank(1, lambda solutions: np.full(len(solutions), np.nan))
 wrong_count = on_rank(1, lambda solutions: np.zeros(len(solutions) + 1))
 mixed = on_rank(1, lambda solutions: (judge(solutions), 3))
 interrupt = on_rank(1, interrupted)
+leaving = on_rank(1, lambda solutions: sys.exit(0))
 dying = on_rank(1, exits)
 
 
@@ -234,6 +235,60 @@ def caught(folder):
     runner.barrier()
     if runner.is_root:
         print(first.index, json.dumps(es.mu.tolist()))
+
+
+def share_leaves():
+    """The root ends where it should have made the search."""
+    with MPIRunner() as runner:
+        runner.share(lambda: sys.exit(0))
+
+
+def _trained(**options):
+    """A training run over all ranks, without the runner as a context."""
+    from pepg_fast.training import TrainConfig, train
+
+    config = TrainConfig(
+        hidden_sizes=(), population_size=4, seed=1, max_steps=10**6, center_every=0
+    )
+    return train("envs:Slow-v0", config, runner=MPIRunner(), **options)
+
+
+def train_callback():
+    """A callback of the root's raises."""
+
+    def raising(es, row):
+        raise ValueError("the disk is full")
+
+    _trained(callbacks=raising)
+
+
+def train_signal(folder):
+    """SIGTERM comes to another rank than the root."""
+    rank = MPIRunner().rank
+    Path(folder, str(rank)).write_text(str(os.getpid()))
+
+    def begun(es, row):
+        if es.step == 3:
+            os.kill(int(Path(folder, "1").read_text()), signal.SIGTERM)
+
+    result = _trained(callbacks=begun)
+    print(f"rank {rank} ended: {result.reason}", flush=True)
+
+
+def train_closes(folder):
+    """Each rank closes its environments when the run ends."""
+    import envs
+
+    from pepg_fast.training import TrainConfig, train
+
+    config = TrainConfig(
+        hidden_sizes=(), population_size=8, seed=1, max_steps=2, env_args={"folder": folder}
+    )
+    runner = MPIRunner()
+    train(envs.Shows, config, runner=runner)
+    runner.barrier()
+    if runner.is_root:
+        print(len(list(Path(folder).iterdir())), "left")
 
 
 if __name__ == "__main__":

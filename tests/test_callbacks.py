@@ -776,3 +776,82 @@ def test_a_module_that_is_missing_is_named_with_its_extra(call, module):
     assert last == (
         f'ModuleNotFoundError: {name}: wanted {module}, which is not installed: pip install "pepg-fast[run]"'
     )
+
+
+# ---- a log that fails, or was damaged -----------------------------------------------------------
+
+
+def test_a_search_whose_first_generation_failed_goes_on_in_its_log(tmp_path):
+    log, es = CSVLog(tmp_path / "history.csv"), make()
+    for _ in range(2):
+        with pytest.raises(pepg_fast.EvaluationError):
+            es.run(lambda x: 1 / 0, max_steps=3, callbacks=log)
+    es.run(hill, max_steps=3, callbacks=log)
+    assert History.read_csv(tmp_path / "history.csv")["step"].tolist() == [1, 2, 3]
+    assert_same(es, by_hand(make(), hill, 3))
+    with pytest.raises(FileExistsError, match="exists and the search is new"):  # rows are not lost
+        make().run(hill, max_steps=3, callbacks=log)
+    other = CSVLog(tmp_path / "other.csv")
+    (tmp_path / "other.csv").touch()  # somebody else's
+    with pytest.raises(FileExistsError, match="exists and the search is new"):
+        make().run(hill, max_steps=3, callbacks=other)
+
+
+@pytest.mark.parametrize("damage", ["", "1,2,3\n", "x" * 99 + "\n"])
+def test_a_row_that_is_damaged_with_rows_after_it_is_an_error(tmp_path, damage):
+    file = tmp_path / "history.csv"
+    es = make()
+    es.run(hill, max_steps=5, callbacks=CSVLog(file))
+    lines = file.read_text().splitlines(keepends=True)
+    lines[-3] = damage or lines[-3][:20] + "\n"
+    file.write_text("".join(lines))
+    for read in (History.read_csv, lambda file: es.run(hill, max_steps=1, callbacks=CSVLog(file))):
+        with pytest.raises(
+            ValueError, match=rf"history.csv: wanted a row of 15 numbers in line {len(lines) - 2}"
+        ):
+            read(file)
+    assert file.read_text() == "".join(lines)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of files")
+def test_a_log_that_cannot_grow_is_named(tmp_path):
+    program = f"""
+        import resource, signal, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from searches import hill, make
+        from pepg_fast import CSVLog
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        make().run(hill, max_steps=1000, callbacks=CSVLog({str(tmp_path / "history.csv")!r}))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == f"OSError: [Errno 27] File too large: '{tmp_path / 'history.csv'}'"
+
+
+def test_a_row_that_is_none_is_not_added_in_part():
+    history = History()
+    with pytest.raises(TypeError, match="row: wanted a number for each column"):
+        history.append({"step": 1, "evaluations": "x"})
+    assert len(history) == 0
+    assert list(history) == []
+    history.append({"step": 1})
+    assert len(list(history)) == 1
+
+
+def test_without_standard_error_there_is_no_bar(tmp_path):
+    pytest.importorskip("tqdm")
+    program = f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from searches import hill, make
+        from pepg_fast import Progress
+        assert sys.stderr is None
+        make().run(hill, max_steps=3, callbacks=Progress())
+        print("done")
+    """
+    (tmp_path / "program.py").write_text(textwrap.dedent(program))
+    command = ["sh", "-c", f"exec '{sys.executable}' '{tmp_path / 'program.py'}' 2>&-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "done\n"

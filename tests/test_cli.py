@@ -66,6 +66,20 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly():
     assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "command", ["config", "xor --seed 3", "train CartPole-v1 --max-steps 2 --workers 0"]
+)
+def test_closed_streams_fail_no_command(command, closed, tmp_path):
+    if command.startswith("train"):
+        pytest.importorskip("gymnasium")
+        pytest.importorskip("loky")
+    line = f"exec '{sys.executable}' -m pepg_fast {command} {closed}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, timeout=120, check=False)
+    assert done.returncode == 0
+
+
 def test_ctrl_c_ends_it_without_a_traceback():
     endless = """
         import sys, time

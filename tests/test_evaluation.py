@@ -12,7 +12,7 @@ import pytest
 import searches
 from searches import assert_same, by_hand, hill, hills, make
 
-from pepg_fast import EvaluationError
+from pepg_fast import EvaluationError, _checks
 from pepg_fast.evaluation import Evaluator
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12's
@@ -287,6 +287,70 @@ class TestParts:
         assert_same(es, by_hand(make(), hill, 2))
 
 
+class ValueNobodyCanShow:
+    def __repr__(self):
+        raise RuntimeError
+
+
+class ErrorNobodyCanShow(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+class ErrorThatComesBackAsText(Exception):
+    def __reduce__(self):
+        return str, ("no exception",)
+
+
+def raises_one_nobody_can_show(solution):
+    raise ErrorNobodyCanShow
+
+
+def raises_one_that_comes_back_as_text(solution):
+    raise ErrorThatComesBackAsText("the simulator is out of order")
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "text"),
+    [
+        (raises_one_nobody_can_show, "candidate 0 raised ErrorNobodyCanShow"),
+        (
+            raises_one_that_comes_back_as_text,
+            "candidate 0 raised ErrorThatComesBackAsText: the simulator",
+        ),
+    ],
+)
+def test_strange_exceptions_are_told_all_the_same(evaluate, text):
+    es = make()
+    with pytest.raises(EvaluationError, match=text):
+        es.run(evaluate, max_steps=1)
+    with ProcessPoolExecutor(1) as pool, pytest.raises(EvaluationError, match=text):
+        es.run(evaluate, max_steps=1, executor=pool)
+    assert es.is_pending
+
+
+def test_what_gives_an_executor_is_none():
+    class Client(InThisThread):
+        def get_executor(self):
+            return InThisThread()
+
+    with pytest.raises(
+        TypeError, match=r"got a Client, which gives one: executor.get_executor\(\)"
+    ):
+        make().run(hill, max_steps=1, executor=Client())
+
+
+def test_an_executor_of_other_futures_is_refused():
+    class Odd:
+        def submit(self, *arguments):
+            return 3
+
+    es = make()
+    with pytest.raises(TypeError, match="whose submit returns a Future of that, got a int"):
+        es.run(hill, max_steps=1, executor=Odd())
+    assert_same(es.run(hill, max_steps=2) and es, by_hand(make(), hill, 2))
+
+
 class TestReturnValues:
     @pytest.mark.parametrize(
         "number",
@@ -327,6 +391,13 @@ class TestReturnValues:
             None,
             "3.5",
             b"3.5",
+            bytearray(b"3"),
+            memoryview(b"3"),
+            1 + 0j,
+            np.complex128(1),
+            np.timedelta64(3, "s"),
+            np.datetime64(3, "s"),
+            ValueNobodyCanShow(),
             "high",
             1j,
             [1.0],
@@ -341,7 +412,7 @@ class TestReturnValues:
             np.array(["3.5"]),
             10**400,
         ],
-        ids=repr,
+        ids=_checks.shown,
     )
     @pytest.mark.parametrize("executor", [None, InThisThread(2)], ids=["here", "executor"])
     def test_all_else_is_refused_and_the_candidate_named(self, value, executor):

@@ -120,6 +120,7 @@ def test_the_executor_of_mpi4py_does_as_it_is():
         ("mixed", ["rank 0 of 2:", "wanted interactions and the same extras from all slices"]),
         ("slow", ["rank 0 of 2:", "TimeoutError: rank 1 has not evaluated the slice after 0.3 s"]),
         ("slow_root", ["rank 1 of 2:", "rank 0 has not evaluated its slice after 0.3 s"]),
+        ("leaving", ["rank 1 of 2:", "EvaluationError: evaluate: candidate 7 raised SystemExit: 0"]),
         ("elsewhere", ["rank 1 of 2:", "KeyError: 'mine'"]),
     ],
 )  # fmt: skip
@@ -133,8 +134,14 @@ def test_a_failure_on_one_rank_ends_all_with_its_traceback(name, messages, tmp_p
         line for line in done.stderr.splitlines() if line.startswith("rank ") and " of " in line
     ]
     assert len(shown) == 1
-    if name in ("raising", "nan", "wrong_count", "mixed"):  # what all ranks know of
+    if name in ("raising", "nan", "wrong_count", "mixed", "leaving"):  # what all ranks know of
         assert Checkpoints.latest(tmp_path).name == "step_000000001.npz"
+
+
+def test_a_root_that_leaves_instead_of_sharing_ends_all():
+    done = mpiexec(2, TESTS / "mpi_programs.py", "share_leaves", timeout=60)
+    assert done.returncode != 0
+    assert "share: the root failed" in done.stderr
 
 
 @pytest.mark.slow

@@ -300,3 +300,60 @@ class TestFigures:
         command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "run.png")]
         subprocess.run(command, check=True)
         assert (tmp_path / "run.png").exists()
+
+
+class TestFiles:
+    def test_a_picture_that_fails_leaves_the_old_one(self, result, tmp_path, monkeypatch):
+        from matplotlib.figure import Figure
+
+        plot_history(result, tmp_path / "curve.png")
+        before = (tmp_path / "curve.png").read_bytes()
+
+        def halfway(self, output, **options):
+            output.write(b"half")
+            raise RuntimeError("no font")
+
+        monkeypatch.setattr(Figure, "savefig", halfway)
+        for plot in (lambda: plot_history(result, tmp_path / "curve.png"),
+                     lambda: plot_histories({"one": result}, tmp_path / "curve.png")):  # fmt: skip
+            with pytest.raises(RuntimeError, match="no font"):
+                plot()
+        assert (tmp_path / "curve.png").read_bytes() == before
+        assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
+
+    @pytest.mark.parametrize(
+        ("name", "begins"),
+        [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a", b"\x89PNG")],
+    )
+    def test_the_format_follows_from_the_name(self, result, tmp_path, name, begins):
+        plot_history(result, tmp_path / name)
+        (written,) = tmp_path.iterdir()
+        assert written.name == (name if "." in name else "a.png")
+        assert written.read_bytes().startswith(begins)
+
+    def test_a_format_that_there_is_not_is_said(self, result, tmp_path):
+        with pytest.raises(ValueError, match="'xyz' is not supported"):
+            plot_history(result, tmp_path / "a.xyz")
+        assert not list(tmp_path.iterdir())
+
+    def test_a_file_that_is_open_is_written_to(self, result, tmp_path):
+        with open(tmp_path / "a.png", "wb") as file:
+            plot_history(result, file)
+        assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("size", [1.7e308, 3.4e307, 1e200])
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_any_axis_are_gaps(size, tmp_path):
+    columns = {
+        name: np.array([-size, size, 1.0, 2.0, 3.0])
+        for name in ("best", "mean", "worst", "best_fitness", "center")
+    }
+    columns |= {f"sigma_{name}": np.array([size, size, 1.0, 2.0, 3.0]) for name in
+                ("smallest", "lower", "median", "upper", "largest")}  # fmt: skip
+    history = history_of(gradient_norm=np.array([size, 1.0, 2.0, 3.0, size]), **columns)
+    plot_history(history, tmp_path / "one.png")
+    plot_histories({"one": history}, tmp_path / "all.png")
+    everything_huge = history_of(**{name: np.full(5, size) for name in columns})
+    plot_history(everything_huge, tmp_path / "huge.png")
+    plot_histories({"one": everything_huge}, tmp_path / "all-huge.png")

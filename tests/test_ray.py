@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -218,3 +219,31 @@ def test_a_driver_that_is_killed_between_collecting_and_updating_loses_that_step
 def test_bad_arguments_are_refused(cluster, options, error, message):
     with pytest.raises(error, match=message):
         RayRunner(**options)
+
+
+def test_a_runner_that_is_refused_begins_no_cluster():
+    program = """
+        import ray
+        from pepg_fast.distributed import RayRunner
+        for options, error in (({"bogus": 1}, ValueError), ("x", TypeError), ({"num_cpus": "x"}, Exception)):
+            try:
+                RayRunner(1, actor_options=options)
+            except error as caught:
+                print(type(caught).__name__, caught)
+            else:
+                raise AssertionError(options)
+            assert not ray.is_initialized(), options
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "actor_options: wanted a dict, got str" in done.stdout
+
+
+def test_a_runner_that_is_closed_says_so(cluster):
+    runner = RayRunner(1)
+    runner.close()
+    runner.close()
+    with pytest.raises(RuntimeError, match="wanted one that is open, this one is closed"):
+        runner.run(a_search("plain"), slice_of("plain"), max_steps=1)
+    assert runner._workers == []

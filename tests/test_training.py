@@ -1,11 +1,14 @@
 """Training runs: what they find, what they leave, how they end and go on."""
 
 import dataclasses
+import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -383,3 +386,190 @@ def test_a_kill_costs_at_most_what_came_after_the_last_checkpoint(tmp_path):
     start(tmp_path / "run", steps, resume=True).communicate(timeout=60)
     start(tmp_path / "whole", steps, workers=0).communicate(timeout=60)
     assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+# ---- what is refused, and leaves no trace ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"callbacks": [3]}, "callbacks: wanted functions of"),
+        ({"callbacks": None}, "callbacks: wanted functions of"),
+        ({"runner": "mpi"}, "runner: wanted an MPIRunner or a RayRunner, got 'mpi'"),
+    ],
+)
+def test_a_refused_call_leaves_no_run(more, message, tmp_path):
+    with pytest.raises(TypeError, match=message):
+        train("Walk-v0", SMALL, folder=tmp_path / "run", **more)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_function_that_workers_cannot_have_leaves_no_run(tmp_path):
+    lock = threading.Lock()
+
+    def made():
+        return envs.Walk(offset=0.0 if lock.locked() else 1.0)
+
+    with pytest.raises(TypeError, match=r"that pickle, for workers to have them \(workers=0 runs"):
+        train(made, changed(workers=2), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(made, changed(max_steps=1), folder=tmp_path / "run")
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    seen = []
+
+    def again(es, row):
+        for resume in (True, False):
+            with pytest.raises(RuntimeError if resume else FileExistsError) as caught:
+                train(None if resume else "Walk-v0", SMALL, folder=tmp_path / "run", resume=resume)
+            seen.append(str(caught.value))
+
+    train("Walk-v0", changed(max_steps=1), folder=tmp_path / "run", callbacks=again)
+    assert "another process trains there" in seen[0]
+    assert "has a run already" in seen[1]
+    assert train(None, changed(max_steps=2), folder=tmp_path / "run", resume=True).step == 2
+
+
+# ---- what an environment may do to a run ----------------------------------------------------------------------------
+
+
+def test_one_bad_observation_ends_the_run_and_spoils_no_file(tmp_path):
+    class Once(envs.Walk):
+        def _seen(self):
+            bad = (tmp_path / "bad").exists() and self.left == 5
+            return np.array([np.nan, 0.0]) if bad else super()._seen()
+
+    def spoil(es, row):
+        if es.step == 6:
+            (tmp_path / "bad").touch()
+
+    config = changed(checkpoint_every=1)
+    with pytest.raises(EvaluationError, match=r"candidate 0: ValueError: observation: .* got nan"):
+        train(Once, config, folder=tmp_path / "run", callbacks=spoil)
+    assert np.isfinite(Policy.load(tmp_path / "run" / "policy.npz").normalizer.mean).all()
+    (tmp_path / "bad").unlink()
+    train(Once, config, folder=tmp_path / "run", resume=True)
+    train(Once, config, folder=tmp_path / "whole")
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+def test_state_that_could_not_be_loaded_again_is_not_saved(tmp_path):
+    """By whatever it was spoiled."""
+    from pepg_fast.training.trainer import Trainer
+
+    spoiled = []
+
+    def spoil(es, row):
+        if es.step == 4:
+            trainer = next(one for one in gc.get_objects() if type(one) is Trainer and one.es is es)
+            trainer.statistics.mean[0] = np.inf
+            spoiled.append(trainer)
+
+    config = changed(checkpoint_every=1)
+    with pytest.raises((ValueError, EvaluationError)):
+        train("Walk-v0", config, folder=tmp_path / "run", callbacks=spoil)
+    assert spoiled
+    Policy.load(tmp_path / "run" / "policy.npz")
+    assert train(None, config, folder=tmp_path / "run", resume=True).step == 12
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("at_first", [0, 8], ids=["a candidate's", "the centre's"])
+def test_an_endless_episode_can_be_stopped(workers, at_first, tmp_path):
+    text = f"""
+import sys
+sys.path.insert(0, {HERE!r})
+import envs
+from pepg_fast.training import TrainConfig, train
+config = TrainConfig(hidden_sizes=(), population_size=8, seed=4, workers={workers}, center_every=1, max_steps=3,
+                     env_args={{"at_first": {at_first}}})
+print("begun", flush=True)
+print(train(envs.Endless, config).reason)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert out == "interrupted\n", err
+
+
+# ---- what is resumed ------------------------------------------------------------------------------------------------
+
+
+def test_arguments_that_no_file_holds_are_asked_for_again(tmp_path):
+    """A function may take any; a resumed run has them from the caller, and no other environment."""
+
+    class Levels(envs.Walk):
+        def __init__(self, level=None, steps=30):
+            super().__init__(steps=steps, offset=0.0 if level is None else float(level[0]))
+
+    def config(**more):
+        return changed(env_args={"level": (1, 2), "steps": 20}, **more)
+
+    train(Levels, config(), folder=tmp_path / "whole")
+    train(Levels, config(max_steps=5), folder=tmp_path / "run")
+    for without in (None, SMALL, changed(env_args={"steps": 20})):
+        with pytest.raises(ValueError, match=r"env_args: wanted level as the run had it"):
+            train(Levels, without, folder=tmp_path / "run", resume=True)
+    with pytest.raises(ValueError, match=r"cannot change these: env_args is .*'steps': 21"):
+        other = changed(env_args={"level": (1, 2), "steps": 21})
+        train(Levels, other, folder=tmp_path / "run", resume=True)
+    train(Levels, config(), folder=tmp_path / "run", resume=True)
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("population_size = 8", "population_size = 64", r"population_size is 64 \(it was 8\)"),
+        ("reward_shift = 0.0", "reward_shift = 9.0", r"reward_shift is 9.0 \(it was 0.0\)"),
+        ('env_id = "Walk-v0"', 'env_id = "Slow-v0"', r"env_id is 'Slow-v0' \(it was 'Walk-v0'\)"),
+        ("seed = 4", "seed = 'four'", "seed: wanted a whole number, got 'four'"),
+        ("seed = 4", "seed = -4", "seed: wanted at least 0, got -4"),
+        ("seed = 4", "", r"seed is \d+ \(it was 4\)"),
+    ],
+)
+def test_settings_that_were_edited_are_noticed(before, after, message, tmp_path):
+    train("Walk-v0", changed(max_steps=2), folder=tmp_path)
+    text = (tmp_path / "config.toml").read_text()
+    assert before in text
+    (tmp_path / "config.toml").write_text(text.replace(before, after))
+    with pytest.raises(ValueError, match=rf"config.toml: .*{message}"):
+        train(None, folder=tmp_path, resume=True)
+
+
+def test_the_checkpoint_of_another_run_is_noticed(tmp_path):
+    train("Walk-v0", changed(max_steps=2), folder=tmp_path / "one")
+    train("Walk-v0", changed(max_steps=2, population_size=6), folder=tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "checkpoint.npz", tmp_path / "one")
+    (tmp_path / "one" / "history.csv").unlink()
+    with pytest.raises(ValueError, match=r"wanted the settings of the run whose checkpoint"):
+        train(None, folder=tmp_path / "one", resume=True)
+
+
+def test_a_damaged_history_is_not_cut(tmp_path):
+    train("Walk-v0", changed(max_steps=6), folder=tmp_path)
+    lines = (tmp_path / "history.csv").read_text().splitlines(keepends=True)
+    lines[-4] = lines[-4].replace(",", "?", 1)
+    (tmp_path / "history.csv").write_text("".join(lines))
+    with pytest.raises(ValueError, match=rf"history.csv: .* in line {len(lines) - 3}"):
+        train(None, SMALL, folder=tmp_path, resume=True)
+    assert (tmp_path / "history.csv").read_text() == "".join(lines)
+
+
+def test_a_run_is_whole_without_its_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "run" / "curve.png").mkdir(parents=True)
+    with pytest.warns(UserWarning, match=r"curve.png was not drawn: IsADirectoryError"):
+        result = train("Walk-v0", changed(max_steps=2), folder=tmp_path / "run")
+    assert result.step == 2

@@ -121,8 +121,10 @@ def test_what_a_resumed_run_may_change():
     before = TrainConfig(seed=1)
     for name in configs.FREE:
         value = {"max_steps": 9, "workers": 5}.get(name, 77)
-        assert not configs.difference(before, dataclasses.replace(before, **{name: value}))
-    changed = configs.difference(before, dataclasses.replace(before, mu_lr=0.5))
+        assert not configs.difference(
+            configs.binding(before), dataclasses.replace(before, **{name: value})
+        )
+    changed = configs.difference(configs.binding(before), dataclasses.replace(before, mu_lr=0.5))
     assert changed == "mu_lr is 0.5 (it was 0.15)"
     assert set(configs.NAMES) >= configs.FREE
 

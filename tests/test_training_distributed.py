@@ -65,6 +65,33 @@ def test_over_mpi_an_environment_that_fails_ends_all_with_its_traceback(tmp_path
     assert (tmp_path / "runs" / "r" / "checkpoint.npz").exists()
 
 
+def of_training(name, *arguments):
+    """One of mpi_programs.py on two ranks."""
+    pytest.importorskip("mpi4py")
+    from test_mpi import TESTS, mpiexec
+
+    return mpiexec(2, TESTS / "mpi_programs.py", name, *arguments, timeout=120)
+
+
+def test_over_mpi_a_callback_that_fails_ends_all():
+    done = of_training("train_callback")
+    assert done.returncode != 0
+    assert "rank 0 of 2:" in done.stderr
+    assert "ValueError: the disk is full" in done.stderr
+
+
+def test_over_mpi_a_signal_to_any_rank_ends_the_run_on_all(tmp_path):
+    done = of_training("train_signal", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ended: interrupted") == 2
+
+
+def test_over_mpi_all_ranks_close_their_environments(tmp_path):
+    done = of_training("train_closes", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0", "left"]
+
+
 try:
     from test_ray import cluster
 except pytest.skip.Exception:  # no Ray

@@ -122,3 +122,25 @@ def test_a_policy_of_no_known_environment_wants_one():
     policy = Policy(NeuralNetwork(2, 1), Interface.of(envs.Walk(), "Walk", True))
     with pytest.raises(ValueError, match="env: wanted one"):
         score(policy, episodes=1)
+
+
+@pytest.mark.parametrize("which", ["center", "best"])  # with a normaliser and without
+@pytest.mark.parametrize("observation", [5.0, [1.0], np.zeros(3), None, "ab", np.zeros(2, complex)])
+def test_what_is_no_observation_is_refused(policies, which, observation):
+    with pytest.raises((TypeError, ValueError), match="observation: wanted"):
+        policies.policy(which)(observation)
+
+
+def test_an_environment_of_other_spaces_is_refused(policies):
+    policy = policies.policy("center")
+    with pytest.raises(ValueError, match=r"env: wanted one of 2 observations .* got one of 4"):
+        score(policy, envs.Turns, episodes=1, workers=0)
+
+
+def test_what_could_not_be_loaded_again_is_not_saved(policies, tmp_path):
+    policies.save(tmp_path / "policy.npz")
+    before = (tmp_path / "policy.npz").read_bytes()
+    policies.policies["center"].weights[3] = np.nan
+    with pytest.raises(ValueError, match=r"policy.npz: .*weights: wanted finite"):
+        policies.save(tmp_path / "policy.npz")
+    assert (tmp_path / "policy.npz").read_bytes() == before

@@ -144,6 +144,8 @@ def test_max_episode_steps_cuts_episodes_of_both_kinds_of_environment():
     ("env", "arguments", "message"),
     [
         ("NoSuchThing-v3", {}, r"env: cannot make 'NoSuchThing-v3'"),
+        ("a:b:c", {}, r"env: wanted an environment's id, .* got 'a:b:c'"),
+        (".a:Walk-v0", {}, r"env: wanted an environment's id, .* got '.a:Walk-v0'"),
         ("no_such_module:Thing-v0", {}, r"no_such_module"),
         ("CartPole-v1", {"colour": 3}, r"env_args: CartPole-v1 does not take .*colour"),
     ],
@@ -151,3 +153,93 @@ def test_max_episode_steps_cuts_episodes_of_both_kinds_of_environment():
 def test_what_cannot_be_made_is_said(env, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_env(env, arguments, None)
+
+
+def shown(**args):
+    """Episodes of an environment that shows something."""
+    what = task(envs.Shows, env_args=args)
+    weights = np.ones((2, what.network.number_of_parameters))
+    return Rollouts(what).run(weights, np.arange(2), None, False)
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (np.array([np.nan, 0.0]), "ValueError: observation: wanted finite numbers, got nan at index 0"),
+        (np.array([0.0, -np.inf]), "observation: wanted finite numbers, got -inf at index 1"),
+        (1.0, r"ValueError: observation: wanted 2 numbers, got shape \(\)"),
+        (np.zeros(1), r"observation: wanted 2 numbers, got shape \(1,\)"),
+        (np.zeros(3), r"observation: wanted 2 numbers, got shape \(3,\)"),
+        (["1", "2"], "TypeError: observation: wanted numbers"),
+        (np.zeros(2, complex), "TypeError: observation: wanted numbers"),
+        (np.ma.array([1.0, 2.0], mask=[True, False]), "wanted numbers, got 1 that are masked"),
+        ([None, 1.0], "observation: wanted"),
+        ({}, "TypeError: observation: wanted numbers"),
+    ],
+)  # fmt: skip
+def test_an_observation_that_no_policy_can_have_is_an_error(observation, message):
+    with pytest.raises(EpisodeError, match=message) as caught:
+        shown(observation=observation)
+    assert (caught.value.index, caught.value.seed) == (0, 0)
+    assert isinstance(caught.value.__cause__, ValueError | TypeError)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, lambda pair: np.array([pair], np.int8)])
+def test_observations_of_other_kinds_are_taken(kind):
+    plain = shown(observation=np.array([3.0, 4.0], np.float32))
+    np.testing.assert_array_equal(shown(observation=kind([3, 4])).returns, plain.returns)
+
+
+def test_observations_whose_squares_overflow_are_refused_where_statistics_are_taken():
+    what = task(envs.Shows, env_args={"observation": np.array([0.0, 1e101])})
+    weights = np.zeros((2, what.network.number_of_parameters))
+    assert len(Rollouts(what).run(weights, np.arange(2), None, False).returns) == 2
+    with pytest.raises(EpisodeError, match=r"wanted numbers up to 1e\+100, got 1e\+101 at index 1"):
+        Rollouts(what).run(weights, np.arange(2), None, True)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, lambda x: np.array([x])])
+def test_returns_are_sums_in_float64_whatever_the_rewards_are(kind):
+    reward = float(np.ravel(kind(0.1))[0])
+    episodes = shown(reward=kind(0.1))
+    assert episodes.returns.tolist() == [
+        sum([reward] * length, 0.0) for length in episodes.lengths.tolist()
+    ]
+
+
+@pytest.mark.parametrize("reward", ["3", 1 + 0j, np.complex128(1), np.ma.masked, np.zeros(2), b"1"])
+def test_a_reward_that_is_not_a_number_is_an_error(reward):
+    with pytest.raises(EpisodeError, match="TypeError: reward: wanted a number, got"):
+        shown(reward=reward)
+
+
+def test_an_infinite_penalty_has_no_floor():
+    assert (shown(reward=-np.inf).returns == -np.inf).all()
+    what = task(envs.Shows, env_args={"reward": -np.inf}, reward_floor=-1.0)
+    with pytest.raises(EpisodeError, match="a reward is -inf, which reward_floor cannot lift"):
+        Rollouts(what).run(
+            np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False
+        )
+
+
+def test_an_environment_that_cannot_close_does_not_hide_the_error(tmp_path):
+    what = task(envs.Shows, env_args={"observation": 0.0, "folder": str(tmp_path)})
+    for file in tmp_path.iterdir():
+        file.unlink()
+    rollouts = Rollouts(what)
+    weights = np.zeros((3, what.network.number_of_parameters))
+    rollouts._environments(3)[0].close()
+    with (
+        pytest.warns(UserWarning, match=r"close\(\) raised FileNotFoundError"),
+        pytest.raises(EpisodeError, match="observation: wanted 2 numbers"),
+    ):
+        rollouts.run(weights, np.arange(3), None, False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("made", [None, 5, envs.Walk])
+def test_a_function_that_returns_no_environment_is_named(made):
+    with pytest.raises(
+        TypeError, match=r"env: wanted a function that returns a gymnasium\.Env, got"
+    ):
+        make_env(lambda: made, {}, None)

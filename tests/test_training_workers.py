@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
@@ -124,6 +125,64 @@ def test_a_task_that_no_worker_can_begin_is_an_error():
     what = task("CartPole-v1", env_args={"colour": 3})
     with Workers(what, 1) as workers, pytest.raises(EpisodeError, match="colour"):
         workers.run(weights_for(what, 2), Generation(what, np.arange(2)[:, None], None, False))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_environments_are_closed_at_the_end_and_after_an_error(count, tmp_path):
+    what = task(envs.Shows, env_args={"folder": str(tmp_path)})
+    for file in tmp_path.iterdir():  # of `task`
+        file.unlink()
+    weights, seeds = weights_for(what, 9), np.arange(9)[:, None]
+    with Workers(what, count) as workers:
+        workers.run(weights, Generation(what, seeds, None, False))
+        assert len(list(tmp_path.iterdir())) >= max(1, count)
+    assert not list(tmp_path.iterdir())
+    what.env_args["observation"] = np.zeros(3)
+    with (
+        Workers(what, count) as workers,
+        pytest.raises(EpisodeError, match="observation: wanted 2 numbers"),
+    ):
+        workers.run(weights, Generation(what, seeds, None, False))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_that_does_not_pickle_is_named():
+    lock = threading.Lock()
+    what = task(envs.Walk, env_args={"offset": lock})
+    with (
+        Workers(what, 1) as workers,
+        pytest.raises(
+            TypeError, match=r"env: wanted a function and env_args that pickle.*workers=0"
+        ),
+    ):
+        workers.run(weights_for(what, 2), Generation(what, np.arange(2)[:, None], None, False))
+
+
+def test_an_exception_that_does_not_come_back_as_one_keeps_its_text():
+    class Strange(Exception):
+        def __reduce__(self):
+            return str, ("not an exception",)
+
+    class Unprintable(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def env_of(error):
+        def made():
+            env = envs.Walk()
+
+            def step(action):
+                raise error("the walker tripped")
+
+            env.step = step
+            return env
+
+        return made
+
+    for error, message in ((Strange, "Strange: the walker tripped"), (Unprintable, "Unprintable")):
+        what = task(env_of(error))
+        with Workers(what, 1) as workers, pytest.raises(EpisodeError, match=message):
+            workers.run(weights_for(what, 1), Generation(what, np.zeros((1, 1), int), None, False))
 
 
 def test_workers_end_with_their_parent_however_it_ends(tmp_path):

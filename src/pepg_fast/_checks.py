@@ -47,7 +47,7 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
     if count_masked(value):
         raise ValueError(f"{name}: wanted a number, got one that is masked")
     try:
-        result = float(value)
+        result = real(value)
     except OverflowError:  # an int beyond float64
         raise ValueError(f"{name}: wanted a finite number, got {shown(value)}") from None
     except (TypeError, ValueError):
@@ -57,6 +57,14 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
     if positive and result <= 0:
         raise ValueError(f"{name}: wanted a number above 0, got {result}")
     return result
+
+
+def real(value: Any) -> float:
+    """`float(value)` of what is a real number, without what that makes one of: text, times, complex numbers."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    if kind not in "fiubO" or isinstance(value, str | bytes | bytearray | memoryview):
+        raise TypeError(f"wanted a number, got {shown(value)}")
+    return float(value)
 
 
 def share(name: str, value: Any) -> float:

@@ -1,10 +1,11 @@
 """What may be told of every step of a run: functions, a progress bar, a CSV file, checkpoints."""
 
+import contextlib
 import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,8 +99,17 @@ def as_callback(given: Any) -> Callback:
     return _Function(given)
 
 
+def callbacks_of(given: Any) -> list[Callback]:
+    """Take one or several."""
+    if isinstance(given, Callback) or not isinstance(given, Iterable):
+        given = [given]
+    return [as_callback(one) for one in given]
+
+
 def bar_size() -> dict[str, Any]:
     """Options of a bar that follows the terminal's width, if that has one: some that programs make say 0."""
+    if sys.stderr is None:  # closed, or a program without a console
+        return {"disable": True}
     try:
         has_width = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError, AttributeError):  # no terminal, or no file
@@ -204,16 +214,20 @@ class CSVLog(Callback):
 
     def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
         self.filename, self.overwrite = Path(os.fsdecode(filename)), bool(overwrite)
+        self._is_ours = False  # the file: a first run of a search may fail before its first row
 
     def start(self, es: Any, limits: Limits) -> None:
         """Write the header, or cut an existing file where the search goes on."""
         self._seconds = 0.0  # of the runs before
         configuration = history.configuration_of(es)
-        if self.filename.exists() and not self.overwrite:
-            if es.step == 0:
+        goes_on = self.filename.exists() and not self.overwrite
+        if goes_on and es.step == 0:
+            if not self._is_ours or len(history.read(self.filename).history):
                 raise FileExistsError(
                     f"{self.filename} exists and the search is new: choose another name, or overwrite=True"
                 )
+            goes_on = False
+        if goes_on:
             before = history.read(self.filename, up_to=es.step)
             difference = history.is_of_another_search(before.configuration, es)
             if difference:
@@ -225,21 +239,31 @@ class CSVLog(Callback):
         else:
             text = history.comments(configuration, {}) + history.HEADER
         self._has_noise = bool(configuration["noise"])
-        self.overwrite = False
         files.write(self.filename, text.encode())
+        self.overwrite, self._is_ours = False, True
         self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
 
     def step(self, es: Any, row: Row) -> None:
         """Add a row."""
+        text = history.line(row | {"seconds": row["seconds"] + self._seconds})
         if not self._has_noise:  # the key of a new search is drawn with its first population
-            self._file.write(history.comments({"noise": history.noise_of(es)}, {}))
-            self._has_noise = True
-        self._file.write(history.line(row | {"seconds": row["seconds"] + self._seconds}))
-        self._file.flush()
+            text = history.comments({"noise": history.noise_of(es)}, {}) + text
+        with self._naming_itself():
+            self._file.write(text)
+            self._file.flush()
+        self._has_noise = True
 
     def end(self, es: Any, result: Any) -> None:
         """Close the file."""
-        self._file.close()
+        with self._naming_itself():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _naming_itself(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # which names no file
+            raise OSError(error.errno, error.strerror, str(self.filename)) from error
 
 
 class Checkpoints(Callback):

@@ -16,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-        sys.stdout.flush()  # a pipe that is closed shows here, not as the interpreter ends
+        if sys.stdout is not None:  # it may be closed from the beginning
+            sys.stdout.flush()  # a pipe that is closed shows here, not as the interpreter ends
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -1,5 +1,6 @@
 """Evaluating a population: one candidate at a time, all at once, or in the workers of an executor."""
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -84,6 +85,13 @@ class Evaluator:
             raise TypeError(
                 f"executor: wanted a concurrent.futures.Executor, got {type(executor).__name__}"
             )
+        if hasattr(
+            executor, "get_executor"
+        ):  # whose own `submit` remembers results by their arguments
+            raise TypeError(
+                f"executor: wanted a concurrent.futures.Executor, got a {type(executor).__name__}, which gives one: "
+                "executor.get_executor()"
+            )
         self.evaluate, self.vectorized, self.executor = evaluate, vectorized, executor
 
     def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
@@ -136,6 +144,11 @@ class Evaluator:
                     )
                 except Exception as error:  # the executor is broken, or was shut down
                     raise _lost(first + lo, first + hi - 1, error) from error
+                if not isinstance(future, Future):
+                    raise TypeError(
+                        f"executor: wanted a concurrent.futures.Executor, one whose submit returns a Future of that, "
+                        f"got a {type(future).__name__}"
+                    )
                 futures[future] = task
             results: dict[int, Any] = {}
             for future in as_completed(futures):
@@ -156,23 +169,18 @@ class Failure(NamedTuple):
     """An exception on its way from a worker."""
 
     candidate: int
-    error: Exception | None  # None if it does not pickle
+    error: BaseException | None  # None if it does not pickle
     text: str
     trace: str
 
     @classmethod
-    def of(cls, error: Exception, first: int) -> "Failure":
+    def of(cls, error: BaseException, first: int) -> "Failure":
         """What becomes of an exception that was raised for candidates from `first` on."""
         index = error.index if isinstance(error, EvaluationError) else first
         cause = error.__cause__ if isinstance(error, EvaluationError) else error
-        raised = cause if isinstance(cause, Exception) else error
+        raised = error if cause is None else cause
         trace = "".join(traceback.format_exception(raised))
-        text = _told(raised)
-        try:
-            pickle.loads(pickle.dumps(raised))
-        except Exception:
-            return cls(index, None, text, trace)
-        return cls(index, raised, text, trace)
+        return cls(index, raised if pickles(raised) else None, told(raised), trace)
 
     def as_error(self) -> EvaluationError:
         """What to raise for it, with the worker's traceback."""
@@ -222,7 +230,7 @@ def _lost(first: int, last: int, error: Exception) -> EvaluationError:
         hint = "; processes want a function that pickles, such as one at the top of a module"
     elif isinstance(error, BrokenExecutor):
         hint = "; the search can go on with a new executor"
-    text = _told(error).rstrip(".") if hint else _told(error)
+    text = told(error).rstrip(".") if hint else told(error)
     return EvaluationError(f"evaluate: {which} got lost: {text}{hint}", first)
 
 
@@ -230,8 +238,21 @@ def _named(index: int) -> str:
     return "the centre" if index < 0 else f"candidate {index}"
 
 
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def pickles(error: BaseException) -> bool:
+    """Whether an exception gets through to another process as one."""
+    try:
+        return isinstance(pickle.loads(pickle.dumps(error)), type(error))
+    except Exception:
+        return False
+
+
+def told(error: BaseException) -> str:
+    """An exception in a line; some cannot be shown."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _workers(executor: Executor) -> int:
@@ -250,7 +271,7 @@ def call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: in
         try:
             values.append(evaluate(solution.copy()))  # which it may change
         except Exception as error:
-            raise _failed(first + len(values), _told(error)) from error
+            raise _failed(first + len(values), told(error)) from error
     return values
 
 
@@ -277,14 +298,12 @@ def _number(value: Any, index: int) -> float:
     is_masked = _checks.count_masked(value) > 0
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
-    try:
-        if not (is_masked or isinstance(value, str | bytes)):  # which float() reads
-            return float(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        if not is_masked:
+            return _checks.real(value)
     raise TypeError(
         f"evaluate: wanted a number (or a number and its interactions) for {_named(index)}, got "
-        f"{value!r:.60}"
+        f"{_checks.shown(value)}"
     )
 
 
@@ -301,13 +320,13 @@ def _read_array(result: Any, n: int) -> Evaluation:
 
 
 def whole_number(value: Any, which: str = "") -> int:
-    try:
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = int(value)
         if number == value and number >= 0:
             return number
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise ValueError(f"evaluate: wanted a whole number of interactions{which}, got {value!r:.60}")
+    raise ValueError(
+        f"evaluate: wanted a whole number of interactions{which}, got {_checks.shown(value)}"
+    )
 
 
 def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:

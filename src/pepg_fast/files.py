@@ -246,6 +246,29 @@ def _temporary_beside(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             os.unlink(temporary)
 
 
+@contextlib.contextmanager
+def held(filename: "str | os.PathLike[str]", otherwise: str) -> Iterator[None]:
+    """Lock a file for this block, or raise a RuntimeError of this text; the lock goes with the process."""
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(filename, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(otherwise) from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # also for children that have the handle
+                fcntl.flock(handle, fcntl.LOCK_UN)
+    finally:
+        os.close(handle)
+
+
 def _mark_in_use(handle: int) -> None:
     """Lock an open temporary file: the lock goes with the process, however that ends."""
     if sys.platform != "win32":

@@ -51,8 +51,12 @@ class History:
         row : dict of str to float
             A number for each column; NaN for those that it does not have.
         """
-        for name, column in self._columns.items():
-            column.append(row.get(name, np.nan))
+        try:
+            values = [float(row.get(name, np.nan)) for name in COLUMNS]  # all, before any is added
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"row: wanted a number for each column, got {row!r:.80}") from error
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column.append(value)
 
     def __contains__(self, name: object) -> bool:
         return name in self._columns
@@ -154,9 +158,9 @@ class CSVContent(NamedTuple):
 
 
 def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVContent:
-    """Read a file whose rows count up to a step; a row that was cut short, and what follows, is left out."""
+    """Read a file whose rows count up to a step; a last row that was cut short is left out."""
     configuration: dict[str, str] = {}
-    history, kept, has_header = History(), [], False
+    history, kept, has_header, damaged = History(), [], False, 0
     # Bytes that are no text end as a wrong header or a row that is cut short.
     with open(filename, encoding="utf-8", errors="replace", newline="") as file:
         for number, text in enumerate(file, 1):
@@ -172,7 +176,15 @@ def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVConten
                 has_header = True
             else:
                 row = _row(text)
-                if row is None or row["step"] > up_to:
+                if row is None:
+                    damaged = damaged or number
+                    continue
+                if damaged:  # what was cut short by the end of a process is the last line
+                    raise ValueError(
+                        f"{os.fsdecode(filename)}: wanted a row of {len(COLUMNS)} numbers in line {damaged}, "
+                        "got what is none, with rows after it: mend it or remove the line"
+                    )
+                if row["step"] > up_to:
                     break
                 history.append(row)
             kept.append(text)

@@ -1,13 +1,15 @@
 """Pictures of a run."""
 
+import io
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _caller, _checks
+from . import _caller, _checks, files
 from .history import History
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Points of a curve that are marked each.
 _FEW = 20
+
+#: Beyond it an axis has no ticks that are finite numbers.
+_LARGEST = 1e150
 
 #: What a horizontal axis may count.
 _LABELS = {
@@ -85,7 +90,7 @@ def plot_history(
     if title:
         fitness.set_title(title, loc="left", wrap=True)
     if filename is not None:
-        figure.savefig(filename, dpi=150)
+        _save(figure, filename)
     return figure
 
 
@@ -122,6 +127,8 @@ def plot_histories(
         If matplotlib is not installed (``pip install "pepg-fast[run]"``).
     """
     _checks.choice("x", x, tuple(_LABELS))
+    if not isinstance(sources, Mapping):
+        raise TypeError(f"sources: wanted a dict of runs by name, got {type(sources).__name__}")
     histories = {name: _history_of(source) for name, source in sources.items()}
     if not histories:
         raise ValueError("sources: wanted at least one run, got none")
@@ -150,8 +157,19 @@ def plot_histories(
     panels[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
     panels[0].legend(frameon=False, fontsize="small", ncols=min(len(histories), 3))
     if filename is not None:
-        figure.savefig(filename, dpi=150)
+        _save(figure, filename)
     return figure
+
+
+def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
+    """Write the picture whole or not at all; without an end to its name as matplotlib would call it."""
+    if hasattr(filename, "write"):
+        figure.savefig(filename, dpi=150)
+        return
+    path, picture = Path(os.fsdecode(filename)), io.BytesIO()
+    kind = path.suffix[1:] or figure.canvas.get_default_filetype()
+    figure.savefig(picture, format=kind, dpi=150)
+    files.write(path if path.suffix else f"{path}.{kind}", picture.getvalue())
 
 
 def _tidy(*panels: "Axes") -> None:
@@ -192,11 +210,17 @@ def _figure(figure: "Figure | None", filename: Any) -> "Figure":
     return figure
 
 
+def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What matplotlib has ticks and margins for, gaps elsewhere."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(values) < _LARGEST, values, np.nan)
+
+
 def _curve(axes: "Axes", at: NDArray[Any], values: NDArray[np.float64], **options: Any) -> None:
-    """Draw a line, with its points where there are few; what is not finite, of failed candidates, is a gap."""
-    finite = np.where(np.isfinite(values), values, np.nan)
+    """Draw a line, with its points where there are few; what is not finite, of failed candidates, or huge is a gap."""
+    finite = _drawable(values)
     marks: dict[str, Any] = (
-        {"marker": "o", "markersize": 4} if np.isfinite(values).sum() <= _FEW else {}
+        {"marker": "o", "markersize": 4} if np.isfinite(finite).sum() <= _FEW else {}
     )
     axes.plot(at, finite, **({"linewidth": 1.5} | marks | options))
 
@@ -216,7 +240,8 @@ def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) 
 
 def _draw_sigma(axes: "Axes", at: NDArray[Any], history: History) -> None:
     smallest, lower, median, upper, largest = (
-        history[f"sigma_{name}"] for name in ("smallest", "lower", "median", "upper", "largest")
+        _drawable(history[f"sigma_{name}"])
+        for name in ("smallest", "lower", "median", "upper", "largest")
     )
     axes.fill_between(at, smallest, largest, color=_QUIET, alpha=0.15, linewidth=0, label="all")
     axes.fill_between(at, lower, upper, color=_QUIET, alpha=0.35, linewidth=0, label="middle half")
@@ -238,6 +263,8 @@ def _log_scale(axes: "Axes") -> None:
     """A logarithmic axis whose numbers are written out, between powers of ten too where it is short."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
+    if not np.isfinite(axes.dataLim.minposy):  # nothing that such an axis could show
+        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if high < 3 * low:

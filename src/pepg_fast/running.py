@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _checks
-from .callbacks import AnyCallback, Callback, Limits, as_callback
+from .callbacks import AnyCallback, Callback, Limits, callbacks_of
 from .evaluation import Evaluation, EvaluationError, Evaluations, Evaluator
 from .history import History, Row, row_of
 from .interrupts import Interrupts
@@ -122,7 +122,7 @@ def run_with(
     calls_back: bool = True,
 ) -> Result:
     """The same with any evaluator; where others call the callbacks, not `calls_back`."""
-    called = _callbacks(callbacks)
+    called = sorted(callbacks_of(callbacks), key=lambda callback: callback.order)
     limits = _checked_limits(
         es, max_steps, max_evaluations, target_fitness, patience, time_limit, called
     )
@@ -312,13 +312,6 @@ def _checked_limits(
             f"run: wanted one of {', '.join(limits._fields)} (max_steps=math.inf for none), or a callback that ends it"
         )
     return limits
-
-
-def _callbacks(given: Any) -> list[Callback]:
-    """One or several callbacks, in the order in which they are called."""
-    if isinstance(given, Callback) or not isinstance(given, Iterable):
-        given = [given]
-    return sorted((as_callback(one) for one in given), key=lambda callback: callback.order)
 
 
 def _shown(values: NDArray[Any] | None) -> str:

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """Search until the truth table is right or the steps run out; the exit status."""
     network = make_network()
     es = make_search(network, population_size=options.population_size, rng=options.seed)
-    live = sys.stdout.isatty()
+    live = sys.stdout is not None and sys.stdout.isatty()
 
     def show(es: PEPG, row: Row) -> None:
         line = f"Step: {es.step}  Best fitness: {es.best_fitness:g}"

@@ -133,12 +133,13 @@ class MPIRunner(Runner):
             The root's on all ranks.
         """
         with self._guarded():
-            packed, failure = b"", None
+            packed: bytes = b""
+            failure: BaseException | None = None
             if self.is_root:
                 try:
                     made = search() if callable(search) else search
                     packed = pickle.dumps(made, pickle.HIGHEST_PROTOCOL)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     failure = error
                     packed = b""
             received = self._send_from(0, packed)
@@ -199,7 +200,7 @@ class MPIRunner(Runner):
                     part = evaluate_slice(evaluate, solutions, first)
         except KeyboardInterrupt:
             state = _INTERRUPTED
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the other ranks wait for this one's rewards
             state, failure = _FAILED, pickle.dumps(Failure.of(error, first))
         del solutions
         return self._gathered(part, state, failure, search, np.diff(ends))

@@ -106,12 +106,15 @@ class RayRunner(Runner):
         self._num_cpus = _checks.number("num_cpus", num_cpus, positive=True)
         self.slices_per_worker = _checks.integer("slices_per_worker", slices_per_worker, at_least=1)
         self.max_losses = _checks.integer("max_losses", max_losses, at_least=0)
+        if actor_options is not None and not isinstance(actor_options, dict):
+            raise TypeError(f"actor_options: wanted a dict, got {type(actor_options).__name__}")
+        options: dict[str, Any] = {"num_cpus": num_cpus, "max_restarts": 0} | (actor_options or {})
+        self._actor = ray.remote(**options)(Replica)  # which refuses options that there are not
+        self._is_closed = False
         self._owns_cluster = not ray.is_initialized()
         if self._owns_cluster:
             options = {"include_dashboard": False} if address is None else {"address": address}
             ray.init(**options)
-        options = {"num_cpus": num_cpus, "max_restarts": 0} | (actor_options or {})
-        self._actor = ray.remote(**options)(Replica)
         self._workers: list[_Worker] = []
         self._followed: PEPG | None = None
         self._told: collections.deque[Told] = collections.deque(maxlen=_REMEMBERED)
@@ -130,6 +133,9 @@ class RayRunner(Runner):
 
     def close(self) -> None:
         """End the workers, and the cluster if this runner began it."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for worker in self._workers:
             ray.kill(worker.actor)
         self._workers = []
@@ -277,6 +283,11 @@ class RayRunner(Runner):
             ) from error
 
     # ---- workers ----------------------------------------------------------------------------------------------
+
+    def _check(self, es: Any, evaluate: Any) -> None:
+        if self._is_closed:
+            raise RuntimeError("RayRunner: wanted one that is open, this one is closed")
+        super()._check(es, evaluate)
 
     def _hire(self) -> None:
         """Start as many workers as are missing."""

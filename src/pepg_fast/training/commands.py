@@ -10,10 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .. import _checks
 from . import config as configs
 from .config import CHOICES, TrainConfig
 from .policy import WHICH, Policy, PolicyFile
-from .run_folder import RunFolder, free_name
+from .run_folder import RunFolder, new_folder
 
 #: Options of `train` by the heading under which the help has them.
 GROUPS = {
@@ -201,24 +202,32 @@ def train(options: argparse.Namespace) -> int:
         if not (options.resume or options.name or env_id):
             raise ValueError("--resume: wanted a run's folder, or ENV_ID")
         options.resume = options.resume or options.name or env_id
-        stored = RunFolder(_run_at(options.resume, options.runs)).settings()
-        env_id = env_id or stored.get("env_id")
-        stored.pop("env_id", None)
+        before_id, stored, _ = RunFolder(_run_at(options.resume, options.runs)).settings()
+        env_id = env_id or before_id
         if set(settings) & set(GROUPS["limits"]):  # which take the place of all that there were
             stored = {name: value for name, value in stored.items() if name not in GROUPS["limits"]}
         settings = stored | settings
     elif env_id is None:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
     config = TrainConfig(**settings)
+    had_runs = os.path.exists(options.runs)
     with _runner(options, config.workers) as runner:
         share = getattr(runner, "share", None)
         folder: Path = (
             _folder(options, env_id) if share is None else share(lambda: _folder(options, env_id))
         )
-        result = run(
-            env_id, config, folder=folder, resume=options.resume is not None, progress=not options.quiet,
-            runner=runner,
-        )  # fmt: skip
+        try:
+            result = run(
+                env_id, config, folder=folder, resume=options.resume is not None, progress=not options.quiet,
+                runner=runner,
+            )  # fmt: skip
+        finally:
+            with contextlib.suppress(
+                OSError
+            ):  # what was made for a run that did not begin is empty
+                folder.rmdir()
+                if not had_runs:
+                    folder.parent.rmdir()
         if not options.quiet and (runner is None or runner.is_root):
             _report(result)
     if result.signal is not None:
@@ -236,7 +245,7 @@ def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
                 f"--name: wanted the name of a folder in {options.runs}, got {options.name!r}"
             )
         return Path(options.runs, options.name)
-    return free_name(Path(options.runs), env_id or "run")
+    return new_folder(Path(options.runs), env_id or "run")
 
 
 def _runner(options: argparse.Namespace, workers: int | None) -> Any:
@@ -315,7 +324,9 @@ def _policy_of(options: argparse.Namespace, which: str) -> Policy:
         policy = _policies_of(options).policy(which)
     policy.env_args = policy.env_args | dict(options.env_args)
     if options.max_episode_steps is not None:
-        policy.max_episode_steps = options.max_episode_steps
+        policy.max_episode_steps = _checks.integer(
+            "--max-episode-steps", options.max_episode_steps, at_least=1
+        )
     return policy
 
 

@@ -19,6 +19,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"clipup": ClipUp, "adam": Adam, "sgd":
 SHAPINGS = ("centered", "nes", "normalized", "raw")
 SEEDS = ("pair", "generation")
 
+#: Of one candidate, and processes on one machine: what is beyond it is a slip, for which memory would fail.
+MOST_EPISODES, MOST_WORKERS = 1_000_000, 4096
+
 #: What a resumed run may have otherwise than the run before: none of it changes a number that was to come.
 FREE = frozenset(
     {"max_steps", "max_evaluations", "max_interactions", "time_limit", "target", "workers", "checkpoint_every"}
@@ -148,39 +151,35 @@ class TrainConfig:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        def whole(name: str, at_least: int) -> None:
-            if getattr(self, name) is not None:
-                put(name, _checks.integer(name, getattr(self, name), at_least=at_least))
+        optional = {each.name for each in dataclasses.fields(self) if each.default is None}
+
+        def whole(name: str, at_least: int, at_most: int | None = None) -> None:
+            value = getattr(self, name)
+            if value is not None or name not in optional:
+                put(name, _checks.integer(name, value, at_least=at_least, at_most=at_most))
 
         def number(name: str, **kind: bool) -> None:
-            if getattr(self, name) is not None:
-                put(name, _checks.number(name, getattr(self, name), **kind))
+            value = getattr(self, name)
+            if value is not None or name not in optional:
+                put(name, _checks.number(name, value, **kind))
 
         for name in ("normalize_observations", "scale_actions", "new_env"):
             if name != "new_env" or self.new_env is not None:
                 put(name, _checks.flag(name, getattr(self, name)))
-        for name in ("max_episode_steps", "max_steps", "max_evaluations", "max_interactions", "episodes",
-                     "center_episodes", "checkpoint_every"):  # fmt: skip
+        limits = ("max_episode_steps", "max_steps", "max_evaluations", "max_interactions")
+        for name in (*limits, "checkpoint_every"):
             whole(name, 1)
-        for name in ("seed", "workers", "center_every"):
-            whole(name, 0)
-        if self.seed is not None:
-            _checks.integer("seed", self.seed, at_least=0, at_most=2**63 - 1)
+        for name in ("episodes", "center_episodes"):
+            whole(name, 1, MOST_EPISODES)
+        whole("seed", 0, 2**63 - 1)
+        whole("workers", 0, MOST_WORKERS)
+        whole("center_every", 0)
         for name in ("sigma_init", "mu_lr", "sigma_max_change", "max_speed"):
             number(name, positive=True)
         for name in ("reward_floor", "reward_shift", "sigma_lr", "l2_coeff", "target"):
             number(name)
         number("observation_clip", positive=True, infinite=True)
         number("time_limit", positive=True)
-        for name in (
-            "population_size",
-            "episodes",
-            "center_every",
-            "center_episodes",
-            "checkpoint_every",
-        ):
-            if getattr(self, name) is None:
-                raise TypeError(f"{name}: wanted a whole number, got None")
         put("population_size", _checks.population_size(self.population_size))
         put("momentum", _checks.share("momentum", self.momentum))
         put("hidden_sizes", _sizes(self.hidden_sizes))
@@ -254,20 +253,38 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def difference(before: TrainConfig, now: TrainConfig) -> str:
-    """What a resumed run may not have otherwise; empty if there is no such thing."""
+def binding(config: TrainConfig) -> dict[str, Any]:
+    """The settings that a resumed run may not have otherwise."""
+    return {name: getattr(config, name) for name in NAMES if name not in FREE}
+
+
+def difference(before: dict[str, Any], now: TrainConfig) -> str:
+    """What a run does not have as before, of the settings that bind it; empty if there is no such thing."""
     return ", ".join(
-        f"{name} is {getattr(now, name)!r} (it was {getattr(before, name)!r})"
-        for name in NAMES
-        if name not in FREE and getattr(before, name) != getattr(now, name)
+        f"{name} is {value!r} (it was {before[name]!r})"
+        for name, value in binding(now).items()
+        if name in before and _differ(before[name], value)
     )
+
+
+def _differ(one: Any, other: Any) -> bool:
+    try:
+        return bool(one != other)
+    except (
+        Exception
+    ):  # arrays and others that have no one answer, which only functions of environments take
+        return one is not other
 
 
 # ---- TOML -------------------------------------------------------------------------------------------------------
 
 
-def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
-    """Read the settings in a file, and `env_id` if it has that; errors name the file and the key."""
+#: Names of `env_args` that the file of a run does not hold, as its function takes what TOML has nothing for.
+LEFT_OUT = "env_args_left_out"
+
+
+def read_toml(filename: "str | os.PathLike[str]", *others: str) -> dict[str, Any]:
+    """Read the settings in a file, and `env_id` and `others` if it has those; errors name the file and the key."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -277,9 +294,9 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
     with open(filename, "rb") as file:
         try:
             found = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{name}: not a usable TOML file: {error}") from error
-    known = ("env_id", *NAMES)
+    known = ("env_id", *others, *NAMES)
     settings = {}
     for key, value in found.items():
         option = key.replace("-", "_")
@@ -289,13 +306,24 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
                 f"did you mean {near[0]}?" if near else "`pepg-fast train --help` lists the options"
             )
             raise ValueError(f"{name}: no option {key!r}; {hint}")
+        if option in NAMES:
+            try:
+                TrainConfig(**{option: value})
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{name}: {error}") from error
         settings[option] = value
     if not isinstance(settings.get("env_id", ""), str):
         raise ValueError(f"{name}: env_id: wanted a string, got {settings['env_id']!r}")
     return settings
 
 
-def write_toml(filename: "str | os.PathLike[str]", env_id: str | None, config: TrainConfig) -> None:
+def write_toml(
+    filename: "str | os.PathLike[str]",
+    env_id: str | None,
+    config: TrainConfig,
+    *,
+    overwrite: bool = True,
+) -> None:
     """Write all settings that have a value."""
     with _caller.needing("train", "tomli_w", "gym"):
         import tomli_w
@@ -310,7 +338,9 @@ def write_toml(filename: "str | os.PathLike[str]", env_id: str | None, config: T
                 "a function that makes the environment may use any"
             )
     settings["env_args"] = {key: value for key, value in config.env_args.items() if _is_toml(value)}
-    files.write(filename, tomli_w.dumps(settings).encode())
+    if left_out := [key for key in config.env_args if key not in settings["env_args"]]:
+        settings[LEFT_OUT] = left_out
+    files.write(filename, tomli_w.dumps(settings).encode(), overwrite=overwrite)
 
 
 def _is_toml(value: Any) -> bool:

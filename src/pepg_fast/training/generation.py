@@ -15,6 +15,13 @@ from .rollouts import EpisodeError, Episodes, Rollouts, Task
 _kept: dict[str, Rollouts] = {}
 
 
+def close_kept() -> None:
+    """Close those; the next slice makes new ones."""
+    for rollouts in _kept.values():
+        rollouts.close()
+    _kept.clear()
+
+
 @dataclass(frozen=True, eq=False)
 class Generation:
     """Episodes of a population, or of the centre; a function of slices for `pepg_fast.distributed`.
@@ -50,9 +57,7 @@ class Generation:
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
         """Run the episodes of a slice in this process: fitness, steps and statistics of each member."""
         if self.name not in _kept:
-            for old in _kept.values():
-                old.close()
-            _kept.clear()
+            close_kept()
             _kept[self.name] = Rollouts(self.task)
         seeds = self.seeds[members]
         try:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 #: Below which a standard deviation is taken for that of a constant, in units of the observation.
 LEAST_STD = 1e-2
 
+#: Of observations whose statistics are taken: no sum of squares of any number of them overflows.
+LARGEST = 1e100
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:

@@ -18,6 +18,7 @@ def play(
 ) -> Iterator[tuple[int, float, int]]:
     """Run episodes that are shown or filmed; seed, return and steps of each."""
     episodes = _checks.integer("episodes", episodes, at_least=1)
+    seed = _checks.integer("seed", seed, at_least=0)
     task = task_of(policy)
     mode = "human" if video is None else "rgb_array"
     args = task.env_args | {"render_mode": mode}

@@ -109,8 +109,13 @@ class Policy:
         -------
         int or ndarray
             As the environment's `step` takes it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If that is not as many numbers as the policy takes.
         """
-        observations = np.asarray(observation, dtype=np.float64).reshape(1, -1)
+        observations = self.interface.observation(observation).astype(np.float64)[None]
         if self.normalizer is not None:
             observations = self.normalizer(observations)
         return self.interface.actions(self.network.forward_batch(observations))[0]
@@ -165,8 +170,18 @@ def task_of(policy: Policy, env: Any = None) -> Task:
     made = make_env(maker, args, policy.max_episode_steps)
     try:
         new_env = remembers(made)
+        there = Interface.of(made, str(env or policy.env_id), policy.interface.scaled)
     finally:
         made.close()
+    mine = policy.interface
+    for what, wanted, got in (
+        ("observations", mine.observation_size, there.observation_size),
+        ("outputs", mine.output_size, there.output_size),
+    ):
+        if wanted != got:
+            raise ValueError(
+                f"env: wanted one of {wanted} {what} for this policy, got one of {got}"
+            )
     return Task(maker, args, policy.max_episode_steps, policy.network, policy.interface, new_env)
 
 
@@ -217,9 +232,9 @@ class PolicyFile:
         )  # fmt: skip
 
     def save(self, filename: "str | os.PathLike[str]") -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; what could not be loaded again is not written."""
         network = self.network
-        files.save(filename, "policy", {
+        state = {
             "env_id": self.env_id,
             "env_args": self.env_args if files.is_storable(self.env_args) else {},
             "max_episode_steps": self.max_episode_steps,
@@ -229,34 +244,41 @@ class PolicyFile:
             "output_activation": activation_to_name(network.output_activation),
             "interface": self.interface.to_state(),
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
-        })  # fmt: skip
+        }  # fmt: skip
+        with files.contents_of(filename, "policy"):
+            self._from_state(state)
+        files.save(filename, "policy", state)
 
     @classmethod
     def load(cls: type[_Self], filename: "str | os.PathLike[str]") -> _Self:
         """Read the file."""
         state = files.load(filename, "policy")
         with files.contents_of(filename, "policy"):
-            sizes = list(state["sizes"])
-            network = NeuralNetwork(
-                sizes[0], sizes[-1], sizes[1:-1], bias=bool(state["bias"]),
-                hidden_activation=activation_from_name("hidden_activation", state["hidden_activation"]),
-                output_activation=activation_from_name("output_activation", state["output_activation"]),
-            )  # fmt: skip
-            interface = Interface.from_state(state["interface"])
-            if (interface.observation_size, interface.output_size) != (sizes[0], sizes[-1]):
-                raise ValueError("its network does not fit its spaces")
-            policies = {
-                str(name): Weights.from_state(each, network.number_of_parameters, sizes[0])
-                for name, each in state["policies"].items()
-            }
-            return cls(
-                str(state["env_id"]),
-                dict(state["env_args"]),
-                state["max_episode_steps"],
-                network,
-                interface,
-                policies,
-            )
+            return cls._from_state(state)
+
+    @classmethod
+    def _from_state(cls: type[_Self], state: dict[str, Any]) -> _Self:
+        sizes = list(state["sizes"])
+        network = NeuralNetwork(
+            sizes[0], sizes[-1], sizes[1:-1], bias=bool(state["bias"]),
+            hidden_activation=activation_from_name("hidden_activation", state["hidden_activation"]),
+            output_activation=activation_from_name("output_activation", state["output_activation"]),
+        )  # fmt: skip
+        interface = Interface.from_state(state["interface"])
+        if (interface.observation_size, interface.output_size) != (sizes[0], sizes[-1]):
+            raise ValueError("its network does not fit its spaces")
+        policies = {
+            str(name): Weights.from_state(each, network.number_of_parameters, sizes[0])
+            for name, each in state["policies"].items()
+        }
+        return cls(
+            str(state["env_id"]),
+            dict(state["env_args"]),
+            state["max_episode_steps"],
+            network,
+            interface,
+            policies,
+        )
 
 
 def _copy(network: NeuralNetwork) -> NeuralNetwork:

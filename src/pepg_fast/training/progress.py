@@ -38,8 +38,7 @@ class TrainingProgress(Callback):
         self._bar = self._tqdm(
             total=1.0,
             bar_format="|{bar:10}| {desc}",
-            **bar_size(),
-            disable=None,
+            **({"disable": None} | bar_size()),
             leave=True,
         )
         self._began, self._interactions = time.perf_counter(), es.interactions

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,12 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _checks
+from ..evaluation import told
 from ..nn import NeuralNetwork
-from .normalization import Moments, Normalizer
+from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
 
 #: Makes an environment: its id, what Gymnasium has registered under one, or a function that returns one.
 EnvMaker = Any
+
+#: What episodes use of an environment.
+_ENV = ("reset", "step", "close", "observation_space", "action_space", "unwrapped")
 
 #: Episodes that a process runs at a time, at most: of cheap environments more gain nothing.
 MOST_TOGETHER = 32
@@ -116,8 +122,16 @@ def make_env(
     """Make an environment, or raise a ValueError that says why there is none."""
     import gymnasium
 
+    if isinstance(env, str) and (env.count(":") > 1 or env.startswith((".", ":"))):
+        raise ValueError(
+            f"env: wanted an environment's id, as 'CartPole-v1' or 'module:Id-v0', got {env!r}"
+        )
     if callable(env):
         made = env(**env_args, **more)
+        if not all(hasattr(made, name) for name in _ENV):
+            raise TypeError(
+                f"env: wanted a function that returns a gymnasium.Env, got {made!r:.60}"
+            )
         if max_episode_steps is not None:
             made = gymnasium.wrappers.TimeLimit(made, max_episode_steps)
         return made
@@ -182,24 +196,30 @@ class Rollouts:
         returns, lengths, lifted = [0.0] * n, np.zeros(n, np.int64), np.zeros(n)
         floor = -math.inf if self.task.reward_floor is None else self.task.reward_floor
         moments = Moments(n, size) if with_statistics else None
-        is_flat = True
+        largest = np.finfo(float).max if moments is None else LARGEST
+        observation_of = self.task.interface.observation
+        shape = (size,)  # of observations that need no closer look, and their dtype
+        usual: Any = None
         for i, env in enumerate(envs):
             try:
                 first, _ = env.reset(seed=int(seeds[i]))
-                is_flat &= isinstance(first, np.ndarray) and first.ndim == 1
-                observations[i] = np.ravel(first)
+                observations[i] = observation_of(first)
             except (Exception, SystemExit) as error:
                 raise self._failure(error, i, seeds) from error
+            if first.__class__ is np.ndarray and first.ndim == 1 and first.dtype.kind in "fiub":
+                usual = first.dtype
 
         forward, actions_of = self.task.network.forward_population, self.task.interface.actions
         running = list(range(n))
         rows: Any = slice(
             None
         )  # of the arrays that have all episodes; below, the running ones alone
-        steps = [env.step for env in envs]
+        steps, ndarray = [env.step for env in envs], np.ndarray
         step = i = 0
         while running:
             step += 1
+            if not np.abs(observations).max(initial=0.0) <= largest:
+                raise self._unusable(observations, largest, running, seeds)
             if moments is not None:
                 moments.add(observations, rows)
             seen = observations if normalizer is None else normalizer(observations)
@@ -208,9 +228,19 @@ class Rollouts:
             try:
                 for k, i in enumerate(running):
                     observation, reward, terminated, truncated, _ = steps[k](actions[k])
-                    observations[k] = observation if is_flat else np.ravel(observation)
+                    observations[k] = (
+                        observation
+                        if observation.__class__ is ndarray
+                        and observation.shape == shape
+                        and observation.dtype is usual
+                        else observation_of(observation)
+                    )
+                    if not isinstance(reward, float):
+                        reward = _reward(reward)
                     returns[i] += reward
                     if reward < floor:
+                        if reward == -math.inf:
+                            raise ValueError("a reward is -inf, which reward_floor cannot lift")
                         lifted[i] += floor - reward
                     if terminated or truncated:
                         ended.append(k)
@@ -219,7 +249,7 @@ class Rollouts:
             if ended:
                 for k in ended:
                     i = running[k]
-                    lengths[i], returns[i] = step, float(returns[i])
+                    lengths[i] = step
                     if math.isnan(returns[i]):
                         raise self._failure(ValueError("a reward is NaN"), i, seeds)
                     if moments is not None:
@@ -272,18 +302,42 @@ class Rollouts:
             self._envs.append(made)
         return self._envs[:n]
 
+    def _unusable(
+        self, observations: NDArray[Any], largest: float, running: list[int], seeds: Any
+    ) -> EpisodeError:
+        """An error for the first of the observations that a policy cannot have."""
+        k, coordinate = np.argwhere(~(np.abs(observations) <= largest))[0]
+        bad = observations[k, coordinate]
+        kind = f"numbers up to {largest:g}" if np.isfinite(bad) else "finite numbers"
+        error = ValueError(f"observation: wanted {kind}, got {bad} at index {coordinate}")
+        failure = self._failure(error, running[k], seeds)
+        failure.__cause__ = error
+        return failure
+
     def _failure(self, error: BaseException, index: int, seeds: Any) -> EpisodeError:
         self.close()  # they may be anywhere
         seed = int(seeds[index])
-        return EpisodeError(
-            f"{type(error).__name__}: {error} (reset with seed {seed})", index, seed
-        )
+        return EpisodeError(f"{told(error)} (reset with seed {seed})", index, seed)
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments, whatever one of them makes of it."""
         envs, self._envs = self._envs, []
         for env in envs:
-            env.close()
+            try:
+                env.close()
+            except (
+                Exception
+            ) as error:  # it is not needed any more, and what it was needed for is worth more
+                warnings.warn(f"an environment's close() raised {told(error)}", stacklevel=2)
+
+
+def _reward(given: Any) -> float:
+    """A reward as a float; sums are in float64 whatever a step's is."""
+    if not _checks.count_masked(given):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            is_array = isinstance(given, np.ndarray) and given.size == 1
+            return _checks.real(given.item() if is_array else given)
+    raise TypeError(f"reward: wanted a number, got {_checks.shown(given)}")
 
 
 def joined(parts: list[Episodes]) -> Episodes:

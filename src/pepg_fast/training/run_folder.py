@@ -1,10 +1,12 @@
 """A run on the disk: its settings, history, checkpoints, policies and curve."""
 
+import contextlib
 import os
 import warnings
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..callbacks import Callback
 from ..history import History, Row
 from ..pepg import PEPG
@@ -41,14 +43,17 @@ class RunFolder:
             If there is a run already.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        if self.config.exists() or self.checkpoint.exists():
+        try:
+            if self.checkpoint.exists():
+                raise FileExistsError
+            configs.write_toml(self.config, env_id, config, overwrite=False)
+        except FileExistsError:
             raise FileExistsError(
                 f"{self.path} has a run already: go on with it (--resume, resume=True), or choose another name"
-            )
-        configs.write_toml(self.config, env_id, config)
+            ) from None
 
-    def settings(self) -> dict[str, Any]:
-        """What the run was begun with, and its `env_id`.
+    def settings(self) -> "tuple[str | None, dict[str, Any], list[str]]":
+        """What the run was begun with: the environment's id, the settings, and names of `env_args` that they lack.
 
         Raises
         ------
@@ -57,7 +62,21 @@ class RunFolder:
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
-        return configs.read_toml(self.config)
+        settings = configs.read_toml(self.config, configs.LEFT_OUT)
+        env_id, left_out = settings.pop("env_id", None), settings.pop(configs.LEFT_OUT, [])
+        if not (isinstance(left_out, list) and all(isinstance(name, str) for name in left_out)):
+            raise ValueError(f"{self.config}: {configs.LEFT_OUT}: wanted names, got {left_out!r}")
+        return env_id, settings, left_out
+
+    def held(self) -> "contextlib.AbstractContextManager[None]":
+        """Keep other processes from training in the folder meanwhile.
+
+        Raises
+        ------
+        RuntimeError
+            If one does.
+        """
+        return files.held(self.config, f"{self.path}: another process trains there")
 
     def save_checkpoint(self, es: PEPG) -> None:
         """Write the newest checkpoint; the one before it stays as the previous one."""
@@ -124,16 +143,18 @@ class RunFiles(Callback):
         """Write what is not written yet."""
         if es.step != self._saved or not self.files.policy.exists():
             self._save(es)
-        if not len(History.read_csv(self.files.history)):
-            return
         try:
+            if not len(History.read_csv(self.files.history)):
+                return
             from ..plotting import plot_history
 
             plot_history(
                 self.files.history, self.files.curve, x="interactions", title=self.trainer.env_id
             )
-        except ModuleNotFoundError as error:
-            warnings.warn(f"{self.files.curve.name} was not drawn: {error}", stacklevel=2)
+        except Exception as error:  # the run is whole without its picture
+            warnings.warn(
+                f"{self.files.curve} was not drawn: {type(error).__name__}: {error}", stacklevel=2
+            )
 
     def _save(self, es: Any) -> None:
         es.training = self.trainer.state()
@@ -142,11 +163,15 @@ class RunFiles(Callback):
         self._saved = es.step
 
 
-def free_name(folder: Path, stem: str) -> Path:
-    """`folder/stem`, or `folder/stem-2` and so on where that is taken."""
+def new_folder(folder: Path, stem: str) -> Path:
+    """Make `folder/stem`, or `folder/stem-2` and so on where that is taken, by another process at the same time too."""
     stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in stem)
+    folder.mkdir(parents=True, exist_ok=True)
     path, number = folder / stem, 1
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}-{number}"
-    return path
+    while True:
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1
+            path = folder / f"{stem}-{number}"

@@ -5,14 +5,16 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..callbacks import AnyCallback, Callback, CSVLog
+from ..callbacks import AnyCallback, CSVLog, callbacks_of
+from ..distributed.runner import Runner
 from ..pepg import PEPG
 from ..running import Result, run_with
 from . import config as configs
 from .budget import Budget
 from .config import TrainConfig
+from .generation import close_kept
 from .places import InRunner, InWorkers
 from .policy import Policy
 from .rollouts import EnvMaker, Task, make_env, registered, remembers
@@ -20,10 +22,7 @@ from .run_folder import RunFiles, RunFolder
 from .signals import Stopping
 from .spaces import Interface
 from .trainer import Trainer
-from .workers import Workers
-
-if TYPE_CHECKING:
-    from ..distributed.runner import Runner
+from .workers import Workers, packed
 
 
 @dataclass(repr=False, eq=False)
@@ -113,39 +112,52 @@ def train(
         raise TypeError(
             f"env: wanted an environment's id or a function that returns one, got {env!r:.60}"
         )
+    if runner is not None and not isinstance(runner, Runner):
+        raise TypeError(f"runner: wanted an MPIRunner or a RayRunner, got {runner!r:.60}")
     files = None if folder is None else RunFolder(folder)
+    user_callbacks = callbacks_of(callbacks)
     given = (
         None if env is None or isinstance(env, str) else env
     )  # which others have too, and may not pickle
-
-    def begun() -> tuple[str | None, TrainConfig, PEPG | None]:
-        env_id = env if isinstance(env, str) else None
-        if resume:
-            return _to_resume(files, env_id, given is not None, config)
-        settled = configs.resolved(config or TrainConfig())
-        made = _Run(given or env_id, settled, None)  # before anything is written
-        if files is not None:
-            # What was looked up for this run, the next one may look up anew.
-            asked = config or TrainConfig()
-            files.create(
-                env_id,
-                dataclasses.replace(settled, max_steps=asked.max_steps, workers=asked.workers),
-            )
-        return env_id, settled, made.es
-
-    share = getattr(runner, "share", None)
-    env_id, config, es = begun() if share is None else share(begun)
-    run = _Run(given or env_id, config, es)
     with ExitStack() as stack:
+        if runner is not None:  # what fails in one process ends all
+            stack.enter_context(runner._guarded())
+
+        def begun() -> tuple[str | None, TrainConfig, PEPG | None]:
+            env_id = env if isinstance(env, str) else None
+            if resume:
+                if files is None:
+                    raise ValueError("resume: wanted the folder of a run with it, got none")
+                before = _settings_to_resume(files, env_id, given is not None, config)
+                stack.enter_context(files.held())
+                return *before, _search_to_resume(files, *before)
+            settled = configs.resolved(config or TrainConfig())
+            made = _Run(given or env_id, settled, None)  # before anything is written
+            if runner is None and settled.workers:
+                packed(made.task)
+            if files is not None:
+                # What was looked up for this run, the next one may look up anew.
+                asked = config or TrainConfig()
+                files.create(
+                    env_id,
+                    dataclasses.replace(settled, max_steps=asked.max_steps, workers=asked.workers),
+                )
+                stack.enter_context(files.held())
+            return env_id, settled, made.es
+
+        share = getattr(runner, "share", None)
+        env_id, config, es = begun() if share is None else share(begun)
+        run = _Run(given or env_id, config, es)
         stopping = stack.enter_context(Stopping())
         if runner is None:
             workers = stack.enter_context(Workers(run.task, config.workers or 0))
             trainer = Trainer(run.es, config, run.task, InWorkers(workers), run.name, stopping)
         else:
+            stack.callback(close_kept)
             trainer = Trainer(run.es, config, run.task, InRunner(runner), run.name, stopping)
         budget = Budget(config, trainer.seconds_before, stopping)
         is_root = runner is None or runner.is_root
-        called = [trainer, budget, *_several(callbacks)]
+        called = [trainer, budget, *user_callbacks]
         if files is not None:
             new = run.es.step == 0
             called += [CSVLog(files.history, overwrite=new), RunFiles(trainer, files)]
@@ -187,33 +199,53 @@ class _Run:
         )  # fmt: skip
 
 
-def _to_resume(
-    files: RunFolder | None, env_id: str | None, has_function: bool, config: TrainConfig | None
-) -> tuple[str | None, TrainConfig, PEPG | None]:
-    """The environment's id, the settings and the search to go on with."""
-    if files is None:
-        raise ValueError("resume: wanted the folder of a run with it, got none")
-    stored = files.settings()
-    before_id = stored.pop("env_id", None)
+def _settings_to_resume(
+    files: RunFolder, env_id: str | None, has_function: bool, config: TrainConfig | None
+) -> tuple[str | None, TrainConfig]:
+    """The environment's id and the settings to go on with."""
+    before_id, stored, left_out = files.settings()
     if before_id is None and not has_function:
         raise ValueError("env: wanted the function that makes the run's environment, got None")
     if env_id is not None and env_id != before_id:
         raise ValueError(f"env: wanted that of the run, {before_id!r}, got {env_id!r}")
-    before = TrainConfig(**stored)
+    try:
+        before = TrainConfig(**stored)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{files.config}: {error}") from error
     if config is None:
         config = before
     elif config.seed is None:
         config = dataclasses.replace(config, seed=before.seed)
-    changed = configs.difference(before, config)
+    missing = [name for name in left_out if name not in config.env_args]
+    if missing:
+        raise ValueError(
+            f"env_args: wanted {', '.join(missing)} as the run had it, which {files.config} cannot hold; give it in "
+            "config"
+        )
+    again = {name: config.env_args[name] for name in left_out}  # taken as it is given
+    changed = configs.difference(
+        configs.binding(before) | {"env_args": before.env_args | again}, config
+    )
     if changed:
         raise ValueError(f"{files.path}: a resumed run cannot change these: {changed}")
-    return before_id, configs.resolved(config), files.load_checkpoint()
+    return before_id, configs.resolved(config)
 
 
-def _several(callbacks: Any) -> list[Any]:
-    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
-        return [callbacks]
-    return list(callbacks)
+def _search_to_resume(files: RunFolder, env_id: str | None, config: TrainConfig) -> PEPG | None:
+    """The search to go on with, of a run with these settings."""
+    es = files.load_checkpoint()
+    if es is None:
+        return None
+    state: dict[str, Any] = es.training  # type: ignore[attr-defined]
+    bound = state.get("settings")
+    changed = configs.difference(bound, config) if isinstance(bound, dict) else ""
+    if env_id is not None and state.get("env_id") != env_id:
+        changed = f"env_id is {env_id!r} (it was {state.get('env_id')!r})"
+    if changed:
+        raise ValueError(
+            f"{files.config}: wanted the settings of the run whose checkpoint is beside it, but {changed}"
+        )
+    return es
 
 
 def _result(

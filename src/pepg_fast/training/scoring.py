@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .. import _checks
 from ..evaluation import EvaluationError
-from .config import processors
+from .config import MOST_EPISODES, MOST_WORKERS, processors
 from .generation import Generation
 from .policy import Policy, task_of
 from .rollouts import EpisodeError
@@ -83,13 +83,15 @@ def score(
     EvaluationError
         If the environment raises, or worker processes die.
     """
-    episodes = _checks.integer("episodes", episodes, at_least=1)
+    episodes = _checks.integer("episodes", episodes, at_least=1, at_most=MOST_EPISODES)
     seed = _checks.integer("seed", seed, at_least=0, at_most=2**63 - 1 - episodes)
-    count = processors() if workers is None else _checks.integer("workers", workers, at_least=0)
+    if workers is None:
+        workers = processors()
+    workers = _checks.integer("workers", workers, at_least=0, at_most=MOST_WORKERS)
     task = task_of(policy, env)
     seeds = np.arange(seed, seed + episodes, dtype=np.int64)[None]
     work = Generation(task, seeds, policy.normalizer, with_statistics=False)
-    with Workers(task, count) as pool:
+    with Workers(task, workers) as pool:
         try:
             result = pool.run(policy.network.weights[None], work)  # type: ignore[index]
         except (EpisodeError, WorkerDied) as error:

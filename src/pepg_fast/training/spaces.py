@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _checks
+
 if TYPE_CHECKING:
     import gymnasium
 
@@ -65,6 +67,15 @@ class Interface:
         if self.action_shape is None:
             return int(self.high[0] - self.low[0]) + 1
         return self.low.size
+
+    def observation(self, given: Any) -> NDArray[Any]:
+        """Take an observation as a vector, or say why it is none."""
+        flat = _checks.numbers("observation", given).ravel()
+        if flat.size != self.observation_size:
+            raise ValueError(
+                f"observation: wanted {self.observation_size} numbers, got shape {np.shape(given)}"
+            )
+        return flat
 
     def actions(self, outputs: NDArray[Any]) -> Any:
         """An action for each row of outputs, each of which the environment may keep."""

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _checks
+from .. import _checks, files
 from ..callbacks import Callback
 from ..distributed.slices import Evaluated
 from ..evaluation import Evaluation, EvaluationError
 from ..history import Row
 from ..interrupts import Interrupts
 from ..pepg import PEPG
+from . import config as configs
 from .config import TrainConfig
 from .generation import Generation
 from .normalization import Normalizer, Statistics, merged
@@ -55,7 +56,9 @@ class Trainer(Callback):
         self._next: tuple[int, Statistics] | None = None
         self._used: Normalizer | None = None  # in the last generation
         if es.step:
-            self._restore(es.training)  # type: ignore[attr-defined]
+            self.seconds_before, self.statistics, self.policies, self.center_score = self._read(
+                es.training  # type: ignore[attr-defined]
+            )
 
     # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
 
@@ -87,7 +90,8 @@ class Trainer(Callback):
         work = Generation(
             self.task, seeds, self._normalizer(), False, as_it_is=True, name=self.name
         )
-        rewards, interactions, _ = self._evaluated(self.where.center, work)
+        with self.stopping.interruptible():
+            rewards, interactions, _ = self._evaluated(self.where.center, work)
         self.center_score = float(rewards[0])
         best = self.policies.get("best_center")
         if best is None or self.center_score > best.score:
@@ -100,7 +104,8 @@ class Trainer(Callback):
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """Why to end, if at all, for all processes of the run."""
-        return self.where.agreed(reason, is_interrupted)
+        # A signal may have come to another process than the root, whose `Budget` ends the run.
+        return self.where.agreed(reason, is_interrupted or self.stopping.signal is not None)
 
     def _evaluated(self, evaluate: Any, work: Generation) -> Evaluated:
         try:
@@ -145,30 +150,38 @@ class Trainer(Callback):
     def state(self) -> dict[str, Any]:
         """What a checkpoint has besides the search."""
         self._settle()
-        return {
+        settings = configs.binding(self.config)
+        settings["env_args"] = {
+            key: value for key, value in self.config.env_args.items() if files.is_storable(value)
+        }
+        state = {
             "env_id": self.env_id,
+            "settings": settings,
             "seconds": self.seconds_before + self.seconds,
             "statistics": vars(self.statistics).copy(),
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
             "center_score": self.center_score,
         }
+        self._read(state)  # what could not be loaded again is not saved
+        return state
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _read(self, state: dict[str, Any]) -> tuple[float, Statistics, dict[str, Weights], float]:
+        """What a checkpoint's state says: seconds, statistics, policies, the centre's score."""
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
-            self.seconds_before = _checks.number("seconds", state["seconds"])
             count, mean, squares = (
                 state["statistics"][name] for name in ("count", "mean", "squares")
             )
-            self.statistics = Statistics(
+            statistics = Statistics(
                 _checks.number("count", count),
                 _checks.vector("mean", mean, size, np.dtype(float)),
                 _checks.vector("squares", squares, size, np.dtype(float)),
             )
-            self.policies = {
+            policies = {
                 name: Weights.from_state(each, n, size) for name, each in state["policies"].items()
             }
-            self.center_score = float(state["center_score"])
+            seconds = _checks.number("seconds", state["seconds"])
+            return seconds, statistics, policies, float(state["center_score"])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 

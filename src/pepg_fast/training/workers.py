@@ -1,5 +1,6 @@
 """Worker processes that run episodes: who gets which, and what if one dies."""
 
+import contextlib
 import os
 import pickle
 import signal
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
-from ..evaluation import WorkersTraceback
+from ..evaluation import WorkersTraceback, pickles, told
 from .generation import Generation
 from .rollouts import MOST_TOGETHER, EpisodeError, Episodes, Rollouts, Task, joined
 
@@ -22,6 +23,24 @@ from .rollouts import MOST_TOGETHER, EpisodeError, Episodes, Rollouts, Task, joi
 AHEAD = 2
 #: Seconds that a piece of work takes at least, where there is as much: it costs some milliseconds to hand out.
 LEAST_SECONDS = 0.03
+
+
+#: Seconds that workers have to close their environments, at the end and after an error.
+GRACE, GRACE_AFTER_ERROR = 10.0, 1.0
+
+
+def packed(task: Task) -> bytes:
+    """A task as workers get it, or a TypeError that says what to do instead."""
+    with _caller.needing("train", "cloudpickle", "gym"):
+        import cloudpickle
+    try:
+        data: bytes = cloudpickle.dumps(task)
+    except Exception as error:
+        raise TypeError(
+            f"env: wanted a function and env_args that pickle, for workers to have them (workers=0 runs the episodes "
+            f"in this process), got {told(error)}"
+        ) from error
+    return data
 
 
 class WorkerDied(RuntimeError):
@@ -67,8 +86,8 @@ class Workers:
     def __enter__(self) -> "Workers":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: "type[BaseException] | None", *_: object) -> None:
+        self.close(GRACE if kind is None else GRACE_AFTER_ERROR)
 
     def run(self, solutions: NDArray[Any], work: Generation) -> Episodes:
         """Run the episodes of solutions, shape (members, parameters).
@@ -89,8 +108,8 @@ class Workers:
             return self._own.run_all(solutions, work.seeds, work.normalizer, work.with_statistics)
         try:
             return joined(_Round(self, solutions, work).results())
-        except BaseException:
-            self.close()  # what is still running is nobody's
+        except BaseException as error:  # what is still running is nobody's
+            self.close(GRACE_AFTER_ERROR if isinstance(error, Exception) else 0.0)
             raise
 
     def executors(self) -> list[Any]:
@@ -111,12 +130,11 @@ class Workers:
 
     def _new_executor(self) -> Any:
         with _caller.needing("train", "loky", "gym"):
-            import cloudpickle
             from loky.process_executor import ProcessPoolExecutor
 
         # One thread each: the workers are the parallelism.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        task = cloudpickle.dumps(self.task)
+        task = packed(self.task)
         return ProcessPoolExecutor(1, initializer=_start, initargs=(task, os.getpid()), env=threads)
 
     def least(self) -> int:
@@ -140,11 +158,19 @@ class Workers:
         self.replaced += 1
         executor.shutdown(wait=False, kill_workers=True)
 
-    def close(self) -> None:
-        """End the processes."""
-        executors, self._executors = self._executors, [None] * self.count
-        for executor in executors:
-            if executor is not None:
+    def close(self, grace: float = GRACE) -> None:
+        """End the processes; their environments are closed first if that takes no longer than `grace` seconds."""
+        executors = [executor for executor in self._executors if executor is not None]
+        self._executors = [None] * self.count
+        try:
+            if grace:
+                closing = []
+                for executor in executors:
+                    with contextlib.suppress(RuntimeError):  # a worker that died has none
+                        closing.append(executor.submit(_close))
+                wait(closing, timeout=grace)
+        finally:
+            for executor in executors:
                 executor.shutdown(wait=True, kill_workers=True)
         self._own.close()
 
@@ -261,11 +287,7 @@ class _Failure(NamedTuple):
     @classmethod
     def of(cls, message: str, episode: int, seed: int, cause: BaseException) -> "_Failure":
         trace = "".join(traceback.format_exception(cause))
-        try:
-            pickle.loads(pickle.dumps(cause))
-        except Exception:
-            return cls(message, episode, seed, trace, None)
-        return cls(message, episode, seed, trace, cause)
+        return cls(message, episode, seed, trace, cause if pickles(cause) else None)
 
     def as_error(self, first: int) -> EpisodeError:
         error = EpisodeError(self.message, first + self.episode, self.seed)
@@ -296,6 +318,11 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def _close() -> None:
+    """Close the environments, before the process ends."""
+    _rollouts.close()
+
+
 def _work(
     weights: NDArray[Any],
     member: NDArray[np.intp],
@@ -311,5 +338,5 @@ def _work(
     except EpisodeError as error:
         result = _Failure.of(str(error), error.index, error.seed, error.__cause__ or error)
     except Exception as error:  # before an episode began
-        result = _Failure.of(f"{type(error).__name__}: {error}", 0, int(seeds[0]), error)
+        result = _Failure.of(told(error), 0, int(seeds[0]), error)
     return result, time.perf_counter() - began
