@@ -170,6 +170,7 @@ def shown(**args):
         (1.0, r"ValueError: observation: wanted 2 numbers, got shape \(\)"),
         (np.zeros(1), r"observation: wanted 2 numbers, got shape \(1,\)"),
         (np.zeros(3), r"observation: wanted 2 numbers, got shape \(3,\)"),
+        (np.zeros(1, np.float32), r"observation: wanted 2 numbers, got shape \(1,\)"),
         (["1", "2"], "TypeError: observation: wanted numbers"),
         (np.zeros(2, complex), "TypeError: observation: wanted numbers"),
         (np.ma.array([1.0, 2.0], mask=[True, False]), "wanted numbers, got 1 that are masked"),
