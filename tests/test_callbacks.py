@@ -814,7 +814,7 @@ def test_a_row_that_is_damaged_with_rows_after_it_is_an_error(tmp_path, damage):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of files")
-def test_a_log_that_cannot_grow_is_named(tmp_path):
+def test_a_log_that_may_not_grow_is_named(tmp_path):
     program = f"""
         import resource, signal, sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})

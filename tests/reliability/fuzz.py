@@ -1,9 +1,10 @@
 """Coverage-guided fuzzing of what comes from outside: python fuzz.py TARGET CORPUS [libFuzzer options].
 
-Files: `checkpoint`, `best` and `network` take the members of an npz apart, so that the fuzzer changes their contents
-and neither the checksum nor the archive's own stop it; `pickle` takes the bytes of pepg-es's files. Whatever a file
-holds, loading it raises a ValueError that begins with its name, or gives an object that works. Arguments: whatever is
-handed to the constructor or told as rewards, it is refused as a ValueError or TypeError that names it, or works.
+Files: `checkpoint`, `best`, `network`, `policy` and `training` (a checkpoint of a training run) take the members of an
+npz apart, so that the fuzzer changes their contents and neither the checksum nor the archive's own stop it; `pickle`
+takes the bytes of pepg-es's files, `text` those of a run's settings and history. Whatever a file holds, loading it
+raises a ValueError that begins with its name, or gives an object that works. Arguments: whatever is handed to the
+constructor or told as rewards, it is refused as a ValueError or TypeError that names it, or works.
 
 Seeds are good files and good arguments. Needs atheris.
 """
@@ -23,10 +24,19 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json", "pickletools"]):
-    from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, checkpoints
+    from pepg_fast import PEPG, SGD, Adam, ClipUp, History, NeuralNetwork, TrainConfig, checkpoints
+    from pepg_fast.training import config as configs
+    from pepg_fast.training.normalization import Normalizer
+    from pepg_fast.training.policy import WHICH, PolicyFile, Weights
+    from pepg_fast.training.rollouts import Task
+    from pepg_fast.training.run_folder import RunFolder
+    from pepg_fast.training.running import _search_to_resume
+    from pepg_fast.training.spaces import Interface
+    from pepg_fast.training.trainer import Trainer
 
 warnings.simplefilter("ignore")
 SEPARATOR = b"\n--member--\n"
+META = "meta.npy"
 MOST_ELEMENTS = 100_000
 FOLDER = Path(tempfile.mkdtemp())
 FILE = FOLDER / "file"
@@ -36,10 +46,17 @@ FILE = FOLDER / "file"
 
 
 def taken_apart(path: Path) -> bytes:
+    """The members of an npz; of its JSON the text, since NumPy's four bytes a letter are beyond a fuzzer."""
     with zipfile.ZipFile(path) as archive:
-        return SEPARATOR.join(
-            name.encode() + b"\n" + archive.read(name) for name in archive.namelist()
-        )
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[META] = str(np.load(io.BytesIO(members[META]))).encode()
+    return SEPARATOR.join(name.encode() + b"\n" + content for name, content in members.items())
+
+
+def as_member(text: str) -> bytes:
+    member = io.BytesIO()
+    np.save(member, np.array(text))
+    return member.getvalue()
 
 
 def put_together(parts: bytes) -> bytes:
@@ -50,18 +67,20 @@ def put_together(parts: bytes) -> bytes:
         with zipfile.ZipFile(buffer, "w") as archive:
             for part in parts.split(SEPARATOR):
                 name, _, content = part.partition(b"\n")
+                if name == META.encode() and not content.startswith(b"\x93NUMPY"):
+                    content = as_member(content.decode("utf-8", "replace"))
                 archive.writestr(name.decode("latin1").replace("\0", "") or "?", content)
             archive.comment = b"0" * 71
         body = buffer.getvalue()[:-71]
     return body + b"sha256:" + hashlib.sha256(body).hexdigest().encode()
 
 
-def refused(load):
+def refused(load, file=FILE):
     """What `load` gives, or None if it refused the file as it should."""
     try:
-        return load(FILE)
+        return load(file)
     except ValueError as error:
-        if not str(error).startswith(f"{FILE}: "):
+        if not str(error).startswith(f"{file}: "):
             raise RuntimeError("a ValueError without the file's name") from error
         return None
 
@@ -109,6 +128,73 @@ def pickled(data: bytes) -> None:
     use_search(refused(PEPG.load_checkpoint))
     refused(PEPG.load_best)
     use_network(refused(NeuralNetwork.load_network))
+
+
+def policy(data: bytes) -> None:
+    FILE.write_bytes(put_together(data))
+    found = refused(PolicyFile.load)
+    if found is not None and found.network.number_of_parameters < MOST_ELEMENTS:
+        use_policies(found)
+
+
+def use_policies(found: PolicyFile) -> None:
+    for which in set(WHICH) & set(found.policies):
+        found.policy(which)(np.ones(found.interface.observation_size))
+    found.save(FOLDER / "again")
+    again = PolicyFile.load(FOLDER / "again")
+    assert list(again.policies) == list(found.policies)
+    for which, weights in again.policies.items():
+        np.testing.assert_equal(weights.to_state(), found.policies[which].to_state())
+
+
+def a_task() -> Task:
+    """What a training run of a 2-1 network is made of, but for an environment."""
+    interface = Interface(2, (1,), "float32", -np.ones(1), np.ones(1), True)
+    return Task("Walk-v0", {}, None, NeuralNetwork(2, 1, ()), interface)
+
+
+def a_config() -> TrainConfig:
+    return TrainConfig(hidden_sizes=(), population_size=4, seed=1, normalize_observations=True)
+
+
+def training(data: bytes) -> None:
+    folder = RunFolder(FOLDER)
+    folder.checkpoint.write_bytes(put_together(data))
+    try:
+        es = _search_to_resume(folder, "Walk-v0", a_config())
+        if es.theta_size != 3 or not es.step:
+            return
+        trainer = Trainer(es, a_config(), a_task(), None, "Walk-v0")
+    except ValueError as error:
+        starts = (f"{folder.checkpoint}: ", f"{folder.config}: ", "checkpoint: its training state")
+        if not str(error).startswith(starts):
+            raise RuntimeError("a ValueError without the file's name") from error
+        return
+    es.training = trainer.state()
+    es.save_checkpoint(FOLDER / "again")
+    use_policies(trainer.policy_file())
+
+
+def text(data: bytes) -> None:
+    """A run's settings, and after a line of dashes its history."""
+    settings, _, rows = data.partition(b"-----\n")
+    folder = RunFolder(FOLDER)
+    folder.config.write_bytes(settings)
+    folder.history.write_bytes(rows)
+    found = refused(lambda _: folder.settings(), folder.config)
+    if found is not None:
+        with contextlib.suppress(ValueError):  # settings that do not go together
+            config = TrainConfig(**found[1])
+            configs.write_toml(FOLDER / "again", found[0], config)
+            assert TrainConfig(**without_id(configs.read_toml(FOLDER / "again"))) == config
+    history = refused(History.read_csv, folder.history)
+    if history is not None:
+        assert len(list(history)) == len(history)
+
+
+def without_id(settings: dict) -> dict:
+    settings.pop("env_id", None)
+    return settings
 
 
 # ---- arguments --------------------------------------------------------------------------------
@@ -294,6 +380,52 @@ def pickles():
     yield pickle.dumps(es.__dict__)[1:]
 
 
+def kept():
+    """Policies of a run with a 2-1 network."""
+    normalizer = Normalizer(np.zeros(2), np.ones(2), 5.0)
+    yield {"center": Weights(np.zeros(3), None, np.nan)}
+    yield {which: Weights(np.arange(3.0), normalizer, 1.5) for which in WHICH}
+
+
+def policies():
+    task = a_task()
+    for some in kept():
+        file = PolicyFile("Walk-v0", {"a": [1, 2.5]}, 20, task.network, task.interface, some)
+        file.save(FILE)
+        yield taken_apart(FILE)
+    discrete = Interface(2, None, "int64", np.array([0]), np.array([2]), False)
+    some = {"best": Weights(np.zeros(9), None, 2.0)}
+    PolicyFile("", {}, None, NeuralNetwork(2, 3, ()), discrete, some).save(FILE)
+    yield taken_apart(FILE)
+
+
+def training_runs():
+    for some in kept():
+        es = configs.make_search(a_config(), a_task().network)
+        trainer = Trainer(es, a_config(), a_task(), None, "Walk-v0")
+        trainer.policies = some
+        for _ in range(2):
+            es.update(es.get_parameters()[:, 0])
+        es.training = trainer.state()
+        es.save_checkpoint(FILE)
+        yield taken_apart(FILE)
+
+
+def texts():
+    from pepg_fast import CSVLog
+
+    es = PEPG(4, 3, 0.0, 1.0, 0.1, 0.1, rng=1)
+    es.run(sum, max_steps=3, callbacks=CSVLog(FOLDER / "history.csv", overwrite=True))
+    history = (FOLDER / "history.csv").read_bytes()
+    for config in (
+        a_config(),
+        TrainConfig(env_args={"a": [1, {"b": True}]}, target=3.0, max_speed=0.1),
+    ):
+        configs.write_toml(FOLDER / "config.toml", "Walk-v0", config)
+        yield (FOLDER / "config.toml").read_bytes() + b"-----\n" + history
+    yield b"env_args_left_out = ['a']\n-----\n" + history[:-30]
+
+
 def seeds(target: str):
     if target == "checkpoint":
         for es in searches():
@@ -310,6 +442,12 @@ def seeds(target: str):
             yield taken_apart(FILE)
     elif target == "pickle":
         yield from pickles()
+    elif target == "policy":
+        yield from policies()
+    elif target == "training":
+        yield from training_runs()
+    elif target == "text":
+        yield from texts()
     else:
         rng = np.random.default_rng(0)
         yield from (rng.bytes(200) for _ in range(20))
@@ -317,7 +455,7 @@ def seeds(target: str):
 
 TARGETS = {
     "checkpoint": checkpoint, "best": best, "network": network, "pickle": pickled, "arguments": arguments,
-    "update": update,
+    "update": update, "policy": policy, "training": training, "text": text,
 }  # fmt: skip
 
 
