@@ -275,6 +275,28 @@ def train_signal(folder):
     print(f"rank {rank} ended: {result.reason}", flush=True)
 
 
+def train_signals(which):
+    """Two signals come to one rank as the search moves, and a centre is due."""
+    from pepg_fast.training import TrainConfig, train
+    from pepg_fast.training.trainer import Trainer
+
+    runner = MPIRunner()
+    tell = Trainer.tell
+
+    def interrupted(self, es, *more):
+        tell(self, es, *more)
+        if es.step == 2 and runner.rank == int(which):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    Trainer.tell = interrupted
+    config = TrainConfig(
+        hidden_sizes=(), population_size=4, seed=1, max_steps=10**6, center_every=1
+    )
+    result = train("envs:Walk-v0", config, runner=runner)
+    print(f"rank {runner.rank} ended: {result.reason} at {result.step}", flush=True)
+
+
 def train_closes(folder):
     """Each rank closes its environments when the run ends."""
     import envs

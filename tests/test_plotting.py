@@ -323,18 +323,35 @@ class TestFiles:
 
     @pytest.mark.parametrize(
         ("name", "begins"),
-        [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a", b"\x89PNG")],
+        [
+            ("a.png", b"\x89PNG"),
+            ("a.svg", b"<?xml"),
+            ("a.pdf", b"%PDF"),
+            ("a", b"\x89PNG"),
+            ("a.", b"\x89PNG"),
+        ],
     )
     def test_the_format_follows_from_the_name(self, result, tmp_path, name, begins):
         plot_history(result, tmp_path / name)
         (written,) = tmp_path.iterdir()
-        assert written.name == (name if "." in name else "a.png")
+        assert written.name == ("a.png" if name in ("a", "a.") else name)
         assert written.read_bytes().startswith(begins)
 
     def test_a_format_that_there_is_not_is_said(self, result, tmp_path):
         with pytest.raises(ValueError, match="'xyz' is not supported"):
             plot_history(result, tmp_path / "a.xyz")
         assert not list(tmp_path.iterdir())
+
+    def test_pages_of_a_file_are_written_to(self, result, tmp_path):
+        from matplotlib.backends.backend_pdf import PdfPages
+
+        with (
+            matplotlib.rc_context({"savefig.format": "pdf"}),
+            PdfPages(tmp_path / "a.pdf") as pages,
+        ):
+            plot_history(result, pages)
+            plot_histories({"one": result}, pages)
+        assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
 
     def test_a_file_that_is_open_is_written_to(self, result, tmp_path):
         with open(tmp_path / "a.png", "wb") as file:

@@ -19,7 +19,7 @@ pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
 import envs
 
-from pepg_fast import PEPG, EvaluationError, History, NeuralNetwork
+from pepg_fast import PEPG, CSVLog, EvaluationError, History, NeuralNetwork
 from pepg_fast.training import Policy, TrainConfig, score, train
 from pepg_fast.training.run_folder import RunFolder
 
@@ -417,10 +417,52 @@ def test_a_function_that_workers_cannot_have_leaves_no_run(tmp_path):
     train(made, changed(max_steps=1), folder=tmp_path / "run")
 
 
+def test_a_callback_that_refuses_leaves_no_run(tmp_path):
+    (tmp_path / "exists.csv").touch()
+    with pytest.raises(FileExistsError, match=r"exists.csv exists and the search is new"):
+        train("Walk-v0", SMALL, folder=tmp_path / "run", callbacks=CSVLog(tmp_path / "exists.csv"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_child_of_a_run_that_was_killed_does_not_hold_its_folder(tmp_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork")
+    text = f"""
+import os, signal, sys, time
+sys.path.insert(0, {HERE!r})
+import envs
+from pepg_fast.training import TrainConfig, train
+config = TrainConfig(hidden_sizes=(3,), population_size=8, seed=4, workers=0, max_steps=2, checkpoint_every=1)
+
+def kill(es, row):
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    if es.step == 2:
+        print(child, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train("Walk-v0", config, folder={str(tmp_path / "run")!r}, callbacks=kill)
+"""
+    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
+    children = [int(process.stdout.readline())]
+    try:
+        process.wait(timeout=60)
+        assert train(None, folder=tmp_path / "run", resume=True).step == 2
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+        process.stdout.close()
+
+
 def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
     seen = []
 
     def again(es, row):
+        config = tmp_path / "run" / "config.toml"  # an editor's way of saving
+        config.with_name("new").write_text(config.read_text())
+        config.with_name("new").replace(config)
         for resume in (True, False):
             with pytest.raises(RuntimeError if resume else FileExistsError) as caught:
                 train(None if resume else "Walk-v0", SMALL, folder=tmp_path / "run", resume=resume)
@@ -503,18 +545,74 @@ print(train(envs.Endless, config).reason)
     assert out == "interrupted\n", err
 
 
+HANGS = """
+import sys, time
+sys.path.insert(0, {here!r})
+import envs
+from pepg_fast.training import TrainConfig, train
+
+class Hangs(envs.Shows):
+    def close(self):
+        if self.count:
+            print("closing", flush=True)
+            time.sleep(600)
+
+    count = 0
+
+config = TrainConfig(hidden_sizes=(), population_size=4, seed=4, workers={workers}, max_steps=1, center_every=0,
+                     env_args={args})
+train(Hangs, config)
+"""
+
+
+def hanging(workers, args):
+    text = HANGS.format(here=HERE, workers=workers, args=args)
+    return subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_an_error_is_seen_whatever_its_environment_does_when_it_is_closed():
+    process = hanging(1, {"observation": [1.0]})
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert "EvaluationError: Hangs: candidate 0: ValueError: observation: wanted 2 numbers" in err
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_hangs_as_it_is_closed_can_be_interrupted(workers):
+    process = hanging(workers, {})
+    try:
+        if workers:
+            time.sleep(5)
+        else:
+            assert process.stdout.readline() == "closing\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert "KeyboardInterrupt" in err
+
+
 # ---- what is resumed ------------------------------------------------------------------------------------------------
 
 
-def test_arguments_that_no_file_holds_are_asked_for_again(tmp_path):
+@pytest.mark.parametrize(
+    "level",
+    [(1, 2), Path("a"), len, np.arange(3.0), np.nan, b"a", {1, 2}, 1j, {1: 2}, np.float32(3), None],
+    ids=lambda level: type(level).__name__,
+)
+def test_arguments_that_no_file_holds_are_asked_for_again(tmp_path, level):
     """A function may take any; a resumed run has them from the caller, and no other environment."""
 
     class Levels(envs.Walk):
-        def __init__(self, level=None, steps=30):
-            super().__init__(steps=steps, offset=0.0 if level is None else float(level[0]))
+        def __init__(self, level="none", steps=30):
+            super().__init__(steps=steps, offset=0.0 if isinstance(level, str) else 1.0)
 
     def config(**more):
-        return changed(env_args={"level": (1, 2), "steps": 20}, **more)
+        return changed(env_args={"level": level, "steps": 20}, **more)
 
     train(Levels, config(), folder=tmp_path / "whole")
     train(Levels, config(max_steps=5), folder=tmp_path / "run")
@@ -522,10 +620,77 @@ def test_arguments_that_no_file_holds_are_asked_for_again(tmp_path):
         with pytest.raises(ValueError, match=r"env_args: wanted level as the run had it"):
             train(Levels, without, folder=tmp_path / "run", resume=True)
     with pytest.raises(ValueError, match=r"cannot change these: env_args is .*'steps': 21"):
-        other = changed(env_args={"level": (1, 2), "steps": 21})
+        other = changed(env_args={"level": level, "steps": 21})
         train(Levels, other, folder=tmp_path / "run", resume=True)
     train(Levels, config(), folder=tmp_path / "run", resume=True)
     assert_same_state(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "args", [{"a": {"$b": 1}}, {"$b": 1}, {"a": [1, {"b": [2.5, "x"]}], "c": True, "d": np.inf}]
+)
+def test_arguments_that_a_file_holds_are_not(tmp_path, args):
+    def made(**got):
+        assert got == args
+        return envs.Walk()
+
+    train(made, changed(env_args=args, max_steps=2), folder=tmp_path)
+    assert train(made, None, folder=tmp_path, resume=True).reason == "max_steps"
+    assert train(made, changed(env_args=args), folder=tmp_path, resume=True).step == 12
+
+
+def test_a_run_may_go_on_with_a_function_and_with_an_id_again(tmp_path):
+    train("Walk-v0", changed(max_steps=2), folder=tmp_path)
+    for steps, env in ((4, lambda: envs.Walk()), (6, "Walk-v0"), (8, None), (10, envs.Walk)):
+        assert train(env, changed(max_steps=steps), folder=tmp_path, resume=True).step == steps
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, ValueError])
+def test_a_centre_that_was_not_evaluated_is_evaluated_first(tmp_path, interrupt):
+    """Ctrl-C twice, or an error, among the centre's episodes: resumed, it is the run that was never cut."""
+    trips = tmp_path / "trips"
+
+    class Trips(envs.Walk):
+        def step(self, action):
+            if trips.exists() and int(trips.read_text()) == self.episodes:
+                raise interrupt("the walker tripped")
+            return super().step(action)
+
+        def reset(self, **more):
+            Trips.episodes += 1
+            return super().reset(**more)
+
+        episodes = 0
+
+    config = changed(center_every=2, checkpoint_every=1)
+    whole = train(Trips, config, folder=tmp_path / "whole")
+    Trips.episodes = 0
+    trips.write_text(str(2 * (8 + 8 + 2)))  # the second episode of the second centre
+    for attempt in range(2):  # it may happen again
+        if interrupt is KeyboardInterrupt:
+            result = train(Trips, config, folder=tmp_path / "run", resume=attempt > 0)
+            assert (result.reason, result.step, len(result.history)) == (
+                "interrupted",
+                4,
+                3 * (not attempt),
+            )
+        else:
+            with pytest.raises(EvaluationError, match="the centre: ValueError"):
+                train(Trips, config, folder=tmp_path / "run", resume=attempt > 0)
+        assert RunFolder(tmp_path / "run").load_checkpoint().step == 4
+        assert len(History.read_csv(tmp_path / "run" / "history.csv")) == 3
+        trips.write_text(str(Trips.episodes + 2))
+    trips.unlink()
+    result = train(Trips, config, folder=tmp_path / "run", resume=True)
+    assert result.history["step"].tolist() == list(range(4, 13))
+    assert_same_state(tmp_path / "whole", tmp_path / "run")
+    for which in ("best", "best_center"):
+        one, other = (
+            Policy.load(tmp_path / name / "policy.npz", which) for name in ("whole", "run")
+        )
+        assert one.network.weights.tobytes() == other.network.weights.tobytes()
+        np.testing.assert_equal(vars(one.normalizer), vars(other.normalizer))
+    assert whole.interactions == result.interactions
 
 
 @pytest.mark.parametrize(

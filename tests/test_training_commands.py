@@ -14,10 +14,10 @@ from terminal import shown_on_terminal
 pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
 
-import envs  # noqa: F401, which registers Walk-v0
+import envs
 
 from pepg_fast import NeuralNetwork, cli
-from pepg_fast.training import Policy, TrainConfig, commands, score
+from pepg_fast.training import Policy, TrainConfig, commands, score, train
 from pepg_fast.training import config as configs
 
 QUICK = ["--population-size", "8", "--hidden-sizes", "3", "--max-steps", "4", "--workers", "0",
@@ -333,3 +333,21 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_none():
     quiet = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert quiet.stderr == ""
     assert "runs/CartPole-v1-2" in quiet.stdout
+
+
+def test_a_folder_of_the_users_stays_where_a_run_is_refused():
+    Path("mine/x").mkdir(parents=True)
+    assert run("train", "NoSuch-v0", "--runs", "mine", "--name", "x") == 2
+    assert Path("mine/x").is_dir()
+    Path("empty").mkdir()
+    assert run("train", "NoSuch-v0", "--runs", "empty") == 2
+    assert list(Path("empty").iterdir()) == []
+
+
+def test_the_settings_of_a_functions_run_serve_others():
+    config = TrainConfig(
+        population_size=8, hidden_sizes=(3,), max_steps=1, workers=0, env_args={"level": (1, 2)}
+    )
+    train(lambda level: envs.Walk(), config, folder="one")
+    assert run("train", "Walk-v0", "--config", "one/config.toml", "--workers", "0") == 0
+    assert configs.read_toml("runs/Walk-v0/config.toml")["population_size"] == 8

@@ -86,6 +86,13 @@ def test_over_mpi_a_signal_to_any_rank_ends_the_run_on_all(tmp_path):
     assert done.stdout.count("ended: interrupted") == 2
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_over_mpi_two_signals_to_one_rank_end_the_run_on_all(rank):
+    done = of_training("train_signals", rank)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ended: interrupted at 2") == 2
+
+
 def test_over_mpi_all_ranks_close_their_environments(tmp_path):
     done = of_training("train_closes", tmp_path)
     assert done.returncode == 0, done.stderr

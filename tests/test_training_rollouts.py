@@ -175,6 +175,8 @@ def shown(**args):
         (np.zeros(2, complex), "TypeError: observation: wanted numbers"),
         (np.ma.array([1.0, 2.0], mask=[True, False]), "wanted numbers, got 1 that are masked"),
         ([None, 1.0], "observation: wanted"),
+        (np.array(["1", "2"], object), "TypeError: observation: wanted numbers"),
+        (np.zeros(2, "m8[s]"), "TypeError: observation: wanted numbers"),
         ({}, "TypeError: observation: wanted numbers"),
     ],
 )  # fmt: skip
@@ -208,10 +210,22 @@ def test_returns_are_sums_in_float64_whatever_the_rewards_are(kind):
     ]
 
 
-@pytest.mark.parametrize("reward", ["3", 1 + 0j, np.complex128(1), np.ma.masked, np.zeros(2), b"1"])
+@pytest.mark.parametrize(
+    "reward",
+    [
+        "3", 1 + 0j, np.complex128(1), np.ma.masked, np.zeros(2), b"1", np.timedelta64(1, "s"), np.array(["1"]),
+        np.array(np.timedelta64(-6, "ns")), np.array(["2020"], "M8[ns]"), np.array("1", object), np.array([1j]),
+    ],
+)  # fmt: skip
 def test_a_reward_that_is_not_a_number_is_an_error(reward):
     with pytest.raises(EpisodeError, match="TypeError: reward: wanted a number, got"):
         shown(reward=reward)
+
+
+@pytest.mark.parametrize("reward", [2, True, np.int8(2), np.uint64(2), np.bool_(True), np.array(2)])
+def test_rewards_may_be_whole_numbers(reward):
+    episodes = shown(reward=reward)
+    np.testing.assert_array_equal(episodes.returns, float(reward) * episodes.lengths)
 
 
 def test_an_infinite_penalty_has_no_floor():
@@ -230,12 +244,25 @@ def test_an_environment_that_cannot_close_does_not_hide_the_error(tmp_path):
     rollouts = Rollouts(what)
     weights = np.zeros((3, what.network.number_of_parameters))
     rollouts._environments(3)[0].close()
-    with (
-        pytest.warns(UserWarning, match=r"close\(\) raised FileNotFoundError"),
-        pytest.raises(EpisodeError, match="observation: wanted 2 numbers"),
-    ):
+    with pytest.raises(EpisodeError, match="observation: wanted 2 numbers"):
         rollouts.run(weights, np.arange(3), None, False)
+    with pytest.warns(UserWarning, match=r"close\(\) raised FileNotFoundError"):
+        rollouts.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_an_observation_that_nobody_will_act_on_may_be_anything(rng):
+    class Last(envs.Walk):
+        def step(self, action):
+            observation, reward, done, *rest = super().step(action)
+            return None if done else observation, reward, done, *rest
+
+    what = task()
+    weights = rng.normal(size=(4, what.network.number_of_parameters))
+    wanted = Rollouts(what).run(weights, np.arange(4), None, True)
+    found = Rollouts(task(Last)).run(weights, np.arange(4), None, True)
+    np.testing.assert_array_equal(found.returns, wanted.returns)
+    np.testing.assert_equal(found.statistics, wanted.statistics)
 
 
 @pytest.mark.parametrize("made", [None, 5, envs.Walk])

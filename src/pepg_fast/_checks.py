@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: What is no real number, though `float` or NumPy make one of it: text, times, complex numbers (kinds of dtypes); text.
+_NO_NUMBERS, _TEXT = tuple("SUmMc"), (str, bytes, bytearray, memoryview)
 #: As in csrc/parallel.c.
 MOST_THREADS = 1024
 #: What the counter of the native stream has room for, as in csrc/api.c.
@@ -61,9 +63,11 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
 
 def real(value: Any) -> float:
     """`float(value)` of what is a real number, without what that makes one of: text, times, complex numbers."""
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")
-    if kind not in "fiubO" or isinstance(value, str | bytes | bytearray | memoryview):
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    if kind in _NO_NUMBERS or isinstance(value, _TEXT):
         raise TypeError(f"wanted a number, got {shown(value)}")
+    if isinstance(value, np.ndarray) and value.size == 1:
+        return real(value.item()) if kind == "O" else float(value.item())
     return float(value)
 
 
@@ -150,8 +154,12 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
     """Take real numbers of any kind and shape, as an array of a numeric dtype (a view where it can be)."""
     try:
         given = np.asarray(value)
-        if given.dtype == object:
-            given = given.astype(np.float64)
+        if given.dtype == object and any(isinstance(one, _TEXT) for one in given.flat):
+            raise TypeError
+        if given.dtype == object or (given.dtype.kind == "V" and given.dtype.names is None):
+            given = given.astype(
+                np.float64
+            )  # of other packages' kinds of floats too, such as bfloat16
     except (TypeError, ValueError, OverflowError):
         given = None
     if given is None or given.dtype.kind not in "fiub":

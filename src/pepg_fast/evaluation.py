@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _checks
+from .history import Row
 from .interrupts import Interrupts
 from .pepg import PEPG
 
@@ -71,8 +72,26 @@ class Evaluations(Protocol):
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """Why to end, if at all, for all processes of the run."""
 
+    def keeps(self, row: Row) -> bool:
+        """Whether the row of a step whose centre could not be evaluated is kept for a run that goes on."""
 
-class Evaluator:
+    def due(self) -> Row | None:
+        """Such a row of an earlier run."""
+
+
+class WithoutRows:
+    """Evaluations that keep no row: a step without its centre is told as such."""
+
+    def keeps(self, row: Row) -> bool:
+        """Whether the row is kept."""
+        return False
+
+    def due(self) -> Row | None:
+        """None."""
+        return None
+
+
+class Evaluator(WithoutRows):
     """A user's `evaluate` and where it runs."""
 
     def __init__(
@@ -295,11 +314,8 @@ def read_each(values: list[Any], first: int) -> Evaluation:
 def _number(value: Any, index: int) -> float:
     if type(value) is float:
         return value
-    is_masked = _checks.count_masked(value) > 0
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
     with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not is_masked:
+        if not _checks.count_masked(value):
             return _checks.real(value)
     raise TypeError(
         f"evaluate: wanted a number (or a number and its interactions) for {_named(index)}, got "

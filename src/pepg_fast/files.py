@@ -246,13 +246,18 @@ def _temporary_beside(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             os.unlink(temporary)
 
 
+#: Files and folders that this process holds; a child that is forked must not hold them too.
+_handles: set[int] = set()
+
+
 @contextlib.contextmanager
-def held(filename: "str | os.PathLike[str]", otherwise: str) -> Iterator[None]:
-    """Lock a file for this block, or raise a RuntimeError of this text; the lock goes with the process."""
+def held(path: "str | os.PathLike[str]", otherwise: str) -> Iterator[None]:
+    """Lock a file or folder for this block, or raise a RuntimeError of this text; the lock goes with the process."""
     if sys.platform == "win32":
         yield
         return
-    handle = os.open(filename, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
+    _handles.add(handle)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -260,13 +265,21 @@ def held(filename: "str | os.PathLike[str]", otherwise: str) -> Iterator[None]:
             raise RuntimeError(otherwise) from None
         except OSError:  # a file system without locks
             pass
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # also for children that have the handle
-                fcntl.flock(handle, fcntl.LOCK_UN)
+        yield
     finally:
-        os.close(handle)
+        if handle in _handles:  # not in a child
+            _handles.discard(handle)
+            os.close(handle)
+
+
+def _release() -> None:
+    """In a forked child: leave the parent's locks to the parent."""
+    while _handles:
+        os.close(_handles.pop())
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_release)
 
 
 def _mark_in_use(handle: int) -> None:

@@ -4,7 +4,14 @@ import contextlib
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
+
+
+class AsExceptions(Protocol):
+    """What lets Ctrl-C through for a while."""
+
+    def as_exceptions(self) -> contextlib.AbstractContextManager[None]:
+        """Let Ctrl-C through in this block."""
 
 
 class Interrupts:

@@ -163,13 +163,13 @@ def plot_histories(
 
 def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
     """Write the picture whole or not at all; without an end to its name as matplotlib would call it."""
-    if hasattr(filename, "write"):
+    if not isinstance(filename, str | bytes | os.PathLike):  # what is open already
         figure.savefig(filename, dpi=150)
         return
     path, picture = Path(os.fsdecode(filename)), io.BytesIO()
     kind = path.suffix[1:] or figure.canvas.get_default_filetype()
     figure.savefig(picture, format=kind, dpi=150)
-    files.write(path if path.suffix else f"{path}.{kind}", picture.getvalue())
+    files.write(path if path.suffix else f"{path}".rstrip(".") + f".{kind}", picture.getvalue())
 
 
 def _tidy(*panels: "Axes") -> None:

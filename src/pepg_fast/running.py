@@ -178,24 +178,28 @@ class _Loop:
 
     def until_a_limit(self, callbacks: list[Callback], interrupts: Interrupts) -> str:
         """Take steps; the reason for the end."""
-        reason = self._limit_reached()
         try:
+            due = self.evaluator.due()
+            row = None if due is None else self._finished(due, interrupts)
+            reason = self._shown(row, callbacks)
             while True:
                 reason = self.evaluator.agreed(reason, interrupts.requested)
                 if reason is not None:
                     return reason
-                row = self._evaluate_and_tell(interrupts)
-                wants_end = False
-                if row is not None:
-                    self.history.append(row)
-                    wants_end = self._call(callbacks, row)
-                if self.error is not None:
-                    raise self.error
-                reason = self._limit_reached()
-                if wants_end and reason != "target_fitness":
-                    reason = "callback"
+                reason = self._shown(self._evaluate_and_tell(interrupts), callbacks)
         except KeyboardInterrupt:
             return "interrupted"
+
+    def _shown(self, row: Row | None, callbacks: list[Callback]) -> str | None:
+        """Keep a row, if there is one, and show it to all; a reason to end."""
+        wants_end = False
+        if row is not None:
+            self.history.append(row)
+            wants_end = self._call(callbacks, row)
+        if self.error is not None:
+            raise self.error
+        reason = self._limit_reached()
+        return "callback" if wants_end and reason != "target_fitness" else reason
 
     def _call(self, callbacks: list[Callback], row: Row) -> bool:
         """Show a row to all, also if one of them fails; whether one wants the run to end."""
@@ -229,7 +233,7 @@ class _Loop:
             self.best, self.last_improvement = best, self.steps
         if es.step == step:
             return None
-        return row_of(es, rewards, self._center(interrupts), self.seconds())
+        return self._finished(row_of(es, rewards, math.nan, 0.0), interrupts)
 
     def _tell(self, evaluation: Evaluation) -> None:
         """Tell, and keep the gradient for the row; what the search has been told to keep stays as it is."""
@@ -248,23 +252,31 @@ class _Loop:
         finally:
             es.keep_gradient = kept
 
-    def _center(self, interrupts: Interrupts) -> float:
-        """Fitness of the mean, if it is time for it."""
+    def _finished(self, row: Row, interrupts: Interrupts) -> Row | None:
+        """The row of a step that is done, with the fitness of the mean if it is time for it; None if it is kept."""
         es = self.es
-        if not self.center_every or es.step % self.center_every:
-            return math.nan
-        try:
-            evaluation = self.evaluator.of_center(es, interrupts)
-        except KeyboardInterrupt:  # the step is done and has its row; the run ends with it
-            interrupts.requested = True
-            return math.nan
-        except Exception as error:  # after the row
-            self.error = error
-            return math.nan
-        self.evaluations += 1
-        es.evaluations += 1
-        es.interactions += evaluation.interactions or 0
-        return float(evaluation.fitness[0])
+        if self.center_every and not es.step % self.center_every:
+            try:
+                evaluation = self.evaluator.of_center(es, interrupts)
+            except KeyboardInterrupt:  # the run ends with this step
+                interrupts.requested = True
+                if self.evaluator.keeps(row):
+                    return None
+            except Exception as error:  # after the row
+                self.error = error
+                if self.evaluator.keeps(row):
+                    return None
+            else:
+                self.evaluations += 1
+                es.evaluations += 1
+                es.interactions += evaluation.interactions or 0
+                row["center"] = float(evaluation.fitness[0])
+                row |= {
+                    "evaluations": float(es.evaluations),
+                    "interactions": float(es.interactions),
+                }
+        row["seconds"] = self.seconds()
+        return row
 
     def _limit_reached(self) -> str | None:
         es, limits = self.es, self.limits

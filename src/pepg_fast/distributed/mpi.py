@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .. import _caller, _checks
 from ..evaluation import EvaluationError, Failure
 from ..gradients import GradientWork
-from ..interrupts import Interrupts
+from ..interrupts import AsExceptions
 from ..pepg import PEPG
 from ..running import REASONS
 from .runner import Runner
@@ -167,7 +167,7 @@ class MPIRunner(Runner):
     # ---- evaluation -------------------------------------------------------------------------------------------
 
     def _of_population(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
         ends = edges(es.population_size, self.size)
         members = slice(ends[self.rank], ends[self.rank + 1])
@@ -176,7 +176,7 @@ class MPIRunner(Runner):
         return self._evaluated(es, evaluate, solutions, ends, interrupts)
 
     def _of_center(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
         solutions = es.center[None][: 1 if self.is_root else 0]
         return self._evaluated(es, evaluate, solutions, [0] + [1] * self.size, interrupts, -1)
@@ -187,7 +187,7 @@ class MPIRunner(Runner):
         evaluate: SliceFunction,
         solutions: NDArray[Any],
         ends: list[int],
-        interrupts: Interrupts | None,
+        interrupts: AsExceptions | None,
         first: int | None = None,
     ) -> Evaluated:
         """Evaluate this rank's solutions, and gather those of all."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _caller, _checks
 from ..evaluation import EvaluationError, Failure
 from ..gradients import GradientWork
-from ..interrupts import Interrupts
+from ..interrupts import AsExceptions
 from ..pepg import PEPG
 from .replica import Order, Replica, Told
 from .runner import Runner
@@ -153,7 +153,7 @@ class RayRunner(Runner):
     # ---- evaluation -------------------------------------------------------------------------------------------
 
     def _of_population(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
         if not es.is_pending:
             es.get_parameters(members=slice(0, 0))
@@ -162,7 +162,7 @@ class RayRunner(Runner):
         return self._collected(es, evaluate, edges(es.population_size, n), interrupts)
 
     def _of_center(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
         return self._collected(es, evaluate, [-1, 0], interrupts)
 
@@ -171,7 +171,7 @@ class RayRunner(Runner):
         es: PEPG,
         evaluate: SliceFunction,
         ends: list[int],
-        interrupts: Interrupts | None,
+        interrupts: AsExceptions | None,
     ) -> Evaluated:
         self._follow(es)
         if self._function[0] is not evaluate:

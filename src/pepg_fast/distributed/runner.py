@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, running
 from ..callbacks import AnyCallback
-from ..evaluation import Evaluation
+from ..evaluation import Evaluation, WithoutRows
 from ..gradients import GradientWork
-from ..interrupts import Interrupts
+from ..interrupts import AsExceptions, Interrupts
 from ..pepg import PEPG
 from ..running import Result
 from .slices import Evaluated, SliceFunction
@@ -228,12 +228,12 @@ class Runner:
     # ---- what each runner has of its own ------------------------------------------------------------------------
 
     def _of_population(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
         raise NotImplementedError
 
     def _of_center(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: Interrupts | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
         raise NotImplementedError
 
@@ -271,7 +271,7 @@ class Runner:
         return "interrupted" if is_interrupted else reason
 
 
-class _Evaluations:
+class _Evaluations(WithoutRows):
     """A runner as the run loop wants it."""
 
     def __init__(self, runner: Runner, evaluate: SliceFunction) -> None:

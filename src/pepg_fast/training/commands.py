@@ -194,7 +194,8 @@ def train(options: argparse.Namespace) -> int:
         given["env_args"] = dict(given["env_args"])
     from_file = {} if options.config is None else configs.read_toml(options.config)
     env_id = options.env_id or from_file.get("env_id")
-    from_file.pop("env_id", None)
+    for name in ("env_id", configs.LEFT_OUT):
+        from_file.pop(name, None)
     settings = from_file | given
     if "env_args" in given:
         settings["env_args"] = from_file.get("env_args", {}) | given["env_args"]
@@ -222,11 +223,11 @@ def train(options: argparse.Namespace) -> int:
                 runner=runner,
             )  # fmt: skip
         finally:
-            with contextlib.suppress(
-                OSError
-            ):  # what was made for a run that did not begin is empty
-                folder.rmdir()
-                if not had_runs:
+            is_made = options.resume is None and options.name is None  # by `_folder`
+            with contextlib.suppress(OSError):  # unless the run began
+                if is_made:
+                    folder.rmdir()
+                if is_made and not had_runs:
                     folder.parent.rmdir()
         if not options.quiet and (runner is None or runner.is_root):
             _report(result)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import math
 import os
 import sys
@@ -258,11 +259,17 @@ def binding(config: TrainConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in NAMES if name not in FREE}
 
 
-def difference(before: dict[str, Any], now: TrainConfig) -> str:
-    """What a run does not have as before, of the settings that bind it; empty if there is no such thing."""
+def stored_binding(config: TrainConfig) -> dict[str, Any]:
+    """The same for a file: of `env_args`, what TOML holds, as text."""
+    args = {key: value for key, value in config.env_args.items() if _is_toml(value)}
+    return binding(config) | {"env_args": json.dumps(args, sort_keys=True)}
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What is not as before, of the settings that bind a run; empty if there is no such thing."""
     return ", ".join(
         f"{name} is {value!r} (it was {before[name]!r})"
-        for name, value in binding(now).items()
+        for name, value in now.items()
         if name in before and _differ(before[name], value)
     )
 
@@ -283,8 +290,8 @@ def _differ(one: Any, other: Any) -> bool:
 LEFT_OUT = "env_args_left_out"
 
 
-def read_toml(filename: "str | os.PathLike[str]", *others: str) -> dict[str, Any]:
-    """Read the settings in a file, and `env_id` and `others` if it has those; errors name the file and the key."""
+def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
+    """Read the settings in a file, and `env_id` and `LEFT_OUT` if it has those; errors name the file and the key."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -296,7 +303,7 @@ def read_toml(filename: "str | os.PathLike[str]", *others: str) -> dict[str, Any
             found = tomllib.load(file)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{name}: not a usable TOML file: {error}") from error
-    known = ("env_id", *others, *NAMES)
+    known = ("env_id", LEFT_OUT, *NAMES)
     settings = {}
     for key, value in found.items():
         option = key.replace("-", "_")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from ..distributed.slices import Evaluated
+from ..interrupts import AsExceptions
 from ..pepg import PEPG
 from .generation import Generation
 from .workers import Workers
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 class Place(Protocol):
     """Evaluates and tells a search."""
 
-    def population(self, es: PEPG, work: Generation) -> Evaluated:
+    def population(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
         """Evaluate the population that waits, or a new one."""
 
-    def center(self, es: PEPG, work: Generation) -> Evaluated:
+    def center(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
         """Evaluate the mean."""
 
     def tell(self, es: PEPG, fitness: NDArray[Any]) -> None:
@@ -35,14 +36,18 @@ class InWorkers:
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
 
-    def population(self, es: PEPG, work: Generation) -> Evaluated:
-        return self._run(es.theta if es.is_pending else es.get_parameters(), work)
+    def population(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
+        return self._run(es.theta if es.is_pending else es.get_parameters(), work, interrupts)
 
-    def center(self, es: PEPG, work: Generation) -> Evaluated:
-        return self._run(es.center[None], work)
+    def center(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
+        return self._run(es.center[None], work, interrupts)
 
-    def _run(self, solutions: NDArray[Any], work: Generation) -> Evaluated:
-        fitness, lengths, extras = work.by_member(self.workers.run(solutions, work))
+    def _run(
+        self, solutions: NDArray[Any], work: Generation, interrupts: AsExceptions
+    ) -> Evaluated:
+        with interrupts.as_exceptions():
+            episodes = self.workers.run(solutions, work)
+        fitness, lengths, extras = work.by_member(episodes)
         return Evaluated(fitness, int(lengths.sum()), extras)
 
     def tell(self, es: PEPG, fitness: NDArray[Any]) -> None:
@@ -58,11 +63,15 @@ class InRunner:
     def __init__(self, runner: "Runner") -> None:
         self.runner = runner
 
-    def population(self, es: PEPG, work: Generation) -> Evaluated:
-        return self.runner.evaluate(es, work)
+    # An interrupt is raised within the runner's own calls, which tell the other processes of it.
 
-    def center(self, es: PEPG, work: Generation) -> Evaluated:
-        return self.runner.evaluate_center(es, work)
+    def population(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
+        self.runner._check(es, work)
+        return self.runner._of_population(es, work, interrupts)
+
+    def center(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
+        self.runner._check(es, work)
+        return self.runner._of_center(es, work, interrupts)
 
     def tell(self, es: PEPG, fitness: NDArray[Any]) -> None:
         self.runner.update(es, fitness)

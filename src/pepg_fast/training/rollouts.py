@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import math
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ EnvMaker = Any
 
 #: What episodes use of an environment.
 _ENV = ("reset", "step", "close", "observation_space", "action_space", "unwrapped")
+
+#: Rewards that need no closer look. Not all of `np.integer`, which a timedelta64 is one of.
+_REALS: tuple[type, ...] = (int, np.floating, np.bool_, *(np.dtype(kind).type for kind in "bBhHiIlLqQ"))
 
 #: Episodes that a process runs at a time, at most: of cheap environments more gain nothing.
 MOST_TOGETHER = 32
@@ -175,6 +179,7 @@ class Rollouts:
 
     task: Task
     _envs: list[Any] = field(default_factory=list)
+    _are_spent: bool = False
 
     def run(
         self,
@@ -228,15 +233,8 @@ class Rollouts:
             try:
                 for k, i in enumerate(running):
                     observation, reward, terminated, truncated, _ = steps[k](actions[k])
-                    observations[k] = (
-                        observation
-                        if observation.__class__ is ndarray
-                        and observation.shape == shape
-                        and observation.dtype is usual
-                        else observation_of(observation)
-                    )
                     if not isinstance(reward, float):
-                        reward = _reward(reward)
+                        reward = float(reward) if isinstance(reward, _REALS) else _reward(reward)
                     returns[i] += reward
                     if reward < floor:
                         if reward == -math.inf:
@@ -244,6 +242,14 @@ class Rollouts:
                         lifted[i] += floor - reward
                     if terminated or truncated:
                         ended.append(k)
+                    else:
+                        observations[k] = (
+                            observation
+                            if observation.__class__ is ndarray
+                            and observation.shape == shape
+                            and observation.dtype is usual
+                            else observation_of(observation)
+                        )
             except (Exception, SystemExit) as error:
                 raise self._failure(error, i, seeds) from error
             if ended:
@@ -291,7 +297,7 @@ class Rollouts:
 
     def _environments(self, n: int) -> list[Any]:
         task = self.task
-        if task.new_env:
+        if task.new_env or self._are_spent:
             self.close()
         while len(self._envs) < n:
             made = make_env(task.env, task.env_args, task.max_episode_steps)
@@ -315,28 +321,29 @@ class Rollouts:
         return failure
 
     def _failure(self, error: BaseException, index: int, seeds: Any) -> EpisodeError:
-        self.close()  # they may be anywhere
+        self._are_spent = True  # they may be anywhere
         seed = int(seeds[index])
         return EpisodeError(f"{told(error)} (reset with seed {seed})", index, seed)
 
     def close(self) -> None:
         """Close the environments, whatever one of them makes of it."""
-        envs, self._envs = self._envs, []
+        envs, self._envs, self._are_spent = self._envs, [], False
+        errors = []
         for env in envs:
             try:
                 env.close()
-            except (
-                Exception
-            ) as error:  # it is not needed any more, and what it was needed for is worth more
-                warnings.warn(f"an environment's close() raised {told(error)}", stacklevel=2)
+            except (Exception, SystemExit) as error:
+                errors.append(error)
+        # They are not needed any more, and an error that they were needed for is worth more.
+        if errors and sys.exc_info()[0] is None:
+            warnings.warn(f"an environment's close() raised {told(errors[0])}", stacklevel=2)
 
 
 def _reward(given: Any) -> float:
     """A reward as a float; sums are in float64 whatever a step's is."""
-    if not _checks.count_masked(given):
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            is_array = isinstance(given, np.ndarray) and given.size == 1
-            return _checks.real(given.item() if is_array else given)
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        if not _checks.count_masked(given):
+            return _checks.real(given)
     raise TypeError(f"reward: wanted a number, got {_checks.shown(given)}")
 
 

@@ -62,7 +62,7 @@ class RunFolder:
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
-        settings = configs.read_toml(self.config, configs.LEFT_OUT)
+        settings = configs.read_toml(self.config)
         env_id, left_out = settings.pop("env_id", None), settings.pop(configs.LEFT_OUT, [])
         if not (isinstance(left_out, list) and all(isinstance(name, str) for name in left_out)):
             raise ValueError(f"{self.config}: {configs.LEFT_OUT}: wanted names, got {left_out!r}")
@@ -76,7 +76,17 @@ class RunFolder:
         RuntimeError
             If one does.
         """
-        return files.held(self.config, f"{self.path}: another process trains there")
+        # The folder, not its files: an editor puts another file in their place.
+        return files.held(self.path, f"{self.path}: another process trains there")
+
+    def withdraw(self) -> None:
+        """Remove what `create` made, of a run that did not begin."""
+        has_rows = self.history.exists() and len(History.read_csv(self.history))
+        if not has_rows and not self.checkpoint.exists():
+            for path in (self.config, self.history):
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody has other files there
+                self.path.rmdir()
 
     def save_checkpoint(self, es: PEPG) -> None:
         """Write the newest checkpoint; the one before it stays as the previous one."""

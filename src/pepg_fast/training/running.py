@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from . import config as configs
 from .budget import Budget
 from .config import TrainConfig
 from .generation import close_kept
-from .places import InRunner, InWorkers
+from .places import InRunner, InWorkers, Place
 from .policy import Policy
 from .rollouts import EnvMaker, Task, make_env, registered, remembers
 from .run_folder import RunFiles, RunFolder
@@ -130,7 +130,8 @@ def train(
                     raise ValueError("resume: wanted the folder of a run with it, got none")
                 before = _settings_to_resume(files, env_id, given is not None, config)
                 stack.enter_context(files.held())
-                return *before, _search_to_resume(files, *before)
+                known_as = None if given is not None else before[0]
+                return *before, _search_to_resume(files, known_as, before[1])
             settled = configs.resolved(config or TrainConfig())
             made = _Run(given or env_id, settled, None)  # before anything is written
             if runner is None and settled.workers:
@@ -143,18 +144,21 @@ def train(
                     dataclasses.replace(settled, max_steps=asked.max_steps, workers=asked.workers),
                 )
                 stack.enter_context(files.held())
+                stack.push(_withdrawing(files))
             return env_id, settled, made.es
 
         share = getattr(runner, "share", None)
         env_id, config, es = begun() if share is None else share(begun)
         run = _Run(given or env_id, config, es)
-        stopping = stack.enter_context(Stopping())
+        where: Place
         if runner is None:
-            workers = stack.enter_context(Workers(run.task, config.workers or 0))
-            trainer = Trainer(run.es, config, run.task, InWorkers(workers), run.name, stopping)
+            where = InWorkers(stack.enter_context(Workers(run.task, config.workers or 0)))
         else:
             stack.callback(close_kept)
-            trainer = Trainer(run.es, config, run.task, InRunner(runner), run.name, stopping)
+            where = InRunner(runner)
+        # Left before anything is closed: what hangs then can be interrupted.
+        stopping = stack.enter_context(Stopping())
+        trainer = Trainer(run.es, config, run.task, where, run.name, stopping)
         budget = Budget(config, trainer.seconds_before, stopping)
         is_root = runner is None or runner.is_root
         called = [trainer, budget, *user_callbacks]
@@ -224,7 +228,7 @@ def _settings_to_resume(
         )
     again = {name: config.env_args[name] for name in left_out}  # taken as it is given
     changed = configs.difference(
-        configs.binding(before) | {"env_args": before.env_args | again}, config
+        configs.binding(before) | {"env_args": before.env_args | again}, configs.binding(config)
     )
     if changed:
         raise ValueError(f"{files.path}: a resumed run cannot change these: {changed}")
@@ -237,15 +241,26 @@ def _search_to_resume(files: RunFolder, env_id: str | None, config: TrainConfig)
     if es is None:
         return None
     state: dict[str, Any] = es.training  # type: ignore[attr-defined]
-    bound = state.get("settings")
-    changed = configs.difference(bound, config) if isinstance(bound, dict) else ""
-    if env_id is not None and state.get("env_id") != env_id:
-        changed = f"env_id is {env_id!r} (it was {state.get('env_id')!r})"
+    bound, known_as = state.get("settings"), state.get("known_as")
+    now = configs.stored_binding(config)
+    changed = configs.difference(bound, now) if isinstance(bound, dict) else ""
+    if env_id and known_as and known_as != env_id:  # not made by a function, now or then
+        changed = f"env_id is {env_id!r} (it was {known_as!r})"
     if changed:
         raise ValueError(
             f"{files.config}: wanted the settings of the run whose checkpoint is beside it, but {changed}"
         )
     return es
+
+
+def _withdrawing(files: RunFolder) -> "Callable[..., None]":
+    """What removes the files of a run that did not begin, where an exception ends it."""
+
+    def leave(kind: "type[BaseException] | None", *_: object) -> None:
+        if kind is not None:
+            files.withdraw()
+
+    return leave
 
 
 def _result(

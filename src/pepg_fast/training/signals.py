@@ -37,7 +37,7 @@ class Stopping:
             signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def as_exceptions(self) -> Iterator[None]:
         """Let a second signal through, also one that came before."""
         self._raises = True
         try:

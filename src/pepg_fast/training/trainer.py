@@ -1,16 +1,16 @@
 """What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
 
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _checks, files
+from .. import _checks
 from ..callbacks import Callback
 from ..distributed.slices import Evaluated
 from ..evaluation import Evaluation, EvaluationError
-from ..history import Row
+from ..history import COLUMNS, Row
 from ..interrupts import Interrupts
 from ..pepg import PEPG
 from . import config as configs
@@ -25,6 +25,16 @@ from .workers import WorkerDied
 
 #: Streams of episode seeds that have nothing in common.
 _OF_GENERATIONS, _OF_CENTER = 0, 1
+
+
+class _Kept(NamedTuple):
+    """What a trainer leaves in a checkpoint."""
+
+    seconds: float
+    statistics: Statistics
+    policies: dict[str, Weights]
+    center_score: float
+    row_due: Row | None
 
 
 class Trainer(Callback):
@@ -55,10 +65,9 @@ class Trainer(Callback):
         # Statistics with those of a generation that has yet to be told, and the step that the search then has.
         self._next: tuple[int, Statistics] | None = None
         self._used: Normalizer | None = None  # in the last generation
+        self._row_due: Row | None = None  # of a step whose centre is still to be evaluated
         if es.step:
-            self.seconds_before, self.statistics, self.policies, self.center_score = self._read(
-                es.training  # type: ignore[attr-defined]
-            )
+            self._restore(self._read(es.training))  # type: ignore[attr-defined]
 
     # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
 
@@ -75,8 +84,8 @@ class Trainer(Callback):
             config.reward_shift,
             name=self.name,
         )
-        with self.stopping.interruptible():  # the population waits for its rewards if it is
-            rewards, interactions, extras = self._evaluated(self.where.population, work)
+        # The population waits for its rewards if this is interrupted.
+        rewards, interactions, extras = self._evaluated(self.where.population, work)
         self._used = normalizer
         if extras:
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
@@ -90,8 +99,7 @@ class Trainer(Callback):
         work = Generation(
             self.task, seeds, self._normalizer(), False, as_it_is=True, name=self.name
         )
-        with self.stopping.interruptible():
-            rewards, interactions, _ = self._evaluated(self.where.center, work)
+        rewards, interactions, _ = self._evaluated(self.where.center, work)
         self.center_score = float(rewards[0])
         best = self.policies.get("best_center")
         if best is None or self.center_score > best.score:
@@ -109,7 +117,7 @@ class Trainer(Callback):
 
     def _evaluated(self, evaluate: Any, work: Generation) -> Evaluated:
         try:
-            evaluated: Evaluated = evaluate(self.es, work)
+            evaluated: Evaluated = evaluate(self.es, work, self.stopping)
         except (EpisodeError, WorkerDied) as error:
             index = -1 if work.as_it_is else error.index // work.seeds.shape[1]
             who = "the centre" if index < 0 else f"candidate {index}"
@@ -137,9 +145,23 @@ class Trainer(Callback):
 
     def step(self, es: Any, row: Row) -> None:
         """Keep the best candidate with the normaliser that it had."""
-        self._settle()
         self.seconds = row["seconds"]
-        best = self.policies.get("best")
+        self._keep_best()
+
+    def keeps(self, row: Row) -> bool:
+        """Keep the row of a step whose centre was not evaluated: a resumed run begins with that."""
+        self._row_due = dict(row)
+        self._keep_best()
+        return True
+
+    def due(self) -> Row | None:
+        """That row, which has to be kept again if its centre is interrupted once more."""
+        row, self._row_due = self._row_due, None
+        return row
+
+    def _keep_best(self) -> None:
+        self._settle()
+        es, best = self.es, self.policies.get("best")
         is_new = best is None or es.best_fitness != best.score
         if is_new and es.best_theta is not None:
             self.policies["best"] = Weights(es.best_theta.copy(), self._used, es.best_fitness)
@@ -150,13 +172,11 @@ class Trainer(Callback):
     def state(self) -> dict[str, Any]:
         """What a checkpoint has besides the search."""
         self._settle()
-        settings = configs.binding(self.config)
-        settings["env_args"] = {
-            key: value for key, value in self.config.env_args.items() if files.is_storable(value)
-        }
         state = {
             "env_id": self.env_id,
-            "settings": settings,
+            "known_as": self.known_as,
+            "settings": configs.stored_binding(self.config),
+            "row_due": self._row_due,
             "seconds": self.seconds_before + self.seconds,
             "statistics": vars(self.statistics).copy(),
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
@@ -165,8 +185,13 @@ class Trainer(Callback):
         self._read(state)  # what could not be loaded again is not saved
         return state
 
-    def _read(self, state: dict[str, Any]) -> tuple[float, Statistics, dict[str, Weights], float]:
-        """What a checkpoint's state says: seconds, statistics, policies, the centre's score."""
+    def _restore(self, found: "_Kept") -> None:
+        self.seconds_before, self.statistics, self.policies, self.center_score, self._row_due = (
+            found
+        )
+
+    def _read(self, state: dict[str, Any]) -> "_Kept":
+        """What a checkpoint's state says."""
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
             count, mean, squares = (
@@ -181,7 +206,10 @@ class Trainer(Callback):
                 name: Weights.from_state(each, n, size) for name, each in state["policies"].items()
             }
             seconds = _checks.number("seconds", state["seconds"])
-            return seconds, statistics, policies, float(state["center_score"])
+            row = state.get("row_due")
+            if row is not None:
+                row = {name: float(row[name]) for name in COLUMNS}
+            return _Kept(seconds, statistics, policies, float(state["center_score"]), row)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 

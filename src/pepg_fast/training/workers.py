@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import traceback
+import warnings
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any, NamedTuple
@@ -162,17 +163,23 @@ class Workers:
         """End the processes; their environments are closed first if that takes no longer than `grace` seconds."""
         executors = [executor for executor in self._executors if executor is not None]
         self._executors = [None] * self.count
+        late: set[Future[Any]] = set()
         try:
             if grace:
                 closing = []
                 for executor in executors:
                     with contextlib.suppress(RuntimeError):  # a worker that died has none
                         closing.append(executor.submit(_close))
-                wait(closing, timeout=grace)
+                _, late = wait(closing, timeout=grace)
         finally:
             for executor in executors:
                 executor.shutdown(wait=True, kill_workers=True)
         self._own.close()
+        if late and grace == GRACE:
+            warnings.warn(
+                f"{len(late)} workers were ended that had not closed their environments after {grace:g} s",
+                stacklevel=2,
+            )
 
 
 class _Round:
