@@ -25,7 +25,7 @@ EnvMaker = Any
 _ENV = ("reset", "step", "close", "observation_space", "action_space", "unwrapped")
 
 #: Rewards that need no closer look. Not all of `np.integer`, which a timedelta64 is one of.
-_REALS: tuple[type, ...] = (int, np.floating, np.bool_, *(np.dtype(kind).type for kind in "bBhHiIlLqQ"))
+_REALS: Any = (int, np.floating, np.bool_, *(np.dtype(kind).type for kind in "bBhHiIlLqQ"))
 
 #: Episodes that a process runs at a time, at most: of cheap environments more gain nothing.
 MOST_TOGETHER = 32
