@@ -156,10 +156,9 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
         given = np.asarray(value)
         if given.dtype == object and any(isinstance(one, _TEXT) for one in given.flat):
             raise TypeError
+        # "V": other packages' floats, such as bfloat16.
         if given.dtype == object or (given.dtype.kind == "V" and given.dtype.names is None):
-            given = given.astype(
-                np.float64
-            )  # of other packages' kinds of floats too, such as bfloat16
+            given = given.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         given = None
     if given is None or given.dtype.kind not in "fiub":

@@ -81,7 +81,10 @@ class RunFolder:
 
     def withdraw(self) -> None:
         """Remove what `create` made, of a run that did not begin."""
-        has_rows = self.history.exists() and len(History.read_csv(self.history))
+        try:
+            has_rows = self.history.exists() and len(History.read_csv(self.history)) > 0
+        except (ValueError, OSError):  # somebody else's
+            has_rows = True
         if not has_rows and not self.checkpoint.exists():
             for path in (self.config, self.history):
                 path.unlink(missing_ok=True)
