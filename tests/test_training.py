@@ -21,6 +21,7 @@ import envs
 
 from pepg_fast import PEPG, CSVLog, EvaluationError, History, NeuralNetwork
 from pepg_fast.training import Policy, TrainConfig, score, train
+from pepg_fast.training.policy import PolicyFile
 from pepg_fast.training.run_folder import RunFolder
 
 SMALL = TrainConfig(
@@ -422,6 +423,10 @@ def test_a_callback_that_refuses_leaves_no_run(tmp_path):
     with pytest.raises(FileExistsError, match=r"exists.csv exists and the search is new"):
         train("Walk-v0", SMALL, folder=tmp_path / "run", callbacks=CSVLog(tmp_path / "exists.csv"))
     assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()  # which somebody else has made stays
+    with pytest.raises(FileExistsError, match=r"exists.csv exists and the search is new"):
+        train("Walk-v0", SMALL, folder=tmp_path / "run", callbacks=CSVLog(tmp_path / "exists.csv"))
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_child_of_a_run_that_was_killed_does_not_hold_its_folder(tmp_path):
@@ -645,52 +650,109 @@ def test_a_run_may_go_on_with_a_function_and_with_an_id_again(tmp_path):
         assert train(env, changed(max_steps=steps), folder=tmp_path, resume=True).step == steps
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, ValueError])
-def test_a_centre_that_was_not_evaluated_is_evaluated_first(tmp_path, interrupt):
+class Tripping:
+    """Environments that fail once as many episodes have begun (those of a generation begin together)."""
+
+    def __init__(self, error):
+        self.episodes = self.at = 0
+
+        class Trips(envs.Walk):
+            def step(trips, action):
+                if self.episodes == self.at:
+                    raise error("the walker tripped")
+                return super().step(action)
+
+            def reset(trips, **more):
+                self.episodes += 1
+                return super().reset(**more)
+
+        self.env = Trips
+
+
+#: The second centre is that of step 4, whose episodes are the 35th and 36th.
+CUT = changed(center_every=2, checkpoint_every=3)
+EPISODE = 2 * (8 + 8 + 2)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert_same_state(one, other)
+    for which in ("center", "best", "best_center"):
+        first, second = (Policy.load(path / "policy.npz", which) for path in (one, other))
+        assert first.network.weights.tobytes() == second.network.weights.tobytes()
+        np.testing.assert_equal(vars(first.normalizer), vars(second.normalizer))
+        np.testing.assert_equal(first.score, second.score)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_centre_that_was_not_evaluated_is_evaluated_first(tmp_path, error):
     """Ctrl-C twice, or an error, among the centre's episodes: resumed, it is the run that was never cut."""
-    trips = tmp_path / "trips"
-
-    class Trips(envs.Walk):
-        def step(self, action):
-            if trips.exists() and int(trips.read_text()) == self.episodes:
-                raise interrupt("the walker tripped")
-            return super().step(action)
-
-        def reset(self, **more):
-            Trips.episodes += 1
-            return super().reset(**more)
-
-        episodes = 0
-
-    config = changed(center_every=2, checkpoint_every=1)
-    whole = train(Trips, config, folder=tmp_path / "whole")
-    Trips.episodes = 0
-    trips.write_text(str(2 * (8 + 8 + 2)))  # the second episode of the second centre
+    train(Tripping(ValueError).env, CUT, folder=tmp_path / "whole")
+    trips = Tripping(error)
+    trips.at = EPISODE
     for attempt in range(2):  # it may happen again
-        if interrupt is KeyboardInterrupt:
-            result = train(Trips, config, folder=tmp_path / "run", resume=attempt > 0)
-            assert (result.reason, result.step, len(result.history)) == (
-                "interrupted",
-                4,
-                3 * (not attempt),
-            )
+        if error is KeyboardInterrupt:
+            result = train(trips.env, CUT, folder=tmp_path / "run", resume=attempt > 0)
+            assert (result.reason, result.step) == ("interrupted", 4)
+            assert len(result.history) == (0 if attempt else 3)
         else:
             with pytest.raises(EvaluationError, match="the centre: ValueError"):
-                train(Trips, config, folder=tmp_path / "run", resume=attempt > 0)
+                train(trips.env, CUT, folder=tmp_path / "run", resume=attempt > 0)
         assert RunFolder(tmp_path / "run").load_checkpoint().step == 4
         assert len(History.read_csv(tmp_path / "run" / "history.csv")) == 3
-        trips.write_text(str(Trips.episodes + 2))
-    trips.unlink()
-    result = train(Trips, config, folder=tmp_path / "run", resume=True)
+        trips.at = trips.episodes + 2
+    trips.at = 0
+    result = train(trips.env, CUT, folder=tmp_path / "run", resume=True)
     assert result.history["step"].tolist() == list(range(4, 13))
-    assert_same_state(tmp_path / "whole", tmp_path / "run")
-    for which in ("best", "best_center"):
-        one, other = (
-            Policy.load(tmp_path / name / "policy.npz", which) for name in ("whole", "run")
-        )
-        assert one.network.weights.tobytes() == other.network.weights.tobytes()
-        np.testing.assert_equal(vars(one.normalizer), vars(other.normalizer))
-    assert whole.interactions == result.interactions
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize("how", ["limit", "interrupt", "kill", "callback"])
+def test_a_run_may_end_again_right_after_a_centre_that_was_due(tmp_path, how):
+    train(Tripping(ValueError).env, CUT, folder=tmp_path / "whole")
+    trips, run = Tripping(KeyboardInterrupt), tmp_path / "run"
+    trips.at = EPISODE
+    train(trips.env, CUT, folder=run)
+    if how == "kill":  # after the row was written, before the next checkpoint
+        shutil.copytree(run, tmp_path / "before")
+    trips.at = trips.episodes + 2 + 8 if how == "interrupt" else 0
+
+    def full(es, row):
+        raise OSError("the disk is full")
+
+    if how == "callback":
+        with pytest.raises(OSError, match="the disk is full"):
+            train(trips.env, CUT, folder=run, resume=True, callbacks=full)
+    else:
+        limited = dataclasses.replace(CUT, max_steps=12 if how == "interrupt" else 4)
+        assert train(trips.env, limited, folder=run, resume=True).step == 4
+    rows = History.read_csv(run / "history.csv")
+    assert rows["step"].tolist() == [1, 2, 3, 4]
+    assert np.isfinite(rows["center"][-1])
+    if how == "kill":
+        for name in ("checkpoint.npz", "checkpoint-1.npz", "policy.npz"):
+            shutil.copy(tmp_path / "before" / name, run)
+    trips.at = 0
+    train(trips.env, CUT, folder=run, resume=True)
+    assert_same_run(tmp_path / "whole", run)
+
+
+def test_a_centre_that_was_due_is_in_the_policies_and_ends_the_run_if_it_is_good_enough(tmp_path):
+    config = changed(center_every=4, max_steps=4, target=-1000.0)
+    assert train(Tripping(ValueError).env, config, folder=tmp_path / "whole").reason == "target"
+    trips = Tripping(KeyboardInterrupt)
+    trips.at = 4 * 8 + 2
+    train(trips.env, config, folder=tmp_path / "run")
+    assert "best_center" not in PolicyFile.load(tmp_path / "run" / "policy.npz").policies
+    trips.at = 0
+    assert train(trips.env, config, folder=tmp_path / "run", resume=True).reason == "target"
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_equal_arguments_are_the_same(tmp_path):
+    train("Walk-v0", changed(max_steps=2, env_args={"offset": 1}), folder=tmp_path)
+    for steps, offset in ((4, 1.0), (6, True), (8, 1)):
+        config = changed(max_steps=steps, env_args={"offset": offset})
+        assert train("Walk-v0", config, folder=tmp_path, resume=True).step == steps
 
 
 @pytest.mark.parametrize(

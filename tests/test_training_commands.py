@@ -344,6 +344,17 @@ def test_a_folder_of_the_users_stays_where_a_run_is_refused():
     assert list(Path("empty").iterdir()) == []
 
 
+def test_what_was_made_for_a_run_that_did_not_begin_goes(monkeypatch):
+    from pepg_fast.training import running
+
+    def refuses(self, *arguments):
+        raise OSError("no worker can be made")
+
+    monkeypatch.setattr(running.Workers, "__init__", refuses)
+    assert run("train", "Walk-v0", *QUICK) == 2
+    assert not Path("runs").exists()
+
+
 def test_the_settings_of_a_functions_run_serve_others():
     config = TrainConfig(
         population_size=8, hidden_sizes=(3,), max_steps=1, workers=0, env_args={"level": (1, 2)}

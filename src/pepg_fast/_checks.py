@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 #: What is no real number, though `float` or NumPy make one of it: text, times, complex numbers (kinds of dtypes); text.
-_NO_NUMBERS, _TEXT = tuple("SUmMc"), (str, bytes, bytearray, memoryview)
+_NO_NUMBERS = tuple("SUmMc")
+_TEXT = (str, bytes, bytearray, memoryview)
+_NOT_REAL = (*_TEXT, complex, np.complexfloating, np.timedelta64, np.datetime64)
 #: As in csrc/parallel.c.
 MOST_THREADS = 1024
 #: What the counter of the native stream has room for, as in csrc/api.c.
@@ -154,7 +156,7 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
     """Take real numbers of any kind and shape, as an array of a numeric dtype (a view where it can be)."""
     try:
         given = np.asarray(value)
-        if given.dtype == object and any(isinstance(one, _TEXT) for one in given.flat):
+        if given.dtype == object and any(isinstance(one, _NOT_REAL) for one in given.flat):
             raise TypeError
         # "V": other packages' floats, such as bfloat16.
         if given.dtype == object or (given.dtype.kind == "V" and given.dtype.names is None):

@@ -228,7 +228,7 @@ class CSVLog(Callback):
                 )
             goes_on = False
         if goes_on:
-            before = history.read(self.filename, up_to=es.step)
+            before = history.read(self.filename, up_to=self._last_step(es))
             difference = history.is_of_another_search(before.configuration, es)
             if difference:
                 raise FileExistsError(
@@ -242,6 +242,11 @@ class CSVLog(Callback):
         files.write(self.filename, text.encode())
         self.overwrite, self._is_ours = False, True
         self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
+
+    def _last_step(self, es: Any) -> int:
+        """The step whose row is the last that stays."""
+        step: int = es.step
+        return step
 
     def step(self, es: Any, row: Row) -> None:
         """Add a row."""

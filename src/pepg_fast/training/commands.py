@@ -223,12 +223,12 @@ def train(options: argparse.Namespace) -> int:
                 runner=runner,
             )  # fmt: skip
         finally:
-            is_made = options.resume is None and options.name is None  # by `_folder`
-            with contextlib.suppress(OSError):  # unless the run began
-                if is_made:
+            if options.resume is None and options.name is None:  # made by `_folder`
+                with contextlib.suppress(OSError):  # unless the run began
                     folder.rmdir()
-                if is_made and not had_runs:
-                    folder.parent.rmdir()
+                with contextlib.suppress(OSError):
+                    if not had_runs:
+                        folder.parent.rmdir()
         if not options.quiet and (runner is None or runner.is_root):
             _report(result)
     if result.signal is not None:

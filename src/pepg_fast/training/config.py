@@ -265,6 +265,16 @@ def stored_binding(config: TrainConfig) -> dict[str, Any]:
     return binding(config) | {"env_args": json.dumps(args, sort_keys=True)}
 
 
+def of_stored(stored: Any) -> dict[str, Any]:
+    """What `stored_binding` gave; nothing if it is something else."""
+    if not isinstance(stored, dict):
+        return {}
+    try:
+        return stored | {"env_args": json.loads(stored["env_args"])}
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return stored
+
+
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """What is not as before, of the settings that bind a run; empty if there is no such thing."""
     return ", ".join(

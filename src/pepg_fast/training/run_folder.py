@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..callbacks import Callback
+from ..callbacks import Callback, CSVLog
 from ..history import History, Row
 from ..pepg import PEPG
 from . import config as configs
@@ -33,6 +33,7 @@ class RunFolder:
         self.policy = self.path / "policy.npz"
         self.curve = self.path / "curve.png"
         self._is_damaged = False  # the newest checkpoint
+        self._is_mine = False  # the folder itself
 
     def create(self, env_id: str | None, config: TrainConfig) -> None:
         """Make the folder of a new run, with its settings.
@@ -42,6 +43,7 @@ class RunFolder:
         FileExistsError
             If there is a run already.
         """
+        self._is_mine = not self.path.is_dir()
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             if self.checkpoint.exists():
@@ -88,8 +90,9 @@ class RunFolder:
         if not has_rows and not self.checkpoint.exists():
             for path in (self.config, self.history):
                 path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # somebody has other files there
-                self.path.rmdir()
+            if self._is_mine:
+                with contextlib.suppress(OSError):  # somebody has other files there
+                    self.path.rmdir()
 
     def save_checkpoint(self, es: PEPG) -> None:
         """Write the newest checkpoint; the one before it stays as the previous one."""
@@ -137,6 +140,17 @@ class RunFolder:
         return None
 
 
+class RunHistory(CSVLog):
+    """The history of a run; the row of a step whose centre is still to be evaluated is written after that."""
+
+    def __init__(self, trainer: Trainer, files: RunFolder) -> None:
+        super().__init__(files.history, overwrite=trainer.es.step == 0)
+        self.trainer = trainer
+
+    def _last_step(self, es: Any) -> int:
+        return super()._last_step(es) - self.trainer.has_row_due
+
+
 class RunFiles(Callback):
     """Writes checkpoint and policies every so many generations and at the end, and the curve at the end."""
 
@@ -145,7 +159,7 @@ class RunFiles(Callback):
 
     def __init__(self, trainer: Trainer, files: RunFolder) -> None:
         self.trainer, self.files = trainer, files
-        self._saved = trainer.es.step
+        self._saved = self._progress()
 
     def step(self, es: Any, row: Row) -> None:
         """Write if it is time to."""
@@ -154,7 +168,7 @@ class RunFiles(Callback):
 
     def end(self, es: Any, result: Any) -> None:
         """Write what is not written yet."""
-        if es.step != self._saved or not self.files.policy.exists():
+        if self._progress() != self._saved or not self.files.policy.exists():
             self._save(es)
         try:
             if not len(History.read_csv(self.files.history)):
@@ -173,7 +187,11 @@ class RunFiles(Callback):
         es.training = self.trainer.state()
         self.files.save_checkpoint(es)
         self.trainer.policy_file().save(self.files.policy)
-        self._saved = es.step
+        self._saved = self._progress()
+
+    def _progress(self) -> tuple[int, bool]:
+        """Steps made, and whether the last one lacks its centre."""
+        return self.trainer.es.step, self.trainer.has_row_due
 
 
 def new_folder(folder: Path, stem: str) -> Path:

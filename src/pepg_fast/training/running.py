@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..callbacks import AnyCallback, CSVLog, callbacks_of
+from ..callbacks import AnyCallback, callbacks_of
 from ..distributed.runner import Runner
 from ..pepg import PEPG
 from ..running import Result, run_with
@@ -18,7 +18,7 @@ from .generation import close_kept
 from .places import InRunner, InWorkers, Place
 from .policy import Policy
 from .rollouts import EnvMaker, Task, make_env, registered, remembers
-from .run_folder import RunFiles, RunFolder
+from .run_folder import RunFiles, RunFolder, RunHistory
 from .signals import Stopping
 from .spaces import Interface
 from .trainer import Trainer
@@ -163,8 +163,7 @@ def train(
         is_root = runner is None or runner.is_root
         called = [trainer, budget, *user_callbacks]
         if files is not None:
-            new = run.es.step == 0
-            called += [CSVLog(files.history, overwrite=new), RunFiles(trainer, files)]
+            called += [RunHistory(trainer, files), RunFiles(trainer, files)]
         if progress and is_root:
             from .progress import TrainingProgress
 
@@ -174,7 +173,7 @@ def train(
             run.es, trainer, max_steps=None if reached is None else 0, max_evaluations=None, target_fitness=None,
             patience=None, time_limit=None, callbacks=called, center_every=config.center_every, calls_back=is_root,
         )  # fmt: skip
-        reason = reached or budget.reason or result.reason
+        reason = budget.reason or reached or result.reason
         return _result(trainer, result, reason, stopping.signal, files)
 
 
@@ -241,9 +240,9 @@ def _search_to_resume(files: RunFolder, env_id: str | None, config: TrainConfig)
     if es is None:
         return None
     state: dict[str, Any] = es.training  # type: ignore[attr-defined]
-    bound, known_as = state.get("settings"), state.get("known_as")
-    now = configs.stored_binding(config)
-    changed = configs.difference(bound, now) if isinstance(bound, dict) else ""
+    known_as = state.get("known_as")
+    now = configs.of_stored(configs.stored_binding(config))
+    changed = configs.difference(configs.of_stored(state.get("settings")), now)
     if env_id and known_as and known_as != env_id:  # not made by a function, now or then
         changed = f"env_id is {env_id!r} (it was {known_as!r})"
     if changed:

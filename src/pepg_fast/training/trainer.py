@@ -145,7 +145,7 @@ class Trainer(Callback):
 
     def step(self, es: Any, row: Row) -> None:
         """Keep the best candidate with the normaliser that it had."""
-        self.seconds = row["seconds"]
+        self.seconds, self._row_due = row["seconds"], None
         self._keep_best()
 
     def keeps(self, row: Row) -> bool:
@@ -155,9 +155,13 @@ class Trainer(Callback):
         return True
 
     def due(self) -> Row | None:
-        """That row, which has to be kept again if its centre is interrupted once more."""
-        row, self._row_due = self._row_due, None
-        return row
+        """That row; it stays due until it is shown."""
+        return None if self._row_due is None else dict(self._row_due)
+
+    @property
+    def has_row_due(self) -> bool:
+        """Whether the last step's centre is still to be evaluated."""
+        return self._row_due is not None
 
     def _keep_best(self) -> None:
         self._settle()
