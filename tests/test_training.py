@@ -440,24 +440,27 @@ from pepg_fast.training import TrainConfig, train
 config = TrainConfig(hidden_sizes=(3,), population_size=8, seed=4, workers=0, max_steps=2, checkpoint_every=1)
 
 def kill(es, row):
+    if es.step < 2:
+        return
+    ready, begun = os.pipe()
     child = os.fork()
     if child == 0:
+        os.write(begun, b"x")
         time.sleep(60)
         os._exit(0)
-    if es.step == 2:
-        print(child, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
+    os.read(ready, 1)
+    print(child, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 train("Walk-v0", config, folder={str(tmp_path / "run")!r}, callbacks=kill)
 """
     process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
-    children = [int(process.stdout.readline())]
+    child = int(process.stdout.readline())
     try:
         process.wait(timeout=60)
         assert train(None, folder=tmp_path / "run", resume=True).step == 2
     finally:
-        for child in children:
-            os.kill(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
         process.stdout.close()
 
 
