@@ -124,6 +124,8 @@ class Endless(Walk):
     def step(self, action):
         observation, reward, done, *rest = super().step(action)
         if Endless.episodes > self.at_first:
+            if not done and self.left == 1:
+                print("endless", flush=True)
             done = False
             time.sleep(0.001)
         return observation, reward, done, *rest

@@ -535,14 +535,12 @@ import envs
 from pepg_fast.training import TrainConfig, train
 config = TrainConfig(hidden_sizes=(), population_size=8, seed=4, workers={workers}, center_every=1, max_steps=3,
                      env_args={{"at_first": {at_first}}})
-print("begun", flush=True)
 print(train(envs.Endless, config).reason)
 """
     process = subprocess.Popen(
         [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "begun\n"
-    time.sleep(2.5)
+    assert process.stdout.readline() == "endless\n"
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
@@ -550,7 +548,7 @@ print(train(envs.Endless, config).reason)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert out == "interrupted\n", err
+    assert out.splitlines()[-1] == "interrupted", err
 
 
 HANGS = """
@@ -593,10 +591,7 @@ def test_an_error_is_seen_whatever_its_environment_does_when_it_is_closed():
 def test_what_hangs_as_it_is_closed_can_be_interrupted(workers):
     process = hanging(workers, {})
     try:
-        if workers:
-            time.sleep(5)
-        else:
-            assert process.stdout.readline() == "closing\n"
+        assert process.stdout.readline() == "closing\n"
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:

@@ -128,7 +128,8 @@ def test_a_task_that_no_worker_can_begin_is_an_error():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_environments_are_closed_at_the_end_and_after_an_error(count, tmp_path):
+def test_environments_are_closed_at_the_end_and_after_an_error(count, tmp_path, monkeypatch):
+    monkeypatch.setattr("pepg_fast.training.workers.GRACE_AFTER_ERROR", 30.0)  # a busy machine
     what = task(envs.Shows, env_args={"folder": str(tmp_path)})
     for file in tmp_path.iterdir():  # of `task`
         file.unlink()
