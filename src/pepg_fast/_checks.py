@@ -66,7 +66,7 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
 def real(value: Any) -> float:
     """`float(value)` of what is a real number, without what that makes one of: text, times, complex numbers."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
-    if kind in _NO_NUMBERS or isinstance(value, _TEXT):
+    if kind in _NO_NUMBERS or isinstance(value, _TEXT) or count_masked(value):
         raise TypeError(f"wanted a number, got {shown(value)}")
     if isinstance(value, np.ndarray) and value.size == 1:
         return real(value.item()) if kind == "O" else float(value.item())

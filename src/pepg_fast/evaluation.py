@@ -315,8 +315,7 @@ def _number(value: Any, index: int) -> float:
     if type(value) is float:
         return value
     with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not _checks.count_masked(value):
-            return _checks.real(value)
+        return _checks.real(value)
     raise TypeError(
         f"evaluate: wanted a number (or a number and its interactions) for {_named(index)}, got "
         f"{_checks.shown(value)}"

@@ -181,16 +181,16 @@ class _Loop:
         try:
             due = self.evaluator.due()
             row = None if due is None else self._finished(due, interrupts)
-            reason = self._shown(row, callbacks)
+            reason = self._after(row, callbacks)
             while True:
                 reason = self.evaluator.agreed(reason, interrupts.requested)
                 if reason is not None:
                     return reason
-                reason = self._shown(self._evaluate_and_tell(interrupts), callbacks)
+                reason = self._after(self._evaluate_and_tell(interrupts), callbacks)
         except KeyboardInterrupt:
             return "interrupted"
 
-    def _shown(self, row: Row | None, callbacks: list[Callback]) -> str | None:
+    def _after(self, row: Row | None, callbacks: list[Callback]) -> str | None:
         """Keep a row, if there is one, and show it to all; a reason to end."""
         wants_end = False
         if row is not None:

@@ -55,7 +55,9 @@ class Runner:
         """Whether this process is the one that writes files and calls callbacks."""
         return self.rank == 0
 
-    def evaluate(self, es: PEPG, evaluate: SliceFunction) -> Evaluated:
+    def evaluate(
+        self, es: PEPG, evaluate: SliceFunction, *, interrupts: AsExceptions | None = None
+    ) -> Evaluated:
         """Evaluate the population that waits for its rewards, or a new one.
 
         Parameters
@@ -66,6 +68,8 @@ class Runner:
             ``evaluate(solutions, members)`` for a slice of the population: the solutions, shape (m, d), read-only, and
             their indices, shape (m,). Returns m rewards; or (rewards, interactions), a number of simulator steps or
             one for each member; or (rewards, interactions or None, extras), a dict of further arrays with m rows each.
+        interrupts : optional
+            Its method `as_exceptions` gives a context in which Ctrl-C may be raised: `evaluate` runs in that.
 
         Returns
         -------
@@ -82,9 +86,11 @@ class Runner:
         """
         with self._guarded():
             self._check(es, evaluate)
-            return self._of_population(es, evaluate, None)
+            return self._of_population(es, evaluate, interrupts)
 
-    def evaluate_center(self, es: PEPG, evaluate: SliceFunction) -> Evaluated:
+    def evaluate_center(
+        self, es: PEPG, evaluate: SliceFunction, *, interrupts: AsExceptions | None = None
+    ) -> Evaluated:
         """Evaluate the mean of the search, as a candidate with the index -1.
 
         Parameters
@@ -93,6 +99,8 @@ class Runner:
             The search; the same one in every process.
         evaluate : callable
             As in `evaluate`.
+        interrupts : optional
+            Its method `as_exceptions` gives a context in which Ctrl-C may be raised: `evaluate` runs in that.
 
         Returns
         -------
@@ -108,7 +116,7 @@ class Runner:
         """
         with self._guarded():
             self._check(es, evaluate)
-            return self._of_center(es, evaluate, None)
+            return self._of_center(es, evaluate, interrupts)
 
     def update(
         self, es: PEPG, rewards: ArrayLike, *, interactions: ArrayLike | None = None

@@ -66,12 +66,10 @@ class InRunner:
     # An interrupt is raised within the runner's own calls, which tell the other processes of it.
 
     def population(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
-        self.runner._check(es, work)
-        return self.runner._of_population(es, work, interrupts)
+        return self.runner.evaluate(es, work, interrupts=interrupts)
 
     def center(self, es: PEPG, work: Generation, interrupts: AsExceptions) -> Evaluated:
-        self.runner._check(es, work)
-        return self.runner._of_center(es, work, interrupts)
+        return self.runner.evaluate_center(es, work, interrupts=interrupts)
 
     def tell(self, es: PEPG, fitness: NDArray[Any]) -> None:
         self.runner.update(es, fitness)

@@ -342,8 +342,7 @@ class Rollouts:
 def _reward(given: Any) -> float:
     """A reward as a float; sums are in float64 whatever a step's is."""
     with contextlib.suppress(TypeError, ValueError, OverflowError):
-        if not _checks.count_masked(given):
-            return _checks.real(given)
+        return _checks.real(given)
     raise TypeError(f"reward: wanted a number, got {_checks.shown(given)}")
 
 

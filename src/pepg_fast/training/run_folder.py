@@ -3,6 +3,7 @@
 import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,16 @@ class RunFolder:
         # The folder, not its files: an editor puts another file in their place.
         return files.held(self.path, f"{self.path}: another process trains there")
 
-    def withdraw(self) -> None:
-        """Remove what `create` made, of a run that did not begin."""
+    @contextlib.contextmanager
+    def withdrawn_unless_begun(self) -> Iterator[None]:
+        """Remove what `create` made where an exception leaves this block before the run has begun."""
+        try:
+            yield
+        except BaseException:
+            self._withdraw()
+            raise
+
+    def _withdraw(self) -> None:
         try:
             has_rows = self.history.exists() and len(History.read_csv(self.history)) > 0
         except (ValueError, OSError):  # somebody else's

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,7 +144,7 @@ def train(
                     dataclasses.replace(settled, max_steps=asked.max_steps, workers=asked.workers),
                 )
                 stack.enter_context(files.held())
-                stack.push(_withdrawing(files))
+                stack.enter_context(files.withdrawn_unless_begun())
             return env_id, settled, made.es
 
         share = getattr(runner, "share", None)
@@ -250,16 +250,6 @@ def _search_to_resume(files: RunFolder, env_id: str | None, config: TrainConfig)
             f"{files.config}: wanted the settings of the run whose checkpoint is beside it, but {changed}"
         )
     return es
-
-
-def _withdrawing(files: RunFolder) -> "Callable[..., None]":
-    """What removes the files of a run that did not begin, where an exception ends it."""
-
-    def leave(kind: "type[BaseException] | None", *_: object) -> None:
-        if kind is not None:
-            files.withdraw()
-
-    return leave
 
 
 def _result(

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -175,7 +176,7 @@ class Workers:
             for executor in executors:
                 executor.shutdown(wait=True, kill_workers=True)
         self._own.close()
-        if late and grace == GRACE:
+        if late and sys.exc_info()[0] is None:  # nothing worse to tell
             warnings.warn(
                 f"{len(late)} workers were ended that had not closed their environments after {grace:g} s",
                 stacklevel=2,
