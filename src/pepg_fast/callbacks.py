@@ -1,11 +1,10 @@
 """What may be told of every step of a run: functions, a progress bar, a CSV file, checkpoints."""
 
-import contextlib
 import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -253,22 +252,15 @@ class CSVLog(Callback):
         text = history.line(row | {"seconds": row["seconds"] + self._seconds})
         if not self._has_noise:  # the key of a new search is drawn with its first population
             text = history.comments({"noise": history.noise_of(es)}, {}) + text
-        with self._naming_itself():
+        with files.naming(self.filename):
             self._file.write(text)
             self._file.flush()
         self._has_noise = True
 
     def end(self, es: Any, result: Any) -> None:
         """Close the file."""
-        with self._naming_itself():
+        with files.naming(self.filename):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _naming_itself(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:  # which names no file
-            raise OSError(error.errno, error.strerror, str(self.filename)) from error
 
 
 class Checkpoints(Callback):

@@ -104,9 +104,8 @@ class Evaluator(WithoutRows):
             raise TypeError(
                 f"executor: wanted a concurrent.futures.Executor, got {type(executor).__name__}"
             )
-        if hasattr(
-            executor, "get_executor"
-        ):  # whose own `submit` remembers results by their arguments
+        # Dask's client: its own `submit` has other futures, and remembers results by their arguments.
+        if hasattr(executor, "get_executor"):
             raise TypeError(
                 f"executor: wanted a concurrent.futures.Executor, got a {type(executor).__name__}, which gives one: "
                 "executor.get_executor()"

@@ -73,23 +73,29 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
         raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
     target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
     _remove_left_over(target.parent)
-    try:
-        with _temporary_beside(target) as (temporary, output):
-            output.write(content)
-            output.flush()
-            os.fsync(output.fileno())
-            with contextlib.suppress(FileNotFoundError):  # keep the permissions of what is replaced
-                os.chmod(temporary, target.stat().st_mode & 0o777)
-            if sys.platform == "win32":
-                output.close()  # which cannot rename an open file
-            if overwrite:
-                os.replace(temporary, target)
-            else:
-                _publish(temporary, target)
-    except OSError as error:  # which names the temporary file, or none
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    with naming(path), _temporary_beside(target) as (temporary, output):
+        output.write(content)
+        output.flush()
+        os.fsync(output.fileno())
+        with contextlib.suppress(FileNotFoundError):  # keep the permissions of what is replaced
+            os.chmod(temporary, target.stat().st_mode & 0o777)
+        if sys.platform == "win32":
+            output.close()  # which cannot rename an open file
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            _publish(temporary, target)
     _flush_folder(target.parent)
     return path
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have the system's errors name a file, where they name none or a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:

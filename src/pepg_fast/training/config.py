@@ -289,7 +289,7 @@ def _differ(one: Any, other: Any) -> bool:
         return bool(one != other)
     except (
         Exception
-    ):  # arrays and others that have no one answer, which only functions of environments take
+    ):  # of arrays, which functions of environments may take: they have no one answer
         return one is not other
 
 
