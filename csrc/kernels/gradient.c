@@ -9,87 +9,26 @@
  * order, then over the blocks in order.
  */
 
-/* sum_z[j] += sum z[i,j] delta[i], sum_zz[j] += sum z[i,j]^2 even[i] over `rows` rows of
- * `element`s.
- *
- * A few columns: one row after the other, the sums in registers. Many: four rows at a time, so that
- * the sums are loaded and stored once for the four, and each row is read in order; the next four
- * are asked for meanwhile, since they start in other pages, where the hardware's own prefetching
- * starts anew. Either way a column adds up in row order. */
-#define PEPG_SUM_ROWS(name, element, LOAD_ALL, LOAD_SOME)                                          \
-    PEPG_INLINE void R(few_##name)(const int vectors, ptrdiff_t rows, ptrdiff_t n,                 \
-                                   const element *z, ptrdiff_t stride, const double *delta,        \
-                                   const double *even, real *sum_z, real *sum_zz) {                \
-        const ptrdiff_t last = n - (vectors - 1) * LANES;                                          \
-        v_real by_delta[FEW_VECTORS], by_even[FEW_VECTORS];                                        \
-        memcpy(by_delta, sum_z, (size_t)vectors * sizeof(v_real));                                 \
-        memcpy(by_even, sum_zz, (size_t)vectors * sizeof(v_real));                                 \
-        for (ptrdiff_t i = 0; i < rows; ++i, z += stride)                                          \
-            for (int k = 0; k < vectors; ++k) {                                                    \
-                const element *p = z + k * LANES;                                                  \
-                const v_real zk =                                                                  \
-                    k == vectors - 1 && last < LANES ? LOAD_SOME(p, last) : LOAD_ALL(p);           \
-                by_delta[k] += zk * (real)delta[i];                                                \
-                by_even[k] += zk * zk * (real)even[i];                                             \
-            }                                                                                      \
-        memcpy(sum_z, by_delta, (size_t)vectors * sizeof(v_real));                                 \
-        memcpy(sum_zz, by_even, (size_t)vectors * sizeof(v_real));                                 \
-    }                                                                                              \
-    static void R(many_##name)(ptrdiff_t rows, ptrdiff_t n, const element *restrict z,             \
-                               ptrdiff_t stride, const double *restrict delta,                     \
-                               const double *restrict even, real *restrict sum_z,                  \
-                               real *restrict sum_zz) {                                            \
-        ptrdiff_t i = 0;                                                                           \
-        for (; i + 4 <= rows; i += 4, z += 4 * stride) {                                           \
-            const real d0 = (real)delta[i], d1 = (real)delta[i + 1];                               \
-            const real d2 = (real)delta[i + 2], d3 = (real)delta[i + 3];                           \
-            const real m0 = (real)even[i], m1 = (real)even[i + 1];                                 \
-            const real m2 = (real)even[i + 2], m3 = (real)even[i + 3];                             \
-            for (ptrdiff_t lo = 0; lo < n; lo += STRIP) {                                          \
-                const ptrdiff_t hi = n - lo < STRIP ? n : lo + STRIP;                              \
-                for (int row = 4; row < 8; ++row)                                                  \
-                    prefetch(z + lo, row * stride * (ptrdiff_t)sizeof *z, STRIP * sizeof *z);      \
-                for (ptrdiff_t j = lo; j < hi; ++j) {                                              \
-                    const real z0 = (real)z[j], z1 = (real)z[j + stride];                          \
-                    const real z2 = (real)z[j + 2 * stride], z3 = (real)z[j + 3 * stride];         \
-                    sum_z[j] = (((sum_z[j] + z0 * d0) + z1 * d1) + z2 * d2) + z3 * d3;             \
-                    sum_zz[j] = (((sum_zz[j] + z0 * z0 * m0) + z1 * z1 * m1) + z2 * z2 * m2) +     \
-                                z3 * z3 * m3;                                                      \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-        for (; i < rows; ++i, z += stride) {                                                       \
-            const real d = (real)delta[i], m = (real)even[i];                                      \
-            for (ptrdiff_t j = 0; j < n; ++j) {                                                    \
-                const real zj = (real)z[j];                                                        \
-                sum_z[j] += zj * d;                                                                \
-                sum_zz[j] += zj * zj * m;                                                          \
-            }                                                                                      \
-        }                                                                                          \
-    }                                                                                              \
-    static void R(name)(ptrdiff_t rows, ptrdiff_t n, const element *z, ptrdiff_t stride,           \
-                        const double *delta, const double *even, real *sum_z, real *sum_zz) {      \
-        switch ((n + LANES - 1) / LANES) {                                                         \
-        case 1: R(few_##name)(1, rows, n, z, stride, delta, even, sum_z, sum_zz); break;           \
-        case 2: R(few_##name)(2, rows, n, z, stride, delta, even, sum_z, sum_zz); break;           \
-        case 3: R(few_##name)(3, rows, n, z, stride, delta, even, sum_z, sum_zz); break;           \
-        case 4: R(few_##name)(4, rows, n, z, stride, delta, even, sum_z, sum_zz); break;           \
-        default: R(many_##name)(rows, n, z, stride, delta, even, sum_z, sum_zz);                   \
-        }                                                                                          \
-    }
-
+/* The sums over rows of stored normals, and over rows of explicit noise in the width of the search:
+ * sum_noise_rows and sum_epsilon_rows. */
 #undef FEW_VECTORS
 #define FEW_VECTORS 4
 #undef STRIP
 #define STRIP 64
+#define element float
+#define SUMS(name) R(name##_noise_rows)
+#define LOAD_ALL LOAD_NOISE
+#define LOAD_SOME LOAD_NOISE_FIRST
+#include "sum_rows.c"
 #if PEPG_REAL_BITS == 64
-PEPG_SUM_ROWS(sum_noise_rows, float, load_f32_as_f64, load_first_f32_as_f64)
-PEPG_SUM_ROWS(sum_epsilon_rows, double, LOAD, LOAD_FIRST)
+#define element double
+#define SUMS(name) R(name##_epsilon_rows)
+#define LOAD_ALL LOAD
+#define LOAD_SOME LOAD_FIRST
+#include "sum_rows.c"
 #else
-PEPG_SUM_ROWS(sum_noise_rows, float, LOAD, LOAD_FIRST)
 #define sum_epsilon_rows_f32 sum_noise_rows_f32
 #endif
-#undef PEPG_SUM_ROWS
 
 /* The same sums over normals that were not stored, drawn again four rows at a time. */
 static void R(sum_drawn_rows)(ptrdiff_t row, ptrdiff_t rows, ptrdiff_t lo, ptrdiff_t hi,

@@ -100,7 +100,7 @@ C = [
     ("csrc/kernels/gradient.c", "rows - i < 4 ? rows - i : 4", "rows - i < 3 ? rows - i : 4"),
     ("csrc/kernels/gradient.c", "delta + i, even + i, sum_z, sum_zz);\n    }", "delta, even + i, sum_z, sum_zz);\n    }"),
     ("csrc/kernels/gradient.c", "even_sum += even[i]", "even_sum += even[0]"),
-    ("csrc/kernels/gradient.c", "k == vectors - 1 && last < LANES ? LOAD_SOME(p, last)",
+    ("csrc/kernels/sum_rows.c", "k == vectors - 1 && last < LANES ? LOAD_SOME(p, last)",
      "k == vectors - 1 && last < LANES - 1 ? LOAD_SOME(p, last)"),
     # the steps
     ("csrc/kernels/optimizer.c", "a.minus_size * first / (SQRT(second) + a.epsilon)",
