@@ -69,7 +69,9 @@ def test_a_discrete_action_is_the_largest_output_from_the_first_action_on():
 
 MOST = np.finfo(np.float64).max
 SMALL = np.finfo(np.float64).smallest_subnormal
-ENDS = st.floats(allow_nan=False) | st.sampled_from([-MOST, MOST, -np.inf, np.inf, 0.0, -0.0, SMALL])
+ENDS = st.floats(allow_nan=False) | st.sampled_from(
+    [-MOST, MOST, -np.inf, np.inf, 0.0, -0.0, SMALL]
+)
 OUTPUTS = st.floats(allow_nan=False) | st.sampled_from([-1.0, 1.0, -np.inf, np.inf])
 
 

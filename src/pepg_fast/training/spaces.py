@@ -53,10 +53,12 @@ class Interface:
         """Read the spaces of `env`, or raise a ValueError that says what is supported."""
         from gymnasium import spaces
 
-        observation = getattr(env, "observation_space", None)
-        action = getattr(env, "action_space", None)
+        observation: Any = getattr(env, "observation_space", None)
+        action: Any = getattr(env, "action_space", None)
         if not isinstance(observation, spaces.Box):
-            raise ValueError(f"{name}: wanted Box observations, got {_shown(observation)}; {SUPPORTED}")
+            raise ValueError(
+                f"{name}: wanted Box observations, got {_shown(observation)}; {SUPPORTED}"
+            )
         is_discrete = isinstance(action, spaces.Discrete)
         if not is_discrete and not (isinstance(action, spaces.Box) and action.dtype.kind == "f"):
             raise ValueError(
@@ -80,11 +82,25 @@ class Interface:
         return cls(size, tuple(action.shape), _name_of(dtype), low, high, scaled)
 
     def within(self, other: "Interface") -> "Interface":
-        """The same choices as actions of another environment, with as many outputs and actions of the same kind."""
-        theirs = {"action_shape": other.action_shape, "dtype": other.dtype}
+        """The same choices as actions of another environment with as many outputs.
+
+        Raises
+        ------
+        ValueError
+            If the actions of one are Discrete and those of the other are not.
+        """
+        mine, theirs = (
+            "Discrete" if each.action_shape is None else "Box" for each in (self, other)
+        )
+        if mine != theirs:
+            raise ValueError(
+                f"env: wanted one of {mine} actions for this policy, got one of {theirs}"
+            )
         if self.action_shape is None:
-            return dataclasses.replace(self, **theirs, low=other.low, high=other.high)
-        return dataclasses.replace(self, **theirs, limits=(other.low, other.high))
+            return dataclasses.replace(self, dtype=other.dtype, low=other.low, high=other.high)
+        return dataclasses.replace(
+            self, action_shape=other.action_shape, dtype=other.dtype, limits=(other.low, other.high)
+        )
 
     @property
     def output_size(self) -> int:
@@ -124,7 +140,9 @@ class Interface:
             np.maximum(box, low, out=box)
             np.minimum(box, high, out=box)
         if np.isnan(box).any():
-            raise ValueError("action: wanted numbers, got NaN from the network: its weights are too large")
+            raise ValueError(
+                "action: wanted numbers, got NaN from the network: its weights are too large"
+            )
         actions = box.astype(self.dtype)
         if len(self.action_shape) == 1:
             return actions
