@@ -146,6 +146,67 @@ def test_errors_are_one_line(capsys, arguments, message):
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("env_id", ["ns/Walk-v0", "envs:Walk-v0", "envs:ns/Walk-v0"])
+def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys, env_id):
+    folder = f"runs/{env_id.replace('/', '-').replace(':', '-')}"
+    assert run("train", env_id, *QUICK, "--quiet") == 0
+    assert os.listdir("runs") == [Path(folder).name]
+    for name in (env_id, folder, Path(folder).name):
+        assert run("evaluate", name, "--episodes", 2, "--workers", 0) == 0
+        assert run("plot", name) == 0
+    Path(env_id).mkdir(parents=True)  # which is no run
+    assert run("evaluate", env_id, "--episodes", 2, "--workers", 0) == 0
+    assert run("train", "--resume", env_id, "--max-steps", 6, "--quiet") == 0
+    assert run("train", env_id, "--resume", "--max-steps", 7) == 0
+    assert f"{folder}: the steps were used up at step 7" in capsys.readouterr().out
+    assert configs.read_toml(f"{folder}/config.toml")["env_id"] == env_id
+
+
+def test_ids_whose_folders_have_the_same_name_are_told_apart(capsys):
+    first, second = ("ns/Walk-v0", "ns-Walk-v0")
+    for env_id in (first, second, first):
+        assert run("train", env_id, *QUICK, "--quiet") == 0
+    for env_id, folder in ((first, "ns-Walk-v0"), (second, "ns-Walk-v0-2")):
+        capsys.readouterr()
+        assert run("train", "--resume", env_id, "--max-steps", 5) == 0
+        assert f"runs/{folder}: the steps were used up at step 5" in capsys.readouterr().out
+        assert run("evaluate", env_id, "--episodes", 2, "--workers", 0) == 0
+    assert run("train", "--resume", "ns-Walk-v0-3", "--max-steps", 5) == 0  # by the folder's name
+    assert "runs/ns-Walk-v0-3: the" in capsys.readouterr().out
+
+
+def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(capsys):
+    assert run("train", "ns/Walk-v0", *QUICK, "--quiet", "--name", "mine", "--runs", "there") == 0
+    assert run("evaluate", "mine", "--runs", "there", "--episodes", 2, "--workers", 0) == 0
+    Path("there/mine/config.toml").write_text("[")
+    assert run("train", "--resume", "mine", "--runs", "there") == 2
+    assert "config.toml: not a usable TOML file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("env", ["Old-v0", "OldLimited-v0"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "play"])
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("step=four", "TypeError: step: wanted five values (observation, reward, terminated"),
+        ("reset=observation", "TypeError: reset: wanted two values (observation, info), got one"),
+    ],
+)
+def test_what_an_environment_has_to_return_is_said_by_every_command(
+    capsys, env, command, args, message
+):
+    if command == "train":
+        arguments = ["train", env, *QUICK, "--env-arg", args]
+    else:
+        run("train", env, *QUICK, "--max-steps", 1, "--quiet")
+        arguments = [command, env, "--env-arg", args]
+        arguments += ["--workers", "0"] if command == "evaluate" else []
+    assert run(*arguments) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"pepg-fast: {env}: ")
+    assert message in last
+
+
 def test_limits_given_on_resuming_take_the_place_of_those_before(capsys):
     run("train", "Walk-v0", *QUICK, "--max-interactions", "100", "--quiet")
     assert run("train", "Walk-v0", "--resume", "--max-steps", "6") == 0
