@@ -183,8 +183,11 @@ OLD_RESETS = {
 class Old(Walk):
     """It returns what other interfaces than Gymnasium's did, or what nobody's does."""
 
-    def __init__(self, step="", reset=""):
+    metadata = {"render_modes": ["human"], "render_fps": 30}  # noqa: RUF012
+
+    def __init__(self, step="", reset="", render_mode=None):
         super().__init__()
+        self.render_mode = render_mode
         self.as_step, self.as_reset = OLD_STEPS.get(step), OLD_RESETS.get(reset)
 
     def reset(self, *, seed=None, options=None):
