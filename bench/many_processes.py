@@ -154,7 +154,7 @@ def mpiexec(n: int, *arguments: object, tcp: bool = False) -> dict:
     own = Path(sys.executable).with_name("mpiexec")
     launcher = str(own) if own.exists() else shutil.which("mpiexec")
     if launcher is None:
-        raise SystemExit('no mpiexec: pip install "pepg-fast[mpi]"')
+        raise SystemExit('no mpiexec: pip install ".[mpi]"')
     environment = os.environ | {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

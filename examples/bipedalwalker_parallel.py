@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """BipedalWalker-v3 on many processes: the parallel example of pepg-es on gymnasium.
 
-    pip install "pepg-fast[mpi]" "gymnasium[box2d]"
+    pip install ".[mpi]" "gymnasium[box2d]"
     mpiexec -n 4 python examples/bipedalwalker_parallel.py --generations 100
 
 Every rank walks its slice of the population; only rewards cross the network, so any number of ranks gives the same

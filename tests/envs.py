@@ -166,7 +166,69 @@ class Words(gymnasium.Env):
         self.action_space = spaces.Discrete(2) if action is None else action
 
 
+OLD_STEPS = {
+    "four": lambda seen, reward, done: (seen, reward, done, {}),
+    "six": lambda seen, reward, done: (seen, reward, done, False, {}, {}),
+    "none": lambda seen, reward, done: None,
+    "one": lambda seen, reward, done: 5,
+}
+OLD_RESETS = {
+    "observation": lambda seen: seen,
+    "list": lambda seen: [float(number) for number in seen],
+    "three": lambda seen: (seen, {}, {}),
+    "none": lambda seen: None,
+}
+
+
+class Old(Walk):
+    """It returns what other interfaces than Gymnasium's did, or what nobody's does."""
+
+    metadata = {"render_modes": ["human"], "render_fps": 30}  # noqa: RUF012
+
+    def __init__(self, step="", reset="", render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+        self.as_step, self.as_reset = OLD_STEPS.get(step), OLD_RESETS.get(reset)
+
+    def reset(self, *, seed=None, options=None):
+        first, info = super().reset(seed=seed)
+        return (first, info) if self.as_reset is None else self.as_reset(first)
+
+    def step(self, action):
+        seen, reward, done, *rest = super().step(action)
+        return (
+            (seen, reward, done, *rest)
+            if self.as_step is None
+            else self.as_step(seen, reward, done)
+        )
+
+
+class Seedless(Walk):
+    """Its reset takes nothing."""
+
+    def reset(self):
+        return super().reset(seed=0)
+
+
+class Ducks:
+    """What episodes use of an environment, without being Gymnasium's."""
+
+    def __init__(self):
+        self.walk = Walk()
+        self.observation_space, self.action_space = (
+            self.walk.observation_space,
+            self.walk.action_space,
+        )
+        self.unwrapped, self.metadata = self, {}
+        self.reset, self.step, self.close = self.walk.reset, self.walk.step, self.walk.close
+
+
 gymnasium.register("Walk-v0", Walk, max_episode_steps=25)
+gymnasium.register("Old-v0", Old)
+gymnasium.register("OldLimited-v0", Old, max_episode_steps=25)
+gymnasium.register("Seedless-v0", Seedless, max_episode_steps=25)
+gymnasium.register("ns/Walk-v0", Walk, max_episode_steps=25)
+gymnasium.register("ns-Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("Slow-v0", Slow)
 gymnasium.register("Turns-v0", Turns)
 gymnasium.register("Raises-v0", Raises)

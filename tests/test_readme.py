@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M)
 
 
@@ -24,3 +25,12 @@ def test_the_readmes_python_runs(capsys, tmp_path, monkeypatch):
     shown_there = re.search(r"^ *step: \d+$", README.read_text(encoding="utf-8"), re.M)
     assert shown_there is not None
     assert shown_there[0] in shown
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.py"))],
+    ids=lambda path: path.name,
+)  # fmt: skip
+def test_extras_are_installed_from_the_checkout(path):
+    """The package is on no index."""
+    assert not re.search(r"pip install [^\n`]*pepg-fast", path.read_text(encoding="utf-8"))

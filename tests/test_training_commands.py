@@ -19,6 +19,7 @@ import envs
 from pepg_fast import NeuralNetwork, cli
 from pepg_fast.training import Policy, TrainConfig, commands, score, train
 from pepg_fast.training import config as configs
+from pepg_fast.training.run_folder import RunFolder, find, new_folder
 
 QUICK = ["--population-size", "8", "--hidden-sizes", "3", "--max-steps", "4", "--workers", "0",
          "--center-every", "2", "--seed", "3"]  # fmt: skip
@@ -144,6 +145,74 @@ def test_errors_are_one_line(capsys, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert not Path("runs").exists()
+
+
+@pytest.fixture
+def without_curves(monkeypatch):
+    monkeypatch.setattr("pepg_fast.plotting.plot_history", lambda *_, **__: None)
+
+
+def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys, without_curves):
+    env_id, folder = "envs:ns/Walk-v0", "runs/envs-ns-Walk-v0"
+    assert run("train", env_id, *QUICK, "--quiet") == 0
+    assert os.listdir("runs") == [Path(folder).name]
+    Path(env_id).mkdir(parents=True)  # which is no run
+    for name in (env_id, folder, Path(folder).name):
+        assert run("evaluate", name, "--episodes", 2, "--workers", 0) == 0
+    assert run("plot", env_id) == 0
+    assert run("train", "--resume", env_id, "--max-steps", 6, "--quiet") == 0
+    assert run("train", env_id, "--resume", "--max-steps", 7) == 0
+    assert f"{folder}: the steps were used up at step 7" in capsys.readouterr().out
+    assert configs.read_toml(f"{folder}/config.toml")["env_id"] == env_id
+
+
+def test_ids_whose_folders_have_the_same_name_are_told_apart():
+    first, second = "ns/Walk-v0", "ns-Walk-v0"
+    runs = Path("runs")
+    for env_id in (first, second, first, "envs:Walk-v0"):
+        RunFolder(new_folder(runs, env_id)).create(env_id, TrainConfig())
+    assert find(first, runs) == runs / "ns-Walk-v0"
+    assert find(second, runs) == runs / "ns-Walk-v0-2"
+    assert find("ns-Walk-v0-3", runs) == runs / "ns-Walk-v0-3"  # by the folder's name
+    assert find("envs:Walk-v0", runs) == runs / "envs-Walk-v0"
+    assert find("runs/ns-Walk-v0", runs) == Path("runs/ns-Walk-v0")
+    assert find("ns-Walk-v1", runs) == Path("ns-Walk-v1")  # which there is not
+    RunFolder("ns-Walk-v0").create("Walk-v0", TrainConfig())  # a path goes first
+    assert find("ns-Walk-v0", runs) == Path("ns-Walk-v0")
+
+
+def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(
+    capsys, without_curves
+):
+    assert run("train", "ns/Walk-v0", *QUICK, "--quiet", "--name", "mine", "--runs", "there") == 0
+    assert run("evaluate", "mine", "--runs", "there", "--episodes", 2, "--workers", 0) == 0
+    Path("there/mine/config.toml").write_text("[")
+    assert run("train", "--resume", "mine", "--runs", "there") == 2
+    assert "config.toml: not a usable TOML file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("env", ["Old-v0", "OldLimited-v0"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "play"])
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("step=four", "TypeError: step: wanted five values (observation, reward, terminated"),
+        ("reset=observation", "TypeError: reset: wanted two values (observation, info), got one"),
+    ],
+)
+def test_what_an_environment_has_to_return_is_said_by_every_command(
+    capsys, without_curves, env, command, args, message
+):
+    if command == "train":
+        arguments = ["train", env, *QUICK, "--env-arg", args]
+    else:
+        run("train", env, *QUICK, "--max-steps", 1, "--quiet")
+        arguments = [command, env, "--env-arg", args]
+        arguments += ["--workers", "0"] if command == "evaluate" else []
+    assert run(*arguments) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"pepg-fast: {env}: ")
+    assert message in last
 
 
 def test_limits_given_on_resuming_take_the_place_of_those_before(capsys):

@@ -1,5 +1,7 @@
 """Policies and their files."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ pytest.importorskip("gymnasium")
 import envs
 
 from pepg_fast import NeuralNetwork, files
+from pepg_fast.evaluation import EvaluationError
 from pepg_fast.training import Policy, score
 from pepg_fast.training.normalization import Normalizer
 from pepg_fast.training.policy import PolicyFile, Weights
@@ -68,6 +71,9 @@ def test_what_is_not_there_is_said(policies, tmp_path):
         lambda state: state["policies"]["center"].update(weights=np.full(13, np.nan)),
         lambda state: state["policies"]["center"]["normalizer"].update(mean=np.zeros(3)),
         lambda state: state["interface"].update(dtype="O"),
+        lambda state: state["interface"].update(dtype="int64"),
+        lambda state: state["interface"].update(low=np.array([np.nan])),
+        lambda state: state.update(max_episode_steps=-1),
     ],
 )
 def test_a_file_that_makes_no_policy_is_refused_with_its_name(policies, tmp_path, damage):
@@ -135,6 +141,45 @@ def test_an_environment_of_other_spaces_is_refused(policies):
     policy = policies.policy("center")
     with pytest.raises(ValueError, match=r"env: wanted one of 2 observations .* got one of 4"):
         score(policy, envs.Turns, episodes=1, workers=0)
+
+
+class Strict(envs.Walk):
+    """It takes nothing that its space does not have."""
+
+    def __init__(self, box=0.3):
+        super().__init__()
+        self.action_space = envs.spaces.Box(-0.1, box, (1,), np.float64)
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        assert action.dtype == np.float64
+        return super().step(action.astype(np.float32))
+
+
+def test_a_policy_acts_within_the_space_of_the_environment_that_it_is_in(policies):
+    policy = policies.policy("best")  # of a Box from -2 to 2, in float32
+    assert len(score(policy, Strict, episodes=5, workers=0).returns) == 5
+    action = Policy(policy.network, Interface.of(Strict(), "Strict", True))([1e3, -1e3])
+    assert Strict().action_space.contains(action)
+
+
+def test_a_policy_for_a_box_is_none_for_discrete_actions(policies):
+    class Two(envs.Walk):
+        def __init__(self):
+            super().__init__()
+            self.action_space = envs.spaces.Discrete(1)
+
+    with pytest.raises(ValueError, match=r"env: wanted one of Box actions .* got one of Discrete"):
+        score(policies.policy("best"), Two, episodes=1, workers=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_scores_name_the_environment_that_failed(policies, workers):
+    with pytest.raises(EvaluationError, match=r"^Old-v0: .*wanted two values") as caught:
+        make = functools.partial(envs.Old, reset="three")
+        make.__qualname__ = "Old-v0"
+        score(policies.policy("best"), make, episodes=2, workers=workers)
+    assert isinstance(caught.value.__cause__, TypeError)
 
 
 def test_what_could_not_be_loaded_again_is_not_saved(policies, tmp_path):

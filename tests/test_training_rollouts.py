@@ -265,9 +265,191 @@ def test_an_observation_that_nobody_will_act_on_may_be_anything(rng):
     np.testing.assert_equal(found.statistics, wanted.statistics)
 
 
-@pytest.mark.parametrize("made", [None, 5, envs.Walk])
-def test_a_function_that_returns_no_environment_is_named(made):
+VALUES = r"step: wanted five values \(observation, reward, terminated, truncated, info\), got "
+PAIR = r"reset: wanted two values \(observation, info\), got "
+OLD = [
+    ({"step": "four"}, VALUES + "4 values"),
+    ({"step": "six"}, VALUES + "(6 values|more of them)"),
+    ({"step": "none"}, VALUES + "None"),
+    ({"step": "one"}, VALUES + "int"),
+    ({"reset": "observation"}, PAIR + "one, of type ndarray"),
+    ({"reset": "list"}, PAIR + r"2 of them \(float, float\)"),
+    ({"reset": "three"}, PAIR + r"3 of them \(ndarray, dict, dict\)"),
+    ({"reset": "none"}, PAIR + "None"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), OLD)
+@pytest.mark.parametrize(
+    ("env", "limit"),
+    [(envs.Old, None), (envs.Old, 9), ("Old-v0", None), ("OldLimited-v0", None), ("Old-v0", 9)],
+)
+def test_what_steps_and_resets_have_to_return_is_said(env, limit, args, message):
+    what = task(env, env_args=args, max_episode_steps=limit)
+    weights = np.zeros((3, what.network.number_of_parameters))
+    with pytest.raises(EpisodeError, match=f"TypeError: {message}") as caught:
+        Rollouts(what).run(weights, np.array([5, 6, 7]), None, False)
+    assert (caught.value.index, caught.value.seed) == (0, 5)
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("env", [envs.Seedless, "Seedless-v0"])
+def test_what_reset_has_to_take_is_said(env):
+    what = task(env)
     with pytest.raises(
-        TypeError, match=r"env: wanted a function that returns a gymnasium\.Env, got"
+        EpisodeError, match=r"reset: wanted one that takes seed and options, .*unexpected keyword"
+    ):
+        Rollouts(what).run(
+            np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False
+        )
+
+
+def test_an_error_of_the_environments_own_stays_as_it_is():
+    class Unpacks(envs.Walk):
+        def step(self, action):
+            seen, _, _, _, _ = super().step(action)[:4]
+            return seen
+
+        def reset(self, **options):
+            if options["seed"] == 1:
+                raise TypeError("mine")
+            return super().reset(**options)
+
+    for seed, message in ((0, "ValueError: not enough values"), (1, "TypeError: mine")):
+        what = task(Unpacks)
+        weights = np.zeros((1, what.network.number_of_parameters))
+        with pytest.raises(EpisodeError, match=message):
+            Rollouts(what).run(weights, np.array([seed]), None, False)
+
+
+def ending(terminated, truncated):
+    class Ends(envs.Walk):
+        def step(self, action):
+            return *super().step(action)[:2], terminated, truncated, None
+
+    what = task(Ends)
+    weights = np.zeros((2, what.network.number_of_parameters))
+    return Rollouts(what).run(weights, np.arange(2), None, False)
+
+
+@pytest.mark.parametrize(
+    "yes", [True, 1, 1.0, np.True_, np.array(True), np.array([True]), np.int8(1)]
+)
+@pytest.mark.parametrize("no", [False, 0, np.False_, np.array([False]), np.uint8(0)])
+def test_ends_may_be_anything_that_is_true_or_false(yes, no):
+    assert ending(yes, no).lengths.tolist() == [1, 1]
+    assert ending(no, yes).lengths.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("value", [None, {}, "False", np.zeros(2, bool), [], 1j])
+@pytest.mark.parametrize("which", ["terminated", "truncated"])
+def test_ends_that_are_neither_are_refused(value, which):
+    ends = {"terminated": False, "truncated": False} | {which: value}
+    with pytest.raises(EpisodeError, match=f"TypeError: {which}: wanted True or False, got .*step"):
+        ending(**ends)
+
+
+@pytest.mark.parametrize("reward", ["3", [1.0], {}])
+def test_a_reward_in_a_wrong_place_is_an_error(reward):
+    with pytest.raises(EpisodeError, match="TypeError: reward: wanted a number, got"):
+        shown(reward=reward)
+
+
+def test_a_network_that_gives_nan_is_named_by_its_candidate():
+    what = task(envs.Shows, env_args={"observation": np.array([1e200, 1e200])})
+    what.network.hidden_activation = "relu"
+    weights = np.zeros((4, what.network.number_of_parameters))
+    weights[2] = 1e200  # whose sums are infinite, and
+    weights[2, -5:] = 0.0  # nothing times infinity
+    with pytest.raises(
+        EpisodeError, match=r"ValueError: action: wanted numbers, got NaN from the network.*seed 12"
+    ) as caught:
+        Rollouts(what).run(weights, np.arange(10, 14), None, False)
+    assert caught.value.index == 2
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (None, "None from .*lambda.*, which has no reset, step"),
+        (5, "5 from .*lambda"),
+        (envs.Walk, "which is a class"),
+        (envs.Ducks, "which is a class"),
+        (gymnasium.vector.SyncVectorEnv([envs.Walk]), "which steps several at a time"),
+    ],
+    ids=str,
+)
+def test_a_function_that_returns_no_environment_is_named(made, reason):
+    with pytest.raises(
+        TypeError, match=rf"env: wanted a function that returns a gymnasium\.Env, got .*{reason}"
     ):
         make_env(lambda: made, {}, None)
+
+
+def wrapped(*limits):
+    """A walk of 40 steps and more with Gymnasium's own limits, and something between them."""
+    env = envs.Walk(steps=80)
+    for limit in limits:
+        env = gymnasium.wrappers.OrderEnforcing(gymnasium.wrappers.TimeLimit(env, limit))
+    return env
+
+
+@pytest.mark.parametrize("limits", [(), (7,), (30,), (5, 8), (12, 3)])
+@pytest.mark.parametrize("outermost", [False, True])
+def test_max_episode_steps_takes_the_place_of_limits_as_for_an_id(limits, outermost):
+    def makes():
+        env = wrapped(*limits)
+        return gymnasium.wrappers.TimeLimit(env, 6) if outermost else env
+
+    what = task(makes, max_episode_steps=10)
+    weights = np.zeros((2, what.network.number_of_parameters))
+    assert Rollouts(what).run(weights, np.arange(2), None, False).lengths.tolist() == [10, 10]
+    own = min([*limits, *([6] if outermost else [])], default=None)
+    lengths = Rollouts(task(makes)).run(weights, np.arange(2), None, False).lengths
+    assert own is None or lengths.tolist() == [own, own]
+
+
+def test_max_episode_steps_of_registered_environments_made_by_a_function():
+    for env in ("Pendulum-v1", lambda: gymnasium.make("Pendulum-v1")):
+        what = task(env, max_episode_steps=205)  # beyond the registered 200
+        weights = np.zeros((1, what.network.number_of_parameters))
+        assert Rollouts(what).run(weights, np.arange(1), None, False).lengths.tolist() == [205]
+
+
+def test_environments_that_are_not_gymnasiums_are_taken():
+    plain = task(envs.Walk, max_episode_steps=5)
+    weights = np.ones((3, plain.network.number_of_parameters))
+    ducks = Rollouts(task(envs.Ducks, max_episode_steps=5))
+    for _ in range(2):
+        wanted = Rollouts(plain).run(weights, np.arange(3), None, False)
+        found = ducks.run(weights, np.arange(3), None, False)
+        np.testing.assert_array_equal(found.returns, wanted.returns)
+        assert found.lengths.tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize("space", [gymnasium.spaces.Box(-0.1, 0.3, (1,), np.float64),
+                                   gymnasium.spaces.Box(-1.0, 2.0, ()), gymnasium.spaces.Discrete(3, start=-2),
+                                   gymnasium.spaces.Box(-0.1, 0.7, (2, 2), np.float16)])  # fmt: skip
+def test_environments_get_and_keep_actions_like_samples(space):
+    kept = []
+
+    class Keeps(envs.Walk):
+        def __init__(self):
+            super().__init__()
+            self.action_space = space
+
+        def step(self, action):
+            assert type(action) is type(space.sample())
+            assert action.dtype == space.dtype
+            assert np.shape(action) == space.shape
+            assert space.contains(action)
+            kept.append((action, np.array(action)))
+            return super().step(np.zeros(1, np.float32))
+
+    what = task(Keeps)
+    weights = np.random.default_rng(0).normal(size=(4, what.network.number_of_parameters))
+    Rollouts(what).run(100 * weights, np.arange(4), None, False)
+    for action, copy in kept:
+        np.testing.assert_array_equal(action, copy)
+        if isinstance(action, np.ndarray):
+            action[...] = 0

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
 
 spaces = pytest.importorskip("gymnasium").spaces
 import envs  # noqa: E402
@@ -60,8 +63,180 @@ def test_a_discrete_action_is_the_largest_output_from_the_first_action_on():
     face = interface(spaces.Discrete(3, start=3))
     assert face.output_size == 3
     actions = face.actions(np.array([[0.0, 2.0, 1.0], [5.0, 2.0, 1.0], [0.0, 0.0, 1.0]]))
-    assert actions == [4, 3, 5]
-    assert all(type(action) is int for action in actions)
+    assert list(actions) == [4, 3, 5]
+    assert all(type(action) is np.int64 for action in actions)
+
+
+MOST = np.finfo(np.float64).max
+SMALL = np.finfo(np.float64).smallest_subnormal
+ENDS = st.floats(allow_nan=False) | st.sampled_from(
+    [-MOST, MOST, -np.inf, np.inf, 0.0, -0.0, SMALL]
+)
+OUTPUTS = st.floats(allow_nan=False) | st.sampled_from([-1.0, 1.0, -np.inf, np.inf])
+
+
+@st.composite
+def boxes(draw):
+    """Any Box of floats."""
+    dtype = np.dtype(draw(st.sampled_from([np.float16, np.float32, np.float64, ">f4"])))
+    shape = draw(arrays_of.array_shapes(min_dims=0, max_dims=3, max_side=3))
+    ends = st.floats(allow_nan=False, width=8 * dtype.itemsize)
+    if dtype.itemsize == 8:
+        ends = ENDS
+    first, second = (draw(arrays_of.arrays(dtype, shape, elements=ends)) for _ in range(2))
+    low, high = np.asarray(np.minimum(first, second)), np.asarray(np.maximum(first, second))
+    if draw(st.integers(0, 3)) == 0:
+        high = low.copy()
+    low, high = np.where(low == np.inf, 0, low), np.where(high == -np.inf, 0, high)
+    return spaces.Box(low.astype(dtype), high.astype(dtype), shape, dtype)
+
+
+def is_like_a_sample(action, space):
+    sample = space.sample() if space.dtype.kind != "f" else np.zeros(space.shape, space.dtype)
+    if type(action) is not type(sample) or action.dtype != sample.dtype:
+        return False
+    return np.shape(action) == np.shape(sample) and space.contains(action)
+
+
+@settings(max_examples=300, deadline=None)
+@given(space=boxes(), scaled=st.booleans(), data=st.data())
+def test_every_action_is_in_its_box_and_like_a_sample(space, scaled, data):
+    face = interface(space, scaled)
+    size = face.output_size
+    outputs = data.draw(arrays_of.arrays(np.float64, (3, size), elements=OUTPUTS))
+    outputs = np.concatenate([outputs, np.full((1, size), -1.0), np.full((1, size), 1.0)])
+    before = outputs.copy()
+    for again in (face, Interface.from_state(face.to_state())):
+        actions = again.actions(outputs)
+        assert len(actions) == 5
+        for action in actions:
+            assert is_like_a_sample(action, space)
+            assert np.isfinite(action).all()
+            assert action.flags.c_contiguous
+            assert action.flags.writeable
+        for action in actions:  # and whoever changes one changes nothing else
+            action[...] = 0.0
+        np.testing.assert_array_equal(outputs, before)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-0.1, 0.3), (0.1, 0.7), (-1e-300, 3e-301), (-MOST, MOST / 3), (SMALL, 3 * SMALL), (0.7, 0.7)],
+)
+def test_ends_of_a_box_are_reached_and_not_passed(low, high):
+    """The scaled ends of many a Box in float64 are a unit in the last place beyond it, or short of it."""
+    face = interface(spaces.Box(low, high, (1,), np.float64))
+    bottom, top = (float(action[0]) for action in face.actions(np.array([[-1.0], [1.0]])))
+    assert low <= bottom <= np.nextafter(np.nextafter(low, np.inf), np.inf)
+    assert np.nextafter(np.nextafter(high, -np.inf), -np.inf) <= top <= high
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).bits == 64, reason="there is no wider float")
+def test_a_box_of_wider_floats_has_its_actions_inside():
+    third = np.longdouble(1) / 3
+    space = spaces.Box(-third, np.longdouble("1e400"), (1,), np.longdouble)
+    for action in interface(space).actions(np.array([[-1.0], [-1e99], [1e99]])):
+        assert action.dtype == np.longdouble
+        assert space.contains(action)
+    with pytest.raises(ValueError, match="Words: wanted ends of actions that float64 can hold"):
+        interface(spaces.Box(third, third, (1,), np.longdouble))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    n=st.integers(1, 12),
+    start=st.integers(-(2**63), 2**63 - 13),
+    outputs=st.data(),
+)
+@example(n=3, start=2**53 + 1, outputs=None)
+def test_every_discrete_action_is_in_its_space_and_like_a_sample(n, start, outputs):
+    space = spaces.Discrete(n, start=start)
+    face = interface(space)
+    assert face.output_size == n
+    rows = np.eye(n)
+    if outputs is not None:
+        rows = outputs.draw(arrays_of.arrays(np.float64, (2, n), elements=OUTPUTS))
+    for again in (face, Interface.from_state(face.to_state())):
+        actions = again.actions(rows)
+        assert all(is_like_a_sample(action, space) for action in actions)
+        assert [int(action) - start for action in actions] == rows.argmax(axis=1).tolist()
+
+
+def discrete(n, start, dtype):
+    try:
+        return spaces.Discrete(n, start=start, dtype=dtype)
+    except TypeError:  # an older Gymnasium has int64 alone
+        pytest.skip("no dtype")
+
+
+@pytest.mark.parametrize(
+    ("n", "start", "dtype"),
+    [(5, 250, np.uint8), (100, -100, np.int8), (2, 2**64 - 2, np.uint64), (3, 7, np.int32)],
+)
+def test_discrete_actions_have_the_dtype_of_their_space(n, start, dtype):
+    space = discrete(n, start, dtype)
+    face = interface(space)
+    for again in (face, Interface.from_state(face.to_state())):
+        actions = again.actions(np.eye(n))
+        assert all(is_like_a_sample(action, space) for action in actions)
+        assert list(map(int, actions)) == list(range(start, start + n))
+
+
+def test_discrete_actions_that_their_dtype_cannot_hold_are_refused():
+    with pytest.raises(ValueError, match="Words: wanted actions that int8 can hold, got Discrete"):
+        interface(discrete(100, 100, np.int8))
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("high", [2.0, np.inf])
+def test_a_box_has_no_action_for_nan(scaled, high):
+    face = interface(spaces.Box(-2.0, high, (2,)), scaled)
+    with pytest.raises(ValueError, match="action: wanted numbers, got NaN from the network"):
+        face.actions(np.array([[0.0, 1.0], [np.nan, 0.0]]))
+
+
+@pytest.mark.parametrize("which", ["observation", "action"])
+def test_spaces_without_a_number_are_refused(which):
+    empty = spaces.Box(-1.0, 1.0, (2, 0))
+    with pytest.raises(ValueError, match=f"Words: wanted {which}s of at least one number, got Box"):
+        if which == "action":
+            interface(empty)
+        else:
+            interface(spaces.Discrete(2), observation=empty)
+
+
+def test_spaces_that_are_missing_or_of_another_package_are_named():
+    class Box:
+        def __repr__(self):
+            return "Box(4,)"
+
+    env = envs.Words(spaces.Discrete(2))
+    env.observation_space = Box()
+    with pytest.raises(ValueError, match=rf"wanted Box observations, got Box\(4,\) of {__name__};"):
+        Interface.of(env, "Words", True)
+    del env.observation_space
+    with pytest.raises(ValueError, match="wanted Box observations, got None;"):
+        Interface.of(env, "Words", True)
+
+
+def test_a_space_may_change_its_ends_afterwards():
+    space = spaces.Box(-2.0, 2.0, (1,), np.float64)
+    face = interface(space)
+    space.high[:] = 0.5
+    assert face.actions(np.array([[1.0]]))[0] == 2.0
+
+
+def test_a_policy_keeps_to_the_box_of_another_environment():
+    own = interface(spaces.Box(-2.0, 2.0, (1,), np.float32))
+    other = spaces.Box(-0.1, 1.0, (1, 1), np.float64)
+    actions = own.within(interface(other)).actions(np.array([[-1.0], [0.25], [1.0]]))
+    np.testing.assert_array_equal(np.ravel(actions), [-0.1, 0.5, 1.0])
+    assert all(is_like_a_sample(action, other) for action in actions)
+    unscaled = interface(spaces.Box(0.0, 1.0, (1,), np.float32), scaled=False)
+    apart = spaces.Box(2.0, 3.0, (1,), np.float32)
+    assert unscaled.within(interface(apart)).actions(np.array([[0.5]]))[0] == 2.0
+    same = own.within(own).actions(np.array([[-1.0], [0.3], [1.0]]))
+    np.testing.assert_array_equal(same, own.actions(np.array([[-1.0], [0.3], [1.0]])))
 
 
 def test_an_image_is_a_vector():

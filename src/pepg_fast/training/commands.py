@@ -14,7 +14,7 @@ from .. import _checks
 from . import config as configs
 from .config import CHOICES, TrainConfig
 from .policy import WHICH, Policy, PolicyFile
-from .run_folder import RunFolder, new_folder
+from .run_folder import RunFolder, find, new_folder
 
 #: Options of `train` by the heading under which the help has them.
 GROUPS = {
@@ -88,7 +88,8 @@ def _add_train(commands: Any) -> None:
         nargs="?",
         const="",
         metavar="RUN",
-        help="go on with the run in this folder, by default ENV_ID's; limits given here take the place of its own",
+        help="go on with the run in this folder or environment, by default ENV_ID's; limits given here take the place "
+        "of its own",
     )
     parser.add_argument(
         "--config",
@@ -203,7 +204,7 @@ def train(options: argparse.Namespace) -> int:
         if not (options.resume or options.name or env_id):
             raise ValueError("--resume: wanted a run's folder, or ENV_ID")
         options.resume = options.resume or options.name or env_id
-        before_id, stored, _ = RunFolder(_run_at(options.resume, options.runs)).settings()
+        before_id, stored, _ = RunFolder(find(options.resume, Path(options.runs))).settings()
         env_id = env_id or before_id
         if set(settings) & set(GROUPS["limits"]):  # which take the place of all that there were
             stored = {name: value for name, value in stored.items() if name not in GROUPS["limits"]}
@@ -239,7 +240,7 @@ def train(options: argparse.Namespace) -> int:
 def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
     """Where the run is, or will be."""
     if options.resume is not None:
-        return _run_at(options.resume, options.runs)
+        return find(options.resume, Path(options.runs))
     if options.name is not None:
         if options.name in ("", ".", "..") or Path(options.name).name != options.name:
             raise ValueError(
@@ -284,19 +285,14 @@ def _report(result: Any) -> None:
     )
 
 
-def _run_at(name: str, runs: str) -> Path:
-    """The folder of a run that is named by its path, or by its name alone."""
-    path = Path(name)
-    inside = Path(runs) / name
-    return inside if not path.exists() and inside.exists() else path
-
-
 # ---- evaluate, play, plot ---------------------------------------------------------------------------------------
 
 
 def _add_policy_options(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
-        "run_or_env", metavar="RUN", help=f"a run's folder to {what}; ENV_ID with --network"
+        "run_or_env",
+        metavar="RUN",
+        help=f"a run to {what}: its folder, or the id of its environment; ENV_ID with --network",
     )
     parser.add_argument(
         "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
@@ -334,7 +330,7 @@ def _policy_of(options: argparse.Namespace, which: str) -> Policy:
 def _policies_of(options: argparse.Namespace) -> PolicyFile:
     if os.path.isfile(options.run_or_env):
         return PolicyFile.load(options.run_or_env)
-    folder = RunFolder(_run_at(options.run_or_env, options.runs))
+    folder = RunFolder(find(options.run_or_env, Path(options.runs)))
     if not folder.policy.is_file():
         raise FileNotFoundError(f"{folder.path}: no run there (it has no {folder.policy.name})")
     return PolicyFile.load(folder.policy)
@@ -444,7 +440,7 @@ def plot(options: argparse.Namespace) -> int:
 
     sources: dict[str, Any] = {}
     for name in options.run_folders:
-        path = _run_at(name, options.runs)
+        path = find(name, Path(options.runs))
         history = RunFolder(path).history if path.is_dir() else path
         if not history.is_file():
             raise FileNotFoundError(f"{path}: no run there (it has no history.csv)")

@@ -38,7 +38,9 @@ class TrainConfig:
     env_args : dict
         What the environment is made with.
     max_episode_steps : int, optional
-        At which an episode is cut short; by default the environment's own limit.
+        At which an episode is cut short; by default the environment's own limit, whose place it takes. Where a function
+        makes the environment, it takes the place of Gymnasium's `TimeLimit` wrappers; steps that an environment counts
+        itself it does not know of.
     new_env : bool, optional
         Whether each episode has a new environment; needed where `reset` leaves something of the episode before, or the
         rewards depend on who ran what. By default for Gymnasium's own that do (BipedalWalker and CarRacing).

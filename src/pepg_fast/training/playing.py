@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import _caller, _checks
+from ..evaluation import EvaluationError, told
+from . import env_api
 from .policy import Policy, task_of
 from .rollouts import make_env
 
@@ -20,6 +22,7 @@ def play(
     episodes = _checks.integer("episodes", episodes, at_least=1)
     seed = _checks.integer("seed", seed, at_least=0)
     task = task_of(policy)
+    there = Policy(policy.network, task.interface, policy.normalizer, env_id=policy.env_id)
     mode = "human" if video is None else "rgb_array"
     args = task.env_args | {"render_mode": mode}
     env = make_env(task.env, args, task.max_episode_steps)
@@ -27,7 +30,7 @@ def play(
         film = _Film(video, env) if video is not None else None
         try:
             for number in range(seed, seed + episodes):
-                yield number, *_episode(env, policy, number, film)
+                yield number, *_episode(env, there, number, film)
         finally:
             if film is not None:
                 film.close()
@@ -37,22 +40,31 @@ def play(
 
 def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple[float, int]:
     try:
-        observation, _ = env.reset(seed=seed)
+        observation = env_api.first_observation(env, seed)
     except Exception as error:
         if film is None and "video device" in str(error):
             raise _no_screen(str(error)) from error
-        raise
+        raise _failure(error, policy, seed) from error
     if film is None and (driver := _driver_that_shows_nothing()):
         raise _no_screen(f"SDL has no other video device than {driver!r}")
     total, steps, done = 0.0, 0, False
     while not done:
         if film is not None:
             film.add(env.render())
-        observation, reward, terminated, truncated, _ = env.step(policy(observation))
-        total, steps, done = total + float(reward), steps + 1, terminated or truncated
+        try:
+            observation, reward, terminated, truncated, _ = env.step(policy(observation))
+            total, steps = total + env_api.reward(reward), steps + 1
+            done = env_api.is_over(terminated, truncated)
+        except Exception as error:
+            shown = env_api.of_step(error)
+            raise _failure(shown, policy, seed) from shown
     if film is not None:
         film.add(env.render())
     return total, steps
+
+
+def _failure(error: BaseException, policy: Policy, seed: int) -> EvaluationError:
+    return EvaluationError(f"{policy.env_id}: {told(error)} (reset with seed {seed})", 0)
 
 
 def _no_screen(reason: str) -> RuntimeError:

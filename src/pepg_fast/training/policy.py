@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _checks, files
 from ..nn import NeuralNetwork, activation_from_name, activation_to_name
 from .normalization import Normalizer
-from .rollouts import Task, make_env, registered, remembers
+from .rollouts import Task, make_env, name_of, registered, remembers
 from .spaces import Interface
 
 #: Which policies a run keeps.
@@ -107,13 +107,13 @@ class Policy:
 
         Returns
         -------
-        int or ndarray
-            As the environment's `step` takes it.
+        integer or ndarray
+            As the environment's `step` takes it: in its action space, and of the type that this samples.
 
         Raises
         ------
         TypeError, ValueError
-            If that is not as many numbers as the policy takes.
+            If that is not as many numbers as the policy takes, or the network gives NaN for a Box.
         """
         observations = self.interface.observation(observation).astype(np.float64)[None]
         if self.normalizer is not None:
@@ -168,9 +168,10 @@ def task_of(policy: Policy, env: Any = None) -> Task:
     is_own = env is None or env == policy.env_id
     args, maker = policy.env_args if is_own else {}, registered(env or policy.env_id)
     made = make_env(maker, args, policy.max_episode_steps)
+    name = name_of(env or policy.env_id)
     try:
         new_env = remembers(made)
-        there = Interface.of(made, str(env or policy.env_id), policy.interface.scaled)
+        there = Interface.of(made, name, policy.interface.scaled)
     finally:
         made.close()
     mine = policy.interface
@@ -182,12 +183,13 @@ def task_of(policy: Policy, env: Any = None) -> Task:
             raise ValueError(
                 f"env: wanted one of {wanted} {what} for this policy, got one of {got}"
             )
-    return Task(maker, args, policy.max_episode_steps, policy.network, policy.interface, new_env)
+    interface = mine.within(there)
+    return Task(maker, args, policy.max_episode_steps, policy.network, interface, new_env)
 
 
 def _of_network(network: NeuralNetwork, env: Any, env_args: dict[str, Any]) -> Policy:
     """A network as a policy for an environment."""
-    name = env if isinstance(env, str) else getattr(env, "__name__", "env")
+    name = name_of(env)
     made = make_env(env, env_args, None)
     try:
         interface = Interface.of(made, name, scaled=False)
@@ -267,6 +269,7 @@ class PolicyFile:
         interface = Interface.from_state(state["interface"])
         if (interface.observation_size, interface.output_size) != (sizes[0], sizes[-1]):
             raise ValueError("its network does not fit its spaces")
+        limit = state["max_episode_steps"]
         policies = {
             str(name): Weights.from_state(each, network.number_of_parameters, sizes[0])
             for name, each in state["policies"].items()
@@ -274,7 +277,7 @@ class PolicyFile:
         return cls(
             str(state["env_id"]),
             dict(state["env_args"]),
-            state["max_episode_steps"],
+            None if limit is None else _checks.integer("max_episode_steps", limit, at_least=1),
             network,
             interface,
             policies,

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import math
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from .. import _checks
 from ..evaluation import told
 from ..nn import NeuralNetwork
+from . import env_api
 from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
 
@@ -42,7 +44,7 @@ class Task:
     env_args : dict
         Keyword arguments of either.
     max_episode_steps : int or None
-        At which an episode is cut short; None for the environment's own limit.
+        At which an episode is cut short, in the place of the environment's own limit; None for that one.
     network : NeuralNetwork
         Its shape; the weights come with each call.
     interface : Interface
@@ -132,25 +134,78 @@ def make_env(
         )
     if callable(env):
         made = env(**env_args, **more)
-        if not all(hasattr(made, name) for name in _ENV):
-            raise TypeError(
-                f"env: wanted a function that returns a gymnasium.Env, got {made!r:.60}"
-            )
-        if max_episode_steps is not None:
-            made = gymnasium.wrappers.TimeLimit(made, max_episode_steps)
-        return made
+        _check_env(made, name_of(env))
+        return made if max_episode_steps is None else _limited(made, max_episode_steps)
     limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
-    name = str(getattr(env, "id", env))
+    name = name_of(env)
     try:
         with _saying_why_not(name):
             # The checker costs as much as many a step; what it checks, an author of environments checks once.
             return gymnasium.make(env, disable_env_checker=True, **limit, **env_args, **more)
-    except TypeError as error:
-        raise ValueError(f"env_args: {name} does not take {env_args}: {error}") from error
     except ValueError:
         raise
     except Exception as error:  # of its constructor
+        if isinstance(error, TypeError) and re.search(
+            "keyword argument|positional arg", str(error)
+        ):
+            raise ValueError(f"env_args: {name} does not take {env_args}: {error}") from error
         raise ValueError(f"env: cannot make {name}: {type(error).__name__}: {error}") from error
+
+
+def name_of(env: EnvMaker) -> str:
+    """What errors and results call an environment: its id, or the name of the function that makes it."""
+    if callable(env):
+        return str(getattr(env, "__qualname__", type(env).__qualname__))
+    return str(getattr(env, "id", env))
+
+
+def _check_env(made: Any, name: str) -> None:
+    """Refuse what a function returned instead of an environment."""
+    import gymnasium
+
+    wanted = f"env: wanted a function that returns a gymnasium.Env, got {_checks.shown(made)} from {name}"
+    if isinstance(made, type):
+        raise TypeError(f"{wanted}, which is a class")
+    if isinstance(made, gymnasium.vector.VectorEnv):
+        raise TypeError(f"{wanted}, which steps several at a time")
+    if missing := [each for each in _ENV if not hasattr(made, each)]:
+        raise TypeError(f"{wanted}, which has no {', '.join(missing)}")
+
+
+def _limited(env: Any, steps: int) -> Any:
+    """An environment whose episodes are cut short at a step, this limit taking the place of those that it had."""
+    from gymnasium import Env, Wrapper
+    from gymnasium.wrappers import TimeLimit
+
+    if not isinstance(env, Env):
+        return _Limited(env, steps)
+    while type(env) is TimeLimit:
+        env = env.env
+    layer = env
+    while isinstance(layer, Wrapper):
+        while type(layer.env) is TimeLimit:
+            layer.env = layer.env.env
+        layer = layer.env
+    return TimeLimit(env, steps)
+
+
+class _Limited:
+    """TimeLimit for an environment that is no gymnasium.Env, but has what episodes use of one."""
+
+    def __init__(self, env: Any, steps: int) -> None:
+        self._env, self._steps, self._left = env, steps, steps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def reset(self, **options: Any) -> Any:
+        self._left = self._steps
+        return self._env.reset(**options)
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = self._env.step(action)
+        self._left -= 1
+        return observation, reward, terminated, truncated if self._left > 0 else True, info
 
 
 @contextlib.contextmanager
@@ -193,7 +248,8 @@ class Rollouts:
         Raises
         ------
         EpisodeError
-            If an environment does, or returns a reward that is no number; the cause is that error.
+            If an environment does, or returns what Gymnasium's do not, or the network gives NaN for an action; the
+            cause is that error.
         """
         n, size = len(weights), self.task.interface.observation_size
         envs = self._environments(n)
@@ -207,7 +263,7 @@ class Rollouts:
         usual: Any = None
         for i, env in enumerate(envs):
             try:
-                first, _ = env.reset(seed=int(seeds[i]))
+                first = env_api.first_observation(env, int(seeds[i]))
                 observations[i] = observation_of(first)
             except (Exception, SystemExit) as error:
                 raise self._failure(error, i, seeds) from error
@@ -219,7 +275,7 @@ class Rollouts:
         rows: Any = slice(
             None
         )  # of the arrays that have all episodes; below, the running ones alone
-        steps, ndarray = [env.step for env in envs], np.ndarray
+        steps, is_over, ndarray = [env.step for env in envs], env_api.is_over, np.ndarray
         step = i = 0
         while running:
             step += 1
@@ -228,19 +284,28 @@ class Rollouts:
             if moments is not None:
                 moments.add(observations, rows)
             seen = observations if normalizer is None else normalizer(observations)
-            actions = actions_of(forward(weights, seen, n_threads=1))
+            outputs = forward(weights, seen, n_threads=1)
+            try:
+                actions = actions_of(outputs)
+            except ValueError as error:
+                i = running[int(np.isnan(outputs).any(axis=1).argmax())]
+                raise self._failure(error, i, seeds) from error
             ended = []
             try:
                 for k, i in enumerate(running):
                     observation, reward, terminated, truncated, _ = steps[k](actions[k])
                     if not isinstance(reward, float):
-                        reward = float(reward) if isinstance(reward, _REALS) else _reward(reward)
+                        reward = (
+                            float(reward) if isinstance(reward, _REALS) else env_api.reward(reward)
+                        )
                     returns[i] += reward
                     if reward < floor:
                         if reward == -math.inf:
                             raise ValueError("a reward is -inf, which reward_floor cannot lift")
                         lifted[i] += floor - reward
-                    if terminated or truncated:
+                    if (terminated is not False or truncated is not False) and is_over(
+                        terminated, truncated
+                    ):
                         ended.append(k)
                     else:
                         observations[k] = (
@@ -251,7 +316,8 @@ class Rollouts:
                             else observation_of(observation)
                         )
             except (Exception, SystemExit) as error:
-                raise self._failure(error, i, seeds) from error
+                shown = env_api.of_step(error)
+                raise self._failure(shown, i, seeds) from shown
             if ended:
                 for k in ended:
                     i = running[k]
@@ -337,13 +403,6 @@ class Rollouts:
         # They are not needed any more, and an error that they were needed for is worth more.
         if errors and sys.exc_info()[0] is None:
             warnings.warn(f"an environment's close() raised {told(errors[0])}", stacklevel=2)
-
-
-def _reward(given: Any) -> float:
-    """A reward as a float; sums are in float64 whatever a step's is."""
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        return _checks.real(given)
-    raise TypeError(f"reward: wanted a number, got {_checks.shown(given)}")
 
 
 def joined(parts: list[Episodes]) -> Episodes:

@@ -1,6 +1,7 @@
 """A run on the disk: its settings, history, checkpoints, policies and curve."""
 
 import contextlib
+import itertools
 import os
 import warnings
 from collections.abc import Iterator
@@ -203,15 +204,50 @@ class RunFiles(Callback):
         return self.trainer.es.step, self.trainer.has_row_due
 
 
-def new_folder(folder: Path, stem: str) -> Path:
-    """Make `folder/stem`, or `folder/stem-2` and so on where that is taken, by another process at the same time too."""
-    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in stem)
+def new_folder(folder: Path, env_id: str) -> Path:
+    """Make a folder for a run in an environment, numbered where others have its name or take it meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, number = folder / stem, 1
-    while True:
+    for path in _numbered(folder, env_id):
         try:
             path.mkdir()
-            return path
+            break
         except FileExistsError:
-            number += 1
-            path = folder / f"{stem}-{number}"
+            continue
+    return path
+
+
+def find(name: str, folder: Path) -> Path:
+    """The run that a command names: by its path, by its environment's id, or by its folder's name alone."""
+    path = Path(name)
+    if _env_id_at(path) is not None:
+        return path
+    for each in _numbered(folder, name):
+        if not each.exists():
+            break
+        if _env_id_at(each) == name:
+            return each
+    inside = folder / name
+    return (
+        inside
+        if inside.exists() and (_env_id_at(inside) is not None or not path.exists())
+        else path
+    )
+
+
+def _numbered(folder: Path, env_id: str) -> Iterator[Path]:
+    """Folders that runs in an environment have, in order; ids may have characters that names of folders do not."""
+    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in env_id)
+    yield folder / stem
+    for number in itertools.count(2):
+        yield folder / f"{stem}-{number}"
+
+
+def _env_id_at(path: Path) -> str | None:
+    """What the run there was begun in, empty if a function made that; None if there is no run."""
+    run = RunFolder(path)
+    if not run.config.is_file():
+        return None
+    try:
+        return run.settings()[0] or ""
+    except (ValueError, OSError):  # which whoever uses the run is told
+        return ""

@@ -17,7 +17,7 @@ from .config import TrainConfig
 from .generation import close_kept
 from .places import InRunner, InWorkers, Place
 from .policy import Policy
-from .rollouts import EnvMaker, Task, make_env, registered, remembers
+from .rollouts import EnvMaker, Task, make_env, name_of, registered, remembers
 from .run_folder import RunFiles, RunFolder, RunHistory
 from .signals import Stopping
 from .spaces import Interface
@@ -181,9 +181,7 @@ class _Run:
     """What a run is made of, apart from where and how long."""
 
     def __init__(self, env: EnvMaker, config: TrainConfig, es: PEPG | None) -> None:
-        self.name = (
-            env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__qualname__)
-        )
+        self.name = name_of(env)
         made = make_env(env, config.env_args, config.max_episode_steps)
         try:
             interface = Interface.of(made, self.name, config.scale_actions)

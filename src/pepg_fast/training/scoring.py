@@ -11,7 +11,7 @@ from ..evaluation import EvaluationError
 from .config import MOST_EPISODES, MOST_WORKERS, processors
 from .generation import Generation
 from .policy import Policy, task_of
-from .rollouts import EpisodeError
+from .rollouts import EpisodeError, name_of
 from .workers import WorkerDied, Workers
 
 
@@ -95,5 +95,6 @@ def score(
         try:
             result = pool.run(policy.network.weights[None], work)  # type: ignore[index]
         except (EpisodeError, WorkerDied) as error:
-            raise EvaluationError(f"{policy.env_id or env}: {error}", 0) from error.__cause__
+            name = name_of(env or policy.env_id)
+            raise EvaluationError(f"{name}: {error}", 0) from error.__cause__
     return Score(result.returns, result.lengths)
