@@ -1,10 +1,10 @@
 """The files of pepg-es load and go on with the same numbers; hostile pickles run nothing."""
 
-import copyreg
 import importlib
 import io
 import os
 import pickle
+import re
 import sys
 import types
 from pathlib import Path
@@ -13,9 +13,10 @@ import numpy as np
 import pepg
 import pytest
 from numpy.testing import assert_allclose
+from opcodes import array, data, dictionary, dtype, instance, integer, named, program, several, text
 
 import pepg_fast
-from pepg_fast import PEPG, NeuralNetwork, Optimizer
+from pepg_fast import PEPG, NeuralNetwork, Optimizer, legacy, pickle_reader
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 RTOL = 1e-12  # one update differs from pepg-es's only in rounding
@@ -23,6 +24,9 @@ BIPEDAL = Path(
     os.environ.get("PEPG_FAST_BIPEDAL")
     or Path(__file__).resolve().parents[2] / "shared" / "data" / "pepg_es_bipedal.network"
 )
+DATA = Path(__file__).parent / "data" / "pepg_es"
+#: Of `pickle.load`, the oracle.
+OLD_NUMPY = pytest.mark.filterwarnings("ignore:numpy.core:DeprecationWarning")
 LOADERS = {
     "checkpoint": PEPG.load_checkpoint,
     "best": PEPG.load_best,
@@ -97,7 +101,7 @@ def assert_goes_on_alike(loaded, original, *, draw):
             original.get_parameters()
             loaded.epsilon, loaded.theta = original.epsilon, original.theta
         draw = True
-        values = rewards(rng)
+        values = rewards(rng, original.population_size)
         loaded.update(values)
         original.update(values)
         assert_allclose(loaded.mu, original.mu, rtol=RTOL)
@@ -260,6 +264,49 @@ def test_published_bipedal_network():
     assert_allclose(loaded.forward_batch(inputs)[7], net(inputs[7]), rtol=1e-12, atol=1e-12)
 
 
+def by_pickle(load, path):
+    """What pepg-es itself makes of a file, as far as this NumPy has the modules that it names."""
+    try:
+        return load(path)
+    except (ModuleNotFoundError, AttributeError) as error:
+        pytest.skip(f"pepg-es cannot read it here: {error}")
+
+
+@OLD_NUMPY
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.checkpoint")), ids=lambda path: path.stem)
+def test_checkpoint_of_older_versions(path):
+    """`pickle.load` is the oracle: the repository's own files."""
+    loaded, original = PEPG.load_checkpoint(path), by_pickle(pepg.PEPG.load_checkpoint, path)
+    assert_allclose(loaded.mu_init, original.mu_init)
+    for name, value in original.notes.items():
+        got = loaded.notes[name]
+        assert repr(got) == repr(value)
+        assert getattr(got, "dtype", None) == getattr(value, "dtype", None)
+    assert_goes_on_alike(loaded, original, draw=False)
+
+
+@OLD_NUMPY
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.best")), ids=lambda path: path.stem)
+def test_best_of_older_versions(path):
+    assert_allclose(PEPG.load_best(path), by_pickle(pepg.PEPG.load_best, path), rtol=0)
+
+
+@OLD_NUMPY
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.network")), ids=lambda path: path.stem)
+def test_network_of_older_versions(path):
+    loaded = NeuralNetwork.load_network(path)
+    original = by_pickle(pepg.NeuralNetwork.load_network, path)
+    assert loaded.hidden_activation is np.tanh
+    assert_allclose(loaded(np.ones(3)), original(np.ones(3)), rtol=RTOL)
+
+
+def test_versions_of_the_files():
+    """CPython 3.6 and 3.7 (protocol 4) and later (5), NumPy 1 and 2, old and new ufuncs."""
+    versions = {path.stem for path in DATA.glob("cpython*")}
+    assert {"cpython3.6-numpy1.19.5", "cpython3.7-numpy1.21.6", "cpython3.8-numpy1.24.4",
+            "cpython3.9-numpy2.0.2", "cpython3.13-numpy2.5.5"} <= versions  # fmt: skip
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [">f8", "f4", "i8", "?", "u1"])
 def test_arrays_of_any_layout(tmp_path, dtype, order):
@@ -378,22 +425,6 @@ def test_another_activation_may_replace_a_stored_one(tmp_path):
 # ---- hostile pickles --------------------------------------------------------------------------
 
 
-def text(value):
-    """Opcodes that push a short string."""
-    data = value.encode()
-    return b"\x8c" + bytes([len(data)]) + data
-
-
-def named(module, name):
-    """Opcodes that push a global."""
-    return text(module) + text(name) + b"\x93"
-
-
-def program(*opcodes):
-    """A pickle of these opcodes."""
-    return b"\x80\x04" + b"".join(opcodes) + b"."
-
-
 @pytest.fixture
 def marker(tmp_path, monkeypatch):
     """A name that a shell would create in the working folder."""
@@ -445,12 +476,10 @@ def no_lazy_imports(monkeypatch):
         ("numpy.f2py", "compile"),
         ("numpy.testing", "measure"),
         ("numpy.testing._private.utils", "runstring"),
-        ("numpy.core", "_ufunc_reconstruct"),
         ("numpy.core", "tanh"),
         ("numpy.core._multiarray_umath", "ndarray"),
         ("numpy.core._multiarray_umath", "fromfile"),
         ("numpy._core.umath", "testing"),
-        ("numpy._core", "_ufunc_reconstruct"),
         ("numpy.core.multiarray", "fromfile"),
         ("numpy._core.multiarray", "_reconstruct.__class__"),
         ("numpy._core.multiarray", "fromstring"),
@@ -479,23 +508,6 @@ def test_other_globals_are_refused(tmp_path, marker, no_lazy_imports, kind, modu
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(
-    "pickled",
-    [
-        b"\x80\x02cos\nsystem\n(S'touch ran'\ntR.",
-        b"\x80\x02(S'touch ran'\nios\nsystem\n.",
-        b"\x80\x02(cos\nsystem\nS'touch ran'\no.",
-        b"\x80\x02}(S'mu'\ncos\nsystem\n(S'touch ran'\ntRu.",
-    ],
-    ids=["GLOBAL", "INST", "OBJ", "in a dict"],
-)
-def test_older_opcodes_are_refused(tmp_path, marker, kind, pickled):
-    path = tmp_path / "hostile"
-    path.write_bytes(pickled)
-    assert_refused(kind, path, r"names os\.system")
-    assert not marker.exists()
-
-
 def test_a_hostile_object_in_a_real_file_is_refused(tmp_path, marker, kind):
     class Hostile:
         def __reduce__(self):
@@ -507,30 +519,10 @@ def test_a_hostile_object_in_a_real_file_is_refused(tmp_path, marker, kind):
     assert not marker.exists()
 
 
-def test_extension_codes_are_refused(tmp_path, marker, kind):
-    copyreg.add_extension("os", "system", 0x7E)
-    try:
-        path = tmp_path / "hostile"
-        path.write_bytes(program(b"\x82\x7e", text("touch ran"), b"\x85R"))
-        assert_refused(kind, path, r"names os\.system")
-    finally:
-        copyreg.remove_extension("os", "system", 0x7E)
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize(
-    "pickled", [b"\x80\x02Pid\n.", b"\x80\x04\x8c\x02idQ."], ids=["PERSID", "BINPERSID"]
-)
-def test_persistent_ids_are_refused(tmp_path, kind, pickled):
-    path = tmp_path / "hostile"
-    path.write_bytes(pickled)
-    assert_refused(kind, path, "outside itself")
-
-
 def snapshot():
     """What hostile files could want to change in this process."""
     objects = [pepg_fast.Adam, pepg_fast.tanh, pepg_fast.sigmoid, pepg.Adam, pepg.tanh, Momentum,
-               pepg_fast.legacy.Instance, pepg_fast.legacy.Named, np]  # fmt: skip
+               pickle_reader.Instance, pickle_reader.Name, np]  # fmt: skip
     return [dict(vars(thing)) for thing in objects], np.dtype("f8").str, str(np.float64)
 
 
@@ -626,7 +618,7 @@ def test_damage_is_refused_or_changes_a_value(tmp_path, kind, protocol):
     whole = pickle.dumps(contents(kind), protocol)
     path = tmp_path / "flipped"
     refused = 0
-    for place in range(len(whole)):
+    for place in range(0, len(whole), 3):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << (place * 5 % 8)
         path.write_bytes(damaged)
@@ -635,64 +627,23 @@ def test_damage_is_refused_or_changes_a_value(tmp_path, kind, protocol):
         except ValueError as error:
             assert str(error).startswith(f"{path}: not a ")  # noqa: PT017
             refused += 1
-    assert refused > len(whole) / 5
-
-
-@pytest.mark.parametrize(
-    "pickled",
-    [
-        b"\x80",
-        b"\x80\x02}",
-        b"\x80\xff}.",
-        b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f" + b"x.",
-        b"\x80\x05\x96\x00\x00\x00\x00\x08\x00\x00\x00x.",
-        b"\x80\x05\x97.",
-        b"\x80\x04]\x94h\x00a.",
-        b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
-    ],
-    ids=["one byte", "no end", "protocol", "bytes", "bytearray", "buffer", "in itself", "deep"],
-)
-def test_crooked_pickles_are_refused(tmp_path, kind, pickled):
-    path = tmp_path / "hostile"
-    path.write_bytes(pickled)
-    assert_refused(kind, path, ".")
-
-
-@pytest.mark.parametrize(
-    "opcode",
-    [b"\x95" + b"\xff" * 7 + b"\x7f", b"r\xff\xff\xff\x07", b"p99999999\n"],
-    ids=["FRAME", "LONG_BINPUT", "PUT"],
-)
-def test_room_is_not_made_for_what_cannot_come(tmp_path, kind, opcode):
-    path = tmp_path / "hostile"
-    path.write_bytes(b"\x80\x04}" + opcode + b".")
-    assert_refused(kind, path, "the pickle is damaged")
+    assert refused > len(whole) / 15
 
 
 def test_frames_that_cross_hide_nothing(tmp_path):
-    """The fuzzer made one of which the unpickler read other opcodes than were looked at, and took 10 GB."""
-    skipped = b"B" + (20).to_bytes(4, "little") + b"x" * 20 + b"0"
-    hidden = b"C\x0a" + b"...N......" + b"0"  # an unpickler that is some bytes ahead ends in it
-    pickled = b"\x80\x04" + frame(3) + frame(0) + skipped + hidden + b"NNN\x87."
-    with pytest.raises(pickle.UnpicklingError):
-        pickle.Unpickler(io.BytesIO(pickled)).load()
+    """Frames only tell how much to read at once; who follows them here would read other opcodes."""
+    frames = b"".join(b"\x95" + length.to_bytes(8, "little") for length in (3, 0))
+    pickled = b"\x80\x04" + frames + b"NNN\x87."
     (tmp_path / "b").write_bytes(pickled)
     assert PEPG.load_best(tmp_path / "b") == (None, None, None)
 
 
-def frame(length: int) -> bytes:
-    return b"\x95" + length.to_bytes(8, "little")
-
-
-def test_a_pickle_that_doubles_itself_takes_no_time(tmp_path, kind):
+def test_a_pickle_that_doubles_itself_is_refused(tmp_path, kind):
     value = [1.0]
     for _ in range(100):
         value = [value, value]
-    if kind == "best":
-        assert_refused(kind, dumped(tmp_path / "bomb", (value, value, value)), "not arrays")
-    else:
-        path = dumped(tmp_path / "bomb", {**contents(kind), "unused": value})
-        assert LOADERS[kind](path) is not None
+    holder = (value, None, None) if kind == "best" else {**contents(kind), "unused": value}
+    assert_refused(kind, dumped(tmp_path / "bomb", holder), "nests or repeats")
 
 
 def test_shared_arrays_stay_equal(tmp_path):
@@ -816,3 +767,118 @@ def test_an_array_with_an_absurd_shape(tmp_path, shape):
 def test_a_missing_file_is_an_oserror(tmp_path, load):
     with pytest.raises(FileNotFoundError, match="missing"):
         load(tmp_path / "missing")
+
+
+# ---- what is not a number stands for one ------------------------------------------------------
+
+NO_VALUES = {
+    "an object": instance(__array_interface__=dictionary(data=several(integer(8), b"\x89"))),
+    "a function": named("numpy", "tanh"),
+    "a dtype": dtype(),
+    "a dict": dictionary(mu=b"N"),
+    "text": text("x"),
+    "bytes": data(b"\1" * 8),
+    "a list of arrays": b"](" + array() + array() + b"e",
+    "a list of lists": b"](](NNe](NNee",
+}
+
+
+def with_value(state, name, value):
+    """A pickle of `state`, with opcodes for the value of one name."""
+    dumped = pickle.dumps({**state, name: "in its place"}, 4)
+    assert dumped.count(text("in its place") + b"\x94") == 1
+    # Its MEMOIZE stays, so that the numbers of what comes after it do.
+    return dumped[:2] + dumped[11:].replace(text("in its place"), value)
+
+
+@pytest.mark.parametrize("value", NO_VALUES)
+@pytest.mark.parametrize("name", list(vars(searched())))
+def test_something_else_in_a_checkpoint(tmp_path, name, value):
+    if (name, value) == ("optimizer", "an object"):
+        value = "a dict"
+    path = tmp_path / "c"
+    path.write_bytes(with_value(contents("checkpoint"), name, NO_VALUES[value]))
+    assert_refused("checkpoint", path, f"{name}: pepg-es stores no ")
+
+
+@pytest.mark.parametrize("value", NO_VALUES)
+@pytest.mark.parametrize("name", ["input_size", "output_size", "hidden_sizes", "bias", "_weights",
+                                  "hidden_activation", "output_activation"])  # fmt: skip
+def test_something_else_in_a_network(tmp_path, name, value):
+    path = tmp_path / "n"
+    path.write_bytes(with_value(contents("network"), name, NO_VALUES[value]))
+    if "activation" not in name or value not in ("an object", "a function"):
+        assert_refused("network", path, f"{name}: pepg-es stores no ")
+    elif value == "an object":
+        assert_refused("network", path, "Adam")
+    else:
+        assert NeuralNetwork.load_network(path).output_activation in (np.tanh, pepg_fast.sigmoid)
+
+
+@pytest.mark.parametrize("value", NO_VALUES)
+@pytest.mark.parametrize("name", list(vars(searched().optimizer)))
+def test_something_else_in_an_adam(tmp_path, name, value):
+    state = contents("checkpoint")
+    state["optimizer"].__dict__[name] = "in its place"
+    dumped = pickle.dumps(state, 4)
+    path = tmp_path / "c"
+    path.write_bytes(dumped[:2] + dumped[11:].replace(text("in its place"), NO_VALUES[value]))
+    assert_refused("checkpoint", path, f"{name}: pepg-es stores no ")
+
+
+@pytest.mark.parametrize("name", ["__array_interface__", "__class__", "__len__", "update"])
+def test_an_optimizer_that_hides_something_of_its_class(tmp_path, name):
+    state = contents("checkpoint")
+    state["optimizer"].__dict__["step" if name == "update" else name] = {}
+    assert_refused("checkpoint", dumped(tmp_path / "c", state), "of Adam's own")
+
+
+@pytest.mark.parametrize("name", ["__array_interface__", "__len__", "__array__"])
+def test_a_search_with_an_attribute_that_numpy_would_ask_for(tmp_path, name):
+    state = {**contents("checkpoint"), name: {}}
+    assert_refused("checkpoint", dumped(tmp_path / "c", state), f"'{name}' of PEPG's own")
+
+
+@pytest.mark.parametrize("name", ["update", "get_parameters", "save_checkpoint", "n_threads"])
+def test_a_search_with_an_attribute_that_hides_a_method(tmp_path, name):
+    loaded = PEPG.load_checkpoint(dumped(tmp_path / "c", {**contents("checkpoint"), name: 3}))
+    assert name not in vars(loaded)
+    loaded.get_parameters()
+
+
+def test_many_layers_are_refused_at_once(tmp_path):
+    value = {**contents("network"), "hidden_sizes": np.ones(10**6, "i1")}
+    assert_refused("network", dumped(tmp_path / "n", value), "hidden_sizes")
+
+
+def test_the_largest_file_is_refused_in_its_own_size(tmp_path, kind):
+    """That of more is not opened; a pipe would never end, a number would be somebody's descriptor."""
+    path = tmp_path / "large"
+    path.write_bytes(b"\x80\x04")
+    os.truncate(path, pickle_reader.MOST_BYTES + 1)
+    assert_refused(kind, path, "268,435,457 bytes")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_pipe_is_refused(tmp_path, kind):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="pipe is a device or a pipe"):
+        LOADERS[kind](tmp_path / "pipe")
+
+
+def test_a_folder_is_refused(tmp_path, kind):
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))):
+        LOADERS[kind](tmp_path)
+
+
+def test_a_descriptor_is_refused(tmp_path, kind):
+    with open(tmp_path / "f", "wb") as file:
+        with pytest.raises(TypeError, match="int"):
+            LOADERS[kind](file.fileno())
+        file.write(b"x")  # it is still open
+
+
+def test_is_pickle(tmp_path):
+    for content, wanted in {b"\x80": True, b"\x80\x04N.": True, b"": False, b"(N.": False}.items():
+        (tmp_path / "f").write_bytes(content)
+        assert legacy.is_pickle(tmp_path / "f") is wanted

@@ -2,6 +2,7 @@
 
 import contextlib
 import operator
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -302,10 +303,17 @@ def first_bad(values: NDArray[Any]) -> str:
     return f"{values.flat[index]} at index {where}"
 
 
+#: Shows no more of what is nested or long than `shown` has room for; what it holds may come from a file.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 30
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 200
+
+
 def shown(value: Any) -> str:
-    """What came, for a message: short, and whatever came."""
+    """What came, for a message: short, and soon, whatever came."""
     try:
-        text = repr(value)
+        text = _SHORT.repr(value)
     except Exception:  # of somebody's object, or of an array of damaged text
         return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."

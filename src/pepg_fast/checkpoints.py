@@ -237,16 +237,29 @@ def _restore_legacy(
 ) -> Any:
     """Build a search from the attributes that pepg-es pickled; the noise to come is the native stream's."""
     pickled = state["optimizer"]
-    if not isinstance(pickled, legacy.Instance):
-        raise ValueError(f"its optimizer is a {type(pickled).__name__}")
-    stored = {"class": pickled.pickled_name, "state": vars(pickled)}
+    stored = {"class": pickled.kind.name, "state": pickled.attributes}
+    users = {
+        name: value
+        for name, value in state.items()
+        if name not in _OWN and not (hasattr(kind, name) and not name.startswith("__"))
+    }
+    _check_names(kind, users, _OWN)
+    _check_population(state)
     es = _restore_common(kind, state, _optimizer_from_state(stored, optimizer))
-    es.__dict__.update({name: value for name, value in state.items() if not hasattr(type(es), name)
-                        and name not in _OWN})  # fmt: skip
+    es.__dict__.update(users)
     if "epsilon" in state:  # the population that was saved, whether it has had its update or not
         es.epsilon = state["epsilon"]
         es.theta = state["theta"]
     return es
+
+
+def _check_population(state: dict[str, Any]) -> None:
+    """Refuse a population of pepg-es before anything large is copied."""
+    size = _checks.population_size(state["population_size"])
+    columns = _checks.integer("theta_size", state["theta_size"], at_least=1)
+    if "epsilon" in state:
+        _checks.matrix("epsilon", state["epsilon"], (size // 2, columns), np.dtype(float))
+        _checks.matrix("theta", state["theta"], (size, columns), np.dtype(float), nan=True)
 
 
 def _restore_common(
@@ -263,7 +276,7 @@ def _restore_common(
         state["sigma_lr"], state["l2_coeff"], optimizer, **options,
     )  # fmt: skip
     es.mu_init, es.sigma_init = state["mu_init"], state["sigma_init"]
-    es.step = _checks.integer("step", state["step"], at_least=0, at_most=_MOST // 2)
+    es.step = _checks.integer("step", state["step"], at_least=0)
     es.best_fitness = state["best_fitness"]
     for name in ("best_mu", "best_sigma", "best_theta"):
         if state[name] is not None:
@@ -277,13 +290,14 @@ def _restore_common(
 def _check_search(state: dict[str, Any]) -> None:
     """Refuse what only a later update of a stored search would trip over."""
     _checks.integer("theta_size", state["theta_size"], at_least=1)
+    _checks.integer("step", state["step"], at_least=0, at_most=_MOST // 2)
     if math.isnan(state["best_fitness"]):
         raise ValueError("best_fitness: wanted a number, got NaN")
     for name in ("mu", "sigma", "best_mu", "best_sigma"):
         if state[name] is not None or name in ("mu", "sigma"):
             _check_vector(name, state[name], state["theta_size"])
     best = state["best_theta"]
-    if best is not None and np.shape(best) != (state["theta_size"],):
+    if best is not None and (np.shape(best) != (state["theta_size"],) or np.isnan(best).any()):
         raise ValueError(f"best_theta: wanted {state['theta_size']} numbers")
 
 
@@ -341,10 +355,14 @@ def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None)
 
 def _put_attributes(to: Any, attributes: dict[str, Any], taken: frozenset[str]) -> None:
     """Put back what was found in an object; what would hide its methods or its own state was not."""
-    for name in attributes:
-        if name in taken or callable(getattr(type(to), name, None)) or name.startswith("__"):
-            raise ValueError(f"it has an attribute {name!r} of {type(to).__name__}'s own")
+    _check_names(type(to), attributes, taken)
     to.__dict__.update(attributes)
+
+
+def _check_names(kind: type, attributes: dict[str, Any], taken: frozenset[str]) -> None:
+    for name in attributes:
+        if name in taken or callable(getattr(kind, name, None)) or name.startswith("__"):
+            raise ValueError(f"it has an attribute {name[:50]!r} of {kind.__name__}'s own")
 
 
 def _folder_of_caller() -> Path:

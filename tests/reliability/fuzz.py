@@ -2,7 +2,8 @@
 
 Files: `checkpoint`, `best`, `network`, `policy` and `training` (a checkpoint of a training run) take the members of an
 npz apart, so that the fuzzer changes their contents and neither the checksum nor the archive's own stop it; `pickle`
-takes the bytes of pepg-es's files, `text` those of a run's settings and history. Whatever a file holds, loading it
+takes the bytes of pepg-es's files, or writes opcodes by a grammar (`tests/opcodes.py`) that the fuzzer steers; `text`
+takes a run's settings and history. Whatever a file holds, loading it
 raises a ValueError that begins with its name, or gives an object that works. Arguments: whatever is handed to the
 constructor or told as rewards, it is refused as a ValueError or TypeError that names it, or works.
 
@@ -13,6 +14,7 @@ import contextlib
 import hashlib
 import io
 import os
+import pickle
 import re
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from pathlib import Path
 import atheris
 import numpy as np
 
-with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json", "pickletools"]):
+with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json"]):
     from pepg_fast import PEPG, SGD, Adam, ClipUp, History, NeuralNetwork, TrainConfig, checkpoints
     from pepg_fast.history import COLUMNS
     from pepg_fast.training import config as configs
@@ -34,6 +36,9 @@ with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json", "pickle
     from pepg_fast.training.running import _search_to_resume
     from pepg_fast.training.spaces import Interface
     from pepg_fast.training.trainer import Trainer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from opcodes import Grammar
 
 warnings.simplefilter("ignore")
 SEPARATOR = b"\n--member--\n"
@@ -124,8 +129,30 @@ def network(data: bytes) -> None:
     use_network(refused(NeuralNetwork.load_network))
 
 
+class Steered:
+    """A grammar's decisions, from the fuzzer's bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self._data = atheris.FuzzedDataProvider(content)
+
+    def integer(self, low, high):
+        if high - low < 2**32:
+            return self._data.ConsumeIntInRange(low, high)
+        return low + int.from_bytes(self.content(9), "little") % (high - low + 1)
+
+    def pick(self, options):
+        return options[self.integer(0, len(options) - 1)]
+
+    def content(self, size):
+        return self._data.ConsumeBytes(size).ljust(size, b"\0")
+
+
 def pickled(data: bytes) -> None:
-    FILE.write_bytes(b"\x80" + data)
+    """The bytes of a pickle but for the first, or, where they begin with 0 to 2, a grammar's of each kind of file."""
+    content = b"\x80" + data
+    if data[:1] and data[0] < len(CONTENTS):
+        content = Grammar(Steered(data[1:])).program(CONTENTS[data[0]])
+    FILE.write_bytes(content)
     use_search(refused(PEPG.load_checkpoint))
     refused(PEPG.load_best)
     use_network(refused(NeuralNetwork.load_network))
@@ -356,8 +383,8 @@ def networks():
         yield made
 
 
-def pickles():
-    """Files of pepg-es itself, without their first byte."""
+def contents_of_pepg():
+    """What pepg-es pickles: a checkpoint's, a best's and a network's."""
     import pepg
     import pepg.nn
 
@@ -366,17 +393,21 @@ def pickles():
     )
     es.get_parameters()
     es.update(np.arange(4.0))
-    es.save_best(FOLDER / "best")
     made = pepg.NeuralNetwork(
         2, 1, [3], hidden_activation=np.tanh, output_activation=pepg.nn.sigmoid
     )
     made.weights = np.zeros(made.number_of_parameters)
-    made.save_network(FOLDER / "network")
-    yield (FOLDER / "best").read_bytes()[1:]
-    yield (FOLDER / "network").read_bytes()[1:]
-    import pickle
+    return vars(es), (es.best_theta, es.best_mu, es.best_sigma), vars(made)
 
-    yield pickle.dumps(es.__dict__)[1:]
+
+CONTENTS: list = []  # of the target `pickle`; other targets do not need pepg-es
+
+
+def pickles():
+    for value in CONTENTS:
+        yield from (pickle.dumps(value, protocol)[1:] for protocol in (2, 4, 5))
+    rng = np.random.default_rng(0)
+    yield from (bytes([i % 3]) + rng.bytes(400) for i in range(30))
 
 
 def kept():
@@ -462,6 +493,8 @@ TARGETS = {
 
 def main() -> None:
     target, corpus = sys.argv[1], Path(sys.argv[2])
+    if target == "pickle":
+        CONTENTS.extend(contents_of_pepg())
     corpus.mkdir(parents=True, exist_ok=True)
     for i, seed in enumerate(seeds(target)):
         (corpus / f"seed-{i}").write_bytes(seed)
