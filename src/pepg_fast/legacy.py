@@ -30,7 +30,7 @@ _UFUNC_MODULES = (
 
 def is_pickle(filename: "str | os.PathLike[str]") -> bool:
     """Whether a file starts as the pickles of pepg-es do."""
-    with open(filename, "rb") as file:
+    with files.opened(filename) as file:
         return file.read(1) == b"\x80"
 
 
@@ -166,7 +166,7 @@ def _dict_of(filename: Any, kind: str, admitted: frozenset[str], hint: str) -> d
 
 
 def _load(filename: Any, admitted: frozenset[str], hint: str) -> Any:
-    with open(filename, "rb") as file:
+    with files.opened(filename) as file:
         content = file.read()
     try:
         stream = io.BytesIO(_without_frames(content))
