@@ -200,7 +200,7 @@ def nested(levels):
 )
 def test_what_python_would_not_read_again_is_not_written(tmp_path, value):
     assert not files.is_storable({"x": value})
-    with pytest.raises(TypeError, match="^x.*: a file holds"):
+    with pytest.raises(TypeError, match=r"^x.*: a file holds"):
         files.save(tmp_path / "f", KIND, {"x": value})
 
 

@@ -167,7 +167,7 @@ def test_a_device_is_named(place):
     "place", [*WRITERS, "load_checkpoint", "read_csv", "settings"], indirect=True
 )
 def test_a_name_that_is_too_long_is_named(place):
-    with pytest.raises(OSError, match="x{300}"):
+    with pytest.raises(OSError, match=r"x{300}"):
         place("x" * 300)
 
 

@@ -129,22 +129,21 @@ def _check_rates(given: dict[str, Any], size: int) -> None:
 
 def _optimizer_class_name(stored: Any) -> str:
     """Name of the class of a stored optimizer."""
-    if isinstance(stored, legacy.Instance):
-        return stored.pickled_name
-    if not isinstance(stored, dict):
-        raise ValueError(f"its optimizer is a {type(stored).__name__}")
-    return str(stored["class"])
+    name = stored.pickled_name if isinstance(stored, legacy.Instance) else stored
+    if isinstance(stored, dict):
+        name = stored["class"]
+    if not isinstance(name, str):
+        raise ValueError(f"its optimizer is {_checks.shown(name)}")
+    return name
 
 
 def _check_class(filename: Any, name: str, given: type[Optimizer] | None) -> None:
     """Refuse a missing or another class: the file is sound, so this is not said of it."""
+    about = f"{os.fsdecode(filename)}: its optimizer is a {name}"
     if given is None and name not in BUILT_IN:
-        reason = f"hand the class over as optimizer={name}"
-    elif given is not None and given.__qualname__ != name:
-        reason = f"optimizer= is {given.__qualname__}"
-    else:
-        return
-    raise ValueError(f"{os.fsdecode(filename)}: its optimizer is a {name}: {reason}")
+        raise ValueError(f"{about}: hand the class over as optimizer={name}")
+    if given is not None and given.__qualname__ != name:
+        raise ValueError(f"{about}, optimizer= is {given.__qualname__}")
 
 
 def to_state(es: Any) -> dict[str, Any]:
