@@ -432,7 +432,9 @@ def test_a_missing_or_wrong_optimizer_is_named(tmp_path, stored, handed, message
     with pytest.raises(ValueError, match=message) as caught:
         PEPG.load_checkpoint(path, optimizer=handed)
     is_of_the_file = "subclass" not in message
-    assert str(caught.value).startswith(f"{path}: its optimizer" if is_of_the_file else "optimizer: ")
+    assert str(caught.value).startswith(
+        f"{path}: its optimizer" if is_of_the_file else "optimizer: "
+    )
     assert "usable" not in str(caught.value)
 
 

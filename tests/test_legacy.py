@@ -337,7 +337,7 @@ def test_custom_optimizer_that_is_not_handed_over_is_named(tmp_path, script):
 @pytest.mark.parametrize("optimizer", [Momentum(0.1), dict, "Momentum", 3], ids=repr)
 def test_something_else_than_an_optimizer_class(tmp_path, optimizer):
     path = dumped(tmp_path / "c", searched().__dict__)
-    with pytest.raises(ValueError, match="^optimizer: .* is not a subclass"):
+    with pytest.raises(ValueError, match=r"^optimizer: .* is not a subclass"):
         PEPG.load_checkpoint(path, optimizer=optimizer)
 
 
@@ -366,7 +366,7 @@ def test_custom_activation_that_is_not_handed_over_is_named(tmp_path, script, ha
     net = network(3, 4, 2, hidden_activation=script.swish, output_activation=pepg.tanh)
     path = dumped(tmp_path / "n", net.__dict__)
     script.leave()
-    with pytest.raises(ValueError, match="n: .*swish.*hidden_activation="):
+    with pytest.raises(ValueError, match=r"n: .*swish.*hidden_activation="):
         NeuralNetwork.load_network(path, **handed)
 
 

@@ -213,7 +213,7 @@ def test_handed_activations_replace_stored_ones(tmp_path):
 @pytest.mark.parametrize("handed", ["nonsense", 3])
 def test_something_else_than_an_activation(tmp_path, handed):
     make().save_network(tmp_path / "n")
-    with pytest.raises((ValueError, TypeError), match="^hidden_activation: wanted"):
+    with pytest.raises((ValueError, TypeError), match=r"^hidden_activation: wanted"):
         NeuralNetwork.load_network(tmp_path / "n", hidden_activation=handed)
 
 

@@ -96,7 +96,9 @@ def test_whole_numbers_are_such_and_within_their_range(stored):
             seen += 1
             for bad in (-1, -(2**63), HUGE, 10**400, 1.0, math.nan, True, None, "1", [1], np.array(1),
                         np.float64(1)):  # fmt: skip
-                assert path.rpartition("state.")[2].rpartition(".")[2] in refused(changed(stored, path, bad))
+                assert path.rpartition("state.")[2].rpartition(".")[2] in refused(
+                    changed(stored, path, bad)
+                )
     assert seen or stored["state"]["bit_generator"] == "MT19937"
 
 
@@ -124,10 +126,14 @@ def test_arrays_have_their_type_and_length(stored):
         if isinstance(value, np.ndarray):
             for bad in (value[:-1], value[None], value.astype(np.int64), value.astype(np.float64),
                         value.astype(np.uint16), value.tolist(), None, 3, value.astype(str)):  # fmt: skip
-                assert f"wanted {len(value)} numbers of {value.dtype}" in refused(changed(stored, path, bad))
+                assert f"wanted {len(value)} numbers of {value.dtype}" in refused(
+                    changed(stored, path, bad)
+                )
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1, "1", None, True, np.array(1.0), 1j])
+@pytest.mark.parametrize(
+    "bad", [math.nan, math.inf, -math.inf, 1, "1", None, True, np.array(1.0), 1j]
+)
 @pytest.mark.parametrize("has_gauss", [0, 1])
 def test_the_normal_that_is_kept_is_a_finite_float(name, bad, has_gauss):
     state = streams.to_state(generator("RandomState", name))
@@ -147,7 +153,9 @@ def test_states_that_would_never_give_another_number_are_refused():
         key[0] = 2**31
         streams.from_state(changed(state, "state.state.key", key))
         for name in ("PCG64", "PCG64DXSM"):
-            assert "odd" in refused(changed(streams.to_state(generator(kind, name)), "state.state.inc", 2))
+            assert "odd" in refused(
+                changed(streams.to_state(generator(kind, name)), "state.state.inc", 2)
+            )
 
 
 @pytest.mark.parametrize(
@@ -173,5 +181,7 @@ def test_a_checkpoint_with_such_a_generator_is_refused_by_name(tmp_path, kind, n
     state = files.load(tmp_path / "c", "checkpoint")
     state["rng"]["numpy"] = changed(state["rng"]["numpy"], path, value)
     files.save(tmp_path / "c", "checkpoint", state)
-    with pytest.raises(ValueError, match=f"c: not a usable checkpoint file: {name}.*{path.rpartition('.')[2]}"):
+    with pytest.raises(
+        ValueError, match=f"c: not a usable checkpoint file: {name}.*{path.rpartition('.')[2]}"
+    ):
         PEPG.load_checkpoint(tmp_path / "c")

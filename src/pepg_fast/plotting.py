@@ -163,7 +163,9 @@ def plot_histories(
 
 def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
     """Write the picture whole or not at all."""
-    if hasattr(filename, "write"):  # what is open already
+    if hasattr(filename, "write") or hasattr(
+        filename, "savefig"
+    ):  # a file that is open, or its pages
         figure.savefig(filename, dpi=150)
         return
     path, picture = picture_path(filename), io.BytesIO()
