@@ -17,8 +17,8 @@ pytest.importorskip("loky")
 
 import envs
 
-from pepg_fast import NeuralNetwork, cli
-from pepg_fast.history import COLUMNS, HEADER, line
+from pepg_fast import NeuralNetwork, cli, history
+from pepg_fast.history import COLUMNS, HEADER
 from pepg_fast.training import Policy, TrainConfig, commands, score, train
 from pepg_fast.training import config as configs
 
@@ -316,7 +316,7 @@ def test_plot_draws_runs_into_one_picture(capsys):
 def test_a_picture_that_cannot_be_written(capsys, output, message):
     pytest.importorskip("matplotlib")
     os.mkdir("folder")
-    Path("history.csv").write_text(HEADER + line(dict.fromkeys(COLUMNS, 1.0)))
+    Path("history.csv").write_text(HEADER + history.line(dict.fromkeys(COLUMNS, 1.0)))
     assert run("plot", "history.csv", "--output", output) == 2
     assert message in capsys.readouterr().err
     assert sorted(os.listdir()) == ["folder", "history.csv"]
@@ -325,7 +325,7 @@ def test_a_picture_that_cannot_be_written(capsys, output, message):
 
 def test_a_picture_whose_name_has_no_ending_is_told_by_its_own(capsys):
     pytest.importorskip("matplotlib")
-    Path("history.csv").write_text(HEADER + line(dict.fromkeys(COLUMNS, 1.0)))
+    Path("history.csv").write_text(HEADER + history.line(dict.fromkeys(COLUMNS, 1.0)))
     assert run("plot", "history.csv", "--output", "both") == 0
     assert capsys.readouterr().out.strip() == os.path.abspath("both.png")
     assert Path("both.png").exists()
