@@ -1,15 +1,16 @@
 """User-facing validation: what was given, as what the kernels take, or an error that names it."""
 
 import contextlib
-import errno
 import operator
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What is no real number, though `float` or NumPy make one of it: text, times, complex numbers (kinds of dtypes); text.
 _NO_NUMBERS = tuple("SUmMc")
@@ -305,8 +306,11 @@ def first_bad(values: NDArray[Any]) -> str:
     return f"{values.flat[index]} at index {where}"
 
 
-def path(name: str, value: Any, *, folder: bool = False) -> Path:
+def path(name: str, value: Any, *, folder: bool = False) -> "Path":
     """Take the name of a file, or of a folder; a number is none, though the system takes one for an open file."""
+    import errno  # imported where used, as by `files`
+    from pathlib import Path
+
     wanted = f"the name of a {'folder' if folder else 'file'}"
     try:
         text = os.fsdecode(value)

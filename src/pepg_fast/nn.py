@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _caller, _checks, kernels
+from . import _checks, kernels
 
 Activation = Callable[[Any], Any]
 
@@ -426,7 +426,10 @@ class NeuralNetwork:
         -----
         Native activations and NumPy's ufuncs are stored by name.
         """
-        from . import files  # imported where used: files are a fifth of the package's import
+        from . import (  # imported where used: they are a fifth of the package's import
+            _caller,
+            files,
+        )
 
         names = {
             "hidden_activation": activation_to_name(self._hidden_activation),
