@@ -314,6 +314,78 @@ class TestCSVLog:
         make(fitness_shaping=shaping).run(hill, max_steps=2, callbacks=CSVLog(file))
         assert len(History.read_csv(file)) == len(rows_of(file)) == 2
 
+    @pytest.mark.parametrize(
+        "text",
+        ["a\nb", "a\r\n1,2", "a\rb", "\n# theta_size: 3\n", "a,b;\"c'", "# x", "a\u2028b", "a\x85b", "a\0b", "\ud800",
+         "grüße", "\x1a", "\x0c", " a "],
+        ids=ascii,
+    )  # fmt: skip
+    @pytest.mark.parametrize("where", ["value", "name", "class", "shaping"])
+    def test_any_text_is_written_in_one_line(self, file, text, where):
+        kind = type(
+            text if where == "class" and "\0" not in text and text != "\ud800" else "Mine",
+            (SGD,),
+            {},
+        )
+        es = make(optimizer=kind)
+        vars(es.optimizer)[text if where == "name" else "note"] = text if where == "value" else 1
+        if where == "shaping":
+            es.fitness_shaping = named = lambda rewards: rewards - rewards.mean()
+            named.__qualname__ = text
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        before = comments_of(file)
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))  # what is known now is not noted again
+        assert comments_of(file) == before
+        assert all(line.isprintable() for line in file.read_text().split("\n"))
+        assert len(History.read_csv(file)) == len(rows_of(file)) == 3
+
+    def test_a_number_of_thousands_of_digits_is_no_setting_to_fail_on(self, file):
+        es = make()
+        es.optimizer.note = 10**5000
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        assert len(History.read_csv(file)) == 1
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+    @pytest.mark.parametrize("steps", [0, 1])
+    @pytest.mark.parametrize("overwrite", [True, False])
+    def test_a_pipe_is_not_waited_for(self, file, steps, overwrite):
+        es = make()
+        es.run(hill, max_steps=steps)
+        os.mkfifo(file)
+        with pytest.raises(OSError, match=r"history\.csv"):
+            es.run(hill, max_steps=1, callbacks=CSVLog(file, overwrite=overwrite))
+        assert es.step == steps
+        assert file.is_fifo()
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+    @pytest.mark.parametrize("steps", [0, 1])
+    @pytest.mark.parametrize("overwrite", [True, False])
+    def test_a_device_is_named(self, file, steps, overwrite):
+        es = make()
+        es.run(hill, max_steps=steps)
+        file.symlink_to("/dev/full")
+        with pytest.raises(OSError, match=r"history\.csv"):
+            es.run(hill, max_steps=1, callbacks=CSVLog(file, overwrite=overwrite))
+        assert es.step == steps
+
+    @pytest.mark.parametrize(
+        "field", ["9" * 200_000, "\0", "1\0", "\udcff", '"', '"1', "x" * 10**6]
+    )
+    def test_a_row_with_an_odd_field_is_no_other_error(self, file, field):
+        es = make()
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        content = file.read_bytes()
+        start = content.index(b"\n1,") + 3
+        row = content[start:].partition(b"\n")[0]
+        field = field.encode("utf-8", "surrogateescape")
+        file.write_bytes(
+            content[:start] + field + row[row.index(b",") :] + content[start + len(row) :]
+        )
+        try:
+            assert len(History.read_csv(file)) == 2
+        except ValueError as error:
+            assert str(error).startswith(f"{file}: ")  # noqa: PT017
+
     def test_each_row_is_there_at_once(self, file):
         seen = []
         make().run(

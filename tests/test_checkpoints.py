@@ -431,7 +431,11 @@ def test_a_missing_or_wrong_optimizer_is_named(tmp_path, stored, handed, message
     path = make(optimizer=stored).save_checkpoint(tmp_path / "c")
     with pytest.raises(ValueError, match=message) as caught:
         PEPG.load_checkpoint(path, optimizer=handed)
-    assert str(caught.value).startswith(f"{path}: not a usable checkpoint file: ")
+    is_of_the_file = "subclass" not in message
+    assert str(caught.value).startswith(
+        f"{path}: its optimizer" if is_of_the_file else "optimizer: "
+    )
+    assert "usable" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -545,7 +549,7 @@ def test_what_is_handed_over_takes_the_place_of_what_is_stored(tmp_path, name, v
 )
 def test_what_is_handed_over_is_checked(tmp_path, name, value, message):
     path = run(make(), 1).save_checkpoint(tmp_path / "c")
-    with pytest.raises(ValueError, match=f"c: not a usable checkpoint file: {message}"):
+    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
         PEPG.load_checkpoint(path, **{name: value})
 
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import stat
 import zipfile
 
@@ -104,7 +105,24 @@ def test_numpy_scalars_keep_their_type(tmp_path, value):
     assert_same(round_trip(tmp_path / "f", {"x": value}), {"x": value})
 
 
-@pytest.mark.parametrize("key", ["file", "meta", "allow_pickle", "arr_0", "a/b", "../a", "é"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "file",
+        "meta",
+        "allow_pickle",
+        "arr_0",
+        "a/b",
+        "../a",
+        "é",
+        "a\0b",
+        "\ud800",
+        "a\\b",
+        "a.npy",
+        "x" * 70_000,
+    ],
+    ids=lambda key: f"{key!r:.20}",
+)
 def test_any_key_can_hold_an_array(tmp_path, key):
     assert_same(round_trip(tmp_path / "f", {key: np.ones(2)}), {key: np.ones(2)})
 
@@ -165,6 +183,37 @@ def test_what_a_file_cannot_hold_is_named_and_nothing_is_written(tmp_path, targe
     assert not files.is_storable({"x": value})
     assert target.read_bytes() == before
     assert os.listdir(tmp_path) == [target.name]
+
+
+def nested(levels):
+    """Lists within one another."""
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [nested(101), nested(100_000), 10**5000, -(10**5000)],
+    ids=["deep", "deeper", "large", "small"],
+)
+def test_what_python_would_not_read_again_is_not_written(tmp_path, value):
+    assert not files.is_storable({"x": value})
+    with pytest.raises(TypeError, match=r"^x.*: a file holds"):
+        files.save(tmp_path / "f", KIND, {"x": value})
+
+
+def test_a_list_that_holds_itself_is_not_written(tmp_path):
+    value = []
+    value.append(value)
+    with pytest.raises(TypeError, match="levels"):
+        files.save(tmp_path / "f", KIND, {"x": value})
+
+
+@pytest.mark.parametrize("value", [nested(98), 10**4200])
+def test_what_python_just_reads_again(tmp_path, value):
+    assert round_trip(tmp_path / "f", {"x": value}) == {"x": value}
 
 
 @pytest.mark.parametrize("key", STATE)
@@ -243,6 +292,76 @@ def test_permissions_of_the_old_file_are_kept(target, mode):
     assert stat.S_IMODE(target.stat().st_mode) == mode
 
 
+@pytest.fixture
+def temporary(monkeypatch):
+    """What a temporary file is like when it is made, and with its content: owner, group and permissions."""
+    seen = []
+    for name in ("open", "fsync"):
+        real = getattr(os, name)
+
+        def watched(*arguments, real=real, name=name):
+            result = real(*arguments)
+            status = os.fstat(result if name == "open" else arguments[0])
+            if name == "fsync" or str(arguments[0]).endswith(".tmp"):
+                seen.append((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)))
+            return result
+
+        monkeypatch.setattr(os, name, watched)
+    return seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no permissions of this kind")
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o604, 0o666])
+def test_a_temporary_file_never_has_wider_permissions_than_the_old_one(target, temporary, mode):
+    before = os.umask(0)
+    try:
+        target.chmod(mode)
+        files.save(target, KIND, STATE)
+    finally:
+        os.umask(before)
+    (*_, first), (*_, written) = temporary[:2]
+    assert first & ~0o600 == 0
+    assert written == mode
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="asks for root")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o4755, 0o2770])
+def test_owner_and_group_of_the_old_file_are_kept(target, temporary, mode):
+    os.chown(target, 12345, 23456)
+    target.chmod(mode)
+    files.save(target, KIND, STATE)
+    status = target.stat()
+    assert (status.st_uid, status.st_gid) == (12345, 23456)
+    assert stat.S_IMODE(status.st_mode) == mode & 0o777
+    assert temporary[1] == (12345, 23456, mode & 0o777)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="asks for root")
+@pytest.mark.parametrize(
+    ("mode", "kept"),
+    [(0o600, 0o600), (0o640, 0o600), (0o664, 0o644), (0o606, 0o606), (0o666, 0o666)],
+    ids=oct,
+)
+def test_another_group_gets_nothing_that_was_the_old_ones(
+    target, temporary, monkeypatch, mode, kept
+):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    os.chown(target, -1, 23456)
+    target.chmod(mode)
+    monkeypatch.setattr(os, "fchown", refuse)
+    files.save(target, KIND, STATE)
+    assert stat.S_IMODE(target.stat().st_mode) == kept
+    assert temporary[1] == (os.getuid(), os.getgid(), kept)
+
+
+def test_a_new_file_can_be_like_another(tmp_path, target):
+    target.chmod(0o600)
+    path = files.write(tmp_path / "copy", b"content", like=target)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
 def test_permissions_of_a_new_file_are_the_usual(tmp_path, umask, mode):
     before = os.umask(umask)
@@ -261,6 +380,25 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path, target):
     assert link.is_symlink()
     assert files.load(target, KIND) == {"new": 1}
     assert os.listdir(link.parent) == ["latest"]
+
+
+def test_a_link_to_a_new_file_stays(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    assert round_trip(tmp_path / "link", {"x": 1}) == {"x": 1}
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_loop_of_links_is_refused(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for call in (
+        lambda: files.save(tmp_path / "a", KIND, {}),
+        lambda: files.load(tmp_path / "a", KIND),
+    ):
+        with pytest.raises(OSError, match=str(tmp_path / "a")):
+            call()
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    assert (tmp_path / "a").is_symlink()
 
 
 def test_a_name_as_long_as_names_can_be(tmp_path):
@@ -304,6 +442,26 @@ def test_a_device_or_pipe_is_not_replaced(tmp_path):
     with pytest.raises(OSError, match="pipe"):
         files.save(path, KIND, STATE)
     assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="pipe is a device or a pipe"):
+        files.load(path, KIND)
+
+
+@pytest.mark.parametrize(
+    "name", ["new/", "folder/", "new/.", "folder/..", ".", "..", "new//"], ids=repr
+)
+def test_a_name_of_a_folder_makes_no_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for call in (lambda: files.save(name, KIND, STATE), lambda: files.load(name, KIND)):
+        with pytest.raises(IsADirectoryError, match=re.escape(repr(name))):
+            call()
+    assert os.listdir(tmp_path) == ["folder"]
 
 
 @pytest.mark.parametrize("has_links", [True, False])
@@ -402,7 +560,10 @@ def test_a_right_checksum_does_not_make_a_file(tmp_path, body):
     ["", "nonsense", "[]", "{}", "3", '{"format": "pepg_fast"}', '{"format": "other"}',
      '{"format": "pepg_fast", "version": "x", "kind": "checkpoint", "state": {}}',
      '{"format": "pepg_fast", "version": 1, "kind": "checkpoint", "state": {"$array": "gone"}}',
-     "[" * 100_000],
+     "[" * 100_000, '{"a":' * 100_000, "9" * 5000, '{"format": "pepg_fast", "version": NaN}',
+     '{"format": "pepg_fast", "version": true, "kind": "checkpoint", "state": {}}',
+     '{"format": "pepg_fast", "version": -1, "kind": "checkpoint", "state": {}}',
+     '{"format": "pepg_fast", "version": 1, "kind": "checkpoint", "state": ' + "[" * 900 + "]" * 900 + "}"],
     ids=lambda meta: meta[:40],
 )  # fmt: skip
 def test_a_signed_archive_with_other_contents_is_refused(tmp_path, meta):

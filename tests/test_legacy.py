@@ -384,12 +384,14 @@ def test_custom_optimizer_that_is_not_handed_over_is_named(tmp_path, script):
 @pytest.mark.parametrize("optimizer", [Momentum(0.1), dict, "Momentum", 3], ids=repr)
 def test_something_else_than_an_optimizer_class(tmp_path, optimizer):
     path = dumped(tmp_path / "c", searched().__dict__)
-    assert_refused("checkpoint", path, "not a subclass", optimizer=optimizer)
+    with pytest.raises(ValueError, match=r"^optimizer: .* is not a subclass"):
+        PEPG.load_checkpoint(path, optimizer=optimizer)
 
 
 def test_the_wrong_optimizer_class(tmp_path):
     path = dumped(tmp_path / "c", searched().__dict__)
-    assert_refused("checkpoint", path, "Adam.*Momentum", optimizer=Momentum)
+    with pytest.raises(ValueError, match="c: its optimizer is a Adam, optimizer= is Momentum"):
+        PEPG.load_checkpoint(path, optimizer=Momentum)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -411,7 +413,8 @@ def test_custom_activation_that_is_not_handed_over_is_named(tmp_path, script, ha
     net = network(3, 4, 2, hidden_activation=script.swish, output_activation=pepg.tanh)
     path = dumped(tmp_path / "n", net.__dict__)
     script.leave()
-    assert_refused("network", path, "swish.*hidden_activation=", **handed)
+    with pytest.raises(ValueError, match=r"n: .*swish.*hidden_activation="):
+        NeuralNetwork.load_network(path, **handed)
 
 
 def test_another_activation_may_replace_a_stored_one(tmp_path):

@@ -4,6 +4,7 @@ import copy
 import math
 import os
 import pickle
+import warnings
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.testing import assert_array_equal
 
 import pepg_fast
 from pepg_fast import PEPG, NeuralNetwork, files
+from pepg_fast.nn import activation_to_name
 
 NATIVE = ["identity", "sigmoid", "tanh", "relu", "softmax"]
 
@@ -37,8 +39,23 @@ def make(sizes=(3, 5, 4, 2), **arguments):
 
 def through_file(network, tmp_path, **arguments):
     """Save and load."""
-    network.save_network(tmp_path / "n")
+    save(network, tmp_path / "n")
     return NeuralNetwork.load_network(tmp_path / "n", **arguments)
+
+
+def save(network, path):
+    """Save a network, and see that what its file cannot hold is said at once."""
+    missing = [
+        name
+        for name in ("hidden_activation", "output_activation")
+        if activation_to_name(getattr(network, name)).startswith("python:")
+    ]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        network.save_network(path)
+    assert [[name for name in missing if f"{name}=" in str(one.message)] for one in told] == (
+        [missing] if missing else []
+    )
 
 
 def assert_equal_networks(got, wanted):
@@ -68,6 +85,13 @@ def assert_refused(path, reason, **arguments):
     with pytest.raises(ValueError, match=reason) as caught:
         NeuralNetwork.load_network(path, **arguments)
     assert str(caught.value).startswith(f"{path}: not a usable network file: ")
+
+
+def assert_asked_for(path, reason, **arguments):
+    """Loading raises a ValueError that names a sound file and the argument that is missing."""
+    with pytest.raises(ValueError, match=reason) as caught:
+        NeuralNetwork.load_network(path, **arguments)
+    assert str(caught.value).startswith(f"{path}: its ")
 
 
 # ---- round trips ------------------------------------------------------------------------------
@@ -165,13 +189,13 @@ PYTHON = {
 def test_python_activation_is_handed_over(tmp_path, key, activation, name):
     network = make(**{key: activation})
     assert_equal_networks(through_file(network, tmp_path, **{key: activation}), network)
-    assert_refused(tmp_path / "n", f"its {key} 'python:.*({name}).*hand it over as {key}=")
+    assert_asked_for(tmp_path / "n", f"its {key} 'python:.*({name}).*hand it over as {key}=")
 
 
 def test_both_are_handed_over(tmp_path):
     network = make(hidden_activation=swish, output_activation=Scaled())
-    network.save_network(tmp_path / "n")
-    assert_refused(tmp_path / "n", "output_activation=", hidden_activation=swish)
+    save(network, tmp_path / "n")
+    assert_asked_for(tmp_path / "n", "output_activation=", hidden_activation=swish)
     got = NeuralNetwork.load_network(
         tmp_path / "n", hidden_activation=swish, output_activation=network.output_activation
     )
@@ -189,7 +213,14 @@ def test_handed_activations_replace_stored_ones(tmp_path):
 @pytest.mark.parametrize("handed", ["nonsense", 3])
 def test_something_else_than_an_activation(tmp_path, handed):
     make().save_network(tmp_path / "n")
-    assert_refused(tmp_path / "n", "hidden_activation: wanted", hidden_activation=handed)
+    with pytest.raises((ValueError, TypeError), match=r"^hidden_activation: wanted"):
+        NeuralNetwork.load_network(tmp_path / "n", hidden_activation=handed)
+
+
+def test_the_warning_is_of_the_line_that_saves(tmp_path):
+    with pytest.warns(UserWarning, match=r"n holds all but .*hidden_activation= \(swish\)") as told:
+        make(hidden_activation=swish).save_network(tmp_path / "n")
+    assert told[0].filename == __file__
 
 
 # ---- damage -----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """train, evaluate, play and plot as a user runs them."""
 
 import gc
+import io
 import os
 import re
 import subprocess
@@ -16,7 +17,8 @@ pytest.importorskip("loky")
 
 import envs
 
-from pepg_fast import NeuralNetwork, cli
+from pepg_fast import NeuralNetwork, cli, history
+from pepg_fast.history import COLUMNS, HEADER
 from pepg_fast.training import Policy, TrainConfig, commands, score, train
 from pepg_fast.training import config as configs
 from pepg_fast.training.run_folder import RunFolder, find, new_folder
@@ -366,6 +368,73 @@ def test_plot_draws_runs_into_one_picture(capsys):
     assert run("plot", "runs/Walk-v0", "Walk-v0-2", "--output", "both.png") == 0
     assert capsys.readouterr().out.strip() == os.path.abspath("both.png")
     assert Path("both.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (".", "filename: wanted the name of a file, got that of a folder: '.'"),
+        ("folder", "folder is a folder; wanted the name of a file"),
+        ("new/", "filename: wanted the name of a file, got that of a folder: 'new/'"),
+        ("folder/a.xyz", "filename: wanted a name that ends in one of "),
+        ("nowhere/a.png", "nowhere/a.png"),
+        ("", "filename: wanted the name of a file, got ''"),
+        ("/dev/full", "/dev/full is a device or a pipe"),
+    ],
+)
+def test_a_picture_that_cannot_be_written(capsys, output, message):
+    pytest.importorskip("matplotlib")
+    os.mkdir("folder")
+    Path("history.csv").write_text(HEADER + history.line(dict.fromkeys(COLUMNS, 1.0)))
+    assert run("plot", "history.csv", "--output", output) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(os.listdir()) == ["folder", "history.csv"]
+    assert os.listdir("folder") == []
+
+
+def test_a_picture_whose_name_has_no_ending_is_told_by_its_own(capsys):
+    pytest.importorskip("matplotlib")
+    Path("history.csv").write_text(HEADER + history.line(dict.fromkeys(COLUMNS, 1.0)))
+    assert run("plot", "history.csv", "--output", "both") == 0
+    assert capsys.readouterr().out.strip() == os.path.abspath("both.png")
+    assert Path("both.png").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="where names are Unicode")
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [(b"r\xff\xfen", "utf-8"), (b"$x_$\n\xff", "ascii"), ("_ü€".encode(), "ascii")],
+    ids=ascii,
+)
+def test_a_run_of_any_name(monkeypatch, name, encoding):
+    """With an output that takes UTF-8 or only ASCII."""
+    pytest.importorskip("matplotlib")
+    name = os.fsdecode(name)
+    told = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(told, encoding, "strict"))
+    assert run("train", "Walk-v0", *QUICK, "--name", name) == 0
+    assert run("evaluate", name, "--episodes", 2, "--workers", 0) == 0
+    assert run("plot", name, "--output", name) == 0
+    assert sys.stdout.errors == "strict"
+    assert ("+-" if encoding == "ascii" else "±") in told.getvalue().decode(encoding)
+    assert Path(f"{name}.png").exists()
+    sys.stdout.detach()
+
+
+def test_a_pipe_in_the_place_of_a_history_is_not_waited_for(capsys):
+    run("train", "Walk-v0", *QUICK, "--quiet")
+    history = Path("runs/Walk-v0/history.csv")
+    history.unlink()
+    os.mkfifo(history)
+    for arguments in (["train", "--resume", "Walk-v0", "--max-steps", "9"], ["plot", "Walk-v0"]):
+        assert run(*arguments) == 2
+        assert "history.csv" in capsys.readouterr().err
+    history.unlink()
+    Path("runs/Walk-v0/checkpoint.npz").unlink()
+    Path("runs/Walk-v0/config.toml").unlink()
+    history.symlink_to("/dev/full")
+    assert run("train", "Walk-v0", *QUICK, "--name", "Walk-v0") == 2
+    assert "history.csv" in capsys.readouterr().err
 
 
 def test_a_terminal_shows_one_live_line_and_a_pipe_none():

@@ -10,6 +10,7 @@ pytest.importorskip("gymnasium")
 from pepg_fast.optimizers import SGD, Adam, ClipUp
 from pepg_fast.training import TrainConfig
 from pepg_fast.training import config as configs
+from pepg_fast.training.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(
@@ -136,3 +137,77 @@ def test_workers_are_the_processors_that_this_process_may_use():
     import os
 
     assert configs.processors() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed = " + "9" * 5000,
+        "population_size = " + "9" * 5000,
+        "[env_args]\na = " + "9" * 5000,
+        "[env_args]\na = -1" + "_0" * 5000,
+        "sigma_init = 0x" + "f" * 5000,
+        "[env_args]\na = " + "[" * 5000 + "]" * 5000,
+        "[env_args]\na = " + "{a=" * 5000 + "1" + "}" * 5000,
+        "[env_args" + ".a" * 3000 + "]\nb = 1",
+        "[env_args]\n" + "a." * 3000 + "b = 1",
+        "[env_args" + ".a" * 60 + "]\nb = 1",
+        "max_steps = 1e999",
+        "max_steps = inf",
+        "hidden_sizes = [inf]",
+        "env_id = '\0'",
+        "a = 2000-99-99",
+    ],
+    ids=lambda text: text[:25],
+)
+def test_what_python_cannot_read_names_the_file(tmp_path, text):
+    (tmp_path / "config.toml").write_text(text)
+    for read in (configs.read_toml, lambda path: RunFolder(path.parent).settings()):
+        with pytest.raises(ValueError, match=r"config\.toml: "):
+            read(tmp_path / "config.toml")
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a = '\xff'", "seed = 1".encode("utf-16")])
+def test_bytes_that_are_no_text_name_the_file(tmp_path, content):
+    (tmp_path / "config.toml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.toml: not a usable TOML file"):
+        configs.read_toml(tmp_path / "config.toml")
+
+
+def test_many_digits_that_python_reads_are_kept_or_refused(tmp_path):
+    (tmp_path / "c.toml").write_text("[env_args]\na = 0x" + "f" * 5000)
+    config = TrainConfig(**configs.read_toml(tmp_path / "c.toml"))
+    with pytest.raises(ValueError, match="env_args: wanted"):
+        configs.write_toml(tmp_path / "d.toml", "Walk-v0", config)
+    assert not (tmp_path / "d.toml").exists()
+
+
+def nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"a": "\udcff"},
+        {"a\udcff": 1},
+        {"a": {"\udcff": 1}},
+        {"a": ["\ud800"]},
+        {"a": 10**5000},
+        {"a": nested(5000)},
+    ],
+    ids=lambda args: f"{next(iter(args))!r}",
+)
+def test_what_toml_cannot_hold_is_named(tmp_path, args):
+    config = TrainConfig(env_args=args)
+    with pytest.raises(ValueError, match="env_args: wanted"):
+        configs.write_toml(tmp_path / "c.toml", "Walk-v0", config)
+    assert not (tmp_path / "c.toml").exists()
+
+
+def test_the_name_of_an_environment_is_text(tmp_path):
+    with pytest.raises(ValueError, match="env_id: wanted Unicode text"):
+        configs.write_toml(tmp_path / "c.toml", "Walk\udcff-v0", TrainConfig())

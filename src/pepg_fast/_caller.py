@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import sys
 import warnings
 from collections.abc import Iterator
 from types import FrameType
@@ -20,6 +21,12 @@ def frame() -> tuple[FrameType | None, int]:
 def warn(message: str) -> None:
     """Warn the user at the line that called into this package."""
     warnings.warn(message, stacklevel=frame()[1] + 1)
+
+
+def for_stdout(text: str) -> str:
+    """`text` with escapes in place of what the encoding of standard output lacks, such as a file name's odd bytes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextlib.contextmanager

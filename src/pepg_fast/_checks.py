@@ -2,12 +2,16 @@
 
 import contextlib
 import operator
+import os
 import reprlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What is no real number, though `float` or NumPy make one of it: text, times, complex numbers (kinds of dtypes); text.
 _NO_NUMBERS = tuple("SUmMc")
@@ -301,6 +305,36 @@ def first_bad(values: NDArray[Any]) -> str:
     index = int(np.argmax(is_bad if is_bad.any() else ~np.isfinite(values)))
     where = index if values.ndim == 1 else tuple(map(int, np.unravel_index(index, values.shape)))
     return f"{values.flat[index]} at index {where}"
+
+
+def path(name: str, value: Any, *, folder: bool = False) -> "Path":
+    """Take the name of a file, or of a folder; a number is none, though the system takes one for an open file."""
+    import errno  # imported where used, as by `files`
+    from pathlib import Path
+
+    wanted = f"the name of a {'folder' if folder else 'file'}"
+    try:
+        text = os.fsdecode(value)
+    except Exception:  # whatever an object's __fspath__ may raise
+        raise TypeError(f"{name}: wanted {wanted}, got {shown(value)}") from None
+    try:
+        is_name = bool(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_name = False
+    if not is_name:
+        raise ValueError(f"{name}: wanted {wanted}, got {shown(text)}")
+    if not folder and os.path.basename(text) in ("", os.curdir, os.pardir):
+        raise IsADirectoryError(
+            errno.EISDIR, f"{name}: wanted {wanted}, got that of a folder", text
+        )
+    return Path(text)
+
+
+def printable(text: str) -> str:
+    """`text` with escapes in place of line ends and other characters that cannot be shown."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 #: Shows no more of what is nested or long than `shown` has room for; what it holds may come from a file.

@@ -212,7 +212,7 @@ class CSVLog(Callback):
     can_end = False
 
     def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
-        self.filename, self.overwrite = Path(os.fsdecode(filename)), bool(overwrite)
+        self.filename, self.overwrite = _checks.path("filename", filename), bool(overwrite)
         self._is_ours = False  # the file: a first run of a search may fail before its first row
 
     def start(self, es: Any, limits: Limits) -> None:
@@ -290,7 +290,7 @@ class Checkpoints(Callback):
     def __init__(
         self, folder: "str | os.PathLike[str]", *, every: int = 100, keep: int = 3
     ) -> None:
-        self.folder = Path(os.fsdecode(folder))
+        self.folder = _checks.path("folder", folder, folder=True)
         self.every = _checks.integer("every", every, at_least=1)
         self.keep = _checks.integer("keep", keep, at_least=1)
 
@@ -339,7 +339,7 @@ class Checkpoints(Callback):
         pathlib.Path or None
             Its name; None if there is none, or no folder.
         """
-        found = cls._steps_and_files(Path(os.fsdecode(folder)))
+        found = cls._steps_and_files(_checks.path("folder", folder, folder=True))
         return found[-1][1] if found else None
 
     @classmethod
@@ -352,6 +352,8 @@ class Checkpoints(Callback):
 def _identity(checkpoint: Path) -> dict[str, str]:
     """What a checkpoint tells of whose it is."""
     state = files.load(checkpoint, "checkpoint")
-    key = state["rng"]["key"]
-    is_native = state["rng"]["numpy"] is None and key is not None
-    return {"theta_size": str(state["theta_size"])} | ({"noise": f"key {key}"} if is_native else {})
+    with files.contents_of(checkpoint, "checkpoint"):
+        key = state["rng"]["key"]
+        is_native = state["rng"]["numpy"] is None and key is not None
+        noise = {"noise": f"key {key}"} if is_native else {}
+        return {"theta_size": str(state["theta_size"])} | noise

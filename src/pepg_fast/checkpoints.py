@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _caller, _checks, files, functions, legacy, schedules, streams
+from .fitness import checked_shaping
 from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
 from .pepg import PEPG
 
@@ -52,7 +53,7 @@ def save(es: PEPG, filename: "str | PathLike[str] | None") -> str:
             saved = files.save(path, "checkpoint", state, overwrite=False)
         except FileExistsError:
             continue
-        print(f"Saving checkpoint: {saved}")
+        print(_caller.for_stdout(f"Saving checkpoint: {saved}"))
         return str(saved)
     raise FileExistsError(f"{folder}: no free name for a checkpoint")
 
@@ -76,21 +77,73 @@ def load(
 
     `handed_over` has the functions that the file could not hold, by name; None for what it could.
     """
+    given = {name: value for name, value in handed_over.items() if value is not None}
+    _check_handed_over(optimizer, given)
     if legacy.is_pickle(filename):
         state, restore = legacy.load_checkpoint(filename, optimizer), _restore_legacy
     else:
         state, restore = files.load(filename, "checkpoint"), _restore
         for name in FUNCTIONS:
-            if state.get(name, 0) is None and handed_over[name] is None:
+            if state.get(name, 0) is None and name not in given:
                 raise ValueError(
                     f"{os.fsdecode(filename)}: its {name} is a function: hand it over as {name}="
                 )
     with files.contents_of(filename, "checkpoint"):
-        state |= {name: value for name, value in handed_over.items() if value is not None}
-        es = restore(kind, state, optimizer)
-        if handed_over["mu_lr"] is not None:
-            es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
-        return es
+        size = _checks.integer("theta_size", state["theta_size"], at_least=1)
+        class_name = _optimizer_class_name(state["optimizer"])
+    _check_rates(given, size)
+    _check_class(filename, class_name, optimizer)
+    with files.contents_of(filename, "checkpoint"):
+        es = restore(kind, state | given, optimizer)
+    if "mu_lr" in given:
+        es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
+    return es
+
+
+def _check_handed_over(optimizer: Any, given: dict[str, Any]) -> None:
+    """Refuse arguments that would do for no file."""
+    if optimizer is not None and not (
+        isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
+    ):
+        raise ValueError(
+            f"optimizer: {_checks.shown(optimizer)} is not a subclass of pepg_fast.Optimizer"
+        )
+    if "fitness_shaping" in given:
+        checked_shaping(given["fitness_shaping"])
+
+
+def _check_rates(given: dict[str, Any], size: int) -> None:
+    """Refuse rates that do not fit the number of parameters."""
+    for name in [rate for rate in ("mu_lr", "sigma_lr", "l2_coeff") if rate in given]:
+        shape = np.shape(given[name])
+        if shape not in (
+            (),
+            (1,),
+            (size,),
+        ):  # before room is made for as many numbers as the file says
+            raise ValueError(f"{name}: wanted a number or shape ({size},), got shape {shape}")
+        _checks.rate(name, given[name], size)
+    if "mu_lr" in given:
+        schedules.at("mu_lr", given["mu_lr"], 0, size)
+
+
+def _optimizer_class_name(stored: Any) -> str:
+    """Name of the class of a stored optimizer."""
+    name = stored.kind.name if isinstance(stored, legacy.Instance) else stored
+    if isinstance(stored, dict):
+        name = stored["class"]
+    if not isinstance(name, str):
+        raise ValueError(f"its optimizer is {_checks.shown(name)}")
+    return name
+
+
+def _check_class(filename: Any, name: str, given: type[Optimizer] | None) -> None:
+    """Refuse a missing or another class: the file is sound, so this is not said of it."""
+    about = f"{os.fsdecode(filename)}: its optimizer is a {name}"
+    if given is None and name not in BUILT_IN:
+        raise ValueError(f"{about}: hand the class over as optimizer={name}")
+    if given is not None and given.__qualname__ != name:
+        raise ValueError(f"{about}, optimizer= is {given.__qualname__}")
 
 
 def to_state(es: Any) -> dict[str, Any]:
@@ -340,14 +393,7 @@ def _optimizer_to_state(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _optimizer_from_state(stored: dict[str, Any], given: type[Optimizer] | None) -> Optimizer:
-    name = stored["class"]
-    if given is not None and not (isinstance(given, type) and issubclass(given, Optimizer)):
-        raise ValueError(f"optimizer= is {given!r}, not a subclass of pepg_fast.Optimizer")
-    if given is not None and given.__qualname__ != name:
-        raise ValueError(f"its optimizer is a {name}, optimizer= is {given.__qualname__}")
-    if given is None and name not in BUILT_IN:
-        raise ValueError(f"its optimizer is a {name}: hand the class over as optimizer={name}")
-    kind = given or BUILT_IN[name]
+    kind = given or BUILT_IN[stored["class"]]
     optimizer = kind.__new__(kind)
     _put_attributes(optimizer, stored["state"], frozenset())
     return optimizer

@@ -1,10 +1,13 @@
 """Command line: ``pepg-fast`` or ``python -m pepg_fast``."""
 
 import argparse
+import codecs
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from . import __version__, show_config, xor
 from .evaluation import EvaluationError
@@ -13,6 +16,11 @@ from .training import commands as training
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    with _legible(sys.stdout):
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -31,6 +39,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pepg-fast: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 2
     return status
+
+
+@contextlib.contextmanager
+def _legible(stream: Any) -> Iterator[None]:
+    """Have a stream escape what its encoding lacks: the plus-minus sign in ASCII, or a name that is not Unicode."""
+    before = getattr(stream, "errors", None)
+    if before not in ("strict", "surrogateescape") or not hasattr(stream, "reconfigure"):
+        yield
+        return
+    codecs.register_error("pepg_fast", _spelled)
+    stream.reconfigure(errors="pepg_fast")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads any more
+            stream.reconfigure(errors=before)
+
+
+def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What is written in place of a letter that the encoding of a stream lacks."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] == "±":
+        return "+-", error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,12 +6,14 @@ is the archive's comment, so that any change to the file is noticed.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import re
 import secrets
+import stat
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from . import _checks, archives
 
 if sys.platform != "win32":
     import fcntl
@@ -32,6 +36,11 @@ _ARRAY = "$array"
 _SCALAR = "$scalar"
 _TUPLE = "$tuple"
 _TAKEN = (_META, "file", "allow_pickle")  # names that arrays cannot have in np.savez
+_NOT_IN_NAMES = re.compile(
+    r"[\0\\\ud800-\udfff]"
+)  # which zipfile cuts off, takes for "/" or cannot write
+#: How deep lists and dicts may nest, and bits of an int: within what Python's JSON reads and writes by default.
+_MOST_LEVELS, _MOST_BITS = 100, 14_000
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.pepg_fast\.tmp", re.DOTALL)
 
 
@@ -56,8 +65,17 @@ def save(
     return write(filename, _encode(kind, state), overwrite=overwrite)
 
 
-def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool = True) -> Path:
+def write(
+    filename: "str | os.PathLike[str]",
+    content: bytes,
+    *,
+    overwrite: bool = True,
+    like: Path | None = None,
+) -> Path:
     """Write a file whole or not at all, as `save` does, and return its absolute path.
+
+    A file that replaces another has its permissions, from the first byte on; a new one those of `like`, by default
+    those of the umask.
 
     Raises
     ------
@@ -66,19 +84,18 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
     OSError
         If the file cannot be written; no temporary file is left.
     """
-    path = Path(os.path.abspath(os.fsdecode(filename)))
+    path = Path(os.path.abspath(_checks.path("filename", filename)))
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
+    refuse_devices(path)
     target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     _remove_left_over(target.parent)
-    with naming(path), _temporary_beside(target) as (temporary, output):
+    with naming(path), _temporary_beside(target, like) as (temporary, output):
         output.write(content)
         output.flush()
         os.fsync(output.fileno())
-        with contextlib.suppress(FileNotFoundError):  # keep the permissions of what is replaced
-            os.chmod(temporary, target.stat().st_mode & 0o777)
         if sys.platform == "win32":
             output.close()  # which cannot rename an open file
         if overwrite:
@@ -87,6 +104,19 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
             _publish(temporary, target)
     _flush_folder(target.parent)
     return path
+
+
+def refuse_devices(path: Path) -> None:
+    """Refuse what is neither file nor folder: opening a pipe, or reading a device, may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
+
+
+def opened(filename: "str | os.PathLike[str]") -> IO[bytes]:
+    """Open a file to be read."""
+    path = _checks.path("filename", filename)
+    refuse_devices(path)
+    return open(path, "rb")
 
 
 @contextlib.contextmanager
@@ -108,17 +138,20 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
     OSError
         If the file cannot be read.
     """
-    with open(filename, "rb") as file:
+    with opened(filename) as file:
         content = file.read()
     with contents_of(filename, kind):
         _check_digest(content)
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            if any(member.compress_type for member in archive.zip.infolist()):
-                raise ValueError("its contents are compressed, which pepg_fast's are not")
-            arrays = {name: _sound(archive[name]) for name in archive.files}
-        meta = json.loads(str(arrays.pop(_META)))
-        if meta.get("format") != FORMAT:
+        archive = memoryview(content)[:-_COMMENT_SIZE]
+        arrays = {
+            name.removesuffix(".npy"): _array(member)
+            for name, member in archives.members(archive, _COMMENT_SIZE).items()
+        }
+        meta = json.loads(str(arrays.pop(_META, "{}")))
+        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
             raise ValueError("it was not written by pepg_fast")
+        if type(meta["version"]) is not int or meta["version"] < 1:
+            raise ValueError(f"its format version is {meta['version']!r}")
         if meta["version"] > VERSION:
             raise ValueError(
                 f"its format version is {meta['version']}, this pepg_fast reads up to {VERSION}: "
@@ -149,8 +182,12 @@ def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
         yield folder / f"{stem}-{i}{suffix}"
 
 
-def _sound(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Refuse text of what are no characters: NumPy makes strings of it that Python cannot have."""
+def _array(member: memoryview) -> "np.ndarray[Any, Any]":
+    """Read an array, but not one of text that has no characters: NumPy makes strings of it that Python cannot have."""
+    stream = io.BytesIO(member)
+    array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    if stream.read(1):
+        raise ValueError("it has bytes behind an array")
     if array.dtype.kind == "U" and array.size:
         codes = np.frombuffer(array.tobytes(), array.dtype.byteorder + "u4")
         if codes.max() > sys.maxunicode:
@@ -174,34 +211,40 @@ def _check_digest(content: bytes) -> None:
         raise ValueError("it is empty")
     if not content.startswith(b"PK"):
         raise ValueError("it is neither an npz file nor a pickle of pepg-es")
-    body, comment = content[:-_COMMENT_SIZE], content[-_COMMENT_SIZE:]
+    body, comment = memoryview(content)[:-_COMMENT_SIZE], content[-_COMMENT_SIZE:]
     if not comment.startswith(_DIGEST):
         raise ValueError("it is cut short, or was not written by pepg_fast")
     if comment[len(_DIGEST) :] != hashlib.sha256(body).hexdigest().encode("ascii"):
         raise ValueError("its checksum does not match: the file was changed or damaged")
 
 
-def _pack(value: Any, path: str, arrays: dict[str, Any]) -> Any:
+def _pack(value: Any, path: str, arrays: dict[str, Any], level: int = 0) -> Any:
     """JSON for `value`; its arrays go into `arrays`."""
+    if level > _MOST_LEVELS:
+        raise TypeError(
+            f"{path:.60}: a file holds at most {_MOST_LEVELS} levels of lists and dicts"
+        )
     if isinstance(value, np.generic) or type(value) in (np.ndarray, np.memmap):
         if value.dtype.hasobject:
             raise TypeError(f"{path}: a file holds arrays of numbers, not of Python objects")
-        name = path or "state"
+        name = _NOT_IN_NAMES.sub("_", path)[:1000] or "state"
         while name in arrays or name in _TAKEN:
             name += "_"
         arrays[name] = np.asarray(value)
         return {_SCALAR if isinstance(value, np.generic) else _ARRAY: name}
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise TypeError(f"{path}: a file holds whole numbers of at most {_MOST_BITS} bits")
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, tuple):
-        return {_TUPLE: [_pack(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]}
-    if isinstance(value, list):
-        return [_pack(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]
+    level += 1
+    if isinstance(value, tuple | list):
+        items = [_pack(item, f"{path}.{i}", arrays, level) for i, item in enumerate(value)]
+        return items if isinstance(value, list) else {_TUPLE: items}
     if isinstance(value, dict) and all(
         isinstance(key, str) and not key.startswith("$") for key in value
     ):
         return {
-            key: _pack(item, f"{path}.{key}" if path else key, arrays)
+            key: _pack(item, f"{path}.{key}" if path else key, arrays, level)
             for key, item in value.items()
         }
     raise TypeError(
@@ -234,22 +277,48 @@ def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _temporary_beside(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """A new file beside `path`, open for writing; at the end it goes, unless it got another name."""
+def _temporary_beside(path: Path, like: Path | None) -> Iterator[tuple[str, IO[bytes]]]:
+    """A new file beside `path`, open for writing; at the end it goes, unless it got another name.
+
+    If it is to replace a file or to be like one, only its owner may read it until it has that one's permissions.
+    """
+    old = _status(path) or (like and _status(like))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
         temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.pepg_fast.tmp"))
-        handle = os.open(temporary, flags, 0o666)
+        handle = os.open(temporary, flags, 0o600 if old else 0o666)
         _mark_in_use(handle)
         if os.path.exists(temporary):
             break
         os.close(handle)  # another save took it for one that was left over
     try:
         with os.fdopen(handle, "wb") as output:
+            if old:
+                _take_permissions(handle, temporary, old)
             yield temporary, output
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _take_permissions(handle: int, temporary: str, old: os.stat_result) -> None:
+    """Give an open file the owner, the group and the mode of another, as far as the system lets us."""
+    mode = stat.S_IMODE(old.st_mode) & 0o777
+    if hasattr(os, "fchown"):
+        for owner in (old.st_uid, -1):
+            with contextlib.suppress(OSError):
+                os.fchown(handle, owner, old.st_gid)
+                break
+        if os.fstat(handle).st_gid != old.st_gid:  # another group may do what everybody may
+            mode &= ~0o070 | (mode & 0o007) << 3
+    os.chmod(handle if os.chmod in os.supports_fd else temporary, mode)
 
 
 #: Files and folders that this process holds; a child that is forked must not hold them too.

@@ -1,5 +1,6 @@
 """The course of a run in numbers."""
 
+import io
 import os
 from array import array
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import __version__, kernels
+from . import __version__, _checks, files, kernels
 from .checkpoints import FUNCTIONS, OPTIONS
 
 #: One step of a run.
@@ -162,7 +163,10 @@ def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVConten
     configuration: dict[str, str] = {}
     history, kept, has_header, damaged = History(), [], False, 0
     # Bytes that are no text end as a wrong header or a row that is cut short.
-    with open(filename, encoding="utf-8", errors="replace", newline="") as file:
+    with (
+        files.opened(filename) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file,
+    ):
         for number, text in enumerate(file, 1):
             if text.startswith("# "):
                 name, _, value = text[2:].rstrip("\n").partition(": ")
@@ -209,7 +213,7 @@ def comments(configuration: dict[str, str], known: dict[str, str]) -> str:
 
 
 def configuration_of(es: Any) -> dict[str, str]:
-    """The settings of a search, each in a line."""
+    """The settings of a search, each in a line, whatever characters its texts are of."""
     required = ("population_size", "theta_size", "mu_init", "sigma_init", "dtype")
     names = [name for name in (*required, *FUNCTIONS, *OPTIONS) if name != "keep_gradient"]
     settings = {"pepg_fast": __version__, "noise": noise_of(es)} | {
@@ -220,7 +224,8 @@ def configuration_of(es: Any) -> dict[str, str]:
         f"{name.lstrip('_')}={_setting(value)}" for name, value in vars(es.optimizer).items()
         if isinstance(value, float | int | str) and name not in changing
     )  # fmt: skip
-    return settings | {"optimizer": f"{type(es.optimizer).__name__}({arguments})"}
+    settings["optimizer"] = f"{type(es.optimizer).__name__}({arguments})"
+    return {name: _checks.printable(value) for name, value in settings.items()}
 
 
 def noise_of(es: Any) -> str:
@@ -243,6 +248,8 @@ def is_of_another_search(configuration: dict[str, str], es: Any) -> str:
 def _setting(value: Any) -> str:
     if isinstance(value, str | bool | None):
         return str(value)
+    if isinstance(value, int):  # Python does not write those of thousands of digits
+        return _checks.shown(value)
     if np.ndim(value):
         each = np.asarray(value)
         if each.size > 8:

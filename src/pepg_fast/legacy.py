@@ -48,7 +48,7 @@ def is_pickle(filename: "str | os.PathLike[str]") -> bool:
     OSError
         If it is not the name of a file that can be read.
     """
-    with pickle_reader.opened(filename) as file:
+    with files.opened(filename) as file:
         return file.read(1) == pickle.PROTO
 
 

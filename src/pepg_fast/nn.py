@@ -1,6 +1,7 @@
 """A multilayer perceptron whose weights are one flat vector, as an evolution strategy wants them."""
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -111,6 +112,10 @@ NATIVE: dict[str, Activation] = {
     "relu": relu,
     "softmax": softmax,
 }
+
+
+#: How the stored names of callables begin that no file can hold.
+_PYTHON = "python:"
 
 
 def native_name(activation: Activation) -> str | None:
@@ -411,24 +416,45 @@ class NeuralNetwork:
         OSError
             If the file cannot be written; an older file of that name is left as it was.
 
+        Warns
+        -----
+        UserWarning
+            If an activation is a Python callable, which no file can hold: all else is saved, and `load_network` needs
+            the callable as its argument.
+
         Notes
         -----
-        Native activations and NumPy's ufuncs are stored by name. Any other callable cannot be: hand it to
-        `load_network`.
+        Native activations and NumPy's ufuncs are stored by name.
         """
-        from . import files  # imported where used: files are a fifth of the package's import
+        from . import (  # imported where used: they are a fifth of the package's import
+            _caller,
+            files,
+        )
 
-        files.save(
+        names = {
+            "hidden_activation": activation_to_name(self._hidden_activation),
+            "output_activation": activation_to_name(self._output_activation),
+        }
+        saved = files.save(
             filename,
             "network",
             {
                 "sizes": [int(size) for size in self.sizes],
                 "bias": self.bias,
-                "hidden_activation": activation_to_name(self._hidden_activation),
-                "output_activation": activation_to_name(self._output_activation),
+                **names,
                 "weights": self._weights,
             },
         )
+        missing = [
+            f"{key}= ({name.removeprefix(_PYTHON)})"
+            for key, name in names.items()
+            if name.startswith(_PYTHON)
+        ]
+        if missing:
+            _caller.warn(
+                f"save_network: {saved} holds all but the Python code of activations: load_network will need "
+                f"{' and '.join(missing)}"
+            )
 
     @classmethod
     def load_network(
@@ -462,15 +488,30 @@ class NeuralNetwork:
         """
         from . import files, legacy
 
-        given = {"hidden_activation": hidden_activation, "output_activation": output_activation}
+        given = {
+            key: _checks.activation(key, value, NATIVE)
+            for key, value in (
+                ("hidden_activation", hidden_activation),
+                ("output_activation", output_activation),
+            )
+            if value is not None
+        }
         if legacy.is_pickle(filename):
-            state = legacy.load_network(filename, tuple(f for f in given.values() if callable(f)))
+            state = legacy.load_network(filename, tuple(given.values()))
         else:
             state = files.load(filename, "network")
         with files.contents_of(filename, "network"):
+            names = {key: str(state[key]) for key in ("hidden_activation", "output_activation")}
+        for key, name in names.items():  # the file is sound, so this is not said of it
+            if key not in given and name.startswith(_PYTHON):
+                raise ValueError(
+                    f"{os.fsdecode(filename)}: its {key} {name!r} is a Python callable, which files do not hold: "
+                    f"hand it over as {key}="
+                )
+        with files.contents_of(filename, "network"):
             chosen = {
-                key: value if value is not None else activation_from_name(key, state[key])
-                for key, value in given.items()
+                key: given[key] if key in given else activation_from_name(key, name)
+                for key, name in names.items()
             }
             sizes = list(state["sizes"])
             network = cls.__new__(cls)
@@ -514,7 +555,7 @@ def activation_to_name(activation: Activation) -> str:
     ):
         name = f"numpy.{activation.__name__}"
     if name is None:
-        name = f"python:{getattr(activation, '__qualname__', type(activation).__qualname__)}"
+        name = f"{_PYTHON}{getattr(activation, '__qualname__', type(activation).__qualname__)}"
     return name
 
 
@@ -526,5 +567,5 @@ def activation_from_name(key: str, name: str) -> Activation:
         if isinstance(ufunc, np.ufunc):
             return ufunc
     raise ValueError(
-        f"its {key} {name!r} is a Python callable that files do not hold: hand it over as {key}="
+        f"its {key} {name!r} is neither an activation of this package nor a function of NumPy"
     )

@@ -10,19 +10,19 @@ it stays (`pickletools.genops` would hold it twice), and there are limits for wh
 to when everything that occurs again is counted again.
 """
 
-import io
 import math
 import os
 import pickle  # its names of the opcodes
 import pickletools  # likewise, for messages
-import stat
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from . import files
 
 MOST_BYTES = 256 * 2**20  # of a file
 MOST_OPCODES = 100_000
@@ -101,23 +101,6 @@ class _Bytes:
         return cls(np.array(bytearray(data), np.uint8), bytes)
 
 
-def opened(filename: "str | os.PathLike[str]") -> io.BufferedReader:
-    """Open a file to read it, but no pipe or device, which would wait, or lack what was read of it before.
-
-    Raises
-    ------
-    TypeError
-        If `filename` is not a path.
-    OSError
-        If there is no such file.
-    """
-    path = os.fspath(filename)
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # the system itself refuses a folder
-        raise OSError(f"{os.fsdecode(path)} is a device or a pipe; wanted the name of a file")
-    return open(path, "rb")
-
-
 def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str) -> Any:
     """Read the value that a pickle holds.
 
@@ -128,7 +111,7 @@ def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str
     ValueError
         If the file has what pepg-es's files do not have, or is damaged.
     """
-    with opened(filename) as file:
+    with files.opened(filename) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MOST_BYTES:
             raise ValueError(f"it has {size:,} bytes, wanted a pickle of at most {MOST_BYTES:,}")
@@ -141,9 +124,7 @@ def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str
 class _Machine:
     """Goes through the opcodes of one file; the table `_OPCODES` says what it does at each."""
 
-    def __init__(
-        self, file: io.BufferedReader, size: int, admitted: frozenset[str], hint: str
-    ) -> None:
+    def __init__(self, file: IO[bytes], size: int, admitted: frozenset[str], hint: str) -> None:
         self._file = file
         self._bytes_left = size
         self._text_left = MOST_TEXT

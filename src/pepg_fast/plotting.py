@@ -88,7 +88,7 @@ def plot_history(
     _tidy(fitness, sigma, gradient)
     gradient.set_xlabel(_LABELS[x])
     if title:
-        fitness.set_title(title, loc="left", wrap=True)
+        fitness.set_title(_text(title), loc="left", wrap=True)
     if filename is not None:
         _save(figure, filename)
     return figure
@@ -149,7 +149,7 @@ def plot_histories(
         for number, (name, history) in enumerate(histories.items()):
             told = np.isfinite(history[column])
             color = palette(number % palette.N)
-            _curve(axes, history[x][told], history[column][told], color=color, label=name)
+            _curve(axes, history[x][told], history[column][told], color=color, label=_text(name))
         axes.set_ylabel(names[column])
     _log_scale(panels[-1])
     _tidy(*panels)
@@ -162,14 +162,40 @@ def plot_histories(
 
 
 def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
-    """Write the picture whole or not at all; without an end to its name as matplotlib would call it."""
-    if not isinstance(filename, str | bytes | os.PathLike):  # what is open already
+    """Write the picture whole or not at all."""
+    if hasattr(filename, "write") or hasattr(
+        filename, "savefig"
+    ):  # a file that is open, or its pages
         figure.savefig(filename, dpi=150)
         return
-    path, picture = Path(os.fsdecode(filename)), io.BytesIO()
-    kind = path.suffix[1:] or figure.canvas.get_default_filetype()
+    path, picture = picture_path(filename), io.BytesIO()
+    kind, known = path.suffix[1:].lower(), figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise ValueError(
+            f"filename: wanted a name that ends in one of {', '.join(sorted(known))}, got {path}"
+        )
     figure.savefig(picture, format=kind, dpi=150)
-    files.write(path if path.suffix else f"{path}".rstrip(".") + f".{kind}", picture.getvalue())
+    files.write(path, picture.getvalue())
+
+
+def picture_path(filename: "str | os.PathLike[str]") -> Path:
+    """Where a picture goes: to a file of this name, with matplotlib's own ending if it has none."""
+    import matplotlib
+
+    path = _checks.path("filename", filename)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
+    files.refuse_devices(path)
+    return (
+        path
+        if path.suffix
+        else Path(f"{path}".rstrip(".") + f".{matplotlib.rcParams['savefig.format']}")
+    )
+
+
+def _text(words: str | None) -> str | None:
+    """Words as matplotlib can draw them: of a file name that is not Unicode, the odd bytes as escapes."""
+    return words and f"{words}".encode("utf-8", "backslashreplace").decode()
 
 
 def _tidy(*panels: "Axes") -> None:

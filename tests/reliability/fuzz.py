@@ -75,7 +75,9 @@ def put_together(parts: bytes) -> bytes:
                 name, _, content = part.partition(b"\n")
                 if name == META.encode() and not content.startswith(b"\x93NUMPY"):
                     content = as_member(content.decode("utf-8", "replace"))
-                archive.writestr(name.decode("latin1").replace("\0", "") or "?", content)
+                name = name.decode("latin1").replace("\0", "") or "?"
+                if name not in archive.namelist():  # two of one name are refused at once
+                    archive.writestr(name, content)
             archive.comment = b"0" * 71
         body = buffer.getvalue()[:-71]
     return body + b"sha256:" + hashlib.sha256(body).hexdigest().encode()

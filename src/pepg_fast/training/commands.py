@@ -436,7 +436,7 @@ def _add_plot(commands: Any) -> None:
 
 def plot(options: argparse.Namespace) -> int:
     """``pepg-fast plot``: the exit status."""
-    from ..plotting import plot_histories
+    from ..plotting import picture_path, plot_histories
 
     sources: dict[str, Any] = {}
     for name in options.run_folders:
@@ -446,7 +446,10 @@ def plot(options: argparse.Namespace) -> int:
             raise FileNotFoundError(f"{path}: no run there (it has no history.csv)")
         whole = path.resolve()
         label = whole.name if path.is_dir() else whole.parent.name
-        sources[label if label not in sources else str(path)] = history
+        label = (label if label not in sources else str(path)).replace("$", r"\$")  # no formula
+        sources[f" {label}" if label.startswith("_") else label] = (
+            history  # a legend leaves "_..." out
+        )
     plot_histories(sources, options.output, x=options.x)
-    print(os.path.abspath(options.output))
+    print(os.path.abspath(picture_path(options.output)))
     return 0

@@ -309,12 +309,12 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
     else:
         with _caller.needing("TOML files", "tomli", "gym"):
             import tomli as tomllib
-    name = os.fsdecode(filename)
-    with open(filename, "rb") as file:
-        try:
-            found = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError(f"{name}: not a usable TOML file: {error}") from error
+    with files.opened(filename) as file:
+        name, content = os.fsdecode(filename), file.read()
+    with files.contents_of(filename, "TOML"):
+        found = tomllib.loads(content.decode())
+        if _is_nested(found, _MOST_LEVELS):
+            raise ValueError(f"it has more than {_MOST_LEVELS} levels")
     known = ("env_id", LEFT_OUT, *NAMES)
     settings = {}
     for key, value in found.items():
@@ -328,7 +328,7 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
         if option in NAMES:
             try:
                 TrainConfig(**{option: value})
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise ValueError(f"{name}: {error}") from error
         settings[option] = value
     if not isinstance(settings.get("env_id", ""), str):
@@ -348,13 +348,17 @@ def write_toml(
         import tomli_w
 
     settings: dict[str, Any] = {} if env_id is None else {"env_id": env_id}
+    if env_id is not None and not _is_toml(env_id):
+        raise ValueError(f"env_id: wanted Unicode text, got {env_id!r:.60}")
     settings |= {name: value for name in NAMES if (value := getattr(config, name)) is not None}
     settings["hidden_sizes"] = list(config.hidden_sizes)
     for key, value in config.env_args.items():
+        if not _is_toml(key):
+            raise ValueError(f"env_args: wanted names of Unicode text, got {key!r:.60}")
         if env_id is not None and not _is_toml(value):
             raise ValueError(
-                f"env_args: wanted numbers, strings, True, False, lists and dicts of those, got {key}={value!r:.60}; "
-                "a function that makes the environment may use any"
+                f"env_args: wanted numbers, strings, True, False, lists and dicts of those, got {key}="
+                f"{_checks.shown(value)}; a function that makes the environment may use any"
             )
     settings["env_args"] = {key: value for key, value in config.env_args.items() if _is_toml(value)}
     if left_out := [key for key in config.env_args if key not in settings["env_args"]]:
@@ -362,11 +366,31 @@ def write_toml(
     files.write(filename, tomli_w.dumps(settings).encode(), overwrite=overwrite)
 
 
-def _is_toml(value: Any) -> bool:
+#: How deep settings may nest, and bits of an int: within what Python reads and writes by default.
+_MOST_LEVELS, _MOST_BITS = 50, 14_000
+
+
+def _is_toml(value: Any, levels: int = _MOST_LEVELS) -> bool:
+    """Whether a TOML file can hold a value that it gives back."""
+    if isinstance(value, list | dict) and not levels:
+        return False
     if isinstance(value, list):
-        return all(_is_toml(one) for one in value)
+        return all(_is_toml(one, levels - 1) for one in value)
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_toml(one) for key, one in value.items())
-    return isinstance(value, str | bool | int) or (
-        isinstance(value, float) and not math.isnan(value)
-    )
+        return all(
+            isinstance(key, str) and _is_toml(key) and _is_toml(one, levels - 1)
+            for key, one in value.items()
+        )
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return isinstance(value, int) and value.bit_length() <= _MOST_BITS
+
+
+def _is_nested(value: Any, levels: int) -> bool:
+    """Whether lists and dicts lie deeper in one another than that; table headers nest without Python's recursion."""
+    if not isinstance(value, list | dict):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_is_nested(one, levels - 1) for one in inner)

@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from .. import _caller, _checks
+from .. import _caller, _checks, files
 from ..evaluation import EvaluationError, told
 from . import env_api
 from .policy import Policy, task_of
@@ -87,7 +88,8 @@ class _Film:
         with _caller.needing("--video", "imageio", "video"):
             import imageio.v2 as imageio
 
-        name = os.fsdecode(filename)
+        name = str(_checks.path("video", filename))
+        files.refuse_devices(Path(name))
         if not name.lower().endswith(FORMATS):
             raise ValueError(f"video: wanted a name that ends in {', '.join(FORMATS)}, got {name}")
         speed = env.metadata.get("render_fps", 30)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import _checks, files
 from ..callbacks import Callback, CSVLog
 from ..history import History, Row
 from ..pepg import PEPG
@@ -27,7 +27,7 @@ class RunFolder:
     """
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
-        self.path = Path(os.fsdecode(path))
+        self.path = _checks.path("folder", path, folder=True)
         self.config = self.path / "config.toml"
         self.history = self.path / "history.csv"
         self.checkpoint = self.path / "checkpoint.npz"
@@ -113,7 +113,7 @@ class RunFolder:
                 os.link(self.checkpoint, link)
                 os.replace(link, self.previous)
             except OSError:  # a file system without hard links
-                os.replace(self.checkpoint, self.previous)
+                files.write(self.previous, self.checkpoint.read_bytes(), like=self.checkpoint)
         es.save_checkpoint(self.checkpoint)
         self._is_damaged = False
 
