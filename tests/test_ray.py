@@ -148,7 +148,9 @@ def _only_in(pid):
 
 def test_a_search_that_workers_cannot_read_is_an_error(three):
     es = PEPG(14, 37, 0.0, 1.0, 0.1, 0.1, rng=1, optimizer=Here)
-    with pytest.raises(RuntimeError, match=r"es: wanted .* actor [0-9a-f]+ was sent it: ImportError: no module"):
+    with pytest.raises(
+        RuntimeError, match=r"es: wanted .* actor [0-9a-f]+ was sent it: ImportError: no module"
+    ):
         three.evaluate(es, each(fitness_of))
     plain = a_search("plain")
     three.run(plain, each(fitness_of), max_steps=1)
@@ -267,7 +269,9 @@ def test_workers_that_never_start_are_given_up(cluster, monkeypatch):
     with RayRunner(1, num_cpus=1000, timeout=0.5) as runner:
         es = a_search("plain")
         for _ in range(2):
-            with pytest.raises(TimeoutError, match=r"no worker has started for 1 s.*actor [0-9a-f]+"):
+            with pytest.raises(
+                TimeoutError, match=r"no worker has started for 1 s.*actor [0-9a-f]+"
+            ):
                 runner.evaluate(es, each(fitness_of))
             assert es.is_pending
 

@@ -252,7 +252,9 @@ class RayRunner(Runner):
         what = answer.error
         if answer.parts is not None:
             what = f"the one it has differs in {search.differences(Fingerprint(answer.parts))}"
-        raise RuntimeError(f"es: wanted the same search on all actors, {worker} was sent it: {what}")
+        raise RuntimeError(
+            f"es: wanted the same search on all actors, {worker} was sent it: {what}"
+        )
 
     def _patience(self, work: "_Slices") -> float:
         deadlines = [worker.deadline for worker in self._workers if worker.work is work]

@@ -13,7 +13,6 @@ from ..optimizers import Optimizer
 from ..pepg import PEPG
 from ..schedules import Decay
 
-
 _PLAIN = frozenset({type(None), bool, int, float, str})
 
 
