@@ -74,7 +74,8 @@ class MPIRunner(Runner):
         Seconds that parts of an update take here.
     timeout : float, optional
         Seconds that the others may take longer than the root, and the root longer than them, to evaluate their slices,
-        before all are aborted and the slow ones named. MPI cannot give a rank's work to another while it is busy:
+        before all are aborted and the slow ones named. A rank that stops elsewhere, such as during an update, is waited
+        for until the launcher ends all. MPI cannot give a rank's work to another while it is busy:
         resume from a checkpoint with other ranks, or use a `RayRunner`.
     abort : bool
         Whether an exception on any rank ends all of them, after its traceback was shown. If not, exceptions are

@@ -61,7 +61,9 @@ class RayRunner(Runner):
         Seconds that parts of an update take here.
     timeout : float, optional
         Seconds after which a slice is given to another worker too, and the first answer counts; each time a slice is
-        given out again it may take twice as long. Without it, a worker may take as long as it likes.
+        given out again it may take twice as long. A worker that is as late with its part of an update is replaced, and
+        the driver computes that part. If no worker starts for as long, or for 60 s if that is longer, TimeoutError is
+        raised. Without it, a worker may take as long as it likes.
     max_losses : int
         How often a slice may lose its worker before the run fails: it may be what kills them.
 

@@ -81,6 +81,8 @@ class Runner:
         ------
         EvaluationError
             If `evaluate` raised, in whatever process. The population still waits for its rewards.
+        RuntimeError
+            If processes do not have the same search; the message says in what they differ.
         TypeError, ValueError
             If an argument is not what is described here.
         """
