@@ -3,6 +3,7 @@
 #define DIGEST_M 0xD256D193u
 #define DIGEST_ROUNDS 3
 #define DIGEST_VECTORS 4
+#define DIGEST_AHEAD 4096 /* bytes that are asked for before they are read */
 
 /* Chains of lanes [lane, lane + DIGEST_VECTORS * LANES_64), a row at a time: each word goes into
  * the state of its chain by exclusive or, and rounds of Philox2x32 without a key mix it in. As in
@@ -17,6 +18,7 @@ static void digest_chains(ptrdiff_t n_rows, int lane, const unsigned char *restr
         }
     for (ptrdiff_t row = 0; row < n_rows; ++row) {
         const unsigned char *const words = rows + (row * PEPG_DIGEST_LANES + lane) * 8;
+        prefetch(words, DIGEST_AHEAD, DIGEST_VECTORS * PEPG_VECTOR_BYTES);
         for (int i = 0; i < DIGEST_VECTORS; ++i) {
             v_u64 word; /* by itself: a memcpy of all goes through memory */
             memcpy(&word, words + i * PEPG_VECTOR_BYTES, sizeof word);
