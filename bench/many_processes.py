@@ -303,6 +303,20 @@ def seconds_of_the_rest(d: int = 2_000_000) -> dict[str, float]:
     return taken
 
 
+def share_of_checking(dtype) -> float:
+    """What part of a 64x1,000,000 generation it takes to check that all have the same search; medians, interleaved."""
+    es, rewards = PEPG(64, 1_000_000, 0.0, 1.0, 0.1, 0.1, rng=0, dtype=dtype), np.arange(64.0)
+    checks, generations = [], []
+    for _ in range(12):
+        began = time.perf_counter()
+        fingerprint(es)
+        checks.append(time.perf_counter() - began)
+        es.get_parameters()
+        es.update(rewards)
+        generations.append(time.perf_counter() - began - checks[-1])
+    return float(np.median(checks[2:]) / np.median(generations[2:]))
+
+
 def table_of_constants() -> str:
     """What the cost model of docs/scaling.md is made of."""
     n_pairs, d = 64, 200_000
@@ -331,6 +345,11 @@ def table_of_constants() -> str:
             )
     for name, per_coordinate in seconds_of_the_rest().items():
         rows.append([f"{name}, float64, one thread", f"{1e9 * per_coordinate:.1f} ns a parameter"])
+    for dtype in (np.float64, np.float32):
+        share = share_of_checking(dtype)
+        rows.append(
+            [f"the same, 64x1000000, {np.dtype(dtype)}", f"{100 * share:.1f} % of a generation"]
+        )
     for tcp in (False, True):
         for n in (2, 4):
             measured = mpiexec(n, "constants", tcp=tcp)

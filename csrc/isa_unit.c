@@ -5,6 +5,8 @@
 #include "rng.h"
 
 #include "kernels/normals.c"
+
+#include "kernels/digest.c"
 #include "kernels/ranks.c"
 
 #define PEPG_REAL_BITS 64
@@ -50,6 +52,7 @@ const pepg_kernels TABLE(PEPG_UNIT) = {
     .name = NAME(PEPG_UNIT),
     .philox = philox_block,
     .normals = normals_block,
+    .digest = digest_block,
     .compare_ranks = compare_ranks_block,
     .f64 = REAL_TABLE(f64, LANES_64),
     .f32 = REAL_TABLE(f32, LANES_32),

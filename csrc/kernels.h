@@ -27,6 +27,10 @@
  * members of a task. */
 #define PEPG_FEW_PARAMETERS 128
 #define PEPG_MEMBERS 16
+/* 64-bit words of a row that is digested, four of the widest vectors, and rows of a leaf
+ * (digest.h). */
+#define PEPG_DIGEST_LANES 32
+#define PEPG_DIGEST_ROWS 256
 /* Elements of a scratch row: whole vectors of every instruction set, and at least a cache line. */
 #define PEPG_PADDED(n) (((n) + 15) / 16 * 16)
 
@@ -116,6 +120,7 @@ typedef struct {
     const char *name;
     void (*philox)(ptrdiff_t n, const uint32_t *counters, uint64_t key, uint32_t *words);
     void (*normals)(pepg_tile tile, const pepg_draw *draw, float *noise, ptrdiff_t stride);
+    void (*digest)(ptrdiff_t n_rows, uint64_t leaf, const unsigned char *rows, uint32_t sums[4]);
     void (*compare_ranks)(ptrdiff_t n, const double *rewards, double *twice_rank);
     pepg_kernels_f64 f64;
     pepg_kernels_f32 f32;

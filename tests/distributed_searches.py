@@ -62,6 +62,10 @@ def with_extras(solutions, members):
     return judge(solutions), members, {"member": members.astype(np.int32)}
 
 
+def with_pids(solutions, members):
+    return judge(solutions), None, {"pid": np.full(len(solutions), os.getpid())}
+
+
 class Once:
     """Breaks the first time that a certain member is evaluated, whoever does it."""
 

@@ -111,6 +111,61 @@ def shared():
             print(called, message, json.dumps(es.mu.tolist()))
 
 
+def _reversed(es):
+    es.mu = np.arange(37.0)[::-1]
+
+
+def _edited(es):
+    es.get_parameters()
+    es.theta[3, 4] = 9.0
+
+
+def _ahead(es):
+    es.update(judge(es.get_parameters()))
+
+
+DIFFERENCES = {
+    "mu": (lambda es: setattr(es, "mu", np.arange(37.0)), _reversed),
+    "theta": (lambda es: es.get_parameters(), _edited),
+    "sigma_lr": (lambda es: None, lambda es: setattr(es, "sigma_lr", 0.2)),
+    "step": (lambda es: None, _ahead),
+}
+
+
+def differing():
+    """Ranks whose searches differ are told in what, whatever it is; a rank that asked before the others does not."""
+    with MPIRunner(abort=False) as runner:
+        is_odd = runner.rank == 1
+        made = {name: a_search("plain") for name in DIFFERENCES}
+        for name, changes in DIFFERENCES.items():
+            changes[is_odd](made[name])
+        made["upper"] = PEPG(14, 37, 0.0, 1.0, 0.1, 0.1, rng=0, lower=-1.0, upper=1.0 + is_odd)
+        made["theta_size"] = PEPG(14, 37 + is_odd, 0.0, 1.0, 0.1, 0.1, rng=0)
+        made["dtype"] = PEPG(14, 37, 0.0, 1.0, 0.1, 0.1, rng=0, dtype=("f8", "f4")[is_odd])
+        for name, es in made.items():
+            try:
+                runner.evaluate(es, slice_of("plain"))
+            except RuntimeError as error:
+                message = str(error)
+            assert same_on_all(runner, message)
+            if runner.is_root:
+                print(name, message)
+        es = a_search("plain")
+        if is_odd:
+            es.get_parameters()
+        runner.run(es, slice_of("plain"), max_steps=2)
+        assert same_on_all(runner, es.mu.tobytes())
+
+
+def edited():
+    """Candidates that all ranks have changed alike are those that are evaluated."""
+    with MPIRunner() as runner:
+        es = a_search("plain")
+        np.clip(es.get_parameters(), -0.2, 0.2, out=es.theta)
+        rewards, *_ = runner.evaluate(es, slice_of("plain"))
+        np.testing.assert_array_equal(rewards, judge(es.theta))
+
+
 def first_half(folder):
     """Some steps with checkpoints, at this number of ranks."""
     with MPIRunner() as runner:

@@ -101,3 +101,25 @@ def velocity_step(rule, gradient, velocity, alpha, momentum, max_speed):
     velocity = momentum * velocity + gradient
     ahead = gradient + momentum * velocity if rule == "nesterov" else velocity
     return -alpha * ahead, velocity
+
+
+def digest(data: bytes) -> bytes:
+    """csrc/digest.h, a word at a time."""
+    lanes, rows, low = 32, 256, 0xFFFFFFFF
+    sums = philox4x32([len(data) & low, len(data) >> 32, 0, 0], 2**64 - 1)
+    data += bytes(-len(data) % (8 * lanes))
+    words = np.frombuffer(data, np.uint64).reshape(-1, lanes)
+    for leaf in range(-(-len(words) // rows)):
+        states = []
+        for lane in range(lanes):
+            a, b = (lane + 1) * 0x9E3779B9 & low, 0
+            for word in map(int, words[leaf * rows : (leaf + 1) * rows, lane]):
+                a, b = a ^ word & low, b ^ word >> 32
+                for _ in range(3):
+                    product = a * 0xD256D193
+                    a, b = product >> 32 ^ b, product & low
+            states += [a, b]
+        for i in range(0, len(states), 4):
+            mixed = philox4x32(states[i : i + 4], leaf)
+            sums = [(one + other) & low for one, other in zip(sums, mixed, strict=True)]
+    return np.array(sums, np.uint32).tobytes()

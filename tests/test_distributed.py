@@ -1,5 +1,6 @@
 """What runners share: slices and what comes back, the choice of a way, and who may be followed."""
 
+import pickle
 import subprocess
 import sys
 
@@ -8,12 +9,12 @@ import pytest
 from numpy.testing import assert_array_equal
 from searches import make
 
-from pepg_fast import PEPG, EvaluationError
+from pepg_fast import PEPG, SGD, ClipUp, Decay, EvaluationError
 from pepg_fast.distributed import Costs, each
-from pepg_fast.distributed.replica import Order, Replica, Told
+from pepg_fast.distributed.replica import Behind, Order, Replica, Told
 from pepg_fast.distributed.slices import edges, evaluate_slice, joined, try_slice
 from pepg_fast.distributed.splitting import WAYS, choose, column_edges, seconds_of
-from pepg_fast.distributed.state import check_search, fingerprint
+from pepg_fast.distributed.state import Fingerprint, check_search, fingerprint
 from pepg_fast.evaluation import Failure
 
 SOLUTIONS = np.arange(12.0).reshape(4, 3)
@@ -163,21 +164,111 @@ def test_the_way_is_the_quickest_by_far():
 # ---- the same search --------------------------------------------------------------------------
 
 
-def test_a_fingerprint_is_of_what_candidates_are_made_from():
+def of(**changes):
+    return fingerprint(make(**changes))
+
+
+def test_a_fingerprint_is_that_of_the_same_search():
+    es, same = make(lower=-1.0, optimizer=ClipUp), make(lower=-1.0, optimizer=ClipUp)
+    for _ in range(3):
+        assert fingerprint(es) == fingerprint(same)
+        wanted = fingerprint(es)
+        es.get_parameters()
+        assert fingerprint(es) == wanted  # the population that would be drawn is drawn
+        same.get_parameters(members=slice(2, 5))
+        assert fingerprint(pickle.loads(pickle.dumps(es))) == fingerprint(same) == wanted
+        for one in (es, same):
+            one.update(np.arange(10.0))
+        assert fingerprint(es) != wanted
+    es.n_threads = 2
+    assert fingerprint(es) == fingerprint(same)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("population_size (12 and 10)", {"population_size": 12}), ("theta_size", {"theta_size": 4}),
+        ("dtype ('float32' and 'float64')", {"dtype": np.float32}), ("symmetric", {"symmetric": False}),
+        ("lower", {"lower": -1.0}), ("upper", {"upper": [1.0, 1.0, 2.0]}), ("mu", {"mu_init": [0, 0, 1e-300]}),
+        ("mu", {"mu_init": [0.0, -0.0, 0.0]}), ("sigma", {"sigma_init": [1.0, 1.0, np.nextafter(1.0, 2.0)]}),
+        ("rng", {"rng": 2}), ("rng", {"rng": np.random.default_rng(1)}), ("rng", {"rng": None}),
+        ("fitness_shaping ('nes' and 'centered')", {"fitness_shaping": "nes"}), ("ties", {"ties": "argsort"}),
+        ("fitness_shaping", {"fitness_shaping": np.tanh}), ("maximize", {"maximize": False}),
+        ("nan_policy", {"nan_policy": "worst"}), ("sigma_max_change", {"sigma_max_change": 0.2}),
+        ("sigma_min", {"sigma_min": [0.1, 0.1, 0.2]}), ("sigma_max", {"sigma_max": 3.0}),
+        ("sigma_decay (0.9 and 1.0)", {"sigma_decay": 0.9}), ("sigma_decay_limit", {"sigma_decay_limit": 0.1}),
+        ("optimizer.class ('SGD' and 'Adam')", {"optimizer": SGD}),
+        ("optimizer.beta_1 (0.8 and 0.9)", {"optimizer_kwargs": {"beta_1": 0.8}}),
+        ("optimizer.alpha (0.2 and 0.1)", {"mu_lr": 0.2}), ("sigma_lr", {"sigma_lr": [0.1, 0.1, 0.2]}),
+        ("sigma_lr", {"sigma_lr": Decay(0.1, 0.5)}), ("l2_coeff", {"l2_coeff": 0.0}),
+        ("interactions", {"num_interactions": 50}), ("interactions", {"num_interactions": 50, "popsize_max": 20}),
+    ],
+)  # fmt: skip
+def test_a_fingerprint_tells_what_a_search_is_made_of(name, changes):
+    assert of(**changes) != of()
+    assert name in of(**changes).differences(of())
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("mu", lambda es: es.mu.__setitem__(0, es.mu[0] + 1e-9)),
+        ("mu", lambda es: es.mu.__setitem__(slice(None), es.mu[::-1].copy())),
+        ("sigma", lambda es: es.sigma.__setitem__(slice(0, 2), es.sigma[1::-1].copy())),
+        ("epsilon", lambda es: setattr(es, "epsilon", np.where(es.epsilon > 1, 1, es.epsilon))),
+        ("epsilon", lambda es: setattr(es, "epsilon", es.epsilon[::-1])),
+        ("theta", lambda es: es.theta.__setitem__((9, 2), 0.0)),
+        ("theta", lambda es: np.clip(es.theta, -0.5, 0.5, out=es.theta)),
+        ("theta", lambda es: setattr(es, "theta", es.theta[::-1])),
+        ("theta", lambda es: es.theta.__setitem__((3, 1), np.nan)),
+        ("step", lambda es: setattr(es, "step", es.step + 1)),
+        ("optimizer.t (2 and 1)", lambda es: setattr(es.optimizer, "t", 2)),
+        ("generation", lambda es: setattr(es, "population_size", 10)),
+        ("draws told", lambda es: es.update(np.arange(10.0), interactions=3)),
+        ("rewards told", lambda es: es._fitness.told[0].__setitem__(0, 0.5)),
+    ],
+)
+def test_a_fingerprint_tells_what_became_of_it(name, change):
+    es, same = (make(num_interactions=100) for _ in range(2))
+    for one in (es, same):  # a whole update, and half of another
+        one.get_parameters(members=slice(0, 0))
+        one.update(np.arange(10.0), interactions=100)
+        one.get_parameters(members=slice(0, 0))
+        one.update(np.arange(10.0), interactions=3)
+        one.get_parameters()
+    assert fingerprint(es) == fingerprint(same)
+    change(es)
+    assert fingerprint(es) != fingerprint(same)
+    assert name in fingerprint(es).differences(fingerprint(same))
+
+
+def test_a_fingerprint_tells_what_numpys_generators_have_drawn():
+    es, same = (make(rng=np.random.default_rng(1)) for _ in range(2))
+    legacy = make(rng=np.random.RandomState(1))
+    for one in (es, same, legacy):
+        one.get_parameters(members=slice(0, 0))
+    assert fingerprint(es) == fingerprint(same) == fingerprint(pickle.loads(pickle.dumps(es)))
+    assert fingerprint(es) != fingerprint(legacy)
+    for one in (es, same):
+        one.update(np.arange(10.0))
+    same._population.rng.normal()
+    assert fingerprint(es).differences(fingerprint(same)) == "rng"
+
+
+def test_a_fingerprint_tells_what_was_drawn_from_what_is():
     es, same = make(), make()
-    seen = {fingerprint(es)}
-    assert fingerprint(same) in seen
-    rewards = np.arange(10.0)
-    for change in (
-        lambda: es.get_parameters(members=slice(0, 0)), lambda: es.update(rewards), lambda: es.mu.__setitem__(0, 3.0),
-        lambda: setattr(es, "sigma", 0.5), lambda: setattr(es, "epsilon", np.ones((5, 3))),
-        lambda: setattr(es, "population_size", 12),
-    ):  # fmt: skip
-        change()
-        assert fingerprint(es) not in seen
-        seen.add(fingerprint(es))
-    assert fingerprint(make(rng=2)) not in seen
-    assert fingerprint(make(dtype=np.float32)) not in seen
+    for one in (es, same):
+        one.get_parameters(members=slice(0, 0))
+    es.mu = 1.0
+    assert fingerprint(es).differences(fingerprint(same)) == "mu"
+
+
+def test_every_order_of_a_large_mean_has_its_own_fingerprint():
+    values = np.random.default_rng(0).normal(size=20_000)
+    seen, orders = set(), 40
+    for i in range(orders):
+        seen.add(of(theta_size=20_000, mu_init=np.roll(values, 251 * i)).digest)
+    assert len(seen) == orders
 
 
 def test_searches_that_make_candidates_of_their_own_are_refused():
@@ -196,12 +287,32 @@ def test_a_replica_that_is_not_where_the_search_is_says_so():
     replica, es = Replica(), make()
     replica.greet()
     es.get_parameters(members=slice(0, 0))
-    order = Order([], fingerprint(es), lambda solutions, members: solutions[:, 0], 0, 4)
-    assert replica.evaluate(order) is None  # it has no search
+    order = Order([], fingerprint(es).digest, lambda solutions, members: solutions[:, 0], 0, 4)
+    assert replica.evaluate(order) == Behind()  # it has no search
     replica._es = make()
     assert_array_equal(replica.evaluate(order).rewards, es.get_members(slice(0, 4))[:, 0])
-    assert replica.evaluate(order._replace(search=0)) is None
+    behind = replica.evaluate(order._replace(search=b""))
+    assert Fingerprint(behind.parts) == fingerprint(es)
     replica._es = make()
     broken = Told([1, 2], None, None)
-    assert replica.evaluate(order._replace(news=[broken])) is None
-    assert replica.part(order, "columns") is None
+    behind = replica.evaluate(order._replace(news=[broken]))
+    assert (behind.parts, behind.error[:27]) == (None, "ValueError: rewards: wanted")
+    assert replica.part(order, "columns") == Behind()
+
+
+@pytest.mark.parametrize("way", ["columns", "block_sums"])
+def test_a_replicas_part_does_not_depend_on_how_it_would_shape_rewards(way):
+    pytest.importorskip("ray")
+    rewards = np.random.default_rng(0).normal(size=10)
+    es = make(fitness_shaping="raw")
+    es.get_parameters(members=slice(0, 0))
+    replica, parts = Replica(), []
+    replica._es, replica._search = make(), fingerprint(es).digest
+
+    def gradients(work):
+        order = Order([], fingerprint(es).digest, work.weights, 0, 3 if way == "columns" else 1)
+        parts.extend([replica.part(order, way), getattr(work, way)(order.lo, order.hi)])
+        return work.whole()
+
+    es.update(rewards, gradients=gradients)
+    assert_array_equal(*parts)

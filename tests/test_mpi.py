@@ -78,6 +78,21 @@ def test_the_roots_search_goes_to_all():
     assert json.loads(rest[rest.index("[") :]) == es.mu.tolist()
 
 
+def test_ranks_that_differ_are_told_in_what():
+    lines = program(2, "differing").splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "mu", "theta", "sigma_lr", "step", "upper", "theta_size", "dtype",
+    ]  # fmt: skip
+    for line in lines:
+        name, message = line.split(" ", 1)
+        assert "that of rank 1 differs from rank 0's in " in message
+        assert name in message.split("differs from rank 0's in ")[1].split(";")[0]
+
+
+def test_candidates_that_all_ranks_changed_are_evaluated():
+    program(2, "edited")
+
+
 @pytest.mark.slow
 def test_a_checkpoint_goes_on_at_another_number_of_ranks(tmp_path):
     program(3, "first_half", tmp_path)

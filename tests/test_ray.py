@@ -22,6 +22,7 @@ from distributed_searches import (
     by_itself,
     exits,
     fitness_of,
+    judge,
     killed,
     of_nan,
     one_too_many,
@@ -30,10 +31,11 @@ from distributed_searches import (
     sleeps,
     slice_of,
     with_extras,
+    with_pids,
 )  # fmt: skip
 from searches import assert_same
 
-from pepg_fast import PEPG, Checkpoints, EvaluationError
+from pepg_fast import PEPG, SGD, Checkpoints, EvaluationError
 
 ray = pytest.importorskip("ray")
 from pepg_fast.distributed import RayRunner, each  # noqa: E402
@@ -98,6 +100,61 @@ def test_a_search_that_was_changed_is_sent_again(three):
     three.run(es, each(fitness_of), max_steps=2)
     other.run(fitness_of, max_steps=2)
     assert_same(es, other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda es: setattr(es, "mu", es.mu[::-1].copy()),
+        lambda es: setattr(es, "sigma", es.sigma[::-1].copy()),
+        lambda es: np.clip(es.get_parameters(), -0.2, 0.2, out=es.theta),
+        lambda es: setattr(es, "fitness_shaping", "raw"),
+        lambda es: setattr(es.optimizer, "alpha", 0.3),
+    ],
+    ids=["mu", "sigma", "theta", "fitness_shaping", "alpha"],
+)
+@pytest.mark.parametrize("split", ["whole", "columns"])
+def test_a_change_that_no_sum_shows_reaches_the_workers(three, split, change):
+    es, other, three.split = a_search("plain"), a_search("plain"), split
+    for one in (es, other):
+        one.run(fitness_of, max_steps=1)
+    three.evaluate(es, each(fitness_of))
+    three.update(es, judge(es.theta))
+    other.update(judge(other.get_parameters()))
+    for one in (es, other):
+        change(one)
+    other.is_pending or other.get_parameters(members=slice(0, 0))
+    wanted = judge(other.theta)
+    rewards, *_ = three.evaluate(es, each(fitness_of))
+    np.testing.assert_array_equal(rewards, wanted)
+    three.update(es, rewards)
+    other.update(wanted)
+    three.split = "auto"
+    assert_same(es, other)
+
+
+class Here(SGD):
+    """An optimizer that only this process has: workers cannot read a search with it."""
+
+    def __reduce__(self):
+        return _only_in, (os.getpid(),)
+
+
+def _only_in(pid):
+    if os.getpid() != pid:
+        raise ImportError("no module named mine")
+    return Here(0.1)
+
+
+def test_a_search_that_workers_cannot_read_is_an_error(three):
+    es = PEPG(14, 37, 0.0, 1.0, 0.1, 0.1, rng=1, optimizer=Here)
+    with pytest.raises(
+        RuntimeError, match=r"es: wanted .* actor [0-9a-f]+ was sent it: ImportError: no module"
+    ):
+        three.evaluate(es, each(fitness_of))
+    plain = a_search("plain")
+    three.run(plain, each(fitness_of), max_steps=1)
+    assert_same(plain, by_itself("plain", 1))
 
 
 def test_more_slices_than_workers_and_more_workers_than_members(cluster, three):
@@ -188,6 +245,35 @@ def test_a_slow_slice_is_given_out_again(cluster, n_workers, tmp_path):
         assert runner.n_reissued >= 1
         assert len(runner._workers) == n_workers
     assert_same(es, by_itself("plain", 3))
+
+
+@pytest.mark.parametrize("split", ["columns", "blocks"])
+def test_an_actor_that_stops_before_a_shared_update_is_not_waited_for(cluster, split):
+    with RayRunner(2, timeout=3.0, split=split) as runner:
+        es = a_search("plain")
+        for _ in range(2):
+            rewards, _, extras = runner.evaluate(es, with_pids)
+            if es.step:
+                os.kill(int(extras["pid"][0]), signal.SIGSTOP)
+            began = time.monotonic()
+            runner.update(es, rewards)
+            assert time.monotonic() - began < 60
+        assert runner.n_reissued == 1
+        runner.run(es, each(fitness_of), max_steps=1)
+        assert len(runner._workers) == 2
+    assert_same(es, by_itself("plain", 3))
+
+
+def test_workers_that_never_start_are_given_up(cluster, monkeypatch):
+    monkeypatch.setattr("pepg_fast.distributed.over_ray._SILENCE", 1.0)
+    with RayRunner(1, num_cpus=1000, timeout=0.5) as runner:
+        es = a_search("plain")
+        for _ in range(2):
+            with pytest.raises(
+                TimeoutError, match=r"no worker has started for 1 s.*actor [0-9a-f]+"
+            ):
+                runner.evaluate(es, each(fitness_of))
+            assert es.is_pending
 
 
 def test_a_driver_that_is_killed_between_collecting_and_updating_loses_that_step_alone(

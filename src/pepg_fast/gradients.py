@@ -46,6 +46,11 @@ class GradientWork:
         self.n_blocks = -(-self.n_pairs // kernels.pairs_of_block())
 
     @property
+    def weights(self) -> NDArray[np.float64]:
+        """What the rewards are to the gradients, two rows for the draws."""
+        return self._draw[4]
+
+    @property
     def is_drawn_again(self) -> bool:
         """Whether the noise is the native stream's, of which every part can be drawn by itself."""
         return self._draw[3] is None

@@ -42,6 +42,9 @@ cdef extern from "parallel.h" nogil:
     int pepg_last_team()
     void pepg_force_teams(int forced)
 
+cdef extern from "digest.h" nogil:
+    int pepg_digest(Py_ssize_t size, const void* data, uint32_t* digest, int n_threads)
+
 cdef extern from "split.h" nogil:
     Py_ssize_t pepg_pairs_of_block()
     int pepg_gradient_columns(Py_ssize_t n_pairs, Py_ssize_t dim, Py_ssize_t lo, Py_ssize_t hi, uint64_t key,
@@ -235,6 +238,25 @@ cdef class RecycledArray:
     def put(self, cnp.ndarray array):
         """Hold another array, which is never handed out again."""
         self.array, self.is_own = array, False
+
+
+# ---- comparing processes -------------------------------------------------------------------------------------
+
+
+def digest(cnp.ndarray data not None, int n_threads=0):
+    """The 16 bytes that stand for the bytes of `data`, of whatever dtype and shape, which do not count (digest.h)."""
+    cdef uint32_t[4] words
+    cdef int status
+    if data.dtype.hasobject:
+        _fail("data", "an array of numbers", f"dtype {data.dtype}")
+    if not cnp.PyArray_IS_C_CONTIGUOUS(data):
+        _fail("data", "a C-contiguous array", f"strides {(<object>data).strides}")
+    cdef Py_ssize_t size = cnp.PyArray_NBYTES(data)
+    cdef void* first = cnp.PyArray_DATA(data)
+    with nogil:
+        status = pepg_digest(size, first, words, n_threads)
+    _raise(status)
+    return (<char*>words)[:sizeof(words)]
 
 
 # ---- noise and sampling --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
  * Every array is an allocation of its own of exactly the size that pepg_fast.h asks for, so that a read or write
  * beyond it is seen. Prints the number of checks, and each that failed; the exit status is 1 if one did.
  */
+#include "digest.h"
 #include "dispatch.h"
 #include "parallel.h"
 #include "pepg_fast.h"
@@ -124,6 +125,35 @@ static void check_stream(void) {
     free(noise);
 }
 
+/* Digests at the edges of rows and leaves, which are the same everywhere and in every team. */
+static void check_digest(void) {
+    static const ptrdiff_t sizes[] = {0, 1, 255, 256, 257, 65535, 65536, 65537, 200001};
+    uint64_t bits = 0;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; ++s) {
+        unsigned char *data = room((size_t)sizes[s]);
+        uint32_t first[4], digest[4];
+        for (ptrdiff_t i = 0; i < sizes[s]; ++i) data[i] = (unsigned char)(i * i >> 3);
+        for (int threads = 1; threads <= 4; ++threads) {
+            CHECK(pepg_digest(sizes[s], data, digest, threads) == PEPG_OK, "-");
+            if (threads == 1) memcpy(first, digest, sizeof first);
+            CHECK(!memcmp(first, digest, sizeof first), "%td, %d threads", sizes[s], threads);
+        }
+        bits = hash(bits, first, sizeof first);
+        if (sizes[s]) {
+            data[sizes[s] - 1] ^= 128;
+            CHECK(pepg_digest(sizes[s], data, digest, 1) == PEPG_OK, "-");
+            CHECK(memcmp(first, digest, sizeof first), "the last bit of %td", sizes[s]);
+        }
+        free(data);
+    }
+    CHECK(bits == UINT64_C(0xe5ef11fa838a2261), "digests: %#llx", (unsigned long long)bits);
+    uint32_t digest[4];
+    CHECK(pepg_digest(0, NULL, digest, 1) == PEPG_OK, "-");
+    CHECK(pepg_digest(-1, &bits, digest, 1) == PEPG_EINVAL, "-");
+    CHECK(pepg_digest(1, NULL, digest, 1) == PEPG_EINVAL, "-");
+    CHECK(pepg_digest(8, &bits, NULL, 1) == PEPG_EINVAL, "-");
+}
+
 static void check_ranks(void) {
     static const ptrdiff_t sizes[] = {2,   3,   4,   7,   8,   9,   15,  16,  17,   31,  32,
                                       33,  63,  64,  65,  127, 128, 129, 255, 256, 257, 1000};
@@ -177,6 +207,7 @@ static void check_everything_of(int i) {
     CHECK(pepg_select_isa(isa_name(i)) == 0, "-");
     check_philox();
     check_stream();
+    check_digest();
     check_ranks();
     check_kernels_f64();
     check_kernels_f32();

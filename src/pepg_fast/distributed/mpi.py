@@ -23,7 +23,7 @@ from ..running import REASONS
 from .runner import Runner
 from .slices import Evaluated, SliceFunction, edges, evaluate_slice
 from .splitting import Costs, column_edges
-from .state import fingerprint
+from .state import Fingerprint, fingerprint
 
 with _caller.needing("MPIRunner", "mpi4py", "mpi"):
     from mpi4py import MPI
@@ -31,8 +31,10 @@ with _caller.needing("MPIRunner", "mpi4py", "mpi"):
 _Made = TypeVar("_Made")
 
 _EVALUATED, _FAILED, _INTERRUPTED = range(3)
-#: Columns of the header: how it went, length and checksum of what follows, the search's fingerprint.
-_STATE, _LENGTH, _CHECKSUM, _INTERACTIONS, _SEARCH, _HEADER = range(6)
+#: Columns of the header: how it went, length and checksum of what follows, interactions; and from there on the
+#: digest of the search's fingerprint.
+_STATE, _LENGTH, _CHECKSUM, _INTERACTIONS, _SEARCH = range(5)
+_HEADER = _SEARCH + 2
 #: A message may have more bytes than an int counts.
 _MESSAGE = 1 << 30
 _TAG_EVALUATED = 1
@@ -72,7 +74,8 @@ class MPIRunner(Runner):
         Seconds that parts of an update take here.
     timeout : float, optional
         Seconds that the others may take longer than the root, and the root longer than them, to evaluate their slices,
-        before all are aborted and the slow ones named. MPI cannot give a rank's work to another while it is busy:
+        before all are aborted and the slow ones named. A rank that stops elsewhere, such as during an update, is waited
+        for until the launcher ends all. MPI cannot give a rank's work to another while it is busy:
         resume from a checkpoint with other ranks, or use a `RayRunner`.
     abort : bool
         Whether an exception on any rank ends all of them, after its traceback was shown. If not, exceptions are
@@ -171,19 +174,19 @@ class MPIRunner(Runner):
     ) -> Evaluated:
         ends = edges(es.population_size, self.size)
         members = slice(ends[self.rank], ends[self.rank + 1])
-        make = es.get_members if es.is_pending else es.get_parameters
-        solutions = make(members=members)
-        return self._evaluated(es, evaluate, solutions, ends, interrupts)
+        search, solutions = self._made(es, members)
+        return self._evaluated(search, evaluate, solutions, ends, interrupts)
 
     def _of_center(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
         solutions = es.center[None][: 1 if self.is_root else 0]
-        return self._evaluated(es, evaluate, solutions, [0] + [1] * self.size, interrupts, -1)
+        ends = [0] + [1] * self.size
+        return self._evaluated(fingerprint(es), evaluate, solutions, ends, interrupts, -1)
 
     def _evaluated(
         self,
-        es: PEPG,
+        search: Fingerprint,
         evaluate: SliceFunction,
         solutions: NDArray[Any],
         ends: list[int],
@@ -193,7 +196,6 @@ class MPIRunner(Runner):
         """Evaluate this rank's solutions, and gather those of all."""
         state, part, failure = _EVALUATED, None, b""
         first = ends[self.rank] if first is None else first
-        search = fingerprint(es)
         try:
             with interrupts.as_exceptions() if interrupts else contextlib.nullcontext():
                 if len(solutions):
@@ -210,17 +212,18 @@ class MPIRunner(Runner):
         part: Evaluated | None,
         state: int,
         failure: bytes,
-        search: int,
+        search: Fingerprint,
         counts: NDArray[np.intp],
     ) -> Evaluated:
         layout = [] if part is None else _layout(part.extras)
         width = sum(columns for *_, columns in layout)
         mine = np.zeros(_HEADER, np.int64)
-        mine[_STATE], mine[_SEARCH] = state, search - (1 << 63)
+        mine[_STATE], mine[_SEARCH:] = state, np.frombuffer(search.digest, np.int64)
         mine[_LENGTH] = len(failure) if state == _FAILED else width
         mine[_CHECKSUM] = zlib.crc32(_packed(layout))
         mine[_INTERACTIONS] = -1 if part is None or part.interactions is None else part.interactions
         headers = self._headers(mine)
+        self._check_searches(headers[:, _SEARCH:], search)
         self._check_headers(headers, failure, counts)
         evaluators = headers[counts > 0]
         layout = self._layout_of(evaluators[0], layout)
@@ -275,16 +278,25 @@ class MPIRunner(Runner):
             else:
                 time.sleep(1e-4)
 
+    def _check_searches(self, digests: NDArray[np.int64], mine: Fingerprint) -> None:
+        """Raise on all ranks if one has another search than the root, and say in what they differ."""
+        others = np.flatnonzero((digests != digests[0]).any(axis=1))
+        if not others.size:
+            return
+        root, other = (
+            Fingerprint(pickle.loads(self._send_from(rank, pickle.dumps(mine.parts))))
+            for rank in (0, int(others[0]))
+        )
+        raise RuntimeError(
+            f"es: wanted the same search on all ranks, that of rank {others[0]} differs from rank 0's in "
+            f"{root.differences(other)}; make it from the same arguments (rng a seed, not None) or with "
+            "runner.share(es), and change it on all alike"
+        )
+
     def _check_headers(
         self, headers: NDArray[np.int64], failure: bytes, counts: NDArray[np.intp]
     ) -> None:
         """Raise on all ranks what one of them has to say."""
-        others = np.flatnonzero(headers[:, _SEARCH] != headers[0, _SEARCH])
-        if others.size:
-            raise RuntimeError(
-                f"es: wanted the same search on all ranks, that of rank {others[0]} differs from rank 0's; make it "
-                "from the same arguments (rng a seed, not None) or with runner.share(es), and change it on all alike"
-            )
         states = headers[:, _STATE]
         if (states == _FAILED).any():
             rank = int(np.flatnonzero(states == _FAILED)[0])

@@ -13,11 +13,11 @@ from ..evaluation import EvaluationError, Failure
 from ..gradients import GradientWork
 from ..interrupts import AsExceptions
 from ..pepg import PEPG
-from .replica import Order, Replica, Told
+from .replica import Behind, Order, Replica, Told
 from .runner import Runner
 from .slices import Evaluated, SliceFunction, edges, joined
 from .splitting import Costs, column_edges
-from .state import fingerprint
+from .state import Fingerprint, fingerprint
 
 with _caller.needing("RayRunner", "ray", "ray"):
     import ray
@@ -61,7 +61,9 @@ class RayRunner(Runner):
         Seconds that parts of an update take here.
     timeout : float, optional
         Seconds after which a slice is given to another worker too, and the first answer counts; each time a slice is
-        given out again it may take twice as long. Without it, a worker may take as long as it likes.
+        given out again it may take twice as long. A worker that is as late with its part of an update is replaced, and
+        the driver computes that part. If no worker starts for as long, or for 60 s if that is longer, TimeoutError is
+        raised. Without it, a worker may take as long as it likes.
     max_losses : int
         How often a slice may lose its worker before the run fails: it may be what kills them.
 
@@ -119,7 +121,7 @@ class RayRunner(Runner):
         self._followed: PEPG | None = None
         self._told: collections.deque[Told] = collections.deque(maxlen=_REMEMBERED)
         self._n_told = 0
-        self._sent: tuple[int, Any] = (0, None)  # fingerprint and reference of the search
+        self._sent: tuple[Fingerprint | None, Any] = (None, None)  # and a reference to the search
         self._function: tuple[Any, Any] = (None, None)
         self._looked = -_GLANCE
         self._target = n_workers or 1
@@ -155,20 +157,20 @@ class RayRunner(Runner):
     def _of_population(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
-        if not es.is_pending:
-            es.get_parameters(members=slice(0, 0))
+        search, _ = self._made(es, slice(0, 0))
         self._hire()
         n = min(es.population_size, len(self._workers) * self.slices_per_worker)
-        return self._collected(es, evaluate, edges(es.population_size, n), interrupts)
+        return self._collected(es, search, evaluate, edges(es.population_size, n), interrupts)
 
     def _of_center(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
     ) -> Evaluated:
-        return self._collected(es, evaluate, [-1, 0], interrupts)
+        return self._collected(es, fingerprint(es), evaluate, [-1, 0], interrupts)
 
     def _collected(
         self,
         es: PEPG,
+        search: Fingerprint,
         evaluate: SliceFunction,
         ends: list[int],
         interrupts: AsExceptions | None,
@@ -176,40 +178,33 @@ class RayRunner(Runner):
         self._follow(es)
         if self._function[0] is not evaluate:
             self._function = evaluate, ray.put(evaluate)
-        work = _Slices(ends, self.timeout)
-        search = fingerprint(es)
-        began, is_silent = time.monotonic(), True
+        work = _Slices(ends, search, self.timeout)
         with interrupts.as_exceptions() if interrupts else contextlib.nullcontext():
             while not work.is_done:
-                if is_silent and time.monotonic() - began > _SILENCE:
-                    is_silent = False
-                    if all(worker.work is None for worker in self._workers):
-                        _caller.warn(
-                            f"RayRunner: no worker has started for {_SILENCE:g} s; the cluster may have no room for "
-                            f"{self._num_cpus:g} processors and the actor's other options"
-                        )
                 self._hire()
-                self._give_out(es, search, work)
+                self._give_out(es, work)
                 self._take_in(work)
                 self._look_for_late(work)
+                self._look_for_silence(work)
         for worker in [worker for worker in self._workers if worker.is_late]:
             self._dismiss(worker)
         self._hire()
         return joined(work.results)
 
-    def _give_out(self, es: PEPG, search: int, work: "_Slices") -> None:
+    def _give_out(self, es: PEPG, work: "_Slices") -> None:
         for worker in self._workers:
             if not work.queue:
                 return
             if worker.is_idle:
-                self._order(worker, es, search, work)
+                self._order(worker, es, work)
         if work.queue and all(worker.is_late for worker in self._workers):
             self._dismiss(self._workers[0])  # makes room for another one
 
-    def _order(self, worker: "_Worker", es: PEPG, search: int, work: "_Slices") -> None:
+    def _order(self, worker: "_Worker", es: PEPG, work: "_Slices") -> None:
         index = work.queue.popleft()
         lo, hi = work.ends[index], work.ends[index + 1]
-        order = Order(self._news_for(worker, es, search), search, self._function[1], lo, hi)
+        news = self._news_for(worker, es, work.search)
+        order = Order(news, work.search.digest, self._function[1], lo, hi)
         worker.reference = worker.actor.evaluate.remote(order)
         worker.task, worker.work = index, work
         worker.deadline = work.deadline_of(index)
@@ -223,7 +218,7 @@ class RayRunner(Runner):
         for reference in ready:
             worker = busy[reference]
             is_ours, index = worker.work is work, worker.task
-            is_new = worker.work is None
+            is_new, worker.is_new = worker.is_new, False
             worker.rest()
             try:
                 answer = ray.get(reference)
@@ -247,9 +242,21 @@ class RayRunner(Runner):
             raise answer.as_error()
         if isinstance(answer, Evaluated):
             work.put(index, answer)
-        else:  # it has not got the search
-            worker.n_told = None
+        else:
+            self._check_behind(worker, answer, work.search)
             work.give_back(index)
+
+    def _check_behind(self, worker: "_Worker", answer: Behind, search: Fingerprint) -> None:
+        """Have the search sent to a worker that has not got it, unless it was."""
+        worker.n_told = None
+        if not worker.has_whole:
+            return
+        what = answer.error
+        if answer.parts is not None:
+            what = f"the one it has differs in {search.differences(Fingerprint(answer.parts))}"
+        raise RuntimeError(
+            f"es: wanted the same search on all actors, {worker} was sent it: {what}"
+        )
 
     def _patience(self, work: "_Slices") -> float:
         deadlines = [worker.deadline for worker in self._workers if worker.work is work]
@@ -263,6 +270,27 @@ class RayRunner(Runner):
                 worker.deadline, worker.is_late = np.inf, True
                 if work.give_back(worker.task):
                     self.n_reissued += 1
+
+    def _look_for_silence(self, work: "_Slices") -> None:
+        """Warn if no worker starts for long; with a time limit, give them up."""
+        limit = max(_SILENCE, self.timeout or 0.0)
+        now = time.monotonic()
+        if not all(worker.is_new for worker in self._workers):
+            work.silent_since = now
+        if now - work.silent_since <= limit:
+            return
+        work.silent_since = np.inf if self.timeout is None else now
+        message = (
+            f"RayRunner: no worker has started for {limit:g} s; the cluster may have no room for "
+            f"{self._num_cpus:g} processors and the actor's other options"
+        )
+        if self.timeout is None:
+            _caller.warn(message)
+            return
+        names = ", ".join(map(str, self._workers))
+        for worker in list(self._workers):
+            self._dismiss(worker)
+        raise TimeoutError(f"{message}; it waited for {names}")
 
     def _count_loss(self, work: "_Slices", index: int, error: Exception) -> None:
         work.losses[index] += 1
@@ -318,12 +346,14 @@ class RayRunner(Runner):
             for worker in self._workers:
                 worker.n_told = None
 
-    def _news_for(self, worker: "_Worker", es: PEPG, search: int) -> Any:
+    def _news_for(self, worker: "_Worker", es: PEPG, search: Fingerprint) -> Any:
         """What has been told since the worker was last asked, or a reference to the search."""
         known, worker.n_told = worker.n_told, self._n_told
-        missing = None if known is None else self._n_told - known
-        if missing is not None and missing <= len(self._told):
-            return list(self._told)[len(self._told) - missing :]
+        n_kept = len(self._told)
+        n_missing = n_kept + 1 if known is None else self._n_told - known
+        worker.has_whole = n_missing > n_kept
+        if not worker.has_whole:
+            return list(self._told)[n_kept - n_missing :]
         if self._sent[0] != search or self._sent[1] is None:
             packed = ray.cloudpickle.dumps(es)  # arrays in the object store are read-only
             self._sent = search, ray.put(packed)
@@ -335,14 +365,14 @@ class RayRunner(Runner):
         told: Any = rewards
         with contextlib.suppress(ValueError):  # which the update will explain
             told = np.array(rewards)
-        self._telling = es, told, interactions
+        self._telling = es
         self._gradients: Any = None
         super()._tell(es, rewards, interactions)
         if told.nbytes > _LARGE:
             told = ray.put(told)
         self._told.append(Told(told, interactions, self._gradients))
         self._n_told += 1
-        self._sent = 0, None
+        self._sent = None, None
 
     def _changed(self, evaluate: SliceFunction) -> None:
         self._function = (None, None)
@@ -364,28 +394,38 @@ class RayRunner(Runner):
 
     def _parts(self, name: str, work: GradientWork, cut: Any) -> list[Any]:
         """A part of the gradients from each worker that is free; what they cannot give is computed here."""
-        es, *told = self._telling
+        es = self._telling
         workers = [worker for worker in self._workers if worker.is_idle]
         if not workers:
             return [getattr(work, name)(*cut(1))]
-        search, rewards = fingerprint(es), ray.put(told)
+        search, weights = fingerprint(es), ray.put(work.weights)
         ends = cut(len(workers))
         references = []
         for worker, lo, hi in zip(workers, ends, ends[1:], strict=False):
-            order = Order(self._news_for(worker, es, search), search, rewards, lo, hi)
+            order = Order(self._news_for(worker, es, search), search.digest, weights, lo, hi)
             references.append(worker.actor.part.remote(order, name))
+        ready, _ = ray.wait(references, num_returns=len(references), timeout=self.timeout)
         parts = []
         for i, (worker, reference) in enumerate(zip(workers, references, strict=True)):
-            try:
-                part = ray.get(reference)
-            except RayError:
-                self._lost(worker)
-                part = None
-            if part is None:
-                worker.n_told = None
-                part = getattr(work, name)(ends[i], ends[i + 1])
-            parts.append(part)
+            part = self._part_of(worker, reference, reference in ready)
+            parts.append(getattr(work, name)(ends[i], ends[i + 1]) if part is None else part)
         return parts
+
+    def _part_of(self, worker: "_Worker", reference: Any, is_ready: bool) -> Any:
+        """What a worker has computed, or None."""
+        if not is_ready:
+            self.n_reissued += 1
+            self._dismiss(worker)
+            return None
+        try:
+            part = ray.get(reference)
+        except RayError:
+            self._lost(worker)
+            return None
+        if isinstance(part, Behind):
+            worker.n_told = None
+            return None
+        return part
 
 
 class _Worker:
@@ -394,8 +434,13 @@ class _Worker:
     def __init__(self, actor: Any) -> None:
         self.actor = actor
         self.n_told: int | None = None  # updates it has been told of, None if it has no search
+        self.has_whole = False  # the last order had the search with it
+        self.is_new = True  # it has not said yet that it is there
         self.rest()
         self.reference: Any = actor.greet.remote()
+
+    def __str__(self) -> str:
+        return f"actor {self.actor._actor_id.hex()}"
 
     def rest(self) -> None:
         """Have nothing to do."""
@@ -414,9 +459,10 @@ class _Worker:
 class _Slices:
     """The slices of a population: which wait to be given out, and what came of the others."""
 
-    def __init__(self, ends: list[int], timeout: float | None) -> None:
+    def __init__(self, ends: list[int], search: Fingerprint, timeout: float | None) -> None:
         n = len(ends) - 1
-        self.ends = ends
+        self.ends, self.search = ends, search
+        self.silent_since = time.monotonic()  # no worker was there since then
         self.queue = collections.deque(range(n))
         self.results: list[Any] = [None] * n
         self.losses = [0] * n

@@ -27,15 +27,21 @@ class Order(NamedTuple):
 
     #: Updates since the last order, or a reference to the search.
     news: Any
-    search: int
-    #: A reference to the function of slices, or to rewards and interactions.
+    #: The digest of its fingerprint.
+    search: bytes
+    #: A reference to the function of slices, or to the weights of the gradients.
     what: Any
     lo: int
     hi: int
 
 
-class _PartIsDone(Exception):
-    """Leaves an update before it changes anything."""
+class Behind(NamedTuple):
+    """The answer of an actor that has not got the search it was asked about."""
+
+    #: Parts of the fingerprint of the one it has, if it has one.
+    parts: dict[str, Any] | None = None
+    #: What went wrong when it took the news.
+    error: str = ""
 
 
 class Replica:
@@ -43,74 +49,75 @@ class Replica:
 
     def __init__(self) -> None:
         self._es: PEPG | None = None
+        self._search: bytes | None = None  # the digest that it was found to have
         self._fetched: tuple[Any, Any] = (None, None)
 
     def greet(self) -> None:
         """Say that it is there."""
 
-    def evaluate(self, order: Order) -> "Evaluated | Failure | None":
-        """Evaluate a slice, -1 to 0 being the centre; None if it wants the search itself."""
+    def evaluate(self, order: Order) -> "Evaluated | Failure | Behind":
+        """Evaluate a slice, -1 to 0 being the centre."""
         es = self._up_to_date(order)
-        if es is None:
-            return None
+        if isinstance(es, Behind):
+            return es
         if self._fetched[0] != order.what:
             self._fetched = order.what, _fetched(order.what)
         if order.lo < 0:
             return try_slice(self._fetched[1], es.center[None], -1)
+        self._begin(es)
         solutions = es.get_members(slice(order.lo, order.hi))
         return try_slice(self._fetched[1], solutions, order.lo)
 
     def part(self, order: Order, name: str) -> Any:
-        """Compute a part of the gradients, columns or block sums; None as above."""
+        """Compute a part of the gradients, columns or block sums."""
         es = self._up_to_date(order)
-        if es is None:
-            return None
-        rewards, interactions = _fetched(order.what)
-        part = None
+        if isinstance(es, Behind):
+            return es
+        self._begin(es)
+        population, n_threads = es._population, es._n_threads
+        noise, epsilon = population.noise_of_generation(n_threads)
+        weights = _fetched(order.what)
+        draw = population.key, population.generation, noise, epsilon, weights, population.drawn
+        return getattr(GradientWork(draw, n_threads), name)(order.lo, order.hi)
 
-        def gradients(work: GradientWork) -> Any:
-            nonlocal part
-            part = getattr(work, name)(order.lo, order.hi)
-            raise _PartIsDone
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the driver warns
-            try:
-                es.update(rewards, interactions=interactions, gradients=gradients)
-            except _PartIsDone:
-                return part
-        self._es = None  # there was nothing to compute, and it has gone on
-        return None
-
-    def _up_to_date(self, order: Order) -> PEPG | None:
-        """The search where the driver has it; None if this one has not got there."""
+    def _up_to_date(self, order: Order) -> "PEPG | Behind":
+        """The search where the driver has it."""
+        if order.news == [] and self._es is not None and self._search == order.search:
+            return self._es
+        error = ""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._take(order)
-        except Exception:
+                warnings.simplefilter("ignore")  # the driver warns
+                self._take(order.news)
+        except Exception as caught:
             self._es = None  # whatever it was, the search itself will do
-        es = self._es
-        if es is None or fingerprint(es) != order.search:
-            self._es = None
-        return self._es
+            error = f"{type(caught).__name__}: {caught}"
+        es, self._es, self._search = self._es, None, None
+        if es is None:
+            return Behind(error=error)
+        search = fingerprint(es)
+        if search.digest != order.search:  # perhaps because the driver has drawn
+            self._begin(es)
+            search = fingerprint(es)
+        if search.digest != order.search:
+            return Behind(search.parts)
+        self._es, self._search = es, order.search
+        return es
 
-    def _take(self, order: Order) -> None:
-        if not isinstance(order.news, list):
-            self._es = pickle.loads(_fetched(order.news))
+    def _take(self, news: Any) -> None:
+        if not isinstance(news, list):
+            self._es = pickle.loads(_fetched(news))
             return
         es = self._es
         if es is None:
             return
-        for rewards, interactions, gradients in order.news:
+        for rewards, interactions, gradients in news:
             self._begin(es)
             if gradients is None:
                 es.tell(_fetched(rewards), interactions=interactions)
             else:
                 self._gradients = tuple(np.array(gradient) for gradient in _fetched(gradients))
                 es.update(_fetched(rewards), interactions=interactions, gradients=self._given)
-        if fingerprint(es) != order.search:
-            self._begin(es)
 
     def _given(self, work: GradientWork) -> Any:
         """Gradients that others have computed."""

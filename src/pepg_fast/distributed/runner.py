@@ -15,7 +15,7 @@ from ..pepg import PEPG
 from ..running import Result
 from .slices import Evaluated, SliceFunction
 from .splitting import WAYS, Costs, choose
-from .state import check_search
+from .state import Fingerprint, check_search, fingerprint
 
 
 class Runner:
@@ -81,6 +81,8 @@ class Runner:
         ------
         EvaluationError
             If `evaluate` raised, in whatever process. The population still waits for its rewards.
+        RuntimeError
+            If processes do not have the same search; the message says in what they differ.
         TypeError, ValueError
             If an argument is not what is described here.
         """
@@ -221,6 +223,14 @@ class Runner:
         check_search(es)
         if not callable(evaluate):
             raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
+
+    def _made(self, es: PEPG, members: slice) -> tuple[Fingerprint, NDArray[Any]]:
+        """Make members of the population that waits, or of a new one, and tell what all are made from."""
+        # Before it is drawn, if that is enough to know it, because what is drawn from is then a copy of mu and sigma.
+        search = fingerprint(es) if es._population.has_key else None
+        make = es.get_members if es.is_pending else es.get_parameters
+        solutions = make(members=members)
+        return search or fingerprint(es), solutions
 
     def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
         way = self.way(es)

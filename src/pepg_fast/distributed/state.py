@@ -1,38 +1,159 @@
 """Whether two processes have the same search."""
 
+import functools
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__, kernels, streams
+from ..optimizers import Optimizer
 from ..pepg import PEPG
+from ..schedules import Decay
 
-_MASK = (1 << 64) - 1
-
-
-def fingerprint(es: PEPG) -> int:
-    """64 bits of what candidates are made from: distribution, key, generation, counts. Reads mu and sigma once."""
-    population = es._population
-    mu, sigma = population.drawn if es.is_pending else (es.mu, es.sigma)
-    numbers = [
-        _sum(mu), _sum(sigma), population.key, population.has_key, population.generation, population.told,
-        es.is_pending, es.step, es.population_size, es.theta_size,
-    ]  # fmt: skip
-    if population.epsilon is not None:
-        numbers.append(_sum(population.epsilon[0]))
-    result = 0xCBF29CE484222325
-    for number in numbers:  # in order: FNV with words for bytes
-        result = (result ^ (int(number) & _MASK)) * 0x100000001B3 & _MASK
-        result ^= result >> 29
-    return result
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
-def _sum(values: NDArray[Any]) -> int:
-    """The words of an array added up, whatever numbers they are."""
-    words = np.ascontiguousarray(values).view(
-        np.uint32 if values.dtype.itemsize == 4 else np.uint64
-    )
-    return int(words.sum(dtype=np.uint64))
+class Fingerprint:
+    """What decides which candidates come next and how the search moves, in parts that have names.
+
+    Parameters
+    ----------
+    parts : mapping of str to object
+        Text, numbers and digests: what `repr` tells apart.
+
+    Attributes
+    ----------
+    digest : bytes
+        128 bits that stand for all parts.
+    """
+
+    def __init__(self, parts: Mapping[str, Any]) -> None:
+        self.parts = dict(parts)
+        self.digest = hashlib.blake2b(repr(self.parts).encode(), digest_size=16).digest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fingerprint) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def differences(self, other: "Fingerprint") -> str:
+        """Name the parts in which another one differs.
+
+        Parameters
+        ----------
+        other : Fingerprint
+            That of another process.
+
+        Returns
+        -------
+        str
+            Their names, with both values where those are numbers or short text.
+        """
+        names = [*self.parts, *(name for name in other.parts if name not in self.parts)]
+        return ", ".join(
+            _difference(name, self.parts.get(name), other.parts.get(name))
+            for name in names
+            if repr(self.parts.get(name)) != repr(other.parts.get(name))
+        )
+
+
+def fingerprint(es: PEPG) -> Fingerprint:
+    """Describe the population that waits for its rewards or, from the native stream, would be drawn next.
+
+    Mu, sigma, bounds and noise of a user's are compared whole, by `kernels.digest`, and so are candidates that were
+    changed after they were drawn. Not compared are the arrays of the optimizer and what callables return: where those
+    differ, mu or sigma do after the next update.
+    """
+    population, n_threads = es._population, es._n_threads
+    plain = functools.partial(_plain, n_threads=n_threads)
+    mu, sigma = plain(es.mu), plain(es.sigma)
+    has_begun = es.is_pending or population.told > 0
+    is_next = population.rng is None and not has_begun
+    parts = {
+        "pepg_fast": __version__, "class": type(es).__qualname__, "dtype": es.dtype.name,
+        "theta_size": es.theta_size, "population_size": es.population_size, "symmetric": es.symmetric,
+        "mu": mu, "sigma": sigma,
+        "mu as drawn": plain(population.drawn[0]) if has_begun else mu,
+        "sigma as drawn": plain(population.drawn[1]) if has_begun else sigma,
+        "lower": plain(es.lower), "upper": plain(es.upper),
+        "rng": (population.key, population.has_key, plain(streams.to_state(population.rng))),
+        "generation": population.generation + is_next, "draws told": population.told,
+        "epsilon": plain(population.epsilon) if es.is_pending else None,
+        "epsilon told": plain(population.told_epsilon),
+        "theta": plain(population.edited(n_threads)),
+        "step": es.step, "interactions": (es.num_interactions, es.popsize_max, es._made),
+    }  # fmt: skip
+    return Fingerprint(parts | _settings(es, n_threads))
+
+
+def _settings(es: PEPG, n_threads: int) -> dict[str, Any]:
+    """How rewards move the search."""
+    fitness = es._fitness
+    settings = {
+        "mu_lr": es.mu_lr, "sigma_lr": es.sigma_lr, "l2_coeff": es.l2_coeff, "optimizer": es.optimizer,
+        "sigma_max_change": es.sigma_max_change, "sigma_min": es.sigma_min, "sigma_max": es.sigma_max,
+        "sigma_decay": es.sigma_decay, "sigma_decay_limit": es.sigma_decay_limit,
+        "fitness_shaping": fitness.shaping, "ties": fitness.ties, "maximize": fitness.maximize,
+        "nan_policy": fitness.nan_policy, "rewards told": fitness.told,
+    }  # fmt: skip
+    return {name: _plain(value, n_threads) for name, value in settings.items()}
+
+
+def _plain(value: Any, n_threads: int) -> Any:
+    """A value as numbers, text and digests; of what cannot be compared, its name."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, np.ndarray):
+        return _digest(value, n_threads) if value.ndim else value.item()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Optimizer):
+        return _of_optimizer(value, n_threads)
+    if isinstance(value, dict):
+        return {str(name): _plain(each, n_threads) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each, n_threads) for each in value]
+    if isinstance(value, Decay):
+        return repr(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _of_optimizer(optimizer: Optimizer, n_threads: int) -> dict[str, Any]:
+    """Its class and settings, without the arrays that it moves."""
+    settings = {
+        name: _plain(value, n_threads)
+        for name, value in vars(optimizer).items()
+        if value is not None and (name == "alpha" or not isinstance(value, np.ndarray))
+    }
+    return {"class": type(optimizer).__qualname__} | settings
+
+
+class _Digest(str):
+    """The text that stands for an array."""
+
+
+def _digest(values: NDArray[Any], n_threads: int) -> str:
+    if values.dtype.hasobject:
+        return "objects"
+    digest = kernels.digest(np.ascontiguousarray(values), n_threads)
+    return _Digest(f"{values.dtype.str} {values.shape} {digest.hex()}")
+
+
+def _difference(name: str, here: Any, there: Any) -> str:
+    """A name, and both values if they say something."""
+    if isinstance(here, dict) and isinstance(there, dict):
+        return ", ".join(
+            _difference(f"{name}.{each}", here.get(each), there.get(each))
+            for each in here | there
+            if repr(here.get(each)) != repr(there.get(each))
+        )
+    if any(isinstance(value, list | tuple | _Digest) for value in (here, there)):
+        return name
+    return f"{name} ({here!r:.60} and {there!r:.60})"
 
 
 def check_search(es: Any) -> None:
