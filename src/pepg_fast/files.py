@@ -66,7 +66,7 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
     OSError
         If the file cannot be written; no temporary file is left.
     """
-    path = Path(os.path.abspath(os.fsdecode(filename)))
+    path = absolute(filename)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
     if path.exists() and not path.is_file():
@@ -85,8 +85,13 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
             os.replace(temporary, target)
         else:
             _publish(temporary, target)
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
     return path
+
+
+def absolute(path: "str | bytes | os.PathLike[Any]") -> Path:
+    """A path that means the same file wherever the working folder is later."""
+    return Path(os.path.abspath(os.fsdecode(path)))
 
 
 @contextlib.contextmanager
@@ -335,7 +340,7 @@ def _publish(temporary: str, path: Path) -> None:
             raise
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the new name last through a power cut, where the system lets us."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
