@@ -131,6 +131,36 @@ class Endless(Walk):
         return observation, reward, done, *rest
 
 
+class Wanders(Walk):
+    """It changes the working folder, to one that it may remove."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(self, when="init", folder=None, removes=False, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+        self.when, self.folder, self.removes = when, folder, removes
+        self._go("init")
+
+    def reset(self, *, seed=None, options=None):
+        self._go("reset")
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        self._go("step")
+        return super().step(action)
+
+    def render(self):
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def _go(self, at):
+        if at == self.when and self.folder is not None:
+            os.makedirs(self.folder, exist_ok=True)
+            os.chdir(self.folder)
+            if self.removes:
+                os.rmdir(self.folder)
+
+
 class Dies(Walk):
     """Its process dies at the third step, as often as there are files to remove in a folder."""
 

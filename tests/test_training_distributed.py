@@ -99,6 +99,21 @@ def test_over_mpi_all_ranks_close_their_environments(tmp_path):
     assert done.stdout.split() == ["0", "left"]
 
 
+def test_over_mpi_a_relative_folder_is_the_roots(tmp_path):
+    done = of_training("train_elsewhere", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True"] * 2
+    assert (tmp_path / "0" / "run" / "policy.npz").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_over_mpi_an_option_that_is_wrong_is_said_in_a_line(tmp_path):
+    done = trained(2, "--resume", tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nowhere: no run there" in done.stderr
+
+
 try:
     from test_ray import cluster
 except pytest.skip.Exception:  # no Ray

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gymnasium")
+import envs
 from test_training import assert_same_state, changed
 
+from pepg_fast import Checkpoints, CSVLog
 from pepg_fast.history import COLUMNS
 from pepg_fast.training import train
 from pepg_fast.training.run_folder import RunFolder
@@ -101,7 +103,7 @@ def test_a_resumed_run_has_all_files_whatever_reached_the_disk(
 def test_without_its_newest_checkpoint_a_run_goes_on_from_the_one_before(
     damaged, uncut, tmp_path, no_picture
 ):
-    whole, versions = uncut
+    whole, _ = uncut
     shutil.copytree(whole, tmp_path / "run")
     newest = tmp_path / "run" / "checkpoint.npz"
     if damaged:
@@ -139,3 +141,39 @@ def test_the_picture_is_drawn_again(uncut, tmp_path):
         pictures.append((folder / "curve.png").read_bytes())
     assert pictures[0].startswith(b"\x89PNG")
     assert pictures[0] == pictures[1]
+
+
+def wanders(when, folder, removes=False):
+    return lambda: envs.Wanders(when, str(folder), removes)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("when", "removes"), [("init", False), ("reset", False), ("step", False), ("init", True)]
+)
+def test_relative_paths_are_those_of_the_moment_they_are_given(
+    when, removes, workers, uncut, tmp_path, monkeypatch, no_picture
+):
+    monkeypatch.chdir(tmp_path)
+    env = wanders(when, tmp_path / "elsewhere", removes)
+    logs = [CSVLog("log.csv"), Checkpoints("checkpoints", every=2)]
+    config = dataclasses.replace(SHORT, max_steps=2, workers=workers)
+    first = train(env, config, folder="runs/one", callbacks=logs)
+    assert first.folder == tmp_path / "runs" / "one"
+    os.chdir(tmp_path)
+    last = dataclasses.replace(config, max_steps=4)
+    train(env, last, folder="runs/one", resume=True, callbacks=logs)
+    os.chdir(tmp_path)
+    assert without_seconds(Path("log.csv")) == without_seconds(Path("runs/one/history.csv"))
+    assert len(os.listdir("checkpoints")) == 2
+    assert sorted(os.listdir("runs/one")) == sorted(os.listdir(uncut[0]))
+    assert not os.path.exists("elsewhere") or not os.listdir("elsewhere")
+
+
+def test_a_relative_path_in_a_folder_that_is_gone_is_named(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for use in (CSVLog, Checkpoints, RunFolder):
+        with pytest.raises(FileNotFoundError, match=r"working folder.*has been removed: 'mine'"):
+            use("mine")

@@ -66,7 +66,7 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
     OSError
         If the file cannot be written; no temporary file is left.
     """
-    path = absolute(filename)
+    path = Path(os.path.abspath(absolute(filename)))
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
     if path.exists() and not path.is_file():
@@ -91,7 +91,12 @@ def write(filename: "str | os.PathLike[str]", content: bytes, *, overwrite: bool
 
 def absolute(path: "str | bytes | os.PathLike[Any]") -> Path:
     """A path that means the same file wherever the working folder is later."""
-    return Path(os.path.abspath(os.fsdecode(path)))
+    name = os.fsdecode(path)
+    try:
+        return Path(name).absolute()
+    except FileNotFoundError as error:
+        text = "the working folder, which this path is relative to, has been removed"
+        raise FileNotFoundError(error.errno, text, name) from error
 
 
 @contextlib.contextmanager

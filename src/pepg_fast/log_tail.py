@@ -15,7 +15,7 @@ from .history import COLUMNS, HEADER, CSVContent, Row
 #: How many there are.
 KEPT = 10_000
 
-#: Rows after which a log is flushed to the disk: fewer than are kept, so that what a power cut takes is in a checkpoint.
+#: Rows after which a log is flushed to the disk: fewer than are kept, so that checkpoints hold what a power cut takes.
 FLUSHED_EVERY = KEPT // 2
 
 #: All columns but the one that differs between two runs of the same search.

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .. import _caller, _checks
+from .. import _caller, _checks, files
 from .policy import Policy, task_of
 from .rollouts import make_env
 
@@ -19,6 +19,8 @@ def play(
     """Run episodes that are shown or filmed; seed, return and steps of each."""
     episodes = _checks.integer("episodes", episodes, at_least=1)
     seed = _checks.integer("seed", seed, at_least=0)
+    if video is not None:
+        video = files.absolute(video)  # before the environment may change the working folder
     task = task_of(policy)
     mode = "human" if video is None else "rgb_array"
     args = task.env_args | {"render_mode": mode}

@@ -5,11 +5,13 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 import warnings
 from collections import Counter, deque
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any, NamedTuple
 
@@ -43,6 +45,23 @@ def packed(task: Task) -> bytes:
             f"in this process), got {told(error)}"
         ) from error
     return data
+
+
+@contextlib.contextmanager
+def _in_some_folder() -> Iterator[None]:
+    """Let processes begin though the working folder has been removed: they want the name of theirs."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        here = os.open(".", os.O_RDONLY)
+        try:
+            os.chdir(tempfile.gettempdir())
+            yield
+        finally:
+            os.fchdir(here)
+            os.close(here)
+    else:
+        yield
 
 
 class WorkerDied(RuntimeError):
@@ -128,7 +147,8 @@ class Workers:
             except RuntimeError:  # broken, or shut down because of it
                 self.replace(worker)
         self._executors[worker] = self._new_executor()
-        return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
+        with _in_some_folder():  # the first piece makes the process
+            return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
 
     def _new_executor(self) -> Any:
         with _caller.needing("train", "loky", "gym"):
