@@ -28,6 +28,7 @@ GROUPS = {
         "momentum", "fitness_shaping", "episodes", "episode_seeds", "seed",
     ),
     "limits": ("max_steps", "max_evaluations", "max_interactions", "time_limit", "target"),
+    "episodes that fail": ("episode_retries", "failed_episodes", "episode_time_limit"),
     "the run": ("workers", "center_every", "center_episodes", "checkpoint_every"),
 }  # fmt: skip
 
@@ -298,6 +299,8 @@ def _report(result: Any, folder: Path) -> None:
 
     print(f"{folder}: {REASONS[result.reason]} at step {result.step} "
           f"({result.interactions:,} environment steps, {result.seconds:.1f} s)")  # fmt: skip
+    if result.failed_episodes:
+        print(f"{result.failed_episodes:>16,} times an episode failed")
     for which, policy in (
         ("centre", result.policy),
         ("best centre", result.best_center),

@@ -42,6 +42,8 @@ class TrainResult(Result):
         Where the run's files are, an absolute path.
     signal : int or None
         The signal that ended the run, if one did.
+    failed_episodes : int
+        How often an episode failed in this run and did not end it, those that were run again included.
     reason, step, evaluations, interactions, seconds, best_fitness, best_theta, mu, sigma, history
         As in `Result`; `seconds` and `history` are of this run, without those that it resumed.
     """
@@ -51,6 +53,7 @@ class TrainResult(Result):
     best_center: Policy | None = None
     folder: Any = None
     signal: int | None = None
+    failed_episodes: int = 0
 
 
 def train(
@@ -100,7 +103,7 @@ def train(
         If there is a run in `folder` already, or none to resume.
     EvaluationError
         If an environment raises, or worker processes die twice over the same candidate; all files are written, and
-        the run can be resumed.
+        the run can be resumed. `episode_retries` and `failed_episodes` let a run outlast that.
 
     Notes
     -----
@@ -207,8 +210,12 @@ class _Run:
                 f"{network.number_of_parameters}"
             )
         self.task = Task(
-            registered(env), config.env_args, config.max_episode_steps, network, interface, new_env, config.reward_floor
+            registered(env), config.env_args, config.max_episode_steps, network, interface, new_env,
+            config.reward_floor, config.episode_retries, config.failed_episodes, config.episode_time_limit,
         )  # fmt: skip
+        # A candidate whose episode failed has NaN; the trainer says so.
+        self.es.nan_policy = "worst" if config.failed_episodes == "worst" else "raise"
+        self.es._fitness.has_warned = True
 
 
 def _settings_to_resume(
@@ -271,4 +278,5 @@ def _result(
     return TrainResult(
         **(fields | {"reason": reason}), policy=found["center"], best_policy=found.get("best"),
         best_center=found.get("best_center"), folder=None if files is None else files.path, signal=signal,
+        failed_episodes=trainer.failed_episodes,
     )  # fmt: skip

@@ -65,7 +65,7 @@ def _in_some_folder() -> Iterator[None]:
 
 
 class WorkerDied(RuntimeError):
-    """A worker process died twice over the same episode.
+    """Worker processes died over the same episode, one more than it is run again and another one.
 
     Attributes
     ----------
@@ -294,13 +294,21 @@ class _Round:
             del self.running[future]
             for index in range(lo, hi):
                 self.deaths[index] += 1
-                if self.deaths[index] == 2:
-                    seed = self.seeds[index]
-                    raise WorkerDied(
-                        f"a worker died twice over the same episode (reset with seed {seed}): {error}",
-                        index,
-                    ) from error
-            self.again.extend(range(lo, hi))
+                # The first one may have been another episode's.
+                if self.deaths[index] < 2 + self.workers.task.retries:
+                    self.again.append(index)
+                else:
+                    self._fail(index, error)
+
+    def _fail(self, index: int, error: BaseException) -> None:
+        """An episode whose workers die has failed."""
+        task, deaths = self.workers.task, self.deaths[index]
+        times = "twice" if deaths == 2 else f"{deaths} times"
+        text = f"a worker died {times} over the same episode (reset with seed {self.seeds[index]}): {error}"
+        if task.on_failure == "raise":
+            raise WorkerDied(text, index) from error
+        size = task.interface.observation_size if self.work.with_statistics else None
+        self.done[index] = Episodes.failed(deaths - 1, text, size)
 
 
 class _Failure(NamedTuple):
@@ -336,7 +344,7 @@ def _start(task: bytes, parent: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _rollouts = Rollouts(pickle.loads(task))
+    _rollouts = Rollouts(pickle.loads(task), in_worker=True)
 
 
 def _end_with(parent: int) -> None:
