@@ -108,6 +108,7 @@ class Generation:
         """Say once that episodes fail."""
         if not error:
             return
+        error = " ".join(error.split())
         if self.name not in _errors:
             worst = self.task.on_failure == "worst"
             then = "count as the worst of their generation" if worst else "end the run"

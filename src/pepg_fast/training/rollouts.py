@@ -333,7 +333,8 @@ class Rollouts:
         rows: Any = slice(
             None
         )  # of the arrays that have all episodes; below, the running ones alone
-        steps, ndarray = [limited(i, env.step) for i, env in enumerate(envs)], np.ndarray
+        ndarray = np.ndarray
+        steps = [None if env is None else limited(i, env.step) for i, env in enumerate(envs)]
         ended = list(failed)
         step = i = k = 0
         while True:

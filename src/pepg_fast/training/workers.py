@@ -304,9 +304,9 @@ class _Round:
         """An episode whose workers die has failed."""
         task, deaths = self.workers.task, self.deaths[index]
         times = "twice" if deaths == 2 else f"{deaths} times"
-        text = f"a worker died {times} over the same episode (reset with seed {self.seeds[index]}): {error}"
+        text = f"a worker died {times} over the same episode (reset with seed {self.seeds[index]})"
         if task.on_failure == "raise":
-            raise WorkerDied(text, index) from error
+            raise WorkerDied(f"{text}: {error}", index) from error
         size = task.interface.observation_size if self.work.with_statistics else None
         self.done[index] = Episodes.failed(deaths - 1, text, size)
 
