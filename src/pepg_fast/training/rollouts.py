@@ -334,7 +334,9 @@ class Rollouts:
             None
         )  # of the arrays that have all episodes; below, the running ones alone
         ndarray = np.ndarray
-        steps = [None if env is None else limited(i, env.step) for i, env in enumerate(envs)]
+        steps: list[Any] = [
+            None if env is None else limited(i, env.step) for i, env in enumerate(envs)
+        ]
         ended = list(failed)
         step = i = k = 0
         while True:

@@ -65,7 +65,7 @@ def _in_some_folder() -> Iterator[None]:
 
 
 class WorkerDied(RuntimeError):
-    """Worker processes died over the same episode, one more than it is run again and another one.
+    """Worker processes died over the same episode: twice, and once more for each time that it may be run again.
 
     Attributes
     ----------
