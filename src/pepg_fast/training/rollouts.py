@@ -423,7 +423,9 @@ class Rollouts:
             parts.append(part)
         return joined(parts)
 
-    def _environments(self, n: int, fail: Callable[[BaseException, int], None]) -> list[Any]:
+    def _environments(
+        self, n: int, fail: Callable[[BaseException, int], None] | None = None
+    ) -> list[Any]:
         """One for each episode; None where none could be made and the task takes that."""
         task = self.task
         if task.new_env or self._are_spent:
@@ -433,7 +435,7 @@ class Rollouts:
             try:
                 made = make_env(task.env, task.env_args, task.max_episode_steps)
             except Exception as error:
-                if not task.is_tolerant:
+                if fail is None or not task.is_tolerant:
                     raise
                 fail(error, i)
                 envs.append(None)
