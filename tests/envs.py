@@ -1,5 +1,6 @@
 """Small environments whose returns are known, and ones that fail; importable by worker processes."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -131,6 +132,78 @@ class Endless(Walk):
         return observation, reward, done, *rest
 
 
+class Wanders(Walk):
+    """It changes the working folder, to one that it may remove."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(self, when="init", folder=None, removes=False, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+        self.when, self.folder, self.removes = when, folder, removes
+        self._go("init")
+
+    def reset(self, *, seed=None, options=None):
+        self._go("reset")
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        self._go("step")
+        return super().step(action)
+
+    def render(self):
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def _go(self, at):
+        if at == self.when and self.folder is not None:
+            os.makedirs(self.folder, exist_ok=True)
+            os.chdir(self.folder)
+            if self.removes:
+                os.rmdir(self.folder)
+
+
+class Fails(Walk):
+    """Something goes wrong in the episodes with a seed, as often as there are files to remove in a folder."""
+
+    def __init__(self, how="raise", folder=None, seeds=None, at="step"):
+        super().__init__()
+        self.how, self.folder, self.seeds, self.at = how, folder, seeds, at
+        self.seed = None
+        self._go_wrong("init")
+
+    def reset(self, *, seed=None, options=None):
+        self.seed = seed
+        self._go_wrong("reset")
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        given = self._go_wrong("step") if self.left == 3 else None
+        observation, reward, *rest = super().step(action)
+        if given == "observation":
+            observation[1] = np.inf
+        return observation, np.nan if given == "reward" else reward, *rest
+
+    def _go_wrong(self, at):
+        if at != self.at or not (
+            self.seeds is None or self.seed is None or self.seed in self.seeds
+        ):
+            return None
+        if self.folder is not None:
+            files = sorted(Path(self.folder).iterdir())
+            if not files:
+                return None
+            files[0].unlink()
+        if self.how == "raise":
+            raise ConnectionError("the simulator went away")
+        if self.how == "die":
+            os._exit(9)
+        if self.how == "sleep":
+            time.sleep(600.0)
+        if self.how == "compute":  # where no signal is heard
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+        return self.how
+
+
 class Dies(Walk):
     """Its process dies at the third step, as often as there are files to remove in a folder."""
 
@@ -232,3 +305,4 @@ gymnasium.register("ns-Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("Slow-v0", Slow)
 gymnasium.register("Turns-v0", Turns)
 gymnasium.register("Raises-v0", Raises)
+gymnasium.register("Fails-v0", Fails)

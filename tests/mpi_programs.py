@@ -368,5 +368,29 @@ def train_closes(folder):
         print(len(list(Path(folder).iterdir())), "left")
 
 
+def train_elsewhere(folder):
+    """The root's working folder counts, others may have none; and the environment leaves it."""
+    import envs
+
+    from pepg_fast.training import TrainConfig, train
+
+    runner = MPIRunner()
+    here = Path(folder, str(runner.rank))
+    here.mkdir()
+    os.chdir(here)
+    if not runner.is_root:
+        here.rmdir()
+
+    def env():
+        return envs.Wanders("reset", str(Path(folder, "elsewhere")))
+
+    for steps in (2, 4):
+        if runner.is_root:
+            os.chdir(here)
+        config = TrainConfig(hidden_sizes=(), population_size=8, seed=1, max_steps=steps)
+        result = train(env, config, folder="run", resume=steps == 4, runner=runner)
+    print(result.folder == Path(folder, "0", "run"), flush=True)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

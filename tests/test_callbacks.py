@@ -546,6 +546,75 @@ class TestCSVLog:
         assert table["step"].dtype.kind == "i"
 
     @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+    @pytest.mark.parametrize("cut", ["header", "no row", "in row 1", "row 2", "in row 4", "whole"])
+    @pytest.mark.parametrize("rng", [1, None])
+    def test_rows_that_the_file_lost_are_restored_from_the_checkpoint(
+        self, file, tmp_path, cut, rng
+    ):
+        es = make(rng=rng)
+        es.run(hill, max_steps=7, callbacks=[CSVLog(file), Checkpoints(tmp_path / "c", every=5)])
+        wanted, text = rows_of(file), file.read_text()
+        ends = [at + 1 for at, letter in enumerate(text) if letter == "\n"][-8:]
+        kept = {"header": 30, "no row": ends[0], "in row 1": ends[0] + 3, "row 2": ends[2],
+                "in row 4": ends[3] + 20, "whole": ends[7]}[cut]  # fmt: skip
+        file.write_text(text[:kept])
+        again = PEPG.load_checkpoint(tmp_path / "c" / "step_000000005.npz")
+        again.run(hill, max_steps=2, callbacks=CSVLog(file))
+        assert_same(again, es)
+        rows = rows_of(file)
+        for row in (*rows, *wanted):
+            del row["seconds"]
+        np.testing.assert_equal(rows, wanted)
+        assert (np.diff(History.read_csv(file)["seconds"]) >= 0).all()
+        assert file.read_text()[: ends[0]] == text[: ends[0]]
+
+    def test_rows_that_no_checkpoint_holds_are_named(self, file, tmp_path, monkeypatch):
+        monkeypatch.setattr("pepg_fast.log_tail.KEPT", 3)
+        es = make()
+        es.run(hill, max_steps=8, callbacks=CSVLog(file))
+        es.save_checkpoint(tmp_path / "saved.npz")
+        text = file.read_text()
+        file.write_text(text[: text.index("\n3,") + 1])
+        again = PEPG.load_checkpoint(tmp_path / "saved.npz")
+        with pytest.warns(UserWarning, match=r"history\.csv: the rows of steps 3 to 5 are lost"):
+            again.run(hill, max_steps=1, callbacks=CSVLog(file))
+        assert History.read_csv(file)["step"].tolist() == [1, 2, 6, 7, 8, 9]
+
+    def test_steps_that_had_no_log_are_no_loss(self, file, tmp_path):
+        es = make()
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        es.run(hill, max_steps=2)
+        es.save_checkpoint(tmp_path / "saved.npz")
+        PEPG.load_checkpoint(tmp_path / "saved.npz").run(hill, max_steps=1, callbacks=CSVLog(file))
+        assert History.read_csv(file)["step"].tolist() == [1, 2, 5]
+        es.run(hill, max_steps=2, callbacks=CSVLog(tmp_path / "later.csv"))
+        assert History.read_csv(tmp_path / "later.csv")["step"].tolist() == [5, 6]
+
+    @pytest.mark.parametrize("tail", [3, {}, {"header": 1, "rows": 2}, {"header": "x", "rows": np.ones((2, 14))},
+                                      {"header": "", "rows": np.full((2, 14), np.nan)}])  # fmt: skip
+    def test_a_checkpoint_with_other_rows_than_a_log_has_is_not_heard(self, file, tail):
+        es = make()
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        es._log_tail = tail
+        es.run(hill, max_steps=1, callbacks=CSVLog(file))
+        assert History.read_csv(file)["step"].tolist() == [1, 2, 3]
+
+    def test_a_power_cut_takes_fewer_rows_than_checkpoints_hold(self, file, monkeypatch):
+        from pepg_fast import callbacks, log_tail
+
+        assert callbacks.FLUSHED_EVERY < log_tail.KEPT
+        flushed, flush = [], os.fsync
+        monkeypatch.setattr(callbacks, "FLUSHED_EVERY", 3)
+        monkeypatch.setattr(os, "fsync", lambda handle: (flushed.append(0), flush(handle)))
+        log, es = CSVLog(file), make()
+        seen = []
+
+        def note(es, row):
+            seen.append(len(flushed))
+
+        es.run(hill, max_steps=7, callbacks=[log, note])
+        assert np.diff(seen).tolist() == [0, 1, 0, 0, 1, 0]
+
     def test_kill_leaves_a_file_to_go_on_with(self, file, tmp_path):
         code = """
             import sys

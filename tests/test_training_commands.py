@@ -287,6 +287,56 @@ def test_evaluate_prints_what_score_finds(capsys):
     assert [line.partition(":")[0] for line in lines] == ["centre", "best centre", "best"]
 
 
+@pytest.fixture
+def wandering(tmp_path):
+    """An environment that leaves the working folder, under an id."""
+    import gymnasium
+
+    gymnasium.register(
+        "Wanders-v0", envs.Wanders, kwargs={"when": "init", "folder": str(tmp_path / "elsewhere")}
+    )
+    yield
+    os.chdir(tmp_path)
+    del gymnasium.registry["Wanders-v0"]
+
+
+def test_paths_are_those_of_the_folder_the_command_was_called_in(capsys, tmp_path, wandering):
+    again = ["--resume", "runs/Wanders-v0", "--max-steps", 6, "--workers", 0]
+    evaluates = ["Wanders-v0", "--episodes", 2, "--workers", 0]
+    for command in (["train", "Wanders-v0", *QUICK], ["train", *again], ["evaluate", *evaluates]):
+        os.chdir(tmp_path)
+        assert run(*command) == 0
+    os.chdir(tmp_path)
+    out = capsys.readouterr().out
+    assert out.count("runs/Wanders-v0: the steps were used up") == 2
+    assert len(out[out.index("centre:   ") :].splitlines()) == 3
+    assert not os.listdir("elsewhere")
+    assert sorted(os.listdir()) == ["elsewhere", "runs"]
+
+
+def test_a_film_is_in_the_folder_the_command_was_called_in(
+    capsys, tmp_path, wandering, monkeypatch
+):
+    written = []
+    monkeypatch.setattr("pepg_fast.training.playing._Film", lambda name, env: _Film(name, written))
+    run("train", "Wanders-v0", *QUICK, "--quiet")
+    os.chdir(tmp_path)
+    assert run("play", "Wanders-v0", "--video", "film.mp4") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "film.mp4")
+    assert written == [str(tmp_path / "film.mp4")]
+
+
+class _Film:
+    def __init__(self, name, written):
+        written.append(os.path.abspath(name))
+
+    def add(self, frame):
+        pass
+
+    def close(self):
+        pass
+
+
 def test_evaluate_reads_networks(capsys):
     network = NeuralNetwork(2, 1)
     network.weights = [-0.1, 0.0, 0.0]

@@ -126,7 +126,7 @@ def test_what_a_resumed_run_may_change():
         return configs.difference(configs.binding(before), now)
 
     for name in configs.FREE:
-        value = {"max_steps": 9, "workers": 5}.get(name, 77)
+        value = {"max_steps": 9, "workers": 5, "failed_episodes": "worst"}.get(name, 77)
         assert not changed(**{name: value})
     assert changed(mu_lr=0.5) == "mu_lr is 0.5 (it was 0.15)"
     assert set(configs.NAMES) >= configs.FREE

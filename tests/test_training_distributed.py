@@ -99,6 +99,41 @@ def test_over_mpi_all_ranks_close_their_environments(tmp_path):
     assert done.stdout.split() == ["0", "left"]
 
 
+def test_over_mpi_a_relative_folder_is_the_roots(tmp_path):
+    done = of_training("train_elsewhere", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True"] * 2
+    assert (tmp_path / "0" / "run" / "policy.npz").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_over_mpi_an_option_that_is_wrong_is_said_in_a_line(tmp_path):
+    done = trained(2, "--resume", tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nowhere: no run there" in done.stderr
+
+
+def test_over_mpi_failed_episodes_are_what_they_are_in_one_process(tmp_path):
+    from test_training_failures import seed_of
+
+    bad = [seed_of(generation=2, pair=1), seed_of(generation=4, pair=3)]
+    settings = changed(failed_episodes="worst", env_args={"seeds": bad}, max_steps=6)
+    with pytest.warns(UserWarning, match="an episode failed"):
+        train("envs:Fails-v0", settings, folder=tmp_path / "whole")
+    more = ["--max-steps", "6", "--failed-episodes", "worst", "--env-arg", f"seeds={bad}"]
+    more += ["--runs", tmp_path, "--name", "parts"]
+    done = trained(3, "envs:Fails-v0", *OPTIONS, *more)
+    assert done.returncode == 0, done.stderr
+    assert "4 times an episode failed" in done.stdout
+    assert "an episode failed: ConnectionError: the simulator went away" in done.stderr
+    assert_same_state(tmp_path / "whole", tmp_path / "parts")
+    done = trained(2, "envs:Fails-v0", *OPTIONS, *more[:4], "--runs", tmp_path, "--name", "all")
+    assert done.returncode != 0
+    assert "all 8 candidates of a generation failed: ConnectionError" in done.stderr
+    assert (tmp_path / "all" / "checkpoint.npz").exists()
+
+
 try:
     from test_ray import cluster
 except pytest.skip.Exception:  # no Ray

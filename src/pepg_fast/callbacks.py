@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _caller, _checks, files, history
+from . import _caller, _checks, files, history, log_tail
 from .history import Row
+from .log_tail import FLUSHED_EVERY, LogTail
 
 
 class Limits(NamedTuple):
@@ -193,11 +194,16 @@ class CSVLog(Callback):
     The file begins with the configuration of the search in lines ``# name: value``, then has the columns of `History`.
     Where a resumed search's configuration differs, lines with the differences precede its rows.
 
+    The search's checkpoints hold the last 10,000 rows without their seconds. A power cut cannot take more than those
+    from the file, so that a resumed search has its whole log again.
+
     Parameters
     ----------
     filename : path
-        A search that has made steps already (a resumed one) goes on in an existing file: rows of later steps than its
-        own, and a row that was cut short, are removed first. For a new search the file must not exist.
+        A relative one is that of the moment, wherever the working folder is later. A search that has made steps
+        already (a resumed one) goes on in an existing file: rows of later steps than its own, and a row that was cut
+        short, are removed first; rows that the file lost are restored from the search's checkpoint, with the seconds of
+        the last row before them. For a new search the file must not exist.
     overwrite : bool
         Replace an existing file, in the first run that this is told of; later runs go on in it.
 
@@ -206,14 +212,20 @@ class CSVLog(Callback):
     FileExistsError, ValueError, OSError
         At the start of the run: if the file exists and the search is new, if it is another search's (its number of
         parameters or its noise differs) or no such file, or if it cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        At the start of the run: if the file lost rows that the search's checkpoint does not hold either.
     """
 
     order = -1  # before a checkpoint: what a resumed search does not have is removed
     can_end = False
 
     def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
-        self.filename, self.overwrite = _checks.path("filename", filename), bool(overwrite)
+        self.filename, self.overwrite = files.absolute("filename", filename), bool(overwrite)
         self._is_ours = False  # the file: a first run of a search may fail before its first row
+        self._has_every_step = False
 
     def start(self, es: Any, limits: Limits) -> None:
         """Write the header, or cut an existing file where the search goes on."""
@@ -226,8 +238,10 @@ class CSVLog(Callback):
                     f"{self.filename} exists and the search is new: choose another name, or overwrite=True"
                 )
             goes_on = False
-        if goes_on:
-            before = history.read(self.filename, up_to=self._last_step(es))
+        if goes_on or (self._has_every_step and es.step):
+            before = log_tail.read_and_restore(
+                self.filename, es, configuration, self._last_step(es), is_whole=self._has_every_step
+            )
             difference = history.is_of_another_search(before.configuration, es)
             if difference:
                 raise FileExistsError(
@@ -239,6 +253,7 @@ class CSVLog(Callback):
             text = history.comments(configuration, {}) + history.HEADER
         self._has_noise = bool(configuration["noise"])
         files.write(self.filename, text.encode())
+        self._tail, self._unflushed = LogTail.of_text(es, text), 0
         self.overwrite, self._is_ours = False, True
         self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
 
@@ -250,17 +265,30 @@ class CSVLog(Callback):
     def step(self, es: Any, row: Row) -> None:
         """Add a row."""
         text = history.line(row | {"seconds": row["seconds"] + self._seconds})
+        noise = ""
         if not self._has_noise:  # the key of a new search is drawn with its first population
-            text = history.comments({"noise": history.noise_of(es)}, {}) + text
+            noise = history.comments({"noise": history.noise_of(es)}, {})
+        self._tail.add(es, row, noise)  # first, so that a row that cannot be written is not lost
+        self._unflushed += 1
         with files.naming(self.filename):
-            self._file.write(text)
+            self._file.write(noise + text)
             self._file.flush()
+            if self._unflushed >= FLUSHED_EVERY:
+                self._flush_to_disk()
         self._has_noise = True
 
     def end(self, es: Any, result: Any) -> None:
         """Close the file."""
         with files.naming(self.filename):
-            self._file.close()
+            try:
+                self._flush_to_disk()
+            finally:
+                self._file.close()
+
+    def _flush_to_disk(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._unflushed = 0
 
 
 class Checkpoints(Callback):
@@ -269,7 +297,8 @@ class Checkpoints(Callback):
     Parameters
     ----------
     folder : path
-        Made if it does not exist; files are ``step_000000100.npz`` and so on.
+        Made if it does not exist; files are ``step_000000100.npz`` and so on. A relative one is that of the moment,
+        wherever the working folder is later.
     every : int
         Steps between two of them.
     keep : int
@@ -290,7 +319,7 @@ class Checkpoints(Callback):
     def __init__(
         self, folder: "str | os.PathLike[str]", *, every: int = 100, keep: int = 3
     ) -> None:
-        self.folder = _checks.path("folder", folder, folder=True)
+        self.folder = files.absolute("folder", folder, folder=True)
         self.every = _checks.integer("every", every, at_least=1)
         self.keep = _checks.integer("keep", keep, at_least=1)
 

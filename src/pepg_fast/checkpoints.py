@@ -32,11 +32,14 @@ FUNCTIONS = ("mu_lr", "sigma_lr", "l2_coeff", "fitness_shaping")
 #: What the kernels can count to.
 _MOST = 2**64 - 1
 
+#: The attribute of a search that holds the last rows of its log (see `log_tail`), and its name in a file.
+LOG_TAIL = "_log_tail"
+
 #: Attributes that are stored in a way of their own, or that are buffers. All others are a user's.
 _OWN = frozenset(
     {"mu_init", "sigma_init", "best_fitness", "optimizer", "dtype", "_mu", "_sigma", "_population", "_fitness", "_made",
      "_n_threads", "_sigma_options", "_sigma_rule", "_sigma_decay", "_sigma_decay_limit", "_num_interactions",
-     "_popsize_max", *_PLAIN, *FUNCTIONS}
+     "_popsize_max", LOG_TAIL, *_PLAIN, *FUNCTIONS}
 )  # fmt: skip
 
 
@@ -44,6 +47,8 @@ def save(es: PEPG, filename: "str | PathLike[str] | None") -> str:
     """Write a search to `filename`, or to a new file where pepg-es puts them; the absolute path."""
     state = to_state(es)
     _rehearse(es, state)
+    if hasattr(es, LOG_TAIL):  # which is not the search's own state
+        state[LOG_TAIL] = getattr(es, LOG_TAIL)
     if filename is not None:
         return str(files.save(filename, "checkpoint", state))
     folder = _folder_of_caller() / "checkpoints"
@@ -214,6 +219,8 @@ def _restore(kind: type[PEPG], state: dict[str, Any], optimizer: type[Optimizer]
         )
     _restore_population(es, state["rng"], state["population"])
     _put_attributes(es, state["extra"], _OWN)
+    if LOG_TAIL in state:
+        setattr(es, LOG_TAIL, state[LOG_TAIL])
     return es
 
 

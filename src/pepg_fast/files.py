@@ -84,7 +84,7 @@ def write(
     OSError
         If the file cannot be written; no temporary file is left.
     """
-    path = Path(os.path.abspath(_checks.path("filename", filename)))
+    path = Path(os.path.abspath(absolute("filename", filename)))
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
     refuse_devices(path)
@@ -102,7 +102,7 @@ def write(
             os.replace(temporary, target)
         else:
             _publish(temporary, target)
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
     return path
 
 
@@ -117,6 +117,16 @@ def opened(filename: "str | os.PathLike[str]") -> IO[bytes]:
     path = _checks.path("filename", filename)
     refuse_devices(path)
     return open(path, "rb")
+
+
+def absolute(name: str, value: Any, *, folder: bool = False) -> Path:
+    """Take a path that means the same file wherever the working folder is later."""
+    path = _checks.path(name, value, folder=folder)
+    try:
+        return path.absolute()
+    except FileNotFoundError as error:
+        text = "the working folder, which this path is relative to, has been removed"
+        raise FileNotFoundError(error.errno, text, str(path)) from error
 
 
 @contextlib.contextmanager
@@ -404,7 +414,7 @@ def _publish(temporary: str, path: Path) -> None:
             raise
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the new name last through a power cut, where the system lets us."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -3,7 +3,7 @@
 import io
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,50 +151,61 @@ _WHOLE = ("step", "evaluations", "interactions")
 
 
 class CSVContent(NamedTuple):
-    """A CSV file: its text as far as it is of use, the configuration it states last, and its rows."""
+    """A CSV file: its text as far as it is of use, the configuration it states last, its rows, what precedes them."""
 
     text: str
     configuration: dict[str, str]
     history: History
+    header: str
 
 
 def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVContent:
-    """Read a file whose rows count up to a step; a last row that was cut short is left out."""
-    configuration: dict[str, str] = {}
-    history, kept, has_header, damaged = History(), [], False, 0
+    """Read a file whose rows count up to a step; a last line that was cut short is left out."""
     # Bytes that are no text end as a wrong header or a row that is cut short.
     with (
         files.opened(filename) as binary,
         io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file,
     ):
-        for number, text in enumerate(file, 1):
-            if text.startswith("# "):
-                name, _, value = text[2:].rstrip("\n").partition(": ")
-                configuration[name] = value
-            elif not has_header:
-                if text != HEADER:
-                    raise ValueError(
-                        f"{os.fsdecode(filename)}: wanted the columns {HEADER.rstrip()} in line {number}, "
-                        f"got {text.rstrip()!r:.80}"
-                    )
-                has_header = True
-            else:
-                row = _row(text)
-                if row is None:
-                    damaged = damaged or number
-                    continue
-                if damaged:  # what was cut short by the end of a process is the last line
-                    raise ValueError(
-                        f"{os.fsdecode(filename)}: wanted a row of {len(COLUMNS)} numbers in line {damaged}, "
-                        "got what is none, with rows after it: mend it or remove the line"
-                    )
-                if row["step"] > up_to:
-                    break
-                history.append(row)
-            kept.append(text)
+        return parsed(file, os.fsdecode(filename), up_to)
+
+
+def parsed(lines: Iterable[str], name: str, up_to: float = np.inf) -> CSVContent:
+    """The same of the lines of a file with this name."""
+    configuration: dict[str, str] = {}
+    history, kept, has_header, damaged = History(), [], False, 0
+    header = ""
+    for number, text in enumerate(lines, 1):
+        if text.startswith("# "):
+            if not text.endswith("\n"):
+                break  # cut short
+            option, _, value = text[2:].rstrip("\n").partition(": ")
+            configuration[option] = value
+        elif not has_header:
+            if text != HEADER:
+                raise ValueError(
+                    f"{name}: wanted the columns {HEADER.rstrip()} in line {number}, "
+                    f"got {text.rstrip()!r:.80}"
+                )
+            has_header = True
+        else:
+            row = _row(text)
+            if row is None:
+                damaged = damaged or number
+                continue
+            if damaged:  # what was cut short by the end of a process is the last line
+                raise ValueError(
+                    f"{name}: wanted a row of {len(COLUMNS)} numbers in line {damaged}, "
+                    "got what is none, with rows after it: mend it or remove the line"
+                )
+            if row["step"] > up_to:
+                break
+            history.append(row)
+        kept.append(text)
+        if not len(history):
+            header += text
     if not has_header:
-        raise ValueError(f"{os.fsdecode(filename)}: wanted a history, got a file without columns")
-    return CSVContent("".join(kept), configuration, history)
+        raise ValueError(f"{name}: wanted a history, got a file without columns")
+    return CSVContent("".join(kept), configuration, history, header)
 
 
 def line(row: Row) -> str:

@@ -382,6 +382,9 @@ class MPIRunner(Runner):
         finally:
             self._depth -= 1
 
+    def _error_of_all(self, message: str, index: int) -> EvaluationError:
+        return _RanksError(message, index, 0)
+
     def _abort(self, error: BaseException) -> None:
         """Show the error and end all ranks; what all have to say is said once."""
         first = 0

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, running
 from ..callbacks import AnyCallback
-from ..evaluation import Evaluation, WithoutRows
+from ..evaluation import Evaluation, EvaluationError, WithoutRows
 from ..gradients import GradientWork
 from ..interrupts import AsExceptions, Interrupts
 from ..pepg import PEPG
@@ -263,6 +263,10 @@ class Runner:
 
     def _changed(self, evaluate: SliceFunction) -> None:
         """Take note that a function is not what it was."""
+
+    def _error_of_all(self, message: str, index: int) -> EvaluationError:
+        """An error that every process is about to raise."""
+        return EvaluationError(message, index)
 
     def _guarded(self) -> AbstractContextManager[None]:
         """What exceptions that leave the runner's calls pass through."""

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .. import _checks
+from .. import _checks, files
 from . import config as configs
 from .config import CHOICES, TrainConfig
 from .policy import WHICH, Policy, PolicyFile
@@ -28,6 +28,7 @@ GROUPS = {
         "momentum", "fitness_shaping", "episodes", "episode_seeds", "seed",
     ),
     "limits": ("max_steps", "max_evaluations", "max_interactions", "time_limit", "target"),
+    "episodes that fail": ("episode_retries", "failed_episodes", "episode_time_limit"),
     "the run": ("workers", "center_every", "center_episodes", "checkpoint_every"),
 }  # fmt: skip
 
@@ -190,6 +191,50 @@ def train(options: argparse.Namespace) -> int:
     """``pepg-fast train``: the exit status."""
     from .running import train as run
 
+    if options.address is not None and not options.ray:
+        raise ValueError("--address: wanted --ray with it")
+    ranks = _ranks(options)
+    env_id, config, folder, path, had_runs = _settled_by_root(options, ranks)
+    with _runner(options, config.workers, ranks) as runner:
+        is_root = runner is None or runner.is_root
+        try:
+            result = run(
+                env_id, config, folder=path, resume=options.resume is not None, progress=not options.quiet,
+                runner=runner,
+            )  # fmt: skip
+        finally:
+            if is_root and options.resume is None and options.name is None:  # made by `_folder`
+                with contextlib.suppress(OSError):  # unless the run began
+                    path.rmdir()
+                with contextlib.suppress(OSError):
+                    if not had_runs:
+                        path.parent.rmdir()
+        if not options.quiet and is_root:
+            _report(result, folder)
+    if result.signal is not None:
+        return 128 + int(result.signal)
+    return 130 if result.reason == "interrupted" else 0
+
+
+def _settled_by_root(options: argparse.Namespace, ranks: Any) -> Any:
+    """What `_settled` says on the root, to whom folders and files given here belong; its error on all ranks."""
+    if ranks is None:
+        return _settled(options)
+
+    def settled() -> Any:
+        try:
+            return _settled(options)
+        except (ValueError, TypeError, OSError) as error:
+            return error
+
+    found = ranks.share(settled)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _settled(options: argparse.Namespace) -> tuple[str | None, TrainConfig, Path, Path, bool]:
+    """Environment, settings, folder as it was given and absolute, and whether there were runs."""
     given = {name: getattr(options, name) for name in configs.NAMES if hasattr(options, name)}
     if "env_args" in given:
         given["env_args"] = dict(given["env_args"])
@@ -213,28 +258,8 @@ def train(options: argparse.Namespace) -> int:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
     config = TrainConfig(**settings)
     had_runs = os.path.exists(options.runs)
-    with _runner(options, config.workers) as runner:
-        share = getattr(runner, "share", None)
-        folder: Path = (
-            _folder(options, env_id) if share is None else share(lambda: _folder(options, env_id))
-        )
-        try:
-            result = run(
-                env_id, config, folder=folder, resume=options.resume is not None, progress=not options.quiet,
-                runner=runner,
-            )  # fmt: skip
-        finally:
-            if options.resume is None and options.name is None:  # made by `_folder`
-                with contextlib.suppress(OSError):  # unless the run began
-                    folder.rmdir()
-                with contextlib.suppress(OSError):
-                    if not had_runs:
-                        folder.parent.rmdir()
-        if not options.quiet and (runner is None or runner.is_root):
-            _report(result)
-    if result.signal is not None:
-        return 128 + int(result.signal)
-    return 130 if result.reason == "interrupted" else 0
+    folder = _folder(options, env_id)
+    return env_id, config, folder, files.absolute("folder", folder, folder=True), had_runs
 
 
 def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
@@ -250,28 +275,33 @@ def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
     return new_folder(Path(options.runs), env_id or "run")
 
 
-def _runner(options: argparse.Namespace, workers: int | None) -> Any:
-    """A context with what runs the episodes, if that is not this process: a Ray cluster, or the ranks of mpiexec."""
-    if options.address is not None and not options.ray:
-        raise ValueError("--address: wanted --ray with it")
+def _ranks(options: argparse.Namespace) -> Any:
+    """The ranks of mpiexec, None if this process is alone."""
+    # What Open MPI, MPICH and their relatives tell the processes that they start.
+    sizes = (os.environ.get(name, "1") for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
+    if not options.ray and any(size.isdigit() and int(size) > 1 for size in sizes):
+        from ..distributed import MPIRunner
+
+        return MPIRunner()
+    return None
+
+
+def _runner(options: argparse.Namespace, workers: int | None, ranks: Any) -> Any:
+    """A context with what runs the episodes, None if that is this process and its workers."""
     if options.ray:
         from ..distributed import RayRunner
 
         return RayRunner(workers or None, address=options.address)
-    # What Open MPI, MPICH and their relatives tell the processes that they start.
-    sizes = (os.environ.get(name, "1") for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
-    if any(size.isdigit() and int(size) > 1 for size in sizes):
-        from ..distributed import MPIRunner
-
-        return MPIRunner()
-    return contextlib.nullcontext()
+    return ranks or contextlib.nullcontext()
 
 
-def _report(result: Any) -> None:
+def _report(result: Any, folder: Path) -> None:
     from ..running import REASONS
 
-    print(f"{result.folder}: {REASONS[result.reason]} at step {result.step} "
+    print(f"{folder}: {REASONS[result.reason]} at step {result.step} "
           f"({result.interactions:,} environment steps, {result.seconds:.1f} s)")  # fmt: skip
+    if result.failed_episodes:
+        print(f"{result.failed_episodes:>16,} times an episode failed")
     for which, policy in (
         ("centre", result.policy),
         ("best centre", result.best_center),
@@ -279,10 +309,8 @@ def _report(result: Any) -> None:
     ):
         if policy is not None and policy.score == policy.score:
             print(f"{which:>16}: {policy.score:.2f}")
-    print(f"        evaluate: pepg-fast evaluate {result.folder}")
-    print(
-        f"       go on: pepg-fast train --resume {result.folder} --max-steps {2 * result.step or 500}"
-    )
+    print(f"        evaluate: pepg-fast evaluate {folder}")
+    print(f"       go on: pepg-fast train --resume {folder} --max-steps {2 * result.step or 500}")
 
 
 # ---- evaluate, play, plot ---------------------------------------------------------------------------------------
@@ -363,6 +391,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
     names = ["network"] if options.network is not None else list(WHICH)
     if options.network is None:
+        run = find(options.run_or_env, Path(options.runs))
+        options.run_or_env = str(files.absolute("RUN", run, folder=True))
         there = _policies_of(options).policies
         names = [name for name in names if name in there]
     for name in names:
@@ -401,6 +431,8 @@ def play(options: argparse.Namespace) -> int:
     """``pepg-fast play``: the exit status."""
     from .playing import play as run
 
+    if options.video is not None:
+        options.video = str(files.absolute("--video", options.video))
     policy = _policy_of(options, options.policy)
     for seed, total, steps in run(policy, options.episodes, options.seed, options.video):
         print(f"seed {seed}: return {total:.2f} in {steps} steps", flush=True)

@@ -19,13 +19,17 @@ from ..pepg import PEPG
 OPTIMIZERS: dict[str, type[Optimizer]] = {"clipup": ClipUp, "adam": Adam, "sgd": SGD}
 SHAPINGS = ("centered", "nes", "normalized", "raw")
 SEEDS = ("pair", "generation")
+FAILED = ("raise", "worst")
 
-#: Of one candidate, and processes on one machine: what is beyond it is a slip, for which memory would fail.
-MOST_EPISODES, MOST_WORKERS = 1_000_000, 4096
+#: Of one candidate, processes on one machine, tries of an episode: what is beyond it is a slip, for which memory would
+#: fail.
+MOST_EPISODES, MOST_WORKERS, MOST_RETRIES = 1_000_000, 4096, 1_000_000
 
-#: What a resumed run may have otherwise than the run before: none of it changes a number that was to come.
+#: What a resumed run may have otherwise than the run before: none of it changes a number that was to come, but for
+#: episodes that fail.
 FREE = frozenset(
-    {"max_steps", "max_evaluations", "max_interactions", "time_limit", "target", "workers", "checkpoint_every"}
+    {"max_steps", "max_evaluations", "max_interactions", "time_limit", "target", "workers", "checkpoint_every",
+     "episode_retries", "failed_episodes", "episode_time_limit"}
 )  # fmt: skip
 
 
@@ -107,6 +111,14 @@ class TrainConfig:
         Episodes of such an evaluation, always the same ones.
     checkpoint_every : int
         Generations between two checkpoints.
+    episode_retries : int
+        How often an episode that failed (its environment raised an exception, its worker died, its time was up) is run
+        again, each time in a new environment. The result is that of an episode that did not fail.
+    failed_episodes : {"raise", "worst"}
+        What becomes of an episode that fails all the same: "raise" ends the run; with "worst" its candidate ranks last
+        in its generation, and nothing of the episode counts. A generation in which all fail ends the run.
+    episode_time_limit : float, optional
+        Seconds that an episode may spend in its environment; one that takes longer has failed.
 
     Raises
     ------
@@ -147,6 +159,9 @@ class TrainConfig:
     center_every: int = 10
     center_episodes: int = 5
     checkpoint_every: int = 10
+    episode_retries: int = 0
+    failed_episodes: str = "raise"
+    episode_time_limit: float | None = None
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -177,12 +192,14 @@ class TrainConfig:
         whole("seed", 0, 2**63 - 1)
         whole("workers", 0, MOST_WORKERS)
         whole("center_every", 0)
+        whole("episode_retries", 0, MOST_RETRIES)
         for name in ("sigma_init", "mu_lr", "sigma_max_change", "max_speed"):
             number(name, positive=True)
         for name in ("reward_floor", "reward_shift", "sigma_lr", "l2_coeff", "target"):
             number(name)
         number("observation_clip", positive=True, infinite=True)
         number("time_limit", positive=True)
+        number("episode_time_limit", positive=True)
         put("population_size", _checks.population_size(self.population_size))
         put("momentum", _checks.share("momentum", self.momentum))
         put("hidden_sizes", _sizes(self.hidden_sizes))
@@ -207,6 +224,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": tuple(OPTIMIZERS),
     "fitness_shaping": SHAPINGS,
     "episode_seeds": SEEDS,
+    "failed_episodes": FAILED,
 }
 NAMES = tuple(each.name for each in dataclasses.fields(TrainConfig))
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -17,8 +17,8 @@ _STEP = "step: wanted five values (observation, reward, terminated, truncated, i
 _RESET = "reset: wanted two values (observation, info)"
 
 
-def first_observation(env: Any, seed: int) -> Any:
-    """Begin an episode.
+def first_observation(reset: Callable[..., Any], seed: int) -> Any:
+    """Begin an episode by an environment's `reset`.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def first_observation(env: Any, seed: int) -> Any:
         If `reset` does not take or return what Gymnasium's does.
     """
     try:
-        came = env.reset(seed=seed)
+        came = reset(seed=seed)
     except TypeError as error:
         if _is_about_the_call(error):
             raise TypeError(

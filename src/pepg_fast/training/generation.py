@@ -1,6 +1,7 @@
 """What a generation is to the candidates: episodes, the same wherever they are run."""
 
 import uuid
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,15 @@ from .rollouts import EpisodeError, Episodes, Rollouts, Task
 
 #: Environments of the last task that this process ran a slice of a generation for.
 _kept: dict[str, Rollouts] = {}
+
+
+#: The last error of an episode that failed and did not end the run, by the name of its task.
+_errors: dict[str, str] = {}
+
+
+def last_error(name: str) -> str:
+    """That of a task, as far as this process knows."""
+    return _errors.get(name, "see what its processes say")
 
 
 def close_kept() -> None:
@@ -78,15 +88,33 @@ class Generation:
         fitness = fitness.reshape(shape).mean(axis=1)
         lengths = episodes.lengths.reshape(shape).sum(axis=1)
         extras = {}
+        if self.task.is_tolerant:
+            extras["failures"] = episodes.failures.reshape(shape).sum(axis=1)
+            self._note(episodes.first_error)
         if episodes.statistics is not None:
             size = self.task.interface.observation_size
             each = [
                 merged(Statistics.none(size), episodes.statistics[lo : lo + shape[1]])
                 for lo in range(0, len(episodes.statistics), shape[1])
             ]
-            extras = {
+            extras |= {
                 "count": np.array([one.count for one in each]),
                 "mean": np.array([one.mean for one in each]),
                 "squares": np.array([one.squares for one in each]),
             }
         return fitness, lengths, extras
+
+    def _note(self, error: str) -> None:
+        """Say once that episodes fail."""
+        if not error:
+            return
+        error = " ".join(error.split())
+        if self.name not in _errors:
+            worst = self.task.on_failure == "worst"
+            then = "count as the worst of their generation" if worst else "end the run"
+            warnings.warn(
+                f"an episode failed: {error}; such episodes are run again {self.task.retries} times, then they {then} "
+                "(said once a run)",
+                stacklevel=2,
+            )
+        _errors[self.name] = error

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from ..distributed.slices import Evaluated
+from ..evaluation import EvaluationError
 from ..interrupts import AsExceptions
 from ..pepg import PEPG
 from .generation import Generation
@@ -28,6 +29,9 @@ class Place(Protocol):
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """Why to end, if at all, for all processes."""
+
+    def error_of_all(self, message: str, index: int) -> EvaluationError:
+        """An error that all processes raise."""
 
 
 class InWorkers:
@@ -56,6 +60,9 @@ class InWorkers:
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         return "interrupted" if is_interrupted else reason
 
+    def error_of_all(self, message: str, index: int) -> EvaluationError:
+        return EvaluationError(message, index)
+
 
 class InRunner:
     """Episodes in all processes of a runner, each of which has the search."""
@@ -76,3 +83,6 @@ class InRunner:
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         return self.runner.agreed(reason, is_interrupted)
+
+    def error_of_all(self, message: str, index: int) -> EvaluationError:
+        return self.runner._error_of_all(message, index)

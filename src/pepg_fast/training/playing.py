@@ -22,6 +22,10 @@ def play(
     """Run episodes that are shown or filmed; seed, return and steps of each."""
     episodes = _checks.integer("episodes", episodes, at_least=1)
     seed = _checks.integer("seed", seed, at_least=0)
+    if video is not None:
+        video = files.absolute(
+            "video", video
+        )  # before the environment may change the working folder
     task = task_of(policy)
     there = Policy(policy.network, task.interface, policy.normalizer, env_id=policy.env_id)
     mode = "human" if video is None else "rgb_array"
@@ -41,7 +45,7 @@ def play(
 
 def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple[float, int]:
     try:
-        observation = env_api.first_observation(env, seed)
+        observation = env_api.first_observation(env.reset, seed)
     except Exception as error:
         if film is None and "video device" in str(error):
             raise _no_screen(str(error)) from error

@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from ..nn import NeuralNetwork
 from . import env_api
 from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
+from .time_limit import TimeLimit
 
 #: Makes an environment: its id, what Gymnasium has registered under one, or a function that returns one.
 EnvMaker = Any
@@ -53,6 +54,12 @@ class Task:
         Whether each episode has an environment of its own.
     reward_floor : float or None
         What a reward counts at least, in `Episodes.fitness` alone.
+    retries : int
+        How often an episode that failed is run again, each time in a new environment.
+    on_failure : {"raise", "worst"}
+        Whether an episode that fails all the same is an error, or has no return.
+    time_limit : float or None
+        Seconds that an episode may spend in its environment.
     """
 
     env: EnvMaker
@@ -62,6 +69,14 @@ class Task:
     interface: Interface
     new_env: bool = False
     reward_floor: float | None = None
+    retries: int = 0
+    on_failure: str = "raise"
+    time_limit: float | None = None
+
+    @property
+    def is_tolerant(self) -> bool:
+        """Whether an episode may fail."""
+        return self.retries > 0 or self.on_failure != "raise"
 
 
 class Episodes(NamedTuple):
@@ -70,24 +85,57 @@ class Episodes(NamedTuple):
     Attributes
     ----------
     returns : ndarray, shape (n,)
-        Sums of rewards.
+        Sums of rewards; NaN for an episode that failed.
     lengths : ndarray of int, shape (n,)
-        Steps.
+        Steps; 0 for an episode that failed.
     lifted : ndarray, shape (n,)
         What rewards below the task's floor lack to it.
     statistics : list of (count, mean, squares), or None
         Of the observations of each episode, if they were asked for.
+    failures : ndarray of int, shape (n,)
+        How often each failed.
+    first_error : str
+        What the first failure was; empty if there was none.
     """
 
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
     lifted: NDArray[np.float64]
     statistics: Any
+    failures: NDArray[np.int64]
+    first_error: str = ""
 
     def fitness(self, reward_shift: float) -> NDArray[np.float64]:
         """Returns as the search sees them: low rewards lifted to the floor, then all shifted."""
         fitness: NDArray[np.float64] = self.returns + self.lifted + reward_shift * self.lengths
         return fitness
+
+    @classmethod
+    def failed(cls, failures: int, error: str, statistics_size: int | None) -> "Episodes":
+        """An episode that failed for good; with statistics of as many numbers, if any."""
+        size = statistics_size
+        statistics = None if size is None else [(0.0, np.zeros(size), np.zeros(size))]
+        one = cls(np.zeros(1), np.zeros(1, np.int64), np.zeros(1), statistics, np.zeros(1, int))
+        one.put_failed(0)
+        one.failures[0] = failures
+        return one._replace(first_error=error)
+
+    def put_failed(self, i: int) -> None:
+        """Let episode i be one that failed: nothing of it counts."""
+        self.returns[i], self.lengths[i], self.lifted[i] = np.nan, 0, 0.0
+        self.failures[i] += 1
+        if self.statistics is not None:
+            self.statistics[i] = (0.0, *(np.zeros_like(part) for part in self.statistics[i][1:]))
+
+    def with_rows(self, rows: NDArray[np.intp], others: "Episodes") -> "Episodes":
+        """These with others in the place of some, which had failed."""
+        for name in ("returns", "lengths", "lifted"):
+            getattr(self, name)[rows] = getattr(others, name)
+        self.failures[rows] += others.failures
+        if self.statistics is not None:
+            for row, one in zip(rows.tolist(), others.statistics, strict=True):
+                self.statistics[row] = one
+        return self
 
 
 class EpisodeError(Exception):
@@ -233,8 +281,13 @@ class Rollouts:
     """Runs episodes, keeping its environments from one call to the next unless the task wants new ones."""
 
     task: Task
+    in_worker: bool = False
     _envs: list[Any] = field(default_factory=list)
     _are_spent: bool = False
+
+    def __post_init__(self) -> None:
+        """Make the clock."""
+        self._clock = TimeLimit(self.task.time_limit, ends_process=self.in_worker)
 
     def run(
         self,
@@ -245,15 +298,71 @@ class Rollouts:
     ) -> Episodes:
         """Run an episode of each row of weights in an environment reset with its seed.
 
+        An episode that fails is run again in a new environment, as often as the task says.
+
         Raises
         ------
         EpisodeError
-            If an environment does, or returns what Gymnasium's do not, or the network gives NaN for an action; the
-            cause is that error.
+            If an episode failed for good and the task does not take that: an environment raised, or returned what
+            Gymnasium's do not, or the network gave NaN for an action; the cause is that error.
         """
+        is_last = not self.task.retries
+        found, failed = self._try(weights, seeds, normalizer, with_statistics, is_last)
+        for attempt in range(self.task.retries):
+            if not failed:
+                break
+            rows, is_last = np.array(sorted(failed)), attempt + 1 == self.task.retries
+            try:
+                again, still = self._try(
+                    weights[rows], seeds[rows], normalizer, with_statistics, is_last
+                )
+            except EpisodeError as error:
+                error.index = int(rows[error.index])
+                raise
+            found = found.with_rows(rows, again)
+            failed = {int(rows[i]) for i in still}
+        return found
+
+    def _try(
+        self,
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool,
+        is_last: bool,
+    ) -> tuple[Episodes, set[int]]:
+        """Run episodes once; what came of them, and which failed."""
+        failed: dict[int, str] = {}  # their errors, in order
+        raises = is_last and self.task.on_failure == "raise"
+
+        def fail(error: BaseException, i: int) -> None:
+            self._clock.stop()
+            failure = self._failure(error, i, seeds)
+            if raises or not isinstance(error, Exception):
+                raise failure from error
+            failed[i] = str(failure)
+
+        envs = self._environments(len(weights), fail)
+        with self._clock.of_episodes(len(weights)):
+            found = self._together(envs, weights, seeds, normalizer, with_statistics, failed, fail)
+        for i in failed:
+            found.put_failed(i)
+        first = next(iter(failed.values()), "")
+        return found._replace(first_error=first), set(failed)
+
+    def _together(
+        self,
+        envs: list[Any],
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool,
+        failed: dict[int, str],
+        fail: Callable[[BaseException, int], None],
+    ) -> Episodes:
+        """Step all environments together; episodes that fail drop out."""
         n, size = len(weights), self.task.interface.observation_size
-        envs = self._environments(n)
-        observations = np.empty((n, size))
+        observations = np.zeros((n, size))
         returns, lengths, lifted = [0.0] * n, np.zeros(n, np.int64), np.zeros(n)
         floor = -math.inf if self.task.reward_floor is None else self.task.reward_floor
         moments = Moments(n, size) if with_statistics else None
@@ -261,12 +370,16 @@ class Rollouts:
         observation_of = self.task.interface.observation
         shape = (size,)  # of observations that need no closer look, and their dtype
         usual: Any = None
+        limited = self._clock.limited
         for i, env in enumerate(envs):
+            if i in failed:  # as its environment was made
+                continue
             try:
-                first = env_api.first_observation(env, int(seeds[i]))
+                first = env_api.first_observation(limited(i, env.reset), int(seeds[i]))
                 observations[i] = observation_of(first)
             except (Exception, SystemExit) as error:
-                raise self._failure(error, i, seeds) from error
+                fail(error, i)
+                continue
             if first.__class__ is np.ndarray and first.ndim == 1 and first.dtype.kind in "fiub":
                 usual = first.dtype
 
@@ -275,65 +388,78 @@ class Rollouts:
         rows: Any = slice(
             None
         )  # of the arrays that have all episodes; below, the running ones alone
-        steps, is_over, ndarray = [env.step for env in envs], env_api.is_over, np.ndarray
-        step = i = 0
-        while running:
-            step += 1
+        is_over, ndarray = env_api.is_over, np.ndarray
+        steps: list[Any] = [
+            None if env is None else limited(i, env.step) for i, env in enumerate(envs)
+        ]
+        ended = list(failed)
+        step = i = k = 0
+        while True:
+            if ended:
+                gone = set(ended)
+                rest = [k for k in range(len(running)) if k not in gone]
+                running, steps = [running[k] for k in rest], [steps[k] for k in rest]
+                weights, observations = weights[rest], observations[rest]
+                rows = np.array(running, dtype=np.intp)
+            if not running:
+                break
             if not np.abs(observations).max(initial=0.0) <= largest:
-                raise self._unusable(observations, largest, running, seeds)
-            if moments is not None:
-                moments.add(observations, rows)
+                ended = self._drop_unusable(observations, largest, running, fail)
+                continue
             seen = observations if normalizer is None else normalizer(observations)
             outputs = forward(weights, seen, n_threads=1)
             try:
                 actions = actions_of(outputs)
             except ValueError as error:
-                i = running[int(np.isnan(outputs).any(axis=1).argmax())]
-                raise self._failure(error, i, seeds) from error
-            ended = []
-            try:
-                for k, i in enumerate(running):
-                    observation, reward, terminated, truncated, _ = steps[k](actions[k])
-                    if not isinstance(reward, float):
-                        reward = (
-                            float(reward) if isinstance(reward, _REALS) else env_api.reward(reward)
-                        )
-                    returns[i] += reward
-                    if reward < floor:
-                        if reward == -math.inf:
-                            raise ValueError("a reward is -inf, which reward_floor cannot lift")
-                        lifted[i] += floor - reward
-                    if (terminated is not False or truncated is not False) and is_over(
-                        terminated, truncated
-                    ):
-                        ended.append(k)
-                    else:
-                        observations[k] = (
-                            observation
-                            if observation.__class__ is ndarray
-                            and observation.shape == shape
-                            and observation.dtype is usual
-                            else observation_of(observation)
-                        )
-            except (Exception, SystemExit) as error:
-                shown = env_api.of_step(error)
-                raise self._failure(shown, i, seeds) from shown
-            if ended:
-                for k in ended:
-                    i = running[k]
-                    lengths[i] = step
-                    if math.isnan(returns[i]):
-                        raise self._failure(ValueError("a reward is NaN"), i, seeds)
-                    if moments is not None:
-                        moments.end(i)
-                rest = [k for k in range(len(running)) if k not in ended]
-                running, steps = [running[k] for k in rest], [steps[k] for k in rest]
-                weights, observations = weights[rest], observations[rest]
-                rows = np.array(running, dtype=np.intp)
+                ended = [int(np.isnan(outputs).any(axis=1).argmax())]
+                fail(error, running[ended[0]])
+                continue
+            step, ended = step + 1, []
+            if moments is not None:
+                moments.add(observations, rows)
+            turns = iter(enumerate(running))
+            while True:
+                try:
+                    for k, i in turns:
+                        observation, reward, terminated, truncated, _ = steps[k](actions[k])
+                        if not isinstance(reward, float):
+                            reward = (
+                                float(reward)
+                                if isinstance(reward, _REALS)
+                                else env_api.reward(reward)
+                            )
+                        returns[i] += reward
+                        if reward < floor:
+                            if reward == -math.inf:
+                                raise ValueError("a reward is -inf, which reward_floor cannot lift")
+                            lifted[i] += floor - reward
+                        if (terminated is not False or truncated is not False) and is_over(
+                            terminated, truncated
+                        ):
+                            ended.append(k)
+                        else:
+                            observations[k] = (
+                                observation
+                                if observation.__class__ is ndarray
+                                and observation.shape == shape
+                                and observation.dtype is usual
+                                else observation_of(observation)
+                            )
+                    break
+                except (Exception, SystemExit) as error:
+                    fail(env_api.of_step(error), i)
+                    ended.append(k)  # and the others have their turns
+            for k in ended:
+                i = running[k]
+                lengths[i] = step
+                if math.isnan(returns[i]) and i not in failed:
+                    fail(ValueError("a reward is NaN"), i)
+                if moments is not None and i not in failed:
+                    moments.end(i)
         statistics = None
         if moments is not None:
             statistics = list(zip(moments.count, moments.mean, moments.squares, strict=True))
-        return Episodes(np.array(returns), lengths, lifted, statistics)
+        return Episodes(np.array(returns), lengths, lifted, statistics, np.zeros(n, np.int64))
 
     def run_all(
         self,
@@ -361,30 +487,48 @@ class Rollouts:
             parts.append(part)
         return joined(parts)
 
-    def _environments(self, n: int) -> list[Any]:
+    def _environments(
+        self, n: int, fail: Callable[[BaseException, int], None] | None = None
+    ) -> list[Any]:
+        """One for each episode; None where none could be made and the task takes that."""
         task = self.task
         if task.new_env or self._are_spent:
             self.close()
-        while len(self._envs) < n:
-            made = make_env(task.env, task.env_args, task.max_episode_steps)
+        envs: list[Any] = self._envs[:n]
+        for i in range(len(envs), n):
+            try:
+                made = make_env(task.env, task.env_args, task.max_episode_steps)
+            except Exception as error:
+                if fail is None or not task.is_tolerant:
+                    raise
+                fail(error, i)
+                envs.append(None)
+                continue
             if any(made is one or made.unwrapped is one.unwrapped for one in self._envs):
                 raise ValueError(
                     "env: wanted a function that makes a new environment each time, got the same one again"
                 )
             self._envs.append(made)
-        return self._envs[:n]
+            envs.append(made)
+        return envs
 
-    def _unusable(
-        self, observations: NDArray[Any], largest: float, running: list[int], seeds: Any
-    ) -> EpisodeError:
-        """An error for the first of the observations that a policy cannot have."""
-        k, coordinate = np.argwhere(~(np.abs(observations) <= largest))[0]
-        bad = observations[k, coordinate]
-        kind = f"numbers up to {largest:g}" if np.isfinite(bad) else "finite numbers"
-        error = ValueError(f"observation: wanted {kind}, got {bad} at index {coordinate}")
-        failure = self._failure(error, running[k], seeds)
-        failure.__cause__ = error
-        return failure
+    def _drop_unusable(
+        self,
+        observations: NDArray[Any],
+        largest: float,
+        running: list[int],
+        fail: Callable[[BaseException, int], None],
+    ) -> list[int]:
+        """Fail the episodes whose observations a policy cannot have; which of the running ones they are."""
+        bad = ~(np.abs(observations) <= largest)
+        ended = np.flatnonzero(bad.any(axis=1)).tolist()
+        for k in ended:
+            coordinate = int(np.argmax(bad[k]))
+            value = observations[k, coordinate]
+            kind = f"numbers up to {largest:g}" if np.isfinite(value) else "finite numbers"
+            text = f"observation: wanted {kind}, got {value} at index {coordinate}"
+            fail(ValueError(text), running[k])
+        return ended
 
     def _failure(self, error: BaseException, index: int, seeds: Any) -> EpisodeError:
         self._are_spent = True  # they may be anywhere
@@ -397,7 +541,8 @@ class Rollouts:
         errors = []
         for env in envs:
             try:
-                env.close()
+                with self._clock.of_episodes(1):
+                    self._clock.limited(0, env.close)()
             except (Exception, SystemExit) as error:
                 errors.append(error)
         # They are not needed any more, and an error that they were needed for is worth more.
@@ -415,4 +560,6 @@ def joined(parts: list[Episodes]) -> Episodes:
         np.concatenate([part.lengths for part in parts]),
         np.concatenate([part.lifted for part in parts]),
         statistics,
+        np.concatenate([part.failures for part in parts]),
+        next((part.first_error for part in parts if part.first_error), ""),
     )

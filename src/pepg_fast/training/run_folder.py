@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import _checks, files
-from ..callbacks import Callback, CSVLog
+from .. import files
+from ..callbacks import Callback, CSVLog, Limits
 from ..history import History, Row
 from ..pepg import PEPG
 from . import config as configs
@@ -23,17 +23,18 @@ class RunFolder:
     Parameters
     ----------
     path : path
-        The folder.
+        The folder; a relative one is that of the moment, since an environment may change the working folder.
     """
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
-        self.path = _checks.path("folder", path, folder=True)
+        self.path = files.absolute("folder", path, folder=True)
         self.config = self.path / "config.toml"
         self.history = self.path / "history.csv"
         self.checkpoint = self.path / "checkpoint.npz"
         self.previous = self.path / "checkpoint-1.npz"
         self.policy = self.path / "policy.npz"
         self.curve = self.path / "curve.png"
+        self._link = self.path / f".{self.previous.name}.link"
         self._is_damaged = False  # the newest checkpoint
         self._is_mine = False  # the folder itself
 
@@ -107,15 +108,19 @@ class RunFolder:
     def save_checkpoint(self, es: PEPG) -> None:
         """Write the newest checkpoint; the one before it stays as the previous one."""
         if self.checkpoint.exists() and not self._is_damaged:
-            link = self.path / f".{self.previous.name}.link"
-            link.unlink(missing_ok=True)
+            self.remove_leftover()
             try:
-                os.link(self.checkpoint, link)
-                os.replace(link, self.previous)
+                os.link(self.checkpoint, self._link)
+                os.replace(self._link, self.previous)
             except OSError:  # a file system without hard links
                 files.write(self.previous, self.checkpoint.read_bytes(), like=self.checkpoint)
+            files.flush_folder(self.path)  # before the newest one has another content
         es.save_checkpoint(self.checkpoint)
         self._is_damaged = False
+
+    def remove_leftover(self) -> None:
+        """Remove what a save that was killed may have left."""
+        self._link.unlink(missing_ok=True)
 
     def load_checkpoint(self) -> PEPG | None:
         """Read the newest checkpoint that is whole; None if the run ended before its first.
@@ -155,14 +160,22 @@ class RunHistory(CSVLog):
 
     def __init__(self, trainer: Trainer, files: RunFolder) -> None:
         super().__init__(files.history, overwrite=trainer.es.step == 0)
-        self.trainer = trainer
+        self.trainer, self._has_every_step = trainer, True
+
+    def start(self, es: Any, limits: Limits) -> None:
+        """Write the header, or let a resumed run have the rows of its steps, whatever the file has."""
+        super().start(es, limits)
+        self._seconds = max(self._seconds, self.trainer.seconds_before)
 
     def _last_step(self, es: Any) -> int:
         return super()._last_step(es) - self.trainer.has_row_due
 
 
 class RunFiles(Callback):
-    """Writes checkpoint and policies every so many generations and at the end, and the curve at the end."""
+    """Writes checkpoint and policies every so many generations and at the end, and the curve at the end.
+
+    The checkpoint is written first and holds all that the other files are made of: a resumed run writes them again.
+    """
 
     order = 1  # after the history: a resumed run cuts off what a checkpoint does not have
     can_end = False
@@ -170,6 +183,12 @@ class RunFiles(Callback):
     def __init__(self, trainer: Trainer, files: RunFolder) -> None:
         self.trainer, self.files = trainer, files
         self._saved = self._progress()
+
+    def start(self, es: Any, limits: Limits) -> None:
+        """Let the policies of a resumed run be those of its checkpoint."""
+        self.files.remove_leftover()
+        if es.step:
+            self.trainer.policy_file().save(self.files.policy)
 
     def step(self, es: Any, row: Row) -> None:
         """Write if it is time to."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..callbacks import AnyCallback, callbacks_of
@@ -38,9 +39,11 @@ class TrainResult(Result):
     best_center : Policy or None
         The mean that did best in its own episodes; None if it was never evaluated.
     folder : pathlib.Path or None
-        Where the run's files are.
+        Where the run's files are, an absolute path.
     signal : int or None
         The signal that ended the run, if one did.
+    failed_episodes : int
+        How often an episode failed in this run and did not end it, those that were run again included.
     reason, step, evaluations, interactions, seconds, best_fitness, best_theta, mu, sigma, history
         As in `Result`; `seconds` and `history` are of this run, without those that it resumed.
     """
@@ -50,6 +53,7 @@ class TrainResult(Result):
     best_center: Policy | None = None
     folder: Any = None
     signal: int | None = None
+    failed_episodes: int = 0
 
 
 def train(
@@ -73,7 +77,8 @@ def train(
         The settings; by default those of `TrainConfig`, or with `resume` those of the run.
     folder : path, optional
         Where the run's files go: ``config.toml``, ``history.csv``, ``checkpoint.npz`` (and the one before it,
-        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. Without it nothing is written.
+        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. Without it nothing is written. A relative one is that of
+        the moment (of the root, over MPI), wherever the environment takes the working folder.
     resume : bool
         Go on with the run in `folder`, to the same bits as if it had not ended.
     callbacks : callable, Callback, or several
@@ -98,7 +103,7 @@ def train(
         If there is a run in `folder` already, or none to resume.
     EvaluationError
         If an environment raises, or worker processes die twice over the same candidate; all files are written, and
-        the run can be resumed.
+        the run can be resumed. `episode_retries` and `failed_episodes` let a run outlast that.
 
     Notes
     -----
@@ -114,7 +119,7 @@ def train(
         )
     if runner is not None and not isinstance(runner, Runner):
         raise TypeError(f"runner: wanted an MPIRunner or a RayRunner, got {runner!r:.60}")
-    files = None if folder is None else RunFolder(folder)
+    files: RunFolder | None = None
     user_callbacks = callbacks_of(callbacks)
     given = (
         None if env is None or isinstance(env, str) else env
@@ -123,7 +128,10 @@ def train(
         if runner is not None:  # what fails in one process ends all
             stack.enter_context(runner._guarded())
 
-        def begun() -> tuple[str | None, TrainConfig, PEPG | None]:
+        def begun() -> tuple[Path | None, str | None, TrainConfig, PEPG | None]:
+            nonlocal files
+            files = None if folder is None else RunFolder(folder)
+            path = None if files is None else files.path
             env_id = env if isinstance(env, str) else None
             if resume:
                 if files is None:
@@ -131,7 +139,7 @@ def train(
                 before = _settings_to_resume(files, env_id, given is not None, config)
                 stack.enter_context(files.held())
                 known_as = None if given is not None else before[0]
-                return *before, _search_to_resume(files, known_as, before[1])
+                return path, *before, _search_to_resume(files, known_as, before[1])
             settled = configs.resolved(config or TrainConfig())
             made = _Run(given or env_id, settled, None)  # before anything is written
             if runner is None and settled.workers:
@@ -145,10 +153,14 @@ def train(
                 )
                 stack.enter_context(files.held())
                 stack.enter_context(files.withdrawn_unless_begun())
-            return env_id, settled, made.es
+            return path, env_id, settled, made.es
 
         share = getattr(runner, "share", None)
-        env_id, config, es = begun() if share is None else share(begun)
+        path, env_id, config, es = begun() if share is None else share(begun)
+        if (
+            files is None and path is not None
+        ):  # which means nothing in the folders that other ranks are in
+            files = RunFolder(path)
         run = _Run(given or env_id, config, es)
         where: Place
         if runner is None:
@@ -196,8 +208,12 @@ class _Run:
                 f"{network.number_of_parameters}"
             )
         self.task = Task(
-            registered(env), config.env_args, config.max_episode_steps, network, interface, new_env, config.reward_floor
+            registered(env), config.env_args, config.max_episode_steps, network, interface, new_env,
+            config.reward_floor, config.episode_retries, config.failed_episodes, config.episode_time_limit,
         )  # fmt: skip
+        # A candidate whose episode failed has NaN; the trainer says so.
+        self.es.nan_policy = "worst" if config.failed_episodes == "worst" else "raise"
+        self.es._fitness.has_warned = True
 
 
 def _settings_to_resume(
@@ -260,4 +276,5 @@ def _result(
     return TrainResult(
         **(fields | {"reason": reason}), policy=found["center"], best_policy=found.get("best"),
         best_center=found.get("best_center"), folder=None if files is None else files.path, signal=signal,
+        failed_episodes=trainer.failed_episodes,
     )  # fmt: skip

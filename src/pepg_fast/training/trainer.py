@@ -15,7 +15,7 @@ from ..interrupts import Interrupts
 from ..pepg import PEPG
 from . import config as configs
 from .config import TrainConfig
-from .generation import Generation
+from .generation import Generation, last_error
 from .normalization import Normalizer, Statistics, merged
 from .places import Place
 from .policy import PolicyFile, Weights
@@ -62,6 +62,7 @@ class Trainer(Callback):
         self.policies: dict[str, Weights] = {}
         self.center_score = float("nan")
         self.seconds_before = self.seconds = 0.0
+        self.failed_episodes = 0  # in this run, those that were run again included
         # Statistics with those of a generation that has yet to be told, and the step that the search then has.
         self._next: tuple[int, Statistics] | None = None
         self._used: Normalizer | None = None  # in the last generation
@@ -86,8 +87,14 @@ class Trainer(Callback):
         )
         # The population waits for its rewards if this is interrupted.
         rewards, interactions, extras = self._evaluated(self.where.population, work)
+        self._count_failures(extras)
+        if np.isnan(rewards).all():
+            raise self.where.error_of_all(
+                f"{self.env_id}: all {len(rewards)} candidates of a generation failed: {last_error(self.name)}",
+                0,
+            )
         self._used = normalizer
-        if extras:
+        if "count" in extras:
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
             self._next = es.step + 1, merged(self.statistics, parts)
         return Evaluation(rewards, interactions)
@@ -99,10 +106,12 @@ class Trainer(Callback):
         work = Generation(
             self.task, seeds, self._normalizer(), False, as_it_is=True, name=self.name
         )
-        rewards, interactions, _ = self._evaluated(self.where.center, work)
+        rewards, interactions, extras = self._evaluated(self.where.center, work)
+        self._count_failures(extras)
         self.center_score = float(rewards[0])
         best = self.policies.get("best_center")
-        if best is None or self.center_score > best.score:
+        has_failed = np.isnan(self.center_score)  # and the next evaluation may not
+        if not has_failed and (best is None or self.center_score > best.score):
             self.policies["best_center"] = self._center()
         return Evaluation(rewards, interactions)
 
@@ -123,6 +132,10 @@ class Trainer(Callback):
             who = "the centre" if index < 0 else f"candidate {index}"
             raise EvaluationError(f"{self.env_id}: {who}: {error}", index) from error.__cause__
         return evaluated
+
+    def _count_failures(self, extras: dict[str, NDArray[Any]]) -> None:
+        if "failures" in extras:
+            self.failed_episodes += int(extras["failures"].sum())
 
     def _seeds(self, n: int) -> NDArray[np.int64]:
         """What the episodes of a generation are reset with, (n, episodes): the same for both sides of a pair."""

@@ -5,11 +5,13 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 import warnings
 from collections import Counter, deque
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any, NamedTuple
 
@@ -45,8 +47,25 @@ def packed(task: Task) -> bytes:
     return data
 
 
+@contextlib.contextmanager
+def _in_some_folder() -> Iterator[None]:
+    """Let processes begin though the working folder has been removed: they want the name of theirs."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        here = os.open(".", os.O_RDONLY)
+        try:
+            os.chdir(tempfile.gettempdir())
+            yield
+        finally:
+            os.fchdir(here)
+            os.close(here)
+    else:
+        yield
+
+
 class WorkerDied(RuntimeError):
-    """A worker process died twice over the same episode.
+    """Worker processes died over the same episode: twice, and once more for each time that it may be run again.
 
     Attributes
     ----------
@@ -128,7 +147,8 @@ class Workers:
             except RuntimeError:  # broken, or shut down because of it
                 self.replace(worker)
         self._executors[worker] = self._new_executor()
-        return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
+        with _in_some_folder():  # the first piece makes the process
+            return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
 
     def _new_executor(self) -> Any:
         with _caller.needing("train", "loky", "gym"):
@@ -274,13 +294,21 @@ class _Round:
             del self.running[future]
             for index in range(lo, hi):
                 self.deaths[index] += 1
-                if self.deaths[index] == 2:
-                    seed = self.seeds[index]
-                    raise WorkerDied(
-                        f"a worker died twice over the same episode (reset with seed {seed}): {error}",
-                        index,
-                    ) from error
-            self.again.extend(range(lo, hi))
+                # The first one may have been another episode's.
+                if self.deaths[index] < 2 + self.workers.task.retries:
+                    self.again.append(index)
+                else:
+                    self._fail(index, error)
+
+    def _fail(self, index: int, error: BaseException) -> None:
+        """An episode whose workers die has failed."""
+        task, deaths = self.workers.task, self.deaths[index]
+        times = "twice" if deaths == 2 else f"{deaths} times"
+        text = f"a worker died {times} over the same episode (reset with seed {self.seeds[index]})"
+        if task.on_failure == "raise":
+            raise WorkerDied(f"{text}: {error}", index) from error
+        size = task.interface.observation_size if self.work.with_statistics else None
+        self.done[index] = Episodes.failed(deaths - 1, text, size)
 
 
 class _Failure(NamedTuple):
@@ -316,7 +344,7 @@ def _start(task: bytes, parent: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _rollouts = Rollouts(pickle.loads(task))
+    _rollouts = Rollouts(pickle.loads(task), in_worker=True)
 
 
 def _end_with(parent: int) -> None:

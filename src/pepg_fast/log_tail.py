@@ -1,0 +1,176 @@
+"""The last rows of a search's log, which its checkpoints hold: a log that lost them gets them back."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import history
+from .checkpoints import LOG_TAIL
+from .history import COLUMNS, HEADER, CSVContent, Row
+
+#: How many there are.
+KEPT = 10_000
+
+#: Rows after which a log is flushed to the disk: fewer than are kept, so that checkpoints hold what a power cut takes.
+FLUSHED_EVERY = KEPT // 2
+
+#: All columns but the one that differs between two runs of the same search.
+_KEPT_COLUMNS = tuple(name for name in COLUMNS if name != "seconds")
+
+
+class LogTail:
+    """The last rows of a log, without their seconds, and what precedes the first row if none has been dropped.
+
+    Parameters
+    ----------
+    es : PEPG
+        The search whose log it is; it gets the rows as an attribute, which its checkpoints then hold.
+    header : str
+        What the file has before the first row; empty if older rows have been dropped.
+    rows : ndarray, shape (m, 14)
+        The rows so far.
+    """
+
+    def __init__(self, es: Any, header: str, rows: NDArray[np.float64]) -> None:
+        self.header, self._count = header, 0
+        self._buffer = np.empty((max(256, len(rows)), len(_KEPT_COLUMNS)))
+        self._extend(rows)
+        self.attach(es)
+
+    @classmethod
+    def of_text(cls, es: Any, text: str) -> "LogTail":
+        """The tail of a log with this text."""
+        content = _parsed(text, Path())
+        rows = np.column_stack([content.history[name] for name in _KEPT_COLUMNS])
+        return cls(es, content.header if len(rows) <= KEPT else "", rows[-KEPT:])
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        """The rows, shape (m, 14)."""
+        return self._buffer[max(0, self._count - KEPT) : self._count]
+
+    def add(self, es: Any, row: Row, comments: str = "") -> None:
+        """Take a row more; before the first one there may be more comments."""
+        self.header += comments
+        self._extend(np.array([[row[name] for name in _KEPT_COLUMNS]]))
+        self.attach(es)
+
+    def attach(self, es: Any) -> None:
+        """Let the search have what there is now."""
+        setattr(es, LOG_TAIL, {"header": self.header, "rows": self.rows})
+
+    def _extend(self, rows: NDArray[np.float64]) -> None:
+        end = self._count + len(rows)
+        if end > len(self._buffer):
+            kept = self.rows
+            self._buffer = np.empty((2 * (len(kept) + len(rows)), len(_KEPT_COLUMNS)))
+            self._buffer[: len(kept)] = kept
+            self._count, end = len(kept), len(kept) + len(rows)
+        self._buffer[self._count : end] = rows
+        self._count = end
+        if end > KEPT:
+            self.header = ""
+
+
+def _held(es: Any, up_to: float) -> tuple[str, NDArray[np.float64]]:
+    """Header and rows up to a step that a search came with; nothing if they are not what `LogTail` made."""
+    none = "", np.empty((0, len(_KEPT_COLUMNS)))
+    found = getattr(es, LOG_TAIL, None)
+    if not isinstance(found, dict):
+        return none
+    header, rows = found.get("header"), found.get("rows")
+    if not isinstance(header, str) or not isinstance(rows, np.ndarray):
+        return none
+    steps = rows[:, 0] if rows.ndim == 2 and rows.shape[1] == len(_KEPT_COLUMNS) else np.empty(0)
+    if rows.dtype != np.float64 or not steps.size or not (np.diff(steps) > 0).all():
+        return none
+    # What is to become a whole number in the file.
+    if not np.isfinite(rows[:, :3]).all():
+        return none
+    try:
+        usual = not header or _parsed(header, Path()).header == header
+    except ValueError:
+        usual = False
+    return (header, rows[steps <= up_to]) if usual else none
+
+
+def read_and_restore(
+    filename: Path, es: Any, configuration: dict[str, str], up_to: int, *, is_whole: bool
+) -> CSVContent:
+    """Read the log of a search up to a step, with the rows that the file lost and the search still has.
+
+    A file that ends within the lines before its first row, or does not exist, begins anew. Restored rows have the
+    seconds of the last one that the file has.
+
+    Parameters
+    ----------
+    filename : Path
+        The log.
+    es : PEPG
+        The search that goes on.
+    configuration : dict of str to str
+        Its own, for a file that lost its header.
+    up_to : int
+        The last step whose row stays.
+    is_whole : bool
+        Whether the log has a row for every step of the search.
+
+    Warns
+    -----
+    UserWarning
+        If rows are lost for good.
+    """
+    header, rows = _held(es, up_to)
+    start = header or history.comments(configuration, {}) + HEADER
+    try:
+        before = history.read(filename, up_to=up_to)
+    except FileNotFoundError:
+        before = _parsed(start, filename)
+    except ValueError:
+        with open(filename, "rb") as file:
+            begun = file.read(len(start.encode()) + 1)
+        if not start.encode().startswith(begun) or not (header or is_whole):
+            raise
+        before = _parsed(start, filename)
+    steps, missing = before.history["step"], rows
+    if len(steps):
+        missing = rows[rows[:, 0] > steps[-1]]
+    _warn_of_lost(filename, before, rows, header, up_to, is_whole)
+    if not len(missing):
+        return before
+    seconds = before.history["seconds"][-1] if len(steps) else 0.0
+    lines = "".join(
+        history.line(dict(zip(_KEPT_COLUMNS, row, strict=True)) | {"seconds": seconds})
+        for row in missing.tolist()
+    )
+    # A file without rows may lack lines that precede the first one.
+    text = before.text if len(steps) else start
+    return _parsed(text + lines, filename)
+
+
+def _parsed(text: str, filename: Path) -> CSVContent:
+    return history.parsed(io.StringIO(text, newline=""), str(filename))
+
+
+def _warn_of_lost(
+    filename: Path,
+    before: CSVContent,
+    rows: NDArray[np.float64],
+    header: str,
+    up_to: int,
+    is_whole: bool,
+) -> None:
+    """Say which rows nobody has, as far as that can be known."""
+    has = before.history["step"][-1] if len(before.history) else 0
+    first = rows[0, 0] if len(rows) else up_to + 1
+    was_logged = is_whole or (len(rows) > 0 and rows[-1, 0] == up_to and not header)
+    if was_logged and first > has + 1:
+        warnings.warn(
+            f"{filename}: the rows of steps {has + 1:.0f} to {first - 1:.0f} are lost, and the checkpoint does not "
+            "hold them; the log goes on without them",
+            stacklevel=2,
+        )
