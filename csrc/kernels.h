@@ -8,6 +8,8 @@
 #ifndef PEPG_KERNELS_H
 #define PEPG_KERNELS_H
 
+#include "strict.h"
+
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,8 +1,10 @@
 #include "parallel.h"
+#include "strict.h"
 
 #ifdef _OPENMP
+#include "workers.h"
+
 #include <omp.h>
-#include <stdatomic.h>
 #ifndef _WIN32
 #include <pthread.h>
 #include <sched.h>
@@ -26,7 +28,7 @@
 #define SHORTEST_REST 0.01
 #define LONGEST_REST 0.16
 
-/* Beyond any machine this is for; libgomp ends the process when threads cannot be had. */
+/* Beyond any machine this is for. */
 #define MOST_THREADS 1024
 
 static int are_teams_forced = 0;
@@ -37,8 +39,8 @@ int pepg_last_team(void) { return last_team; }
 
 #ifdef _OPENMP
 
-/* libgomp's threads do not survive fork(), and a child that opens a parallel region waits for them
- * for ever: after a fork this process works on one thread. */
+/* No thread but the one that called it survives fork(), and whoever waits for the others waits for
+ * ever: after a fork this process works on one thread. */
 static int forked = 0;
 static void note_fork(void) { forked = 1; }
 
@@ -48,8 +50,11 @@ __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(0, 0
 
 int pepg_openmp_version(void) { return _OPENMP; }
 
+/* Whether this thread is at work on a task, which must not open a team of its own. */
+static _Thread_local int is_in_team = 0;
+
 int pepg_available_threads(int n_threads) {
-    if (forked || omp_in_parallel()) return 1;
+    if (forked || is_in_team || omp_in_parallel()) return 1;
     n_threads = n_threads > 0 ? n_threads : omp_get_max_threads();
     return n_threads < MOST_THREADS ? n_threads : MOST_THREADS;
 }
@@ -96,41 +101,74 @@ static void judge_wait(double now, double worked, double waited) {
     next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
 }
 
+typedef struct {
+    ptrdiff_t n_tasks, run;
+    pepg_task *task;
+    void *context;
+    _Atomic ptrdiff_t next;
+} shared_tasks;
+
 /* Tasks are handed out in small runs, so that a thread that comes late leaves the work to the
  * others. */
-static void run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
-                        void (*idle)(void *context)) {
-    const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
-    const double asked = omp_get_wtime();
-    double started = asked, done = asked;
-    atomic_int working = 0;
+static void take_tasks(int worker, void *context) {
+    shared_tasks *const tasks = context;
+    is_in_team = 1;
+    for (;;) {
+        const ptrdiff_t first = atomic_fetch_add(&tasks->next, tasks->run);
+        if (first >= tasks->n_tasks) break;
+        const ptrdiff_t left = tasks->n_tasks - first;
+        const ptrdiff_t end = first + (left < tasks->run ? left : tasks->run);
+        for (ptrdiff_t i = first; i < end; ++i) tasks->task(i, worker, tasks->context);
+    }
+    is_in_team = 0;
+}
+
+/* A thread that was asleep may have been woken on this very processor, where it cannot run while
+ * this one spins: 8 ms were seen. So give way until all are through. */
+static void wait_for_workers(pepg_job *job, void *context, void (*idle)(void *context)) {
+    while (atomic_load(&job->working) > 0) {
+        if (idle) idle(context);
+        YIELD();
+    }
+}
+
+#ifdef _WIN32
+/* OpenMP's own threads. */
+static int open_team(pepg_job *job, int team) {
+    int size = 1;
 #pragma omp parallel num_threads(team)
     {
-        const int worker = omp_get_thread_num();
-        if (worker == 0) {
-            started = omp_get_wtime();
-            atomic_fetch_add(&working, omp_get_num_threads() - 1);
-        }
-#pragma omp for schedule(dynamic, run) nowait
-        for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, worker, context);
-        /* A thread that was asleep may have been woken on this very processor, where it cannot run
-         * while this one spins at the barrier, as OpenMP would: 8 ms were seen. So give way until
-         * all are through. */
-        if (worker > 0) {
-            atomic_fetch_sub(&working, 1);
+        if (omp_get_thread_num() > 0) {
+            job->work(omp_get_thread_num(), job->context);
         } else {
-            done = omp_get_wtime();
-            while (atomic_load(&working) > 0) {
-                if (idle) idle(context);
-                YIELD();
-            }
+            size = omp_get_num_threads();
+            job->work(0, job->context);
         }
     }
-    if (idle) return;
+    return size;
+}
+#else
+static int open_team(pepg_job *job, int team) { return 1 + pepg_hire(job, team - 1); }
+#endif
+
+/* Returns how many threads there were. */
+static int run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
+                       void (*idle)(void *context)) {
+    const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
+    shared_tasks tasks = {n_tasks, run, task, context, 0};
+    pepg_job job = {take_tasks, &tasks, 0};
+    const double asked = omp_get_wtime();
+    team = open_team(&job, team);
+    const double started = omp_get_wtime();
+    take_tasks(0, &tasks);
+    const double done = omp_get_wtime();
+    wait_for_workers(&job, context, idle);
+    if (idle) return team;
     /* The others may still be at their last run of tasks: that much is no stall. */
     const double last_run = (done - started) * team * (double)run / (double)n_tasks;
     const double now = omp_get_wtime(), at_end = now - done - 2 * last_run;
     judge_wait(now, done - started, (started - asked) + (at_end > 0 ? at_end : 0));
+    return team;
 }
 
 #else
@@ -154,7 +192,7 @@ void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *co
     last_team = team;
 #ifdef _OPENMP
     if (team > 1) {
-        run_on_team(n_tasks, team, task, context, idle);
+        last_team = run_on_team(n_tasks, team, task, context, idle);
         return;
     }
 #else

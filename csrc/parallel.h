@@ -1,4 +1,4 @@
-/* The only door to OpenMP. */
+/* The only door to other threads. */
 #ifndef PEPG_PARALLEL_H
 #define PEPG_PARALLEL_H
 
@@ -15,7 +15,8 @@ int pepg_available_threads(int n_threads);
  */
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 
-/* Run tasks 0 .. n_tasks - 1 on `team` threads; on the calling thread, in order, if team is 1. */
+/* Run tasks 0 .. n_tasks - 1 on `team` threads, or on as many as the system has left; on the calling
+ * thread, in order, if that is one. */
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 
 /* The same for long tasks of unequal length: while the calling thread waits for the others it calls

@@ -213,9 +213,8 @@ def mirror(dtype, rng, n_threads):
 def centered_ranks(dtype, rng, n_threads):
     rewards = rng.integers(0, 200, 300).astype(np.float64)
     size = call("pepg_centered_ranks_work_size", {"n": 300})
-    assert size == kernels.centered_ranks_work_size(300)
     wanted, work = np.empty(300), np.zeros(size, np.uint8)
-    kernels.centered_ranks(rewards, wanted, work.copy())
+    kernels.centered_ranks(rewards, wanted)
     arguments = {"n": 300, "rewards": rewards, "shaped": unwritten(float, 300), "work": work}
     return arguments, {"shaped": wanted}
 
@@ -740,3 +739,21 @@ def test_the_cython_example_raises_what_the_kernels_refuse(cython_loop):
         cython_loop.fit(X, X, hidden=0)
     with pytest.raises(ValueError, match="got 31 for 32"):
         cython_loop.fit(X, X[1:])
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+@pytest.mark.parametrize(
+    "flag", ["-ffast-math", "-Ofast", "-ffinite-math-only", "-funsafe-math-optimizations"]
+)
+def test_units_refuse_flags_that_change_results(flag):
+    sources = Path(__file__).parents[1] / "csrc"
+    if not sources.exists():
+        pytest.skip("away from the sources")
+    for unit in sorted(sources.glob("*.c")):
+        if unit.name == "workers.c":  # which has no numbers
+            continue
+        run = subprocess.run(
+            ["gcc", "-std=gnu11", "-O2", flag, "-DPEPG_UNIT=baseline", f"-I{sources}", f"-I{sources / 'include'}",
+             "-fsyntax-only", unit], capture_output=True, text=True,
+        )  # fmt: skip
+        assert "take -ffast-math" in run.stderr, unit

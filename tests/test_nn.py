@@ -54,7 +54,9 @@ class TestCall:
         assert got.dtype == (x.dtype if dtype[0] == "f" else np.float64)
         np.testing.assert_allclose(got, wanted, rtol=1e-3 if dtype == "f2" else 1e-6)
 
-    @pytest.mark.parametrize("value", [[1, 2], [1, 2, 3, 4], np.zeros((2, 3)), 1.0, []])
+    @pytest.mark.parametrize(
+        "value", [[1, 2], [1, 2, 3, 4], np.zeros((2, 2)), np.zeros((2, 2, 3)), 1.0, []]
+    )
     def test_the_wrong_number_of_inputs_is_refused(self, value):
         with pytest.raises(ValueError, match="value: wanted 3 numbers, got shape"):
             make()(value)
@@ -64,9 +66,18 @@ class TestCall:
         with pytest.raises((TypeError, ValueError), match="value: wanted"):
             make()(value)
 
-    def test_a_batch_is_pointed_at_forward_batch(self):
-        with pytest.raises(ValueError, match="forward_batch"):
-            make()(np.zeros((2, 3)))
+    @pytest.mark.parametrize("bias", [True, False])
+    @pytest.mark.parametrize("hidden", [[], [4]])
+    @pytest.mark.parametrize("activation", ["tanh", np.cosh])
+    def test_a_matrix_is_a_batch_and_a_single_row_one_input(self, bias, hidden, activation, rng):
+        network = NeuralNetwork(3, 2, hidden, activation, activation, bias=bias)
+        network.weights = rng.standard_normal(network.number_of_parameters)
+        x = rng.standard_normal((4, 3))
+        for rows in (0, 2, 4):
+            np.testing.assert_array_equal(network(x[:rows]), network.forward_batch(x[:rows]))
+        np.testing.assert_array_equal(network(x.tolist()), network.forward_batch(x))
+        for one in (x[0], x[:1], x[:1].T, x[0].reshape(1, 3, 1)):
+            np.testing.assert_array_equal(network(one), network.forward_batch(x[:1])[0])
 
     @pytest.mark.parametrize(
         "call", [lambda n: n([1, 2, 3]), lambda n: n.forward_batch([[1, 2, 3]])]
@@ -81,13 +92,6 @@ class TestCall:
         before = first.copy()
         network([4, 5, 6])
         np.testing.assert_array_equal(first, before)
-
-    def test_without_bias_or_hidden_layers_a_matrix_is_a_batch_as_in_the_original(self, rng):
-        network = NeuralNetwork(3, 2, bias=False)
-        network.weights = rng.standard_normal(6)
-        x = rng.standard_normal((4, 3))
-        np.testing.assert_allclose(network(x), x @ network.weights.reshape(3, 2), rtol=1e-13)
-        assert network(x[:1]).shape == (1, 2)
 
     def test_large_networks_use_scratch_beyond_the_stack(self, rng):
         network = NeuralNetwork(5, 3, [3000], "tanh")

@@ -7,8 +7,8 @@
  * - A function exists for float64 (`pepg_x`) and, where the width matters, for float32
  *   (`pepg_x_f32`); weights that come from rewards (delta, even) are float64 in both.
  * - The caller owns all memory, scratch included. Inputs and outputs must not overlap unless
- *   stated. Nothing is allocated, no global state is read but the chosen instruction set, no lock
- *   is taken.
+ *   stated. Nothing is allocated but the threads of large work, which are kept; no other global
+ *   state is read but the chosen instruction set.
  * - `n_threads` < 1 means OpenMP's usual number. Small work stays on the calling thread, and so
  *   does everything in a forked child. Results have the same bits at any number of threads; results
  *   other than those of networks and simulations have the same bits on every instruction set too.

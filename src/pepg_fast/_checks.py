@@ -118,24 +118,80 @@ def limit(
     return each
 
 
+def rates(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Take a finite rate for each parameter."""
+    given = numbers(name, value)
+    if given.shape not in ((1,), shape):
+        raise ValueError(f"{name}: wanted a number or shape {shape}, got shape {given.shape}")
+    if not np.isfinite(given).all():
+        raise ValueError(f"{name}: wanted finite numbers, got {first_bad(given)}")
+    return given
+
+
+def distribution(
+    mu: Any, sigma: Any, size: int, dtype: "np.dtype[Any]", writeable: bool = False
+) -> None:
+    """Refuse a mean or sigma, changed in place or put into the search, that nothing can be drawn from.
+
+    If `writeable`, or that an update could not write.
+    """
+    for name, value in (("mu", mu), ("sigma", sigma)):
+        wanted = f"{name}: wanted an array of shape ({size},) and dtype {dtype}"
+        if type(value) is not np.ndarray:
+            raise TypeError(f"{wanted}, got {shown(value)}")
+        if value.shape != (size,) or value.dtype != dtype:
+            raise ValueError(f"{wanted}, got shape {value.shape} and dtype {value.dtype}")
+        if not (value.flags.c_contiguous and value.flags.aligned):
+            raise ValueError(f"{name}: wanted a contiguous, aligned array, got {value.flags}")
+        if writeable and not value.flags.writeable:
+            raise ValueError(f"{name}: wanted a writeable array, got a read-only one")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name}: wanted finite {dtype} numbers, got {first_bad(value)}")
+    if (sigma <= 0).any():
+        bad = int(np.argmax(sigma <= 0))
+        raise ValueError(f"sigma: wanted numbers above 0, got {sigma[bad]} at index {bad}")
+
+
 def bounds(
     lower: Any, upper: Any, size: int, dtype: "np.dtype[Any]"
 ) -> "tuple[NDArray[Any], NDArray[Any]] | None":
     """Take the ends of a box, None where it has none, as one number for each coordinate; None without any."""
     if lower is None and upper is None:
         return None
-    low = vector("lower", -np.inf if lower is None else lower, size, dtype, infinite=True)
-    high = vector("upper", np.inf if upper is None else upper, size, dtype, infinite=True)
+    low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
+    widest = np.dtype(np.float64)
+    _ordered(vector("lower", low, size, widest, infinite=True),
+             vector("upper", high, size, widest, infinite=True), "")  # fmt: skip
+    low = vector("lower", rounded(low, dtype, up=True), size, dtype, infinite=True)
+    high = vector("upper", rounded(high, dtype, up=False), size, dtype, infinite=True)
     if (low == np.inf).any():
         raise ValueError(f"lower: wanted numbers that {dtype} can hold or -inf, got {shown(lower)}")
     if (high == -np.inf).any():
         raise ValueError(f"upper: wanted numbers that {dtype} can hold or inf, got {shown(upper)}")
+    _ordered(low, high, f" with a {dtype} number between them (limits are rounded inwards)")
+    return low, high
+
+
+def _ordered(low: NDArray[Any], high: NDArray[Any], how: str) -> None:
+    """Refuse a box of which a side is empty."""
     if not (low <= high).all():
         bad = int(np.flatnonzero(low > high)[0])
         raise ValueError(
-            f"lower: wanted at most upper, got {low[bad]} above {high[bad]} at index {bad}"
+            f"lower: wanted at most upper{how}, got {low[bad]} above {high[bad]} at index {bad}"
         )
-    return low, high
+
+
+def rounded(value: Any, dtype: "np.dtype[Any]", *, up: bool) -> NDArray[Any]:
+    """Numbers as those of `dtype` that are nearest, but never below them if `up`, and never above them if not."""
+    exact = np.asarray(value)
+    if exact.dtype.kind not in "fO":  # integers may be wider than any float
+        exact = exact.astype(object)
+    with np.errstate(over="ignore"):
+        nearest = np.asarray(numbers("limit", value).astype(dtype))
+    compared = nearest if exact.dtype != object else nearest.astype(object)
+    is_outside = np.asarray(compared < exact if up else compared > exact, dtype=bool)
+    towards = dtype.type(np.inf if up else -np.inf)
+    return np.where(is_outside, np.nextafter(nearest, towards), nearest)
 
 
 def thread_count(value: Any) -> int:
@@ -234,7 +290,7 @@ def matrix(
 
 
 def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
-    """Take an array that a result can be written into as it is."""
+    """Take an array that a result can be written into as it is; of a subclass' one (a memmap), a view that is none."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: wanted an array, got {type(value).__name__}")
     if value.shape != shape or value.dtype != dtype:
@@ -243,7 +299,9 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
         )
     if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable):
         raise ValueError(f"{name}: wanted a C-contiguous, aligned, writeable array")
-    return value
+    if isinstance(value, np.ma.MaskedArray):  # what is written under a mask stays unseen
+        raise TypeError(f"{name}: wanted an array without a mask, got a {type(value).__name__}")
+    return np.asarray(value)
 
 
 def rewards(value: Any, size: int) -> NDArray[np.float64]:

@@ -364,13 +364,16 @@ def _check_search(state: dict[str, Any]) -> None:
 def _check_adam(state: dict[str, Any], size: int) -> None:
     """Refuse an Adam that could not go on."""
     _checks.rate("Adam.alpha", state["alpha"], size)
-    for name in ("beta_1", "beta_2", "epsilon"):
-        _checks.number(f"Adam.{name}", state[name])
+    for name in ("beta_1", "beta_2"):
+        _checks.share(f"Adam.{name}", state[name])
+    _checks.number("Adam.epsilon", state["epsilon"])
     _checks.flag("Adam.eps_hat", state.get("eps_hat", True))
     _checks.integer("Adam.t", state["t"], at_least=0, at_most=_MOST // 2)
     if state["m"] is not None or state["v"] is not None:
         for name in ("m", "v"):
             _check_vector(f"Adam.{name}", state[name], size)
+        if (state["v"] < 0).any():
+            raise ValueError("Adam.v: wanted numbers of at least 0")
 
 
 def _check_velocity(name: str, state: dict[str, Any], size: int) -> None:

@@ -54,7 +54,6 @@ class Fitness:
         """Make the buffers, of which no state depends, for `size` candidates."""
         self.rewards = np.empty(size)  # what was read, higher better
         self._weights = np.empty((2, size // 2 if self.symmetric else size))
-        self._work = np.empty(kernels.centered_ranks_work_size(size), np.uint8)
 
     def read(self, given: ArrayLike) -> tuple[int, Any]:
         """Copy the rewards into `self.rewards`; index and value of the best, index -1 if all are NaN."""
@@ -94,18 +93,17 @@ class Fitness:
         `given` is what was read last, `population` has the candidates for a shaping that wants them. None if
         all rewards are NaN. Raises ValueError, with nothing lost, if they cannot be shaped.
         """
-        rewards, weights, work = self.rewards, self._weights, self._work
+        rewards, weights = self.rewards, self._weights
         as_given = self.maximize
         if self.told:
             rewards, as_given = self._rewards_of_generation(), False
             weights = np.empty((2, rewards.size // 2 if self.symmetric else rewards.size))
-            work = np.empty(kernels.centered_ranks_work_size(rewards.size), np.uint8)
         if (self.told or self.nan_policy == "worst") and np.isnan(rewards).any():
             rewards, as_given = self._without_nan(rewards), False
             if not rewards.size:
                 return None
         if self.symmetric and self.shaping == "centered" and self.ties == "average":
-            kernels.rank_weights(rewards, weights, work)
+            kernels.rank_weights(rewards, weights)
             return weights
         shaped = self._shaped(rewards, given if as_given else None, population)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -196,7 +194,7 @@ class Fitness:
     def __getstate__(self) -> dict[str, Any]:
         """All but the buffers."""
         state = self.__dict__.copy()
-        for buffer in ("rewards", "_weights", "_work"):
+        for buffer in ("rewards", "_weights"):
             del state[buffer]
         return state | {"size": self.rewards.size}
 

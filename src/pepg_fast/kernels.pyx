@@ -11,10 +11,10 @@ from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
-from libc.math cimport isnan
+from libc.math cimport INFINITY, isnan
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 import os
 
@@ -27,6 +27,13 @@ cdef extern from "Python.h":
     PyTypeObject* Py_TYPE(PyObject* o)
     Py_ssize_t Py_REFCNT(PyObject* o)
     PyObject* PyList_GET_ITEM(object list, Py_ssize_t i)  # borrowed
+    ctypedef void* PyThread_type_lock
+    PyThread_type_lock PyThread_allocate_lock()
+    void PyThread_free_lock(PyThread_type_lock lock)
+    int PyThread_acquire_lock(PyThread_type_lock lock, int wait) nogil
+    int PyThread_acquire_lock_timed(PyThread_type_lock lock, long long microseconds, int interrupt) nogil
+    void PyThread_release_lock(PyThread_type_lock lock)
+    unsigned long PyThread_get_thread_ident()
 
 cdef extern from "dispatch.h" nogil:
     ctypedef struct pepg_kernels:
@@ -44,6 +51,10 @@ cdef extern from "parallel.h" nogil:
 
 cdef extern from "digest.h" nogil:
     int pepg_digest(Py_ssize_t size, const void* data, uint32_t* digest, int n_threads)
+
+cdef extern from "finite.h" nogil:
+    bint pepg_all_finite(Py_ssize_t n, const double* x, double above, int n_threads)
+    bint pepg_all_finite_f32(Py_ssize_t n, const float* x, float above, int n_threads)
 
 cdef extern from "split.h" nogil:
     Py_ssize_t pepg_pairs_of_block()
@@ -186,14 +197,84 @@ cdef inline int _width(cnp.ndarray a, str name) except -1:
     return cnp.PyArray_TYPE(a)
 
 
-def are_plain(first, second, Py_ssize_t size, dtype):
-    """Whether both are arrays of `size` numbers of `dtype` that a kernel can read and write in place."""
-    return _is_plain(first, size, dtype) and _is_plain(second, size, dtype)
+# ---- what an update asks before it writes anything -------------------------------------------------------------
 
 
-cdef inline bint _is_plain(array, Py_ssize_t size, dtype):
-    return (isinstance(array, cnp.ndarray) and cnp.PyArray_SIZE(array) == size
-            and <object>cnp.PyArray_DESCR(array) is dtype and cnp.PyArray_ISCARRAY(array))
+def are_plain(first, second, cnp.ndarray like not None):
+    """Whether both are arrays, and of no subclass, that a kernel can read and write in place as it does `like`."""
+    return _is_plain(first, like) and _is_plain(second, like)
+
+
+cdef inline bint _is_plain(array, cnp.ndarray like):
+    return (type(array) is cnp.ndarray and cnp.PyArray_SAMESHAPE(<cnp.ndarray>array, like)
+            and cnp.PyArray_TYPE(<cnp.ndarray>array) == cnp.PyArray_TYPE(like)
+            and cnp.PyArray_ISCARRAY(<cnp.ndarray>array))
+
+
+def are_finite(*values):
+    """Whether all are Python's own floats and finite."""
+    cdef double x
+    for value in values:
+        if type(value) is not float:
+            return False
+        x = PyFloat_AS_DOUBLE(value)
+        if x - x != 0.0:
+            return False
+    return True
+
+
+def is_all_finite(cnp.ndarray array not None, double above=-INFINITY, int n_threads=0):
+    """Whether all numbers are finite and above a limit."""
+    return _all_finite(array, above, n_threads)
+
+
+cdef inline int _all_finite(cnp.ndarray array, double above, int n_threads) except -1:
+    cdef int width = _width(array, "array")
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(array)
+    cdef void* x = _data(array, "array", width, n, False)
+    cdef bint is_finite
+    if n <= MANY:  # quicker than giving the GIL away
+        return (pepg_all_finite(n, <double*>x, above, 1) if width == cnp.NPY_DOUBLE
+                else pepg_all_finite_f32(n, <float*>x, <float>above, 1))
+    with nogil:
+        if width == cnp.NPY_DOUBLE:
+            is_finite = pepg_all_finite(n, <double*>x, above, n_threads)
+        else:
+            is_finite = pepg_all_finite_f32(n, <float*>x, <float>above, n_threads)
+    return is_finite
+
+
+cdef enum:
+    MANY = 4096
+
+
+def is_distribution(mu, sigma, Py_ssize_t size, dtype, bint writeable=False, int n_threads=0):
+    """Whether a search can draw from `mu` and `sigma` (size,), and if `writeable` be updated in place."""
+    return (_is_vector(mu, size, dtype, writeable) and _is_vector(sigma, size, dtype, writeable)
+            and _all_finite(mu, -INFINITY, n_threads) == 1 and _all_finite(sigma, 0.0, n_threads) == 1)
+
+
+cdef inline bint _is_vector(array, Py_ssize_t size, dtype, bint writeable):
+    return (type(array) is cnp.ndarray and cnp.PyArray_NDIM(<cnp.ndarray>array) == 1
+            and cnp.PyArray_SIZE(<cnp.ndarray>array) == size
+            and <object>cnp.PyArray_DESCR(<cnp.ndarray>array) is dtype
+            and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>array)
+            and (not writeable or cnp.PyArray_ISWRITEABLE(<cnp.ndarray>array)))
+
+
+def are_moments(m, v, cnp.ndarray like not None, int n_threads=0):
+    """Whether both are plain (see `are_plain`) and finite, and the second of them is nowhere below 0."""
+    return (_is_plain(m, like) and _is_plain(v, like) and _all_finite(m, -INFINITY, n_threads) == 1
+            and _all_finite(v, -5e-324 if cnp.PyArray_TYPE(like) == cnp.NPY_DOUBLE else -1.5e-45, n_threads) == 1)
+
+
+def first_overlap(cnp.ndarray array not None, list arrays not None):
+    """Index of the first of `arrays` (None among them is none) whose memory `array` shares in part; -1 if none does."""
+    cdef int i
+    for i, other in enumerate(arrays):
+        if other is not None and np.may_share_memory(array, other):
+            return i
+    return -1
 
 
 cdef inline int _raise(int status) except -1:
@@ -205,6 +286,54 @@ cdef inline int _raise(int status) except -1:
 
 
 @cython.final
+@cython.auto_pickle(False)
+cdef class Turn:
+    """Whose turn it is among threads: a lock that its holder may take again. Some 20 ns where nobody waits."""
+
+    cdef object __weakref__
+    cdef PyThread_type_lock lock
+    cdef unsigned long holder
+    cdef int depth  # how often the holder has taken it; 0 without one
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    def __enter__(self):
+        cdef unsigned long me = PyThread_get_thread_ident()
+        cdef int is_mine
+        if self.depth > 0 and self.holder == me:
+            self.depth += 1
+            return
+        is_mine = PyThread_acquire_lock(self.lock, 0)
+        while not is_mine:
+            with nogil:
+                is_mine = PyThread_acquire_lock_timed(self.lock, 50000, 0)
+            if not is_mine:
+                PyErr_CheckSignals()
+        self.holder, self.depth = me, 1
+
+    def __exit__(self, *raised):
+        if self.depth < 1 or self.holder != PyThread_get_thread_ident():
+            raise RuntimeError("Turn: wanted the thread that holds it")
+        self.depth -= 1
+        if self.depth == 0:
+            PyThread_release_lock(self.lock)
+
+    def let_go(self):
+        """In a forked child, take the turn from a thread that is not there."""
+        if self.depth > 0 and self.holder != PyThread_get_thread_ident():
+            self.lock = PyThread_allocate_lock()  # who frees the old one cannot be known
+            self.depth = 0
+
+
+@cython.final
+@cython.auto_pickle(False)
 cdef class RecycledArray:
     """One array that is handed out again and again, but never while somebody still holds it or a view of it.
 
@@ -236,8 +365,8 @@ cdef class RecycledArray:
         return self.array
 
     def put(self, cnp.ndarray array):
-        """Hold another array, which is never handed out again."""
-        self.array, self.is_own = array, False
+        """Hold another array, which is never handed out again; of a subclass' one, a view that is none."""
+        self.array, self.is_own = None if array is None else np.asarray(array), False
 
 
 # ---- comparing processes -------------------------------------------------------------------------------------
@@ -304,9 +433,6 @@ def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray m
     cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, True)
     cdef char* t = <char*>_data(theta, "theta", width, halves * n * d, True)
     cdef char* minus = t + n * d * cnp.PyArray_ITEMSIZE(mu) if symmetric else NULL
-    if kept != NULL:
-        memcpy(kept, m, d * cnp.PyArray_ITEMSIZE(mu))
-        memcpy(kept + d * cnp.PyArray_ITEMSIZE(mu), s, d * cnp.PyArray_ITEMSIZE(mu))
     with nogil:
         if width == cnp.NPY_DOUBLE:
             status = pepg_sample(n, d, key, generation, first_pair, <double*>m, <double*>s, z, <double*>t,
@@ -315,6 +441,9 @@ def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray m
             status = pepg_sample_f32(n, d, key, generation, first_pair, <float*>m, <float*>s, z, <float*>t,
                                      <float*>minus, n_threads)
     _raise(status)
+    if kept != NULL:
+        memmove(kept, m, d * cnp.PyArray_ITEMSIZE(mu))
+        memmove(kept + d * cnp.PyArray_ITEMSIZE(mu), s, d * cnp.PyArray_ITEMSIZE(mu))
 
 
 def sample_side(uint64_t key, uint64_t generation, uint64_t first_pair, bint minus, cnp.ndarray drawn not None,
@@ -337,7 +466,7 @@ def sample_side(uint64_t key, uint64_t generation, uint64_t first_pair, bint min
     _raise(status)
 
 
-def mirror(cnp.ndarray mu not None, cnp.ndarray epsilon, cnp.ndarray theta not None, int n_threads=0,
+def mirror(cnp.ndarray mu not None, cnp.ndarray epsilon not None, cnp.ndarray theta not None, int n_threads=0,
            bint symmetric=True):
     """Write [mu + epsilon; mu - epsilon] into `theta` (2 n_pairs, dim), or without the second half."""
     cdef int width = _width(mu, "mu"), status
@@ -369,13 +498,15 @@ def clip(cnp.ndarray lower not None, cnp.ndarray upper not None, cnp.ndarray val
     _raise(status)
 
 
-def keep_distribution(cnp.ndarray mu not None, cnp.ndarray sigma not None, cnp.ndarray drawn):
+def keep_distribution(cnp.ndarray mu not None, cnp.ndarray sigma not None, cnp.ndarray drawn not None):
     """Copy `mu` and `sigma` (dim,) into the rows of `drawn` (2, dim)."""
     cdef int width = _width(mu, "mu")
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), size = d * cnp.PyArray_ITEMSIZE(mu)
     cdef char* to = <char*>_data(drawn, "drawn", width, 2 * d, True)
-    memcpy(to, _data(mu, "mu", width, d, False), size)
-    memcpy(to + size, _data(sigma, "sigma", width, d, False), size)
+    cdef void* m = _data(mu, "mu", width, d, False)
+    cdef void* s = _data(sigma, "sigma", width, d, False)
+    memmove(to, m, size)
+    memmove(to + size, s, size)
 
 
 # ---- fitness -------------------------------------------------------------------------------------------------
@@ -390,6 +521,8 @@ def read_rewards(rewards, cnp.ndarray out not None, bint maximize=True):
     cdef Py_ssize_t n = cnp.PyArray_SIZE(out), i, best = 0
     cdef double* x = <double*>_data(out, "out", cnp.NPY_DOUBLE, n, True)
     cdef double top
+    if n < 1:
+        _fail("out", "at least one element", "none")
     if type(rewards) is list and len(<list>rewards) == n:
         if not _numbers_of_list(<list>rewards, x):
             return -1
@@ -430,20 +563,31 @@ cdef inline bint _numbers_of_list(list values, double* x) except -1:
     return True
 
 
-def centered_ranks_work_size(Py_ssize_t n):
-    """Bytes of scratch that `centered_ranks` needs for n rewards."""
-    return pepg_centered_ranks_work_size(n)
+# Room to sort in is the call's own: another thread may be at the same rewards.
+cdef int _centered_ranks(Py_ssize_t n, const double* rewards, double* shaped) except -1 nogil:
+    cdef double[COMPARED] stack
+    cdef size_t needed = pepg_centered_ranks_work_size(n)
+    cdef void* allocated = NULL if needed <= sizeof(stack) else malloc(needed)
+    if needed > sizeof(stack) and allocated == NULL:
+        with gil:
+            raise MemoryError(f"rewards: no memory to sort {n} of them")
+    cdef int status = pepg_centered_ranks(n, rewards, shaped, stack if allocated == NULL else allocated)
+    free(allocated)
+    return status
 
 
-def centered_ranks(cnp.ndarray rewards not None, cnp.ndarray shaped not None, cnp.ndarray work not None):
+cdef enum:
+    COMPARED = 256  # rewards that are ranked without sorting
+
+
+def centered_ranks(cnp.ndarray rewards not None, cnp.ndarray shaped not None):
     """Write the centered average ranks of `rewards` (n,) into `shaped` (n,), which may be `rewards`."""
     cdef Py_ssize_t n = cnp.PyArray_SIZE(rewards)
     cdef double* x = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, n, False)
     cdef double* s = <double*>_data(shaped, "shaped", cnp.NPY_DOUBLE, n, True)
-    cdef void* w = _data(work, "work", cnp.NPY_UINT8, pepg_centered_ranks_work_size(n), True)
     cdef int status
     with nogil:
-        status = pepg_centered_ranks(n, x, s, w)
+        status = _centered_ranks(n, x, s)
     _raise(status)
 
 
@@ -458,15 +602,14 @@ def antithetic(cnp.ndarray shaped not None, cnp.ndarray weights not None):
     _raise(status)
 
 
-def rank_weights(cnp.ndarray rewards not None, cnp.ndarray weights not None, cnp.ndarray work not None):
+def rank_weights(cnp.ndarray rewards not None, cnp.ndarray weights not None):
     """`centered_ranks` in place on `rewards` (2 n_pairs,) and `antithetic` in one call."""
     cdef Py_ssize_t n = cnp.PyArray_SIZE(rewards) // 2
     cdef double* x = <double*>_data(rewards, "rewards", cnp.NPY_DOUBLE, 2 * n, True)
     cdef double* w = <double*>_data(weights, "weights", cnp.NPY_DOUBLE, 2 * n, True)
-    cdef void* scratch = _data(work, "work", cnp.NPY_UINT8, pepg_centered_ranks_work_size(2 * n), True)
     cdef int status
     with nogil:
-        status = pepg_centered_ranks(2 * n, x, x, scratch)
+        status = _centered_ranks(2 * n, x, x)
         if status == PEPG_OK:
             status = pepg_antithetic(n, x, w, w + n)
     _raise(status)
@@ -755,6 +898,7 @@ cdef inline double* _velocity_work(Py_ssize_t n) except NULL:
 
 cdef enum:
     STACK_SCRATCH = 1024  # doubles on the stack before scratch memory is allocated
+    MOST_LAYERS = 1 << 20
 
 
 @cython.final
@@ -764,22 +908,28 @@ cdef class Perceptron:
     cdef Py_ssize_t* sizes
     cdef readonly int n_layers
     cdef int bias, hidden, output
-    cdef readonly Py_ssize_t n_parameters
+    cdef readonly Py_ssize_t n_inputs, n_outputs, n_parameters
     cdef size_t single_work
 
     def __cinit__(self, sizes, bint bias, int hidden, int output):
         cdef int i
-        self.n_layers = len(sizes) - 1
-        self.sizes = <Py_ssize_t*>malloc(len(sizes) * sizeof(Py_ssize_t))
+        cdef tuple widths = tuple(sizes)  # whose length stays
+        if not 2 <= len(widths) <= MOST_LAYERS:
+            _fail("sizes", f"2 to {MOST_LAYERS} of them", len(widths))
+        self.n_layers = <int>len(widths) - 1
+        self.sizes = <Py_ssize_t*>malloc(len(widths) * sizeof(Py_ssize_t))
         if self.sizes == NULL:
             raise MemoryError()
         for i in range(self.n_layers + 1):
-            self.sizes[i] = sizes[i]
+            self.sizes[i] = widths[i]
         self.bias, self.hidden, self.output = bias, hidden, output
+        self.n_inputs, self.n_outputs = self.sizes[0], self.sizes[self.n_layers]
         self.n_parameters = pepg_network_parameters(self.n_layers, self.sizes, bias)
         if self.n_parameters == 0:
             _fail("sizes", "positive sizes whose parameters can be counted", list(sizes))
         self.single_work = pepg_forward_work_size(self.n_layers, self.sizes, 1, 1)
+        if self.single_work == 0:
+            _fail("sizes", "layers that there can be memory for", list(sizes))
 
     def __dealloc__(self):
         free(self.sizes)
@@ -833,7 +983,10 @@ cdef class Perceptron:
         cdef void* w = _data(weights, "weights", width, self.n_parameters, False)
         cdef void* px = _data(x, "x", width, batch * self.sizes[0], False)
         cdef void* py = _data(y, "y", width, batch * self.sizes[self.n_layers], True)
-        cdef void* work = malloc(pepg_forward_work_size(self.n_layers, self.sizes, batch, n_threads) * sizeof(double) + 1)
+        cdef size_t needed = pepg_forward_work_size(self.n_layers, self.sizes, batch, n_threads)
+        if needed == 0:
+            _fail("x", "at least one input, and no more than there can be memory for", f"shape {(<object>x).shape}")
+        cdef void* work = malloc(needed * sizeof(double))
         if work == NULL:
             raise MemoryError()
         with nogil:
@@ -854,25 +1007,29 @@ cdef class Perceptron:
         """
         cdef int width = _width(solutions, "solutions"), status, input_dims = cnp.PyArray_NDIM(inputs)
         cdef Py_ssize_t item = 8 if width == cnp.NPY_DOUBLE else 4
-        cdef Py_ssize_t n = cnp.PyArray_DIM(solutions, 0), batch = 1
+        cdef Py_ssize_t n, batch = 1
         cdef Py_ssize_t member_stride, input_stride = 0, weights_stride
         cdef cnp.npy_intp[3] shape
+        _check_rows(solutions, "solutions", width, self.n_parameters)
+        if cnp.PyArray_NDIM(solutions) != 2:
+            _fail("solutions", "two dimensions", cnp.PyArray_NDIM(solutions))
+        _check_rows(inputs, "inputs", width, self.sizes[0])
+        n = cnp.PyArray_DIM(solutions, 0)
+        if not 2 <= input_dims <= 3 or cnp.PyArray_DIM(inputs, 0) != n:
+            _fail("inputs", f"one input or batch for each of {n} members", f"shape {(<object>inputs).shape}")
         if input_dims == 3:
             batch = cnp.PyArray_DIM(inputs, 1)
             input_stride = cnp.PyArray_STRIDE(inputs, 1) // item
-        if (cnp.PyArray_TYPE(inputs) != width or cnp.PyArray_NDIM(solutions) != 2
-                or cnp.PyArray_DIM(solutions, 1) != self.n_parameters or not 2 <= input_dims <= 3
-                or cnp.PyArray_DIM(inputs, 0) != n or cnp.PyArray_DIM(inputs, input_dims - 1) != self.sizes[0]):
-            _fail("inputs", "one input or batch a member, of the solutions' dtype",
-                  f"{(<object>inputs).shape} {inputs.dtype}")
         weights_stride = cnp.PyArray_STRIDE(solutions, 0) // item
         member_stride = cnp.PyArray_STRIDE(inputs, 0) // item
         shape[0], shape[1], shape[2] = n, batch, self.sizes[self.n_layers]
         if input_dims == 2:
             shape[1] = shape[2]
-        cdef cnp.ndarray y = cnp.PyArray_EMPTY(input_dims, shape, width, False)
         cdef double[STACK_SCRATCH] stack
         cdef size_t needed = pepg_forward_work_size(self.n_layers, self.sizes, batch, n_threads)
+        if n == 0 or needed == 0:
+            _fail("inputs", "at least one, and no more than there can be memory for", f"shape {(<object>inputs).shape}")
+        cdef cnp.ndarray y = cnp.PyArray_EMPTY(input_dims, shape, width, False)
         cdef void* allocated = NULL if needed <= STACK_SCRATCH else malloc(needed * sizeof(double))
         cdef void* work = stack if needed <= STACK_SCRATCH else allocated
         if work == NULL:
@@ -891,6 +1048,22 @@ cdef class Perceptron:
             free(allocated)
         _raise(status)
         return y
+
+
+# Rows of `columns` numbers, each contiguous and aligned, whatever lies between them.
+cdef inline int _check_rows(cnp.ndarray a, str name, int width, Py_ssize_t columns) except -1:
+    cdef int last = cnp.PyArray_NDIM(a) - 1, axis
+    cdef Py_ssize_t item = 8 if width == cnp.NPY_DOUBLE else 4
+    if cnp.PyArray_TYPE(a) != width or not cnp.PyArray_ISNOTSWAPPED(a):
+        _fail(name, f"dtype {cnp.PyArray_DescrFromType(width)}", a.dtype)
+    if last < 1 or cnp.PyArray_DIM(a, last) != columns:
+        _fail(name, f"rows of {columns} numbers", f"shape {(<object>a).shape}")
+    if not cnp.PyArray_ISALIGNED(a) or (columns > 1 and cnp.PyArray_STRIDE(a, last) != item):
+        _fail(name, "aligned, contiguous rows", f"strides {(<object>a).strides}")
+    for axis in range(last):
+        if cnp.PyArray_DIM(a, axis) > 1 and cnp.PyArray_STRIDE(a, axis) % item != 0:
+            _fail(name, f"strides of whole numbers ({item} bytes)", f"strides {(<object>a).strides}")
+    return 0
 
 
 def activate(int activation, cnp.ndarray values not None):
@@ -944,6 +1117,10 @@ cdef class Environment:
                  cnp.ndarray returns not None, cnp.ndarray steps not None, int n_threads=0):
         """Write the returns (n, episodes) float64 and steps (n, episodes) int64 of `solutions` (n, parameters)."""
         cdef int width = _width(solutions, "solutions"), status
+        if cnp.PyArray_NDIM(solutions) != 2:
+            _fail("solutions", "two dimensions", cnp.PyArray_NDIM(solutions))
+        if cnp.PyArray_NDIM(returns) != 2 or cnp.PyArray_DIM(returns, 0) != cnp.PyArray_DIM(solutions, 0):
+            _fail("returns", "a row for each of the solutions", f"shape {(<object>returns).shape}")
         cdef Py_ssize_t n = cnp.PyArray_DIM(solutions, 0), episodes = cnp.PyArray_DIM(returns, 1)
         cdef void* weights = _data(solutions, "solutions", width, n * network.n_parameters, False)
         cdef double* to_returns = <double*>_data(returns, "returns", cnp.NPY_DOUBLE, n * episodes, True)

@@ -231,24 +231,24 @@ class NeuralNetwork:
         self._weights = weights
 
     def __call__(self, value: ArrayLike) -> Any:
-        """Outputs for one input.
+        """Compute the outputs for one input, or for a batch.
 
         Parameters
         ----------
-        value : array_like of float, `input_size` numbers in any shape
-            One input; an image is flattened. For many inputs see `forward_batch`.
+        value : array_like of float, `input_size` numbers in any shape, or shape (B, input_size)
+            One input (an image is flattened, and a single row is one input too), or a batch as for `forward_batch`.
 
         Returns
         -------
-        ndarray of float64, shape (output_size,)
-            Or whatever a Python output activation returns.
+        ndarray of float64, shape (output_size,) or (B, output_size)
+            Or, for one input, whatever a Python output activation returns.
 
         Raises
         ------
         RuntimeError
             If no weights have been assigned.
         ValueError, TypeError
-            If `value` is not `input_size` numbers.
+            If `value` is of another shape or not numbers.
         """
         perceptron = self._perceptron
         if perceptron is not None and self._weights is not None:
@@ -261,12 +261,12 @@ class NeuralNetwork:
         """Outputs for an input that the kernel does not read as it is, or through Python activations."""
         weights = self._assigned_weights()
         inputs = _checks.numbers("value", value)
-        if not self.bias and not self.hidden_sizes and inputs.ndim > 1:
-            return self.forward_batch(inputs)  # as in pepg-es, which just multiplies here
         if inputs.size != self.input_size:
-            hint = "; for many inputs call forward_batch" if inputs.ndim > 1 else ""
+            if inputs.ndim == 2 and inputs.shape[1] == self.input_size:
+                return self.forward_batch(inputs)
             raise ValueError(
-                f"value: wanted {self.input_size} numbers, got shape {inputs.shape}{hint}"
+                f"value: wanted {self.input_size} numbers, got shape {inputs.shape}; a batch has shape "
+                f"(B, {self.input_size})"
             )
         inputs = np.array(inputs, dtype=np.float64, order="C").reshape(-1)
         if self._perceptron is not None:

@@ -117,7 +117,10 @@ def _optimize(
     es = PEPG(theta_size=size, mu_init=mu_init, sigma_init=sigma_init, maximize=maximize,
               **_with_defaults(options, size))  # fmt: skip
     if es.lower is not None and es.upper is not None:
-        _checks.within("mu_init", es.mu, es.lower, es.upper)
+        exact = np.dtype(np.float64)  # the search's dtype may have rounded
+        ends = _checks.bounds(options["lower"], options["upper"], size, exact)
+        assert ends is not None
+        _checks.within("mu_init", _checks.vector("mu_init", mu_init, size, exact), *ends)
     return es.run(f, **how_to_run)
 
 
@@ -125,8 +128,10 @@ def _size(mu_init: ArrayLike, sigma_init: Any, theta_size: Any) -> int:
     """The number of parameters that the arguments agree on."""
     if theta_size is not None:
         return _checks.integer("theta_size", theta_size, at_least=1)
-    for given in (mu_init, sigma_init):
+    for name, given in (("mu_init", mu_init), ("sigma_init", sigma_init)):
         if np.ndim(given) == 1:
+            if not len(np.asarray(given)):
+                raise ValueError(f"{name}: wanted at least one number, got an empty array")
             return len(np.asarray(given))
     raise ValueError(
         f"mu_init: wanted one number for each parameter (or theta_size), got {mu_init!r:.60}"

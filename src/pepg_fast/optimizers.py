@@ -61,12 +61,14 @@ class _InPlace(Optimizer):
             The step, float32 if the gradients are, else float64.
         """
         step = _working_copy(gradients)
-        each = np.ndim(self.alpha) > 0  # a rate for each parameter
-        self._step_in_place(step, 1.0 if each else self.alpha, n_threads)
-        if not each:
+        each = None  # a rate for each parameter
+        if np.ndim(self.alpha) > 0:
+            each = _checks.rates(f"{type(self).__name__}.alpha", self.alpha, step.shape)
+        self._step_in_place(step, 1.0 if each is not None else self.alpha, n_threads)
+        if each is None:
             return step
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = (step * self.alpha).astype(step.dtype)
+            scaled = (step * each).astype(step.dtype)
         return np.where(np.isfinite(scaled), scaled, 0)
 
     @abstractmethod
@@ -129,65 +131,63 @@ class Adam(_InPlace):
         self.t = 0
 
     def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
-        m, v = self.moments(step.shape, step.dtype)
-        t = self.t + 1
-        epsilon = self.epsilon_hat(t)
-        kernels.adam(step, alpha, self.beta_1, self.beta_2, epsilon, t, m, v, step, n_threads)
-        self.t = t
+        rates, t, m, v = self.plan(alpha, step, n_threads)
+        kernels.adam(step, *rates, t, m, v, step, n_threads)
+        self.t, self.m, self.v = t, m, v
 
-    def epsilon_hat(self, t: int) -> float:
-        """Return what is added to the root of the uncorrected second moment.
+    def plan(
+        self, alpha: Any, like: NDArray[Any], n_threads: int = 0
+    ) -> tuple[tuple[float, float, float, float], int, NDArray[Any], NDArray[Any]]:
+        """Return what the next step takes, checked; nothing is changed yet.
 
         Parameters
         ----------
+        alpha : float
+            Learning rate.
+        like : ndarray
+            An array of the gradients' shape and dtype.
+        n_threads : int
+            Threads for large work.
+
+        Returns
+        -------
+        rates : tuple of float
+            `alpha`, `beta_1`, `beta_2` and what is added to the root of the second moment.
         t : int
-            The step, from 1 on.
-
-        Returns
-        -------
-        float
-            `epsilon`, or ``epsilon sqrt(1 - beta_2**t)`` without `eps_hat`.
-        """
-        if self.eps_hat:
-            return self.epsilon
-        return self.epsilon * math.sqrt(1.0 - power(self.beta_2, t))
-
-    def moments(
-        self, shape: tuple[int, ...], dtype: "np.dtype[Any]"
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return `m` and `v` as arrays that a kernel can update in place.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            The gradients'.
-        dtype : dtype
-            The gradients', float64 or float32.
-
-        Returns
-        -------
-        m : ndarray
-            First moment, of that shape and dtype; zeros before the first step.
-        v : ndarray
-            Second moment.
+            Number of the step, from 1 on.
+        m, v : ndarray
+            The moments, as arrays that a kernel can update in place; zeros before the first step.
 
         Raises
         ------
-        ValueError
-            If they have another shape.
+        TypeError, ValueError
+            If an attribute is not what the class describes.
         """
-        if kernels.are_plain(self.m, self.v, math.prod(shape), dtype):
-            return self.m, self.v  # type: ignore[return-value]
-        if self.m is None:
-            self.m, self.v = np.zeros(shape, dtype), np.zeros(shape, dtype)
-        for name in ("m", "v"):
-            moment = np.array(getattr(self, name), dtype=dtype, order="C")
-            if moment.shape != shape:
-                raise ValueError(
-                    f"Adam.{name}: wanted the gradients' shape {shape}, got {moment.shape}"
-                )
-            setattr(self, name, moment)
-        return self.m, self.v  # type: ignore[return-value]
+        beta_1, beta_2, epsilon, t = self.beta_1, self.beta_2, self.epsilon, self.t
+        if not (
+            kernels.are_finite(alpha, beta_1, beta_2, epsilon)
+            and 0.0 <= beta_1 < 1.0
+            and 0.0 <= beta_2 < 1.0
+            and type(t) is int
+            and 0 <= t < _MOST_STEPS
+        ):
+            name = type(self).__name__
+            alpha = _checks.number(f"{name}.alpha", alpha)
+            beta_1 = _checks.share(f"{name}.beta_1", beta_1)
+            beta_2 = _checks.share(f"{name}.beta_2", beta_2)
+            epsilon = _checks.number(f"{name}.epsilon", epsilon)
+            t = _checks.integer(f"{name}.t", t, at_least=0, at_most=_MOST_STEPS - 1)
+        t += 1
+        if not self.eps_hat:
+            epsilon *= math.sqrt(1.0 - power(beta_2, t))
+        m: Any = self.m
+        v: Any = self.v
+        if not kernels.are_moments(m, v, like, n_threads):
+            if not kernels.are_plain(m, v, like):
+                m, v = _moment(self, "m", m, like), _moment(self, "v", v, like)
+            _refuse_moment(self, "m", m)
+            _refuse_moment(self, "v", v, at_least_zero=True)
+        return (alpha, beta_1, beta_2, epsilon), t, m, v
 
 
 class _WithVelocity(_InPlace):
@@ -204,22 +204,32 @@ class _WithVelocity(_InPlace):
         raise NotImplementedError
 
     def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
-        velocity = self.velocity_like(step.shape, step.dtype)
-        kernels.velocity_step(
-            step, self.rule(), alpha, self.momentum, self.max_speed, velocity, step, n_threads
-        )
+        rates, velocity = self.plan(alpha, step, n_threads)
+        kernels.velocity_step(step, self.rule(), *rates, velocity, step, n_threads)
+        self.velocity = velocity
 
-    def velocity_like(self, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
-        """Return `velocity` as an array of this shape and dtype that a kernel can update in place."""
-        if not kernels.are_plain(self.velocity, self.velocity, math.prod(shape), dtype):
-            given = np.zeros(shape) if self.velocity is None else self.velocity
-            velocity = np.array(given, dtype=dtype, order="C")
-            if velocity.shape != shape:
-                raise ValueError(
-                    f"{type(self).__name__}.velocity: wanted the gradients' shape {shape}, got {velocity.shape}"
-                )
-            self.velocity = velocity
-        return self.velocity  # type: ignore[return-value]
+    def plan(
+        self, alpha: Any, like: NDArray[Any], n_threads: int = 0
+    ) -> tuple[tuple[float, float, float], NDArray[Any]]:
+        """Return alpha, momentum and greatest speed, and the velocity as an array that a kernel can update in place.
+
+        All are checked; nothing is changed yet. `like` has the gradients' shape and dtype.
+        """
+        momentum, name = self.momentum, type(self).__name__
+        if not (kernels.are_finite(alpha, momentum) and 0.0 <= momentum < 1.0):
+            alpha = _checks.number(f"{name}.alpha", alpha)
+            momentum = _checks.share(f"{name}.momentum", momentum)
+        max_speed = self.max_speed
+        if not (type(max_speed) is float and max_speed >= 0.0):
+            max_speed = _checks.number(f"{name}.max_speed", max_speed, infinite=True)
+            if max_speed < 0:  # which is twice alpha
+                raise ValueError(f"{name}.alpha: wanted at least 0, got {alpha}")
+        velocity: Any = self.velocity
+        if not kernels.are_plain(velocity, velocity, like):
+            velocity = _moment(self, "velocity", velocity, like)
+        if not kernels.is_all_finite(velocity, -math.inf, n_threads):
+            _refuse_moment(self, "velocity", velocity)
+        return (alpha, momentum, max_speed), velocity
 
 
 class SGD(_WithVelocity):
@@ -324,6 +334,36 @@ class ClipUp(_WithVelocity):
             One of ``pepg_velocity_rule``.
         """
         return kernels.VELOCITY_RULES["clipup"]
+
+
+#: Steps that the kernels can count.
+_MOST_STEPS = 2**64 - 1
+
+
+def _moment(optimizer: Optimizer, name: str, value: Any, like: NDArray[Any]) -> NDArray[Any]:
+    """What an optimizer remembers, as a new array like the gradients; zeros for None."""
+    if value is None:
+        return np.zeros_like(like)
+    name = f"{type(optimizer).__name__}.{name}"
+    given = _checks.numbers(name, value)
+    if given.shape != like.shape:
+        raise ValueError(f"{name}: wanted the gradients' shape {like.shape}, got {given.shape}")
+    with np.errstate(over="ignore"):  # infinities are refused like others
+        return np.array(given, dtype=like.dtype, order="C")
+
+
+def _refuse_moment(
+    optimizer: Optimizer, name: str, value: NDArray[Any], at_least_zero: bool = False
+) -> None:
+    """Name the first number that an optimizer cannot go on from, if there is one."""
+    is_bad = ~np.isfinite(value) | (at_least_zero and value < 0)
+    if is_bad.any():
+        index = np.unravel_index(int(np.argmax(is_bad)), value.shape)
+        wanted = "finite numbers" + (" of at least 0" if at_least_zero else "")
+        raise ValueError(
+            f"{type(optimizer).__name__}.{name}: wanted {wanted}, got {value[index]} at index "
+            f"{index[0] if len(index) == 1 else tuple(map(int, index))}"
+        )
 
 
 #: The optimizers that files know by name.

@@ -94,7 +94,8 @@ class PEPG:
     sigma_decay, sigma_decay_limit : float
         After each update, sigma is multiplied by `sigma_decay` where it is above the limit.
     lower, upper : float or array_like of shape (d,), optional
-        A box that candidates are clipped to as they are handed out. Gradients use the noise before clipping, and the
+        A box that candidates are clipped to as they are handed out; limits that `dtype` cannot hold are rounded
+        inwards. Gradients use the noise before clipping, and the
         mean is not confined: `center` is the mean as it would be handed out. From far outside, where all candidates
         are clipped alike, a mean does not find back.
     num_interactions : int, optional
@@ -258,15 +259,31 @@ class PEPG:
         one distribution, whatever is assigned to mu or sigma meanwhile. Asking again without telling gives other
         candidates at the beginning of a generation, and on the native stream the same ones later in it.
         """
-        if members is None:
-            return self._population.draw(self._mu, self._sigma, out, self._n_threads)
-        lo, hi = _checks.members(members, self.population_size)
-        if hi - lo == self.population_size:
-            return self._population.draw(self._mu, self._sigma, out, self._n_threads)
-        if out is not None:  # before anything is drawn
-            _checks.output("out", out, (hi - lo, self.theta_size), self.dtype)
-        self._population.begin(self._mu, self._sigma)
-        return self._population.part(lo, hi, out, self._n_threads)
+        population = self._population
+        with population.turn:
+            lo, hi = (0, population.size) if members is None else self._members(members)
+            into = None if out is None else self._output(out, hi - lo)
+            if hi - lo == population.size:
+                theta = population.draw(self._mu, self._sigma, into, self._n_threads)
+            else:
+                population.begin(self._mu, self._sigma)
+                theta = population.part(lo, hi, into, self._n_threads)
+            return theta if out is None else out
+
+    def _members(self, members: slice) -> tuple[int, int]:
+        return _checks.members(members, self.population_size)
+
+    def _output(self, out: Any, rows: int) -> NDArray[Any]:
+        """Memory of a user's for candidates, which must not be the search's own."""
+        into = _checks.output("out", out, (rows, self.theta_size), self.dtype)
+        own = {f"the search's {name.lstrip('_')}": value for name, value in vars(self).items()}
+        own |= {f"the optimizer's {name}": value for name, value in vars(self.optimizer).items()}
+        own |= self._population.arrays()
+        own = {name: value for name, value in own.items() if isinstance(value, np.ndarray)}
+        index = kernels.first_overlap(into, list(own.values()))
+        if index >= 0:
+            raise ValueError(f"out: wanted memory of its own, got that of {list(own)[index]}")
+        return into
 
     def get_members(self, members: slice, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Make some members of the last population, which stays the one that `update` is about.
@@ -291,10 +308,16 @@ class PEPG:
         TypeError, ValueError
             If `members` is no slice or has gaps, or `out` does not fit.
         """
-        lo, hi = _checks.members(members, self.population_size)
-        if not self._population.is_drawn:
-            raise RuntimeError("get_members: call get_parameters() first")
-        return self._population.part(lo, hi, out, self._n_threads)
+        population = self._population
+        with population.turn:
+            lo, hi = self._members(members)
+            if not population.is_drawn:
+                raise RuntimeError("get_members: call get_parameters() first")
+            into = None if out is None else self._output(out, hi - lo)
+            if into is not None and kernels.first_overlap(into, [population.array.get()]) == 0:
+                raise ValueError("out: wanted memory of its own, got that of the last population")
+            part = population.part(lo, hi, into, self._n_threads)
+            return part if out is None else out
 
     def iter_parameters(self, chunk: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Draw a population that is larger than memory, a chunk at a time.
@@ -331,7 +354,8 @@ class PEPG:
                 "iter_parameters: wanted the native stream (rng=None or a seed), got a NumPy generator"
             )
         rows = chunk // 2 if self.symmetric else chunk
-        return self._population.draw_in_chunks(self._mu, self._sigma, rows, self._n_threads)
+        with self._population.turn:
+            return self._population.draw_in_chunks(self._mu, self._sigma, rows, self._n_threads)
 
     def update(
         self,
@@ -369,6 +393,11 @@ class PEPG:
         UserWarning
             If rewards are NaN and ``nan_policy="worst"``.
         """
+        with self._population.turn:
+            self._update(rewards, interactions, gradients)
+
+    def _update(self, rewards: Any, interactions: Any, gradients: Any) -> None:
+        """All that can be refused is, before anything is counted or written."""
         population, fitness = self._population, self._fitness
         if not population.is_pending:
             raise RuntimeError(
@@ -390,14 +419,17 @@ class PEPG:
         is_scheduled = type(mu_lr) is not float and callable(mu_lr)
         if is_scheduled:
             mu_lr = schedules.at("mu_lr", mu_lr, self.step, self.theta_size)
-        if type(sigma_lr) is not float:
+        if not kernels.are_finite(sigma_lr, l2_coeff):
             sigma_lr = schedules.at("sigma_lr", sigma_lr, self.step, self.theta_size)
-        if type(l2_coeff) is not float:
             l2_coeff = schedules.at("l2_coeff", l2_coeff, self.step, self.theta_size)
+        if not kernels.is_distribution(
+            self._mu, self._sigma, self.theta_size, self.dtype, True, self._n_threads
+        ):
+            _checks.distribution(self._mu, self._sigma, self.theta_size, self.dtype, writeable=True)
         weights = fitness.weights(rewards, population)
         if weights is None:
-            self._count_update(outcome)
             _caller.warn("rewards: all of a generation are NaN; the search stays where it is")
+            self._count_update(outcome)
             return
 
         if population.told:
@@ -432,26 +464,16 @@ class PEPG:
         self, adam: Adam, draw: Draw, l2_coeff: float, sigma_lr: float, outcome: "_Outcome"
     ) -> None:
         """Adam as it is: one kernel call, the last thing that happens, so that an interrupt finds a whole update."""
-        m: Any = adam.m
-        v: Any = adam.v
-        if not kernels.are_plain(m, v, self.theta_size, self.dtype):
-            m, v = adam.moments((self.theta_size,), self.dtype)
-        t = adam.t + 1
-        epsilon = adam.epsilon if adam.eps_hat else adam.epsilon_hat(t)
+        rates, t, m, v = adam.plan(adam.alpha, self._mu, self._n_threads)
         gradient = self._gradient_to_keep() if self.keep_gradient else None
-        before = self._count_update(outcome)
+        self._count_update(outcome)
         if gradient is not None:
             self.gradient = gradient
-        adam.t = t
-        try:
-            kernels.update_adam(
-                *draw, adam.alpha, adam.beta_1, adam.beta_2, epsilon, t, l2_coeff, sigma_lr, *self._sigma_rule,
-                m, v, self._mu, self._sigma, gradient, self._n_threads,
-            )  # fmt: skip
-        except Exception:  # a rate that is no number: refused before anything was written
-            adam.t = t - 1
-            self._take_back(outcome, before)
-            raise
+        adam.t, adam.m, adam.v = t, m, v
+        kernels.update_adam(
+            *draw, *rates, t, l2_coeff, sigma_lr, *self._sigma_rule,
+            m, v, self._mu, self._sigma, gradient, self._n_threads,
+        )  # fmt: skip
 
     def _update_by_velocity(
         self,
@@ -462,19 +484,18 @@ class PEPG:
         outcome: "_Outcome",
     ) -> None:
         """SGD and ClipUp as they are: one kernel call, as with Adam."""
-        velocity = optimizer.velocity_like((self.theta_size,), self.dtype)
+        rule = optimizer.rule()
+        rates, velocity = optimizer.plan(optimizer.alpha, self._mu, self._n_threads)
+        alpha, momentum, max_speed = rates
         gradient = self._gradient_to_keep() if self.keep_gradient else None
-        before = self._count_update(outcome)
+        self._count_update(outcome)
         if gradient is not None:
             self.gradient = gradient
-        try:
-            kernels.update_velocity(
-                *draw, optimizer.rule(), optimizer.alpha, optimizer.momentum, optimizer.max_speed, l2_coeff, sigma_lr,
-                *self._sigma_rule, velocity, self._mu, self._sigma, gradient, self._n_threads,
-            )  # fmt: skip
-        except Exception:  # a rate that is no number: refused before anything was written
-            self._take_back(outcome, before)
-            raise
+        optimizer.velocity = velocity
+        kernels.update_velocity(
+            *draw, rule, alpha, momentum, max_speed, l2_coeff, sigma_lr,
+            *self._sigma_rule, velocity, self._mu, self._sigma, gradient, self._n_threads,
+        )  # fmt: skip
 
     def _update_in_parts(
         self,
@@ -486,11 +507,11 @@ class PEPG:
     ) -> None:
         """Any other optimizer, rates that differ between parameters, and gradients from several processes."""
         sigma = self._sigma.copy()
-        g_mu, g_sigma = gradients(work)
+        g_mu, g_sigma = (_checks.numbers("gradients", given) for given in gradients(work))
         for given in (g_mu, g_sigma):
-            if np.shape(given) != sigma.shape:
+            if given.shape != sigma.shape:
                 raise ValueError(
-                    f"gradients: wanted two of shape {sigma.shape}, got shape {np.shape(given)}"
+                    f"gradients: wanted two of shape {sigma.shape}, got shape {given.shape}"
                 )
         with np.errstate(over="ignore", invalid="ignore"):  # as in the kernels
             step = self._step_along(-g_mu + l2_coeff * self._mu)
@@ -510,6 +531,8 @@ class PEPG:
             step: NDArray[Any] = optimizer.step(descent, self._n_threads)
             return step
         name, wanted = type(optimizer).__name__, f"a step of {self.theta_size} finite numbers"
+        if not callable(optimizer):
+            raise TypeError(f"optimizer: wanted an Optimizer, got {_checks.shown(optimizer)}")
         taken = _checks.numbers(name, optimizer(descent), wanted)
         if taken.shape not in ((), descent.shape) or not np.isfinite(taken).all():
             raise ValueError(f"{name}: wanted {wanted}, got {_checks.shown(taken)}")
@@ -517,8 +540,8 @@ class PEPG:
 
     def _gradient_to_keep(self) -> NDArray[Any]:
         """Where the kernels put g_mu."""
-        kept = self.gradient
-        return kept if isinstance(kept, np.ndarray) else np.empty_like(self._mu)
+        kept: Any = self.gradient
+        return kept if kernels.are_plain(kept, kept, self._mu) else np.empty_like(self._mu)
 
     def _decay_sigma(self) -> None:
         sigma = self._sigma
@@ -540,38 +563,27 @@ class PEPG:
     def _count_rewards(self, outcome: "_Outcome") -> None:
         best, value, interactions = outcome
         population = self._population
+        evaluations = self.evaluations + population.size
+        interactions = self.interactions + interactions
         if best >= 0 and self._is_better(float(value), float(self.best_fitness)):
-            self.best_theta = population.member(best, self._n_threads)
+            best_theta = population.member(best, self._n_threads)
             self.best_mu, self.best_sigma = population.drawn.copy()
-            self.best_fitness = value
-        self.evaluations += population.size
-        self.interactions += interactions
+            self.best_theta, self.best_fitness = best_theta, value
+        self.evaluations, self.interactions = evaluations, interactions
 
     def _is_better(self, value: float, other: float) -> bool:
         """Whether the first is; as float64, since NumPy compares a float with a float32 in float32."""
         return value > other if self._fitness.maximize else value < other
 
-    def _count_update(self, outcome: "_Outcome") -> tuple[Any, ...]:
-        """Count an update; what `_take_back` wants to undo that."""
-        population, fitness = self._population, self._fitness
-        before = self._made, population.told, population.told_epsilon, fitness.told, self.gradient
+    def _count_update(self, outcome: "_Outcome") -> None:
+        population, step = self._population, self.step + 1
         self._count_rewards(outcome)
         population.is_pending = False
         if population.told:
             population.end_generation()
-            fitness.end_generation()
+            self._fitness.end_generation()
         self._made = 0
-        self.step += 1
-        return before
-
-    def _take_back(self, outcome: "_Outcome", before: tuple[Any, ...]) -> None:
-        """Undo `_count_update`, but for a best that has been seen."""
-        population, fitness = self._population, self._fitness
-        self._made, population.told, population.told_epsilon, fitness.told, self.gradient = before
-        population.is_pending = True
-        self.evaluations -= population.size
-        self.interactions -= outcome[2]
-        self.step -= 1
+        self.step = step
 
     def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Draw a population: another name of `get_parameters`.
@@ -689,10 +701,11 @@ class PEPG:
     @population_size.setter
     def population_size(self, value: int) -> None:
         size = _checks.population_size(value, self.symmetric)
-        self._population.resize(size)
-        self._fitness.resize(size)
-        self._fitness.end_generation()
-        self._made = 0
+        with self._population.turn:
+            self._population.resize(size)
+            self._fitness.resize(size)
+            self._fitness.end_generation()
+            self._made = 0
 
     @property
     def n_threads(self) -> int:
@@ -779,7 +792,9 @@ class PEPG:
 
     @mu.setter
     def mu(self, value: ArrayLike) -> None:
-        self._mu[...] = _checks.vector("mu", value, self.theta_size, self.dtype)
+        mu = _checks.vector("mu", value, self.theta_size, self.dtype)
+        with self._population.turn:
+            self._mu[...] = mu
 
     @property
     def center(self) -> NDArray[Any]:
@@ -796,7 +811,9 @@ class PEPG:
 
     @sigma.setter
     def sigma(self, value: ArrayLike) -> None:
-        self._sigma[...] = self._sigma_within_limits("sigma", value)
+        sigma = self._sigma_within_limits("sigma", value)
+        with self._population.turn:
+            self._sigma[...] = sigma
 
     @property
     def sigma_max_change(self) -> Any:
@@ -872,39 +889,47 @@ class PEPG:
             self._sigma_rule = (change, least, most, None)
 
     def _limits_of_sigma(self) -> list[NDArray[Any]]:
-        """Both as finite numbers of the search's dtype."""
-        greatest = float(np.finfo(self.dtype).max)
-        return [np.minimum(limit, greatest).astype(self.dtype) for limit in self._sigma_options[1:]]
+        """Both as finite numbers of the search's dtype, rounded inwards but where they leave nothing between them."""
+        least, most = self._sigma_options[1:]
+        low = np.asarray(_checks.rounded(least, self.dtype, up=True))
+        high = np.asarray(_checks.rounded(most, self.dtype, up=False))
+        with np.errstate(over="ignore"):
+            low = np.where(low <= high, low, np.asarray(least).astype(self.dtype))
+        return [low, np.minimum(np.maximum(low, high), np.finfo(self.dtype).max)]
 
     def _sigma_within_limits(self, name: str, value: ArrayLike) -> NDArray[Any]:
         sigma = _checks.vector(name, value, self.theta_size, self.dtype)
-        low, high = self._limits_of_sigma()
-        if (sigma < low).any() or (sigma > high).any():
+        given = _checks.numbers(name, value).astype(np.float64)
+        if (given < self.sigma_min).any() or (given > self.sigma_max).any():
             raise ValueError(
                 f"{name}: wanted numbers from sigma_min = {self.sigma_min} to sigma_max = {self.sigma_max}, "
-                f"got {sigma.min()} to {sigma.max()}"
+                f"got {given.min()} to {given.max()}"
             )
-        return sigma
+        return np.clip(sigma, *self._limits_of_sigma())
 
     @property
     def epsilon(self) -> NDArray[Any]:
         """Noise of the last population, shape (n, d), read-only; assigning uses other noise for the update."""
-        epsilon = self._population.explicit_noise(self._n_threads)
+        with self._population.turn:
+            epsilon = self._population.explicit_noise(self._n_threads)
         epsilon.flags.writeable = False
         return epsilon
 
     @epsilon.setter
     def epsilon(self, value: ArrayLike) -> None:
-        self._population.put_epsilon(value, self._mu, self._sigma, self._n_threads)
+        with self._population.turn:
+            self._population.put_epsilon(value, self._mu, self._sigma, self._n_threads)
 
     @property
     def theta(self) -> NDArray[Any]:
         """The last population, shape (P, d); assigning changes what `best_theta` is taken from."""
-        return self._population.theta(self._n_threads)
+        with self._population.turn:
+            return self._population.theta(self._n_threads)
 
     @theta.setter
     def theta(self, value: ArrayLike) -> None:
-        self._population.put_theta(value)
+        with self._population.turn:
+            self._population.put_theta(value)
 
     def __repr__(self) -> str:
         return (
@@ -949,7 +974,8 @@ class PEPG:
         """
         from . import checkpoints  # files are a fifth of the import's time, needed by few programs
 
-        return checkpoints.save(self, filename)
+        with self._population.turn:
+            return checkpoints.save(self, filename)
 
     @classmethod
     def load_checkpoint(

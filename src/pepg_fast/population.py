@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, kernels, streams
+from . import _checks, kernels, streams, turns
 
 
 class Population:
@@ -28,6 +28,7 @@ class Population:
         bounds: "tuple[NDArray[Any], NDArray[Any]] | None",
         rng: Any,
     ) -> None:
+        self.turn = turns.new()  # of the threads that share the search
         self.theta_size, self.dtype = theta_size, dtype
         self.symmetric, self.bounds = symmetric, bounds
         key, self.rng = streams.resolve(rng)
@@ -59,10 +60,12 @@ class Population:
         self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
     ) -> NDArray[Any]:
         """Draw all candidates, into `out` or into memory that nobody holds any more."""
+        if not kernels.is_distribution(mu, sigma, self.theta_size, self.dtype, False, n_threads):
+            _checks.distribution(mu, sigma, self.theta_size, self.dtype)
         if out is None:
             theta: NDArray[Any] = self.array.empty(self.size, self.theta_size, self.dtype)
         else:
-            theta = _checks.output("out", out, (self.size, self.theta_size), self.dtype)
+            theta = out
             self.array.put(theta)
         told = self.told
         if self.rng is None:
@@ -99,6 +102,7 @@ class Population:
 
     def begin(self, mu: NDArray[Any], sigma: NDArray[Any]) -> None:
         """Draw all candidates without making any: native noise is a function of what is kept."""
+        self.check_distribution(mu, sigma)
         self.array.put(None)
         self.noise = None
         if self.rng is None:
@@ -108,6 +112,22 @@ class Population:
             self._draw_numpy_noise()
         self.first = self.told
         self.is_drawn = self.is_pending = True
+
+    def check_distribution(
+        self, mu: Any, sigma: Any, n_threads: int = 1, *, writeable: bool = False
+    ) -> None:
+        """Refuse what was made of mu and sigma in place, if nothing can be drawn from it or it cannot be updated."""
+        size, dtype = self.theta_size, self.dtype
+        if not kernels.is_distribution(mu, sigma, size, dtype, writeable, n_threads):
+            _checks.distribution(mu, sigma, size, dtype, writeable)
+
+    def arrays(self) -> dict[str, Any]:
+        """What is kept besides the candidates, by what a user calls it."""
+        lower, upper = self.bounds or (None, None)
+        kept = {"the noise (epsilon)": self.epsilon, "the noise": self.noise}
+        for _, epsilon in self.told_epsilon:
+            kept["the noise told before"] = epsilon
+        return kept | {"the distribution drawn from": self.drawn, "lower": lower, "upper": upper}
 
     def _draw_numpy_noise(self) -> NDArray[Any]:
         rng: Any = self.rng
@@ -186,7 +206,7 @@ class Population:
         if out is None:
             part: NDArray[Any] = self.part_array.empty(hi - lo, self.theta_size, self.dtype)
         else:
-            part = _checks.output("out", out, (hi - lo, self.theta_size), self.dtype)
+            part = out
         theta = self.array.get()
         if theta is not None:
             part[...] = theta[lo:hi]
@@ -251,7 +271,9 @@ class Population:
         wait.
         """
         shape = (self.n_draws, self.theta_size)
-        self.epsilon = np.array(_checks.matrix("epsilon", value, shape, self.dtype))
+        epsilon = np.array(_checks.matrix("epsilon", value, shape, self.dtype))
+        self.check_distribution(mu, sigma)
+        self.epsilon = epsilon
         is_new = not self.is_pending
         if is_new and not self.told:  # what follows in this generation has native noise of its own
             self.generation += 1
@@ -326,14 +348,19 @@ class Population:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the noise and the candidates that can be drawn again."""
+        with self.turn:
+            return self._state()
+
+    def _state(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for buffer in ("array", "part_array", "noise"):
+        for buffer in ("turn", "array", "part_array", "noise"):
             del state[buffer]
         state["edited"] = self.edited(0)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         edited = state.pop("edited")
+        self.turn = turns.new()
         self._make_buffers()
         self.__dict__.update(state)
         self.dtype = np.dtype(self.dtype.name)  # NumPy's own instance: a pickled one is another

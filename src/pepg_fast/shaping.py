@@ -126,8 +126,7 @@ def fitness_transformation(fitness_scores: ArrayLike) -> NDArray[np.float64]:
 def centered_ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ranks from -0.5 (worst) to 0.5 (best); equal rewards share their average."""
     shaped = np.empty(rewards.size)
-    work = np.empty(kernels.centered_ranks_work_size(rewards.size), np.uint8)
-    kernels.centered_ranks(rewards, shaped, work)
+    kernels.centered_ranks(rewards, shaped)
     return shaped
 
 

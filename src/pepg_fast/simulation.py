@@ -249,13 +249,16 @@ class Simulation:
                 f"network: wanted native activations ({', '.join(NATIVE)}), got one written in Python: "
                 f"{', '.join(repr(a) for a in activations if native_name(a) is None)}"
             )
+        perceptron = (
+            network._perceptron
+        )  # the sizes that the kernels go by, whatever the network says
         for what, wanted, got in (
-            ("inputs (observation_size)", self.observation_size, network.input_size),
-            ("outputs (action_size)", self.action_size, network.output_size),
+            ("inputs (observation_size)", self.observation_size, perceptron.n_inputs),
+            ("outputs (action_size)", self.action_size, perceptron.n_outputs),
         ):
             if wanted != got:
                 raise ValueError(f"network: wanted {wanted} {what}, got {got}")
-        return network._perceptron
+        return perceptron
 
 
 def _raise_if_nan(returns: NDArray[np.float64], steps: NDArray[np.int64], seed: int) -> None:

@@ -181,7 +181,7 @@ C = [
     ("csrc/simulation_real.inc", "left < job->unit ? left : job->unit", "job->unit"),
     ("csrc/simulation_real.inc", "atomic_load(&job.is_stopped) ? PEPG_EINTERRUPTED : PEPG_OK", "PEPG_OK"),
     # threads
-    ("csrc/parallel.c", "if (forked || omp_in_parallel()) return 1;", "if (omp_in_parallel()) return 1;"),
+    ("csrc/parallel.c", "if (forked || is_in_team ||", "if (is_in_team ||"),
 ]  # fmt: skip
 
 #: file under src/pepg_fast, before, after, and the tests that must notice

@@ -1,0 +1,107 @@
+/* OpenMP's runtimes end the process when a thread cannot be made, whatever was asked of the system
+ * just before. So these are POSIX threads, and one that cannot be had is done without. */
+#ifndef _WIN32
+#include "workers.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* How often a worker looks for its next job before it goes to sleep: some 50 microseconds, in which
+ * it gives way to whoever wants its processor. */
+#define LOOKS 100
+
+typedef struct worker {
+    struct worker *next; /* in the list of idle ones */
+    int number;          /* in its job */
+    _Atomic(pepg_job *) job;
+    pthread_mutex_t lock;
+    pthread_cond_t has_job;
+} worker;
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static worker *idle_workers = NULL; /* the one that worked last comes first: its caches are warm */
+
+static worker *take_idle(void) {
+    pthread_mutex_lock(&list_lock);
+    worker *const found = idle_workers;
+    if (found) idle_workers = found->next;
+    pthread_mutex_unlock(&list_lock);
+    return found;
+}
+
+static void make_idle(worker *self) {
+    pthread_mutex_lock(&list_lock);
+    self->next = idle_workers;
+    idle_workers = self;
+    pthread_mutex_unlock(&list_lock);
+}
+
+static pepg_job *next_job(worker *self) {
+    for (int looks = 0; looks < LOOKS && !atomic_load(&self->job); ++looks) sched_yield();
+    pthread_mutex_lock(&self->lock);
+    while (!atomic_load(&self->job)) pthread_cond_wait(&self->has_job, &self->lock);
+    pepg_job *const job = atomic_exchange(&self->job, NULL);
+    pthread_mutex_unlock(&self->lock);
+    return job;
+}
+
+static void *work_for_good(void *argument) {
+    worker *const self = argument;
+    for (;;) {
+        pepg_job *const job = next_job(self);
+        job->work(self->number, job->context);
+        /* In this order: whoever waits for the job finds its worker idle for the next one. */
+        make_idle(self);
+        atomic_fetch_sub(&job->working, 1);
+    }
+    return NULL;
+}
+
+/* Signals are for the program's own threads. */
+static int start_thread(worker *self) {
+    pthread_t thread;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failure = pthread_create(&thread, NULL, work_for_good, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failure) pthread_detach(thread);
+    return !failure;
+}
+
+static worker *new_worker(void) {
+    worker *const self = calloc(1, sizeof *self);
+    if (!self) return NULL;
+    atomic_init(&self->job, NULL);
+    if (!pthread_mutex_init(&self->lock, NULL)) {
+        if (!pthread_cond_init(&self->has_job, NULL)) {
+            if (start_thread(self)) return self;
+            pthread_cond_destroy(&self->has_job);
+        }
+        pthread_mutex_destroy(&self->lock);
+    }
+    free(self);
+    return NULL;
+}
+
+int pepg_hire(pepg_job *job, int wanted) {
+    int hired = 0;
+    for (; hired < wanted; ++hired) {
+        worker *one = take_idle();
+        if (!one) one = new_worker();
+        if (!one) break;
+        atomic_fetch_add(&job->working, 1);
+        pthread_mutex_lock(&one->lock);
+        one->number = hired + 1;
+        atomic_store(&one->job, job);
+        pthread_cond_signal(&one->has_job);
+        pthread_mutex_unlock(&one->lock);
+    }
+    return hired;
+}
+
+#else
+typedef int pepg_no_workers; /* a unit wants a declaration */
+#endif
