@@ -1,6 +1,7 @@
 """Small environments whose returns are known, and ones that fail; importable by worker processes."""
 
 import os
+import random
 import time
 from pathlib import Path
 
@@ -148,6 +149,31 @@ class Dies(Walk):
                 file.unlink(missing_ok=True)
                 os._exit(9)
         return super().step(action)
+
+
+class Draws(Walk):
+    """Its rewards have noise from global generators, drawn when it is told to."""
+
+    def __init__(self, when="step", source="np.random", seeds_itself=False):
+        super().__init__()
+        self.when, self.source, self.seeds_itself = when, source, seeds_itself
+        self.noise = self._drawn("init")
+
+    def reset(self, *, seed=None, options=None):
+        if self.seeds_itself:
+            np.random.seed(seed)
+        if self.when == "reset":
+            self.noise = self._drawn("reset")
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, reward + self.noise + self._drawn("step"), *rest
+
+    def _drawn(self, now):
+        if self.when != now:
+            return 0.0
+        return {"np.random": np.random.normal, "random": lambda: random.gauss(0, 1)}[self.source]()
 
 
 class Slow(Walk):

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _checks
+from .. import _caller, _checks
 from ..evaluation import told
 from ..nn import NeuralNetwork
+from . import generators
 from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
 
@@ -175,9 +176,16 @@ def remembers(env: Any) -> bool:
 
 @dataclass
 class Rollouts:
-    """Runs episodes, keeping its environments from one call to the next unless the task wants new ones."""
+    """Runs episodes, keeping its environments from one call to the next unless the task wants new ones.
+
+    Episodes that draw from the process's global generators run one after another from then on: side by side, each would
+    take numbers from the others. In a worker process the generators are seeded for each of them, so that it is the same
+    episode whoever runs it. In the user's own process that would be meddling, and the user is told instead.
+    """
 
     task: Task
+    is_worker: bool = False
+    _draws: bool = False
     _envs: list[Any] = field(default_factory=list)
     _are_spent: bool = False
 
@@ -195,8 +203,46 @@ class Rollouts:
         EpisodeError
             If an environment does, or returns a reward that is no number; the cause is that error.
         """
+        if not self._draws:
+            before = generators.states()
+            self._environments(len(weights))
+            if self.is_worker and not self.task.new_env:  # they were all made with the same seed
+                before = generators.states()
+            try:
+                episodes = self._together(weights, seeds, normalizer, with_statistics)
+            except EpisodeError:
+                if not self._has_drawn(before):
+                    raise
+            else:
+                if not self._has_drawn(before):
+                    return episodes
+        parts = []
+        for i in range(len(weights)):
+            one = slice(i, i + 1)
+            if not self.task.new_env:
+                self._environments(1)  # which may seed
+            if self.is_worker:
+                generators.seed(int(seeds[i]))
+            if self.task.new_env:
+                self._environments(1)
+            try:
+                part = self._together(weights[one], seeds[one], normalizer, with_statistics)
+            except EpisodeError as error:
+                error.index += i
+                raise
+            parts.append(part)
+        return joined(parts)
+
+    def _together(
+        self,
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool,
+    ) -> Episodes:
+        """Run episodes side by side, in environments that are there."""
         n, size = len(weights), self.task.interface.observation_size
-        envs = self._environments(n)
+        envs = self._envs[:n]
         observations = np.empty((n, size))
         returns, lengths, lifted = [0.0] * n, np.zeros(n, np.int64), np.zeros(n)
         floor = -math.inf if self.task.reward_floor is None else self.task.reward_floor
@@ -300,6 +346,8 @@ class Rollouts:
         if task.new_env or self._are_spent:
             self.close()
         while len(self._envs) < n:
+            if self.is_worker and not task.new_env:  # alike, since any episode may have any of them
+                generators.seed(0)
             made = make_env(task.env, task.env_args, task.max_episode_steps)
             if any(made is one or made.unwrapped is one.unwrapped for one in self._envs):
                 raise ValueError(
@@ -307,6 +355,22 @@ class Rollouts:
                 )
             self._envs.append(made)
         return self._envs[:n]
+
+    def _has_drawn(self, before: dict[str, Any]) -> bool:
+        """Whether the episodes drew from global generators, of which the user is told where that matters."""
+        drawn = generators.drawn_since(before)
+        self._draws = bool(drawn)
+        known = [name for name in drawn if name in before]  # torch may have been imported only now
+        if known and not self.is_worker:
+            env = self.task.env
+            name = env if isinstance(env, str) else getattr(env, "id", None)
+            _caller.warn(
+                f"{name or getattr(env, '__qualname__', env)}: the environment draws from the global generator of "
+                f"{' and '.join(known)}, which is left alone in this process: its rewards differ from run to run and "
+                f"with the number of workers. Let it draw from its own np_random, or run it in worker processes only, "
+                f"which seed that generator for each episode"
+            )
+        return self._draws
 
     def _unusable(
         self, observations: NDArray[Any], largest: float, running: list[int], seeds: Any

@@ -316,7 +316,7 @@ def _start(task: bytes, parent: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _rollouts = Rollouts(pickle.loads(task))
+    _rollouts = Rollouts(pickle.loads(task), is_worker=True)
 
 
 def _end_with(parent: int) -> None:
