@@ -154,8 +154,11 @@ class Dies(Walk):
 class Draws(Walk):
     """Its rewards have noise from global generators, drawn when it is told to."""
 
-    def __init__(self, when="step", source="np.random", seeds_itself=False):
+    metadata = {"render_modes": ["human"]}  # noqa: RUF012
+
+    def __init__(self, when="step", source="np.random", seeds_itself=False, render_mode=None):
         super().__init__()
+        self.render_mode = render_mode
         self.when, self.source, self.seeds_itself = when, source, seeds_itself
         self.noise = self._drawn("init")
 
@@ -194,5 +197,6 @@ class Words(gymnasium.Env):
 
 gymnasium.register("Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("Slow-v0", Slow)
+gymnasium.register("Draws-v0", Draws)
 gymnasium.register("Turns-v0", Turns)
 gymnasium.register("Raises-v0", Raises)

@@ -1,5 +1,6 @@
 """Environments that draw from global generators: the same in all workers, and not meddled with elsewhere."""
 
+import contextlib
 import random
 import sys
 import types
@@ -12,9 +13,14 @@ pytest.importorskip("loky")
 import envs
 from test_training_rollouts import task
 
+from pepg_fast import NeuralNetwork
+from pepg_fast.distributed import replica
 from pepg_fast.training import TrainConfig, generators, score, train
-from pepg_fast.training.generation import Generation
+from pepg_fast.training.generation import Generation, close_kept
+from pepg_fast.training.playing import play
+from pepg_fast.training.policy import Policy
 from pepg_fast.training.rollouts import EpisodeError, Rollouts
+from pepg_fast.training.spaces import Interface
 from pepg_fast.training.workers import Workers
 
 CASES = [
@@ -130,7 +136,7 @@ def test_others_keep_their_bits_and_the_generators_theirs():
     weights, seeds = weights_for(what, 9), np.arange(9)
     before = generators.states()
     expected = Rollouts(what).run(weights, seeds, None, False)
-    assert not generators.drawn_since(before)
+    assert generators.states() == before
     assert in_a_worker(what, seeds, weights).returns.tobytes() == expected.returns.tobytes()
 
 
@@ -143,23 +149,64 @@ def test_scores_and_training_runs_say_so_too():
         score(result.policy, envs.Draws, episodes=3, workers=0)
 
 
+@pytest.mark.parametrize("is_actor", [False, True])
+def test_rays_actors_are_workers_and_ranks_are_not(is_actor, monkeypatch):
+    monkeypatch.setattr(replica, "is_here", False)
+    if is_actor:
+        replica.Replica()
+    what = task(envs.Draws)
+    work = Generation(what, np.arange(3)[:, None], None, False)
+    told = contextlib.nullcontext() if is_actor else pytest.warns(UserWarning, match="draws from")
+    with told:
+        fitness, _, _ = work(weights_for(what, 3), np.arange(3))
+    close_kept()
+    expected = in_a_worker(what, np.arange(3), weights_for(what, 3)).returns
+    assert (fitness.tolist() == expected.tolist()) == is_actor
+
+
+def test_an_episode_that_is_played_is_told_of_once():
+    policy = Policy(NeuralNetwork(2, 1), Interface.of(envs.Draws(), "env", True), env_id="Draws-v0")
+    policy.network.weights = np.zeros(3)
+    with pytest.warns(UserWarning, match="Draws-v0: the environment draws") as caught:
+        assert len(list(play(policy, 2, 0, None))) == 2
+    assert len(caught) == 1
+
+
+class Torch:
+    """As much of torch as is asked for."""
+
+    state = 5
+
+    @classmethod
+    def manual_seed(cls, number):
+        cls.state = number
+
+    @classmethod
+    def get_rng_state(cls):
+        return types.SimpleNamespace(numpy=lambda: np.array([cls.state]))
+
+
 def test_torch_counts_if_somebody_has_imported_it(monkeypatch):
-    class Torch:
-        state = 5
-
-        @classmethod
-        def manual_seed(cls, number):
-            cls.state = number
-
-        @classmethod
-        def get_rng_state(cls):
-            return types.SimpleNamespace(numpy=lambda: np.array([cls.state]))
-
-    before = generators.states()
-    assert set(before) == {"np.random", "random"}
+    assert set(generators.states()) == {"np.random", "random"}
     monkeypatch.setitem(sys.modules, "torch", Torch)
-    assert generators.drawn_since(before) == ["torch"]
     before = generators.states()
-    assert generators.drawn_since(before) == []
+    assert generators.drawn_between(before, generators.states()) == []
     generators.seed(7)
-    assert set(generators.drawn_since(before)) == {"np.random", "random", "torch"}
+    assert set(generators.drawn_between(before, generators.states())) == {"np.random", "random", "torch"}
+
+
+def test_what_is_drawn_from_torch_as_soon_as_it_is_imported_is_seeded_too(monkeypatch):
+    class Imports(envs.Walk):
+        def step(self, action):
+            monkeypatch.setitem(sys.modules, "torch", Torch)
+            Torch.state += 1
+            observation, reward, *rest = super().step(action)
+            return observation, reward + Torch.state, *rest
+
+    what = task(Imports)
+    weights, seeds = weights_for(what, 5), np.arange(5)
+    expected = [
+        in_a_worker(what, seeds[i : i + 1], weights[i : i + 1]).returns[0] for i in range(5)
+    ]
+    monkeypatch.delitem(sys.modules, "torch")
+    assert in_a_worker(what, seeds, weights).returns.tolist() == expected

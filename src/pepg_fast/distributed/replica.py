@@ -13,6 +13,10 @@ from .slices import Evaluated, try_slice
 from .state import fingerprint
 
 
+#: Whether this process is an actor, which runs nothing but slices.
+is_here = False
+
+
 class Told(NamedTuple):
     """An update; references are to what is in the object store."""
 
@@ -42,6 +46,8 @@ class Replica:
     """An actor: it has the search, brought up to date by each order."""
 
     def __init__(self) -> None:
+        global is_here
+        is_here = True
         self._es: PEPG | None = None
         self._fetched: tuple[Any, Any] = (None, None)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import _caller
+
 
 def seed(number: int) -> None:
     """Seed all of them. Only in a worker process: elsewhere they are the user's."""
@@ -24,9 +26,22 @@ def states() -> dict[str, Any]:
     return found
 
 
-def drawn_since(before: dict[str, Any]) -> list[str]:
-    """Names of the generators that are no longer as they were."""
-    return [name for name, state in states().items() if before.get(name) != state]
+def drawn_between(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Names of the generators that moved, torch's not being one before it is imported."""
+    return [name for name, state in before.items() if after[name] != state]
+
+
+def tell(env: Any, drawn: list[str]) -> None:
+    """Warn that an environment draws from these in the user's own process, if there are any."""
+    if not drawn:
+        return
+    name = env if isinstance(env, str) else getattr(env, "id", None)
+    _caller.warn(
+        f"{name or getattr(env, '__qualname__', env)}: the environment draws from the global generator of "
+        f"{' and '.join(drawn)}, which is left alone in this process: its rewards differ from run to run and with the "
+        "number of workers. Let it draw from its own np_random, or run it in worker processes only, which seed that "
+        "generator for each episode"
+    )
 
 
 def _torch() -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import _caller, _checks
+from . import generators
 from .policy import Policy, task_of
 from .rollouts import make_env
 
@@ -26,8 +27,14 @@ def play(
     try:
         film = _Film(video, env) if video is not None else None
         try:
+            drawn: list[str] = []
             for number in range(seed, seed + episodes):
-                yield number, *_episode(env, policy, number, film)
+                before = generators.states()
+                shown = _episode(env, policy, number, film)
+                if not drawn:  # to be told of once
+                    drawn = generators.drawn_between(before, generators.states())
+                    generators.tell(task.env, drawn)
+                yield number, *shown
         finally:
             if film is not None:
                 film.close()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _caller, _checks
+from .. import _checks
 from ..evaluation import told
 from ..nn import NeuralNetwork
 from . import generators
@@ -203,7 +203,7 @@ class Rollouts:
         EpisodeError
             If an environment does, or returns a reward that is no number; the cause is that error.
         """
-        if not self._draws:
+        while not self._draws:
             before = generators.states()
             self._environments(len(weights))
             if self.is_worker and not self.task.new_env:  # they were all made with the same seed
@@ -211,10 +211,10 @@ class Rollouts:
             try:
                 episodes = self._together(weights, seeds, normalizer, with_statistics)
             except EpisodeError:
-                if not self._has_drawn(before):
+                if not self._have_to_be_repeated(before):
                     raise
             else:
-                if not self._has_drawn(before):
+                if not self._have_to_be_repeated(before):
                     return episodes
         parts = []
         for i in range(len(weights)):
@@ -356,21 +356,14 @@ class Rollouts:
             self._envs.append(made)
         return self._envs[:n]
 
-    def _has_drawn(self, before: dict[str, Any]) -> bool:
-        """Whether the episodes drew from global generators, of which the user is told where that matters."""
-        drawn = generators.drawn_since(before)
+    def _have_to_be_repeated(self, before: dict[str, Any]) -> bool:
+        """Whether episodes drew from global generators side by side, or may have from one that has only now come."""
+        after = generators.states()
+        drawn = generators.drawn_between(before, after)
         self._draws = bool(drawn)
-        known = [name for name in drawn if name in before]  # torch may have been imported only now
-        if known and not self.is_worker:
-            env = self.task.env
-            name = env if isinstance(env, str) else getattr(env, "id", None)
-            _caller.warn(
-                f"{name or getattr(env, '__qualname__', env)}: the environment draws from the global generator of "
-                f"{' and '.join(known)}, which is left alone in this process: its rewards differ from run to run and "
-                f"with the number of workers. Let it draw from its own np_random, or run it in worker processes only, "
-                f"which seed that generator for each episode"
-            )
-        return self._draws
+        if not self.is_worker:
+            generators.tell(self.task.env, drawn)
+        return self._draws or len(after) > len(before)
 
     def _unusable(
         self, observations: NDArray[Any], largest: float, running: list[int], seeds: Any
