@@ -112,7 +112,7 @@ def _add_train(commands: Any) -> None:
         group = parser.add_argument_group(title)
         for name in names:
             _add_option(group, fields[name], texts.get(name, ""))
-    parser.set_defaults(run=train)
+    parser.set_defaults(run=train, makes_environments=True)
 
 
 def _add_option(group: Any, field: "dataclasses.Field[Any]", text: str) -> None:
@@ -229,11 +229,16 @@ def train(options: argparse.Namespace) -> int:
                 with contextlib.suppress(OSError):
                     if not had_runs:
                         folder.parent.rmdir()
+        status = 130 if result.reason == "interrupted" else 0
+        if result.signal is not None:
+            status = 128 + int(result.signal)
         if not options.quiet and (runner is None or runner.is_root):
-            _report(result)
-    if result.signal is not None:
-        return 128 + int(result.signal)
-    return 130 if result.reason == "interrupted" else 0
+            try:
+                _report(result)
+            except OSError:
+                if not status:  # a signal may have ended who reads, too
+                    raise
+    return status
 
 
 def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
@@ -358,7 +363,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--workers", type=_whole, metavar="N", help="processes (default: one for each processor)"
     )
-    parser.set_defaults(run=evaluate)
+    parser.set_defaults(run=evaluate, makes_environments=True)
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -398,7 +403,7 @@ def _add_play(commands: Any) -> None:
     parser.add_argument(
         "--video", metavar="FILE", help="write a video (.mp4, .gif) instead of opening a window"
     )
-    parser.set_defaults(run=play)
+    parser.set_defaults(run=play, makes_environments=True)
 
 
 def play(options: argparse.Namespace) -> int:
