@@ -1,6 +1,7 @@
 """Episodes of several policies at a time in one process: one forward pass for all, then a step of each."""
 
 import contextlib
+import copy
 import importlib
 import math
 import sys
@@ -118,7 +119,12 @@ def registered(env: EnvMaker) -> EnvMaker:
     with _saying_why_not(env):
         if module:
             importlib.import_module(module)
-        return gymnasium.spec(name)
+        spec = gymnasium.spec(name)
+    entry = spec.entry_point
+    if isinstance(entry, str) and entry.partition(":")[0] == "__main__":  # another one elsewhere
+        spec = copy.copy(spec)
+        spec.entry_point = gymnasium.envs.registration.load_env_creator(entry)
+    return spec
 
 
 def make_env(
