@@ -20,14 +20,14 @@ import pytest
 
 gymnasium = pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
-import envs
-import loky.backend.fork_exec
-import loky.backend.synchronize
-import loky.process_executor
+import envs  # noqa: E402
+import loky.backend.fork_exec  # noqa: E402
+import loky.backend.synchronize  # noqa: E402
+import loky.process_executor  # noqa: E402
 
-from pepg_fast import PEPG, EvaluationError, History, cli, xor
-from pepg_fast.training import TrainConfig, commands, processes, score, train
-from pepg_fast.training import config as configs
+from pepg_fast import PEPG, EvaluationError, cli, xor  # noqa: E402
+from pepg_fast.training import TrainConfig, commands, processes, score, train  # noqa: E402
+from pepg_fast.training import config as configs  # noqa: E402
 
 TESTS = os.path.dirname(__file__)
 SCRIPT = shutil.which("pepg-fast", path=sysconfig.get_path("scripts"))
@@ -76,11 +76,25 @@ SHADOWS = (
 def test_the_folder_comes_last_in_all_processes(command, tmp_path):
     (tmp_path / "local_envs.py").write_text(LOCAL)
     for name in SHADOWS:
-        (tmp_path / f"{name}.py").write_text(f"open('{name} was imported', 'w')\nraise SystemExit(3)\n")
+        (tmp_path / f"{name}.py").write_text(
+            f"open('{name} was imported', 'w')\nraise SystemExit(3)\n"
+        )
     environment = os.environ | {"PYTHONPATH": TESTS}
     options = {"env": environment, "folder": tmp_path}
     done = ended(
-        [*command, "train", "local_envs:Local-v0", *TINY, "--max-steps", "1", "--workers", "1", "--name", "x"], **options
+        [
+            *command,
+            "train",
+            "local_envs:Local-v0",
+            *TINY,
+            "--max-steps",
+            "1",
+            "--workers",
+            "1",
+            "--name",
+            "x",
+        ],
+        **options,
     )
     assert (done.returncode, done.stderr) == (0, "")
     done = ended([*command, "evaluate", "x", "--episodes", "2", "--workers", "1"], **options)
@@ -92,7 +106,9 @@ def test_only_commands_that_make_environments_look_there(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     seen = {}
     for module, name in ((commands, "evaluate"), (xor, "run")):
-        monkeypatch.setattr(module, name, lambda options, name=name: seen.update({name: sys.path[:]}))
+        monkeypatch.setattr(
+            module, name, lambda options, name=name: seen.update({name: sys.path[:]})
+        )
     before = sys.path[:]
     for arguments in (["evaluate", "x"], ["xor"]):
         cli.main(arguments)
@@ -160,7 +176,8 @@ RUN = "runs/slow"
 def rows(folder):
     """Rows of the run's history so far."""
     with contextlib.suppress(FileNotFoundError):
-        return sum(line[:1].isdigit() for line in (folder / RUN / "history.csv").open())
+        lines = (folder / RUN / "history.csv").read_text().splitlines()
+        return sum(line[:1].isdigit() for line in lines)
     return 0
 
 
@@ -249,7 +266,9 @@ def in_daemon(pipe):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks beside threads
 def test_a_daemonic_process_has_no_workers_and_says_so_when_asked_for_them():
     here, there = multiprocessing.Pipe()
-    child = multiprocessing.get_context("fork").Process(target=in_daemon, args=(there,), daemon=True)
+    child = multiprocessing.get_context("fork").Process(
+        target=in_daemon, args=(there,), daemon=True
+    )
     child.start()
     answers = []
     for _ in range(2):
@@ -257,7 +276,9 @@ def test_a_daemonic_process_has_no_workers_and_says_so_when_asked_for_them():
         answers.append(here.recv())
     child.join()
     assert answers[0] == 1
-    assert answers[1].startswith("RuntimeError: workers: wanted processes that can be started, got workers=2")
+    assert answers[1].startswith(
+        "RuntimeError: workers: wanted processes that can be started, got workers=2"
+    )
     assert "daemonic" in answers[1]
     assert "workers=0" in answers[1]
 
@@ -280,7 +301,9 @@ def test_where_no_process_can_be_started_it_says_what_to_do(where, name, error, 
     config = TrainConfig(population_size=4, hidden_sizes=(), max_steps=1, workers=2)
     with monkeypatch.context() as patched:
         patched.setattr(where, name, fails)
-        with pytest.raises(RuntimeError, match=r"workers: wanted .*workers=2.*workers=0 runs") as caught:
+        with pytest.raises(
+            RuntimeError, match=r"workers: wanted .*workers=2.*workers=0 runs"
+        ) as caught:
             train(envs.Turns, config)
     assert str(error) in str(caught.value)
 
@@ -337,7 +360,9 @@ def test_one_that_workers_cannot_have_says_what_to_do(monkeypatch):
     gymnasium.register("OnlyHere-v0", "only_here:Turns")
     try:
         config = TrainConfig(population_size=4, hidden_sizes=(), max_steps=1, workers=1)
-        with pytest.raises(EvaluationError, match=r"OnlyHere.*No module named 'only_here'.*workers=0"):
+        with pytest.raises(
+            EvaluationError, match=r"OnlyHere.*No module named 'only_here'.*workers=0"
+        ):
             train("OnlyHere-v0", config)
         made = eval("lambda: Turns()", {"Turns": envs.Turns, "__name__": "only_here"})
         module.made = made

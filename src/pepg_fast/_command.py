@@ -6,6 +6,7 @@ Importing this module does it, with nothing but what Python itself has imported 
 import os
 import sys
 
+
 def ready() -> None:
     """Let Ctrl-C be an exception again, from where somebody catches it."""
     import signal

@@ -78,7 +78,9 @@ def settle() -> OSError | None:
                 stream.flush()
         except (OSError, ValueError) as error:
             failure = None if stream is sys.stderr or isinstance(error, ValueError) else error
-            with contextlib.suppress(OSError, ValueError):  # what is left in its buffer goes nowhere
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # what is left in its buffer goes nowhere
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, stream.fileno())
                 os.close(null)

@@ -106,7 +106,7 @@ def callbacks_of(given: Any) -> list[Callback]:
 
 
 def bar_size() -> dict[str, Any]:
-    """Options of a bar on standard error that follows the terminal's width, if that has one: some that programs make say 0."""
+    """Options of a bar on standard error that follows its width, if it has one: terminals that programs make say 0."""
     if sys.stderr is None:  # closed, or a program without a console
         return {"disable": True}
     try:
@@ -114,7 +114,9 @@ def bar_size() -> dict[str, Any]:
     except (OSError, ValueError, AttributeError):  # no terminal, or no file
         has_width = True
     size = {"dynamic_ncols": True} if has_width else {"ncols": 100, "nrows": 24}
-    return {"file": _output.Lossy(sys.stderr)} | size  # a run does not end because nobody looks any more
+    return {
+        "file": _output.Lossy(sys.stderr)
+    } | size  # a run does not end because nobody looks any more
 
 
 #: Short enough for the numbers in 80 columns.

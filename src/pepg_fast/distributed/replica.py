@@ -12,7 +12,6 @@ from ..pepg import PEPG
 from .slices import Evaluated, try_slice
 from .state import fingerprint
 
-
 #: Whether this process is an actor, which runs nothing but slices.
 is_here = False
 

@@ -77,7 +77,8 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument(
         "env_id", nargs="?", metavar="ENV_ID",
-        help='an environment, such as CartPole-v1; "module:Id-v0" imports a module first',
+        help='an environment, such as CartPole-v1; "module:Id-v0" imports a module first, '
+        "also from the current folder",
     )  # fmt: skip
     parser.add_argument("--name", help="of the run's folder; by default that of the environment")
     parser.add_argument(

@@ -119,7 +119,7 @@ def registered(env: EnvMaker) -> EnvMaker:
     with _saying_why_not(env):
         if module:
             importlib.import_module(module)
-        spec = gymnasium.spec(name)
+        spec: Any = gymnasium.spec(name)
     entry = spec.entry_point
     if isinstance(entry, str) and entry.partition(":")[0] == "__main__":  # another one elsewhere
         spec = copy.copy(spec)

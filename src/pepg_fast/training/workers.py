@@ -1,7 +1,6 @@
 """Worker processes that run episodes: who gets which, and what if one dies."""
 
 import contextlib
-import os
 import pickle
 import sys
 import time
