@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import time
 from pathlib import Path
 
@@ -223,6 +224,34 @@ class Dies(Walk):
         return super().step(action)
 
 
+class Draws(Walk):
+    """Its rewards have noise from global generators, drawn when it is told to."""
+
+    metadata = {"render_modes": ["human"]}  # noqa: RUF012
+
+    def __init__(self, when="step", source="np.random", seeds_itself=False, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+        self.when, self.source, self.seeds_itself = when, source, seeds_itself
+        self.noise = self._drawn("init")
+
+    def reset(self, *, seed=None, options=None):
+        if self.seeds_itself:
+            np.random.seed(seed)
+        if self.when == "reset":
+            self.noise = self._drawn("reset")
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, reward + self.noise + self._drawn("step"), *rest
+
+    def _drawn(self, now):
+        if self.when != now:
+            return 0.0
+        return {"np.random": np.random.normal, "random": lambda: random.gauss(0, 1)}[self.source]()
+
+
 class Slow(Walk):
     """A step takes a millisecond."""
 
@@ -303,6 +332,7 @@ gymnasium.register("Seedless-v0", Seedless, max_episode_steps=25)
 gymnasium.register("ns/Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("ns-Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("Slow-v0", Slow)
+gymnasium.register("Draws-v0", Draws)
 gymnasium.register("Turns-v0", Turns)
 gymnasium.register("Raises-v0", Raises)
 gymnasium.register("Fails-v0", Fails)

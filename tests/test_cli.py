@@ -12,6 +12,9 @@ from terminal import shown_on_terminal
 import pepg_fast
 from pepg_fast import cli
 
+#: With what Python itself does not change: argparse keeps quiet of streams that are not buffered.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
 
 def test_xor_runs_to_its_end(capsys):
     assert cli.main(["xor", "--seed", "1"]) == 0
@@ -67,9 +70,9 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(
-    "command", ["config", "xor --seed 3", "train CartPole-v1 --max-steps 2 --workers 0"]
+    "command", ["config", "xor --seed 3", "train CartPole-v1 --max-steps 1 --workers 1"]
 )
 def test_closed_streams_fail_no_command(command, closed, tmp_path):
     if command.startswith("train"):
@@ -78,6 +81,54 @@ def test_closed_streams_fail_no_command(command, closed, tmp_path):
     line = f"exec '{sys.executable}' -m pepg_fast {command} {closed}"
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, timeout=120, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
+@pytest.mark.parametrize("command", ["config", "--help", "xor --help"])
+def test_a_full_disk_is_named_and_an_error(command):
+    command = [sys.executable, "-m", "pepg_fast", *command.split()]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False, env=BUFFERED
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"pepg-fast: standard output: [Errno 28]")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("command", ["--help", "config"])
+def test_nobody_reads_help(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "pepg_fast", command], stdout=writer, stderr=subprocess.PIPE, timeout=60,
+        check=False, env=BUFFERED,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("arguments", [["nowhere"], ["evaluate", "nowhere"]])
+def test_an_error_that_nobody_reads_is_still_one(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "pepg_fast", *arguments], stderr=writer, timeout=60, check=False
+    )
+    os.close(writer)
+    assert done.returncode == 2
+
+
+def test_ctrl_c_while_it_imports_shows_no_traceback(tmp_path):
+    (tmp_path / "numpy.py").write_text("import time\nprint('began', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "pepg_fast", "config"]
+    with subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:  # fmt: skip
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1] == b"interrupted\n"
+    assert process.returncode == 128 + signal.SIGINT
 
 
 def test_ctrl_c_ends_it_without_a_traceback():

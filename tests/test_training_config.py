@@ -136,7 +136,7 @@ def test_what_a_resumed_run_may_change():
 def test_workers_are_the_processors_that_this_process_may_use():
     import os
 
-    assert configs.processors() == len(os.sched_getaffinity(0))
+    assert 1 <= configs.processors() <= len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(

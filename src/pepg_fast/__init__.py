@@ -8,6 +8,8 @@
 ...     es.update([-((solution - 1.0) ** 2).sum() for solution in solutions])
 """
 
+from . import _command  # noqa: F401  # isort: skip  # before what the current folder may have, too
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _caller, _checks, files, history, log_tail
+from . import _caller, _checks, _output, files, history, log_tail
 from .history import Row
 from .log_tail import FLUSHED_EVERY, LogTail
 
@@ -107,14 +107,17 @@ def callbacks_of(given: Any) -> list[Callback]:
 
 
 def bar_size() -> dict[str, Any]:
-    """Options of a bar that follows the terminal's width, if that has one: some that programs make say 0."""
+    """Options of a bar on standard error that follows its width, if it has one: terminals that programs make say 0."""
     if sys.stderr is None:  # closed, or a program without a console
         return {"disable": True}
     try:
         has_width = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError, AttributeError):  # no terminal, or no file
         has_width = True
-    return {"dynamic_ncols": True} if has_width else {"ncols": 100, "nrows": 24}
+    size = {"dynamic_ncols": True} if has_width else {"ncols": 100, "nrows": 24}
+    return {
+        "file": _output.Lossy(sys.stderr)
+    } | size  # a run does not end because nobody looks any more
 
 
 #: Short enough for the numbers in 80 columns.

@@ -1,67 +1,109 @@
 """Command line: ``pepg-fast`` or ``python -m pepg_fast``."""
 
 import argparse
-import codecs
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from . import __version__, show_config, xor
+from . import __version__, _command, _output, show_config, xor
 from .evaluation import EvaluationError
 from .training import commands as training
+
+#: Exit statuses, as a shell has them for the signals.
+_INTERRUPTED, _BROKEN_PIPE = 128 + 2, 128 + 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    with _legible(sys.stdout):
-        return _main(arguments)
+    with _streams(), _output.legible(sys.stdout):
+        _command.ready()
+        try:
+            status = _run(arguments)
+        except SystemExit as stop:  # of argparse
+            stop.code = _told(int(stop.code or 0))
+            raise
+        except KeyboardInterrupt:  # between two steps of what follows
+            status = _INTERRUPTED
+        status = _told(status)
+    if arguments is None:
+        _end_quietly(status)
+    return status
 
 
-def _main(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+def _run(arguments: Sequence[str] | None) -> int:
+    options = None
     try:
-        status: int = options.run(options)
-        if sys.stdout is not None:  # it may be closed from the beginning
-            sys.stdout.flush()  # a pipe that is closed shows here, not as the interpreter ends
+        options = _parser().parse_args(arguments)
+        with _folder_last() if options.makes_environments else contextlib.nullcontext():
+            status: int = options.run(options)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        _output.say("interrupted")
+        return _INTERRUPTED
     except BrokenPipeError:  # whoever read has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + 13
+        return _BROKEN_PIPE
     except Exception as error:
         # An evaluation that failed is the user's code, which its traceback points at.
-        if options.debug or isinstance(error, EvaluationError):
-            traceback.print_exception(error)
-        print(f"pepg-fast: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        if getattr(options, "debug", False) or isinstance(error, EvaluationError):
+            _output.say("".join(traceback.format_exception(error)).rstrip())
+        failure = _output.settle()
+        is_stdout = failure is not None and failure.errno == getattr(error, "errno", None)
+        text = " ".join(str(error).split()) or type(error).__name__
+        _output.say(f"pepg-fast: {'standard output: ' if is_stdout else ''}{text}")
         return 2
     return status
 
 
+def _told(status: int) -> int:
+    """The exit status, once everything is written; that of a signal says more than that nobody reads any more."""
+    failure = _output.settle()
+    if failure is None or status >= 128:
+        return status
+    if isinstance(failure, BrokenPipeError):
+        return _BROKEN_PIPE
+    _output.say(f"pepg-fast: standard output: {failure}")
+    return 2
+
+
 @contextlib.contextmanager
-def _legible(stream: Any) -> Iterator[None]:
-    """Have a stream escape what its encoding lacks: the plus-minus sign in ASCII, or a name that is not Unicode."""
-    before = getattr(stream, "errors", None)
-    if before not in ("strict", "surrogateescape") or not hasattr(stream, "reconfigure"):
+def _streams() -> Iterator[None]:
+    """Have all three standard streams, those that were closed leading nowhere."""
+    _output.fill_descriptors()
+    before = sys.stdout, sys.stderr
+    with contextlib.ExitStack() as stack:
+        for name, stream in zip(("stdout", "stderr"), before, strict=True):
+            if stream is None:
+                setattr(sys, name, stack.enter_context(open(os.devnull, "w")))
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def _folder_last() -> Iterator[None]:
+    """Have the current folder at the end of the import path: what is there can take the place of nothing installed."""
+    try:
+        folder = os.getcwd()
+    except OSError:  # it is gone
+        folder = ""
+    if not folder or folder in sys.path or getattr(sys.flags, "safe_path", False):
         yield
         return
-    codecs.register_error("pepg_fast", _spelled)
-    stream.reconfigure(errors="pepg_fast")
+    sys.path.append(folder)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads any more
-            stream.reconfigure(errors=before)
+        sys.path.remove(folder)
 
 
-def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What is written in place of a letter that the encoding of a stream lacks."""
-    if isinstance(error, UnicodeEncodeError) and error.object[error.start] == "±":
-        return "+-", error.start + 1
-    return codecs.backslashreplace_errors(error)
+def _end_quietly(status: int) -> None:
+    """Have Ctrl-C end the interpreter at once where it is about to end anyway."""
+    with contextlib.suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, lambda number, frame: os._exit(status))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`pepg-fast COMMAND --help` tells of a command.",
     )
     parser.add_argument("--version", action="version", version=f"pepg_fast {__version__}")
+    parser.set_defaults(makes_environments=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     training.add_to(commands)

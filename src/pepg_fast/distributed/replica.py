@@ -12,6 +12,9 @@ from ..pepg import PEPG
 from .slices import Evaluated, try_slice
 from .state import fingerprint
 
+#: Whether this process is an actor, which runs nothing but slices.
+is_here = False
+
 
 class Told(NamedTuple):
     """An update; references are to what is in the object store."""
@@ -48,6 +51,8 @@ class Replica:
     """An actor: it has the search, brought up to date by each order."""
 
     def __init__(self) -> None:
+        global is_here
+        is_here = True
         self._es: PEPG | None = None
         self._search: bytes | None = None  # the digest that it was found to have
         self._fetched: tuple[Any, Any] = (None, None)

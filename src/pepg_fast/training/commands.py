@@ -78,7 +78,8 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument(
         "env_id", nargs="?", metavar="ENV_ID",
-        help='an environment, such as CartPole-v1; "module:Id-v0" imports a module first',
+        help='an environment, such as CartPole-v1; "module:Id-v0" imports a module first, '
+        "also from the current folder",
     )  # fmt: skip
     parser.add_argument("--name", help="of the run's folder; by default that of the environment")
     parser.add_argument(
@@ -114,7 +115,7 @@ def _add_train(commands: Any) -> None:
         group = parser.add_argument_group(title)
         for name in names:
             _add_option(group, fields[name], texts.get(name, ""))
-    parser.set_defaults(run=train)
+    parser.set_defaults(run=train, makes_environments=True)
 
 
 def _add_option(group: Any, field: "dataclasses.Field[Any]", text: str) -> None:
@@ -209,11 +210,16 @@ def train(options: argparse.Namespace) -> int:
                 with contextlib.suppress(OSError):
                     if not had_runs:
                         path.parent.rmdir()
+        status = 130 if result.reason == "interrupted" else 0
+        if result.signal is not None:
+            status = 128 + int(result.signal)
         if not options.quiet and is_root:
-            _report(result, folder)
-    if result.signal is not None:
-        return 128 + int(result.signal)
-    return 130 if result.reason == "interrupted" else 0
+            try:
+                _report(result, folder)
+            except OSError:
+                if not status:  # a signal may have ended who reads, too
+                    raise
+    return status
 
 
 def _settled_by_root(options: argparse.Namespace, ranks: Any) -> Any:
@@ -382,7 +388,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--workers", type=_whole, metavar="N", help="processes (default: one for each processor)"
     )
-    parser.set_defaults(run=evaluate)
+    parser.set_defaults(run=evaluate, makes_environments=True)
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -424,7 +430,7 @@ def _add_play(commands: Any) -> None:
     parser.add_argument(
         "--video", metavar="FILE", help="write a video (.mp4, .gif) instead of opening a window"
     )
-    parser.set_defaults(run=play)
+    parser.set_defaults(run=play, makes_environments=True)
 
 
 def play(options: argparse.Namespace) -> int:

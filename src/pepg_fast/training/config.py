@@ -15,6 +15,7 @@ from .. import _caller, _checks, files
 from ..nn import NATIVE, NeuralNetwork
 from ..optimizers import SGD, Adam, ClipUp, Optimizer
 from ..pepg import PEPG
+from .processes import is_daemonic, processors
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"clipup": ClipUp, "adam": Adam, "sgd": SGD}
 SHAPINGS = ("centered", "nes", "normalized", "raw")
@@ -103,8 +104,9 @@ class TrainConfig:
     target : float, optional
         Mean return of the centre's episodes at which the run ends.
     workers : int, optional
-        Processes that run episodes, by default one for each processor; 0 is this process alone. The results are the
-        same.
+        Processes that run episodes; 0 is this process alone. The results are the same. By default one for each
+        processor that this process may use, a container's quota and LOKY_MAX_CPU_COUNT included; none in a daemonic
+        process, which may have no children.
     center_every : int
         Generations between two evaluations of the centre (the mean as a policy); 0 is never.
     center_episodes : int
@@ -235,7 +237,7 @@ def resolved(config: TrainConfig) -> TrainConfig:
     if config.seed is None:
         found["seed"] = int(np.random.SeedSequence().entropy) % 2**32  # type: ignore[arg-type]
     if config.workers is None:
-        found["workers"] = processors()
+        found["workers"] = default_workers()
     others = (config.max_evaluations, config.max_interactions, config.time_limit, config.target)
     if config.max_steps is None and all(limit is None for limit in others):
         found["max_steps"] = 500
@@ -261,17 +263,15 @@ def make_search(config: TrainConfig, network: NeuralNetwork) -> PEPG:
     )  # fmt: skip
 
 
+def default_workers() -> int:
+    """One for each processor; none where this process may have no children, whose results are the same."""
+    return 0 if is_daemonic() else processors()
+
+
 def _sizes(value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise TypeError(f"hidden_sizes: wanted whole numbers, as in (64, 64), got {value!r}")
     return tuple(_checks.integer("hidden_sizes", size, at_least=1) for size in value)
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def binding(config: TrainConfig) -> dict[str, Any]:

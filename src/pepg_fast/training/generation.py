@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..distributed import replica
 from ..evaluation import EvaluationError
 from .normalization import Normalizer, Statistics, merged
 from .rollouts import EpisodeError, Episodes, Rollouts, Task
@@ -68,7 +69,7 @@ class Generation:
         """Run the episodes of a slice in this process: fitness, steps and statistics of each member."""
         if self.name not in _kept:
             close_kept()
-            _kept[self.name] = Rollouts(self.task)
+            _kept[self.name] = Rollouts(self.task, is_worker=replica.is_here)
         seeds = self.seeds[members]
         try:
             episodes = _kept[self.name].run_all(

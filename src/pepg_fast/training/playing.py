@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import _caller, _checks, files
 from ..evaluation import EvaluationError, told
-from . import env_api
+from . import env_api, generators
 from .policy import Policy, task_of
 from .rollouts import make_env
 
@@ -34,8 +34,14 @@ def play(
     try:
         film = _Film(video, env) if video is not None else None
         try:
+            drawn: list[str] = []
             for number in range(seed, seed + episodes):
-                yield number, *_episode(env, there, number, film)
+                before = generators.states()
+                shown = _episode(env, there, number, film)
+                if not drawn:  # to be told of once
+                    drawn = generators.drawn_between(before, generators.states())
+                    generators.tell(task.env, drawn)
+                yield number, *shown
         finally:
             if film is not None:
                 film.close()

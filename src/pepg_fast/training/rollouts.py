@@ -1,6 +1,7 @@
 """Episodes of several policies at a time in one process: one forward pass for all, then a step of each."""
 
 import contextlib
+import copy
 import importlib
 import math
 import re
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from .. import _checks
 from ..evaluation import told
 from ..nn import NeuralNetwork
-from . import env_api
+from . import env_api, generators
 from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
 from .time_limit import TimeLimit
@@ -167,7 +168,12 @@ def registered(env: EnvMaker) -> EnvMaker:
     with _saying_why_not(env):
         if module:
             importlib.import_module(module)
-        return gymnasium.spec(name)
+        spec: Any = gymnasium.spec(name)
+    entry = spec.entry_point
+    if isinstance(entry, str) and entry.partition(":")[0] == "__main__":  # another one elsewhere
+        spec = copy.copy(spec)
+        spec.entry_point = gymnasium.envs.registration.load_env_creator(entry)
+    return spec
 
 
 def make_env(
@@ -278,16 +284,23 @@ def remembers(env: Any) -> bool:
 
 @dataclass
 class Rollouts:
-    """Runs episodes, keeping its environments from one call to the next unless the task wants new ones."""
+    """Runs episodes, keeping its environments from one call to the next unless the task wants new ones.
+
+    Episodes that draw from the process's global generators run one after another from then on: side by side, each would
+    take numbers from the others. In a worker process the generators are seeded for each of them, so that it is the same
+    episode whoever runs it. In the user's own process that would be meddling, and the user is told instead.
+    """
 
     task: Task
-    in_worker: bool = False
+    is_worker: bool = False
+    ends_process: bool = False
+    _draws: bool = False
     _envs: list[Any] = field(default_factory=list)
     _are_spent: bool = False
 
     def __post_init__(self) -> None:
         """Make the clock."""
-        self._clock = TimeLimit(self.task.time_limit, ends_process=self.in_worker)
+        self._clock = TimeLimit(self.task.time_limit, ends_process=self.ends_process)
 
     def run(
         self,
@@ -331,24 +344,71 @@ class Rollouts:
         with_statistics: bool,
         is_last: bool,
     ) -> tuple[Episodes, set[int]]:
-        """Run episodes once; what came of them, and which failed."""
-        failed: dict[int, str] = {}  # their errors, in order
-        raises = is_last and self.task.on_failure == "raise"
+        """Run episodes once, side by side unless they draw from global generators; what came of them, which failed."""
+        while not self._draws:
+            failures = _Failures(self, seeds, is_last)
+            before = generators.states()
+            envs = self._environments(len(weights), failures.add)
+            if self.is_worker and not self.task.new_env:  # they were all made with the same seed
+                before = generators.states()
+            try:
+                found = self._side_by_side(
+                    envs, weights, seeds, normalizer, with_statistics, failures
+                )
+            except EpisodeError:
+                if not self._have_to_be_repeated(before):
+                    raise
+            else:
+                if not self._have_to_be_repeated(before):
+                    return found, set(failures.texts)
+        return self._one_by_one(weights, seeds, normalizer, with_statistics, is_last)
 
-        def fail(error: BaseException, i: int) -> None:
-            self._clock.stop()
-            failure = self._failure(error, i, seeds)
-            if raises or not isinstance(error, Exception):
-                raise failure from error
-            failed[i] = str(failure)
+    def _one_by_one(
+        self,
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool,
+        is_last: bool,
+    ) -> tuple[Episodes, set[int]]:
+        """Run episodes that draw from global generators, which a worker seeds for each of them."""
+        parts, failed, new_env = [], set(), self.task.new_env
+        for i in range(len(weights)):
+            one = slice(i, i + 1)
+            failures = _Failures(self, seeds[one], is_last)
+            try:
+                if self.is_worker and new_env:
+                    generators.seed(int(seeds[i]))
+                envs = self._environments(1, failures.add)
+                if self.is_worker and not new_env:  # after what making one may have seeded
+                    generators.seed(int(seeds[i]))
+                part = self._side_by_side(
+                    envs, weights[one], seeds[one], normalizer, with_statistics, failures
+                )
+            except EpisodeError as error:
+                error.index += i
+                raise
+            parts.append(part)
+            failed |= {i for _ in failures.texts}
+        return joined(parts), failed
 
-        envs = self._environments(len(weights), fail)
+    def _side_by_side(
+        self,
+        envs: list[Any],
+        weights: NDArray[Any],
+        seeds: NDArray[np.int64],
+        normalizer: Normalizer | None,
+        with_statistics: bool,
+        failures: "_Failures",
+    ) -> Episodes:
+        """Run episodes within their limit of time; those that failed do not count."""
         with self._clock.of_episodes(len(weights)):
-            found = self._together(envs, weights, seeds, normalizer, with_statistics, failed, fail)
-        for i in failed:
+            found = self._together(
+                envs, weights, seeds, normalizer, with_statistics, failures.texts, failures.add
+            )
+        for i in failures.texts:
             found.put_failed(i)
-        first = next(iter(failed.values()), "")
-        return found._replace(first_error=first), set(failed)
+        return found._replace(first_error=next(iter(failures.texts.values()), ""))
 
     def _together(
         self,
@@ -487,19 +547,19 @@ class Rollouts:
             parts.append(part)
         return joined(parts)
 
-    def _environments(
-        self, n: int, fail: Callable[[BaseException, int], None] | None = None
-    ) -> list[Any]:
+    def _environments(self, n: int, fail: Callable[[BaseException, int], None]) -> list[Any]:
         """One for each episode; None where none could be made and the task takes that."""
         task = self.task
         if task.new_env or self._are_spent:
             self.close()
         envs: list[Any] = self._envs[:n]
         for i in range(len(envs), n):
+            if self.is_worker and not task.new_env:  # alike, since any episode may have any of them
+                generators.seed(0)
             try:
                 made = make_env(task.env, task.env_args, task.max_episode_steps)
             except Exception as error:
-                if fail is None or not task.is_tolerant:
+                if not task.is_tolerant:
                     raise
                 fail(error, i)
                 envs.append(None)
@@ -530,6 +590,15 @@ class Rollouts:
             fail(ValueError(text), running[k])
         return ended
 
+    def _have_to_be_repeated(self, before: dict[str, Any]) -> bool:
+        """Whether episodes drew from global generators side by side, or may have from one that has only now come."""
+        after = generators.states()
+        drawn = generators.drawn_between(before, after)
+        self._draws = bool(drawn)
+        if not self.is_worker:
+            generators.tell(self.task.env, drawn)
+        return self._draws or len(after) > len(before)
+
     def _failure(self, error: BaseException, index: int, seeds: Any) -> EpisodeError:
         self._are_spent = True  # they may be anywhere
         seed = int(seeds[index])
@@ -548,6 +617,23 @@ class Rollouts:
         # They are not needed any more, and an error that they were needed for is worth more.
         if errors and sys.exc_info()[0] is None:
             warnings.warn(f"an environment's close() raised {told(errors[0])}", stacklevel=2)
+
+
+class _Failures:
+    """Episodes of one attempt that failed, and what becomes of an error of one."""
+
+    def __init__(self, rollouts: Rollouts, seeds: NDArray[np.int64], is_last: bool) -> None:
+        self._rollouts, self._seeds = rollouts, seeds
+        self._raises = is_last and rollouts.task.on_failure == "raise"
+        self.texts: dict[int, str] = {}  # by episode, in order
+
+    def add(self, error: BaseException, i: int) -> None:
+        """Note that episode i failed, or raise an EpisodeError where the task does not take that."""
+        self._rollouts._clock.stop()
+        failure = self._rollouts._failure(error, i, self._seeds)
+        if self._raises or not isinstance(error, Exception):
+            raise failure from error
+        self.texts[i] = str(failure)
 
 
 def joined(parts: list[Episodes]) -> Episodes:

@@ -107,9 +107,9 @@ def train(
 
     Notes
     -----
-    Ctrl-C and SIGTERM end the run after the generation at hand (the second one at once); all files are written either
-    way. Rewards do not depend on the number of workers: an episode's seed depends on the run's seed, the generation
-    and the pair alone. Environments are used for many episodes unless `new_env` says otherwise.
+    Ctrl-C, SIGTERM and SIGHUP end the run after the generation at hand (the second one at once); all files are written
+    either way. Rewards do not depend on the number of workers: an episode's seed depends on the run's seed, the
+    generation and the pair alone. Environments are used for many episodes unless `new_env` says otherwise.
     """
     if config is not None and not isinstance(config, TrainConfig):
         raise TypeError(f"config: wanted a TrainConfig, got {config!r:.60}")

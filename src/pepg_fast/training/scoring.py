@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .. import _checks
 from ..evaluation import EvaluationError
-from .config import MOST_EPISODES, MOST_WORKERS, processors
+from .config import MOST_EPISODES, MOST_WORKERS, default_workers
 from .generation import Generation
 from .policy import Policy, task_of
 from .rollouts import EpisodeError, name_of
@@ -86,7 +86,7 @@ def score(
     episodes = _checks.integer("episodes", episodes, at_least=1, at_most=MOST_EPISODES)
     seed = _checks.integer("seed", seed, at_least=0, at_most=2**63 - 1 - episodes)
     if workers is None:
-        workers = processors()
+        workers = default_workers()
     workers = _checks.integer("workers", workers, at_least=0, at_most=MOST_WORKERS)
     task = task_of(policy, env)
     seeds = np.arange(seed, seed + episodes, dtype=np.int64)[None]

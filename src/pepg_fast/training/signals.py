@@ -1,16 +1,22 @@
-"""Ctrl-C and SIGTERM during a run: the generation at hand is finished first."""
+"""Ctrl-C, SIGTERM and SIGHUP during a run: the generation at hand is finished first."""
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from .. import _output
+
+#: Ctrl-C, what ends a job, and a terminal that was closed; Windows has no such thing as the last.
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
 
 class Stopping:
-    """Takes the two signals while it is entered, in the main thread; elsewhere it takes none.
+    """Takes these signals while it is entered, in the main thread; elsewhere it takes none.
 
     Attributes
     ----------
@@ -26,7 +32,7 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 # What somebody ignores, such as a background job Ctrl-C, stays ignored.
                 if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
                     self._before[number] = signal.signal(number, self._handle)
@@ -55,8 +61,5 @@ class Stopping:
             return
         self.signal = number
         name = signal.Signals(number).name
-        print(
-            f"\n{name}: finishing this generation; once more to stop at once",
-            file=sys.stderr,
-            flush=True,
-        )
+        # Who would read it may have had the same signal.
+        _output.say(f"\n{name}: finishing this generation; once more to stop at once")

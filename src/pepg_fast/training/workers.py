@@ -3,10 +3,8 @@
 import contextlib
 import os
 import pickle
-import signal
 import sys
 import tempfile
-import threading
 import time
 import traceback
 import warnings
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import _caller
 from ..evaluation import WorkersTraceback, pickles, told
+from . import generators, processes
 from .generation import Generation
 from .rollouts import MOST_TOGETHER, EpisodeError, Episodes, Rollouts, Task, joined
 
@@ -105,6 +104,8 @@ class Workers:
         self.pace: float | None = None  # seconds an episode, of late
 
     def __enter__(self) -> "Workers":
+        if self.count:
+            processes.check(self.count)  # before a run begins
         return self
 
     def __exit__(self, kind: "type[BaseException] | None", *_: object) -> None:
@@ -146,18 +147,14 @@ class Workers:
                 return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
             except RuntimeError:  # broken, or shut down because of it
                 self.replace(worker)
-        self._executors[worker] = self._new_executor()
-        with _in_some_folder():  # the first piece makes the process
-            return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
+        with processes.starting(self.count), _in_some_folder():  # the first piece makes the process
+            executor = self._new_executor()
+            future: Future[Any] = executor.submit(_work, *piece)
+            self._executors[worker] = executor
+        return future
 
     def _new_executor(self) -> Any:
-        with _caller.needing("train", "loky", "gym"):
-            from loky.process_executor import ProcessPoolExecutor
-
-        # One thread each: the workers are the parallelism.
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        task = packed(self.task)
-        return ProcessPoolExecutor(1, initializer=_start, initargs=(task, os.getpid()), env=threads)
+        return processes.new_executor(_start, packed(self.task))
 
     def least(self) -> int:
         """Episodes that are worth a piece of work."""
@@ -335,28 +332,24 @@ class _Failure(NamedTuple):
 # ---- in the worker ----------------------------------------------------------------------------------------------
 
 _rollouts: Rollouts
+_unusable: Exception | None = None  # why there are none
 
 
-def _start(task: bytes, parent: int) -> None:
+def _start(task: bytes, parent: int, environment: dict[str, str | None]) -> None:
     """Make ready to run episodes."""
-    global _rollouts
-    # Signals may go to all processes of a terminal or a job; the parent decides what becomes of them.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _rollouts = Rollouts(pickle.loads(task), in_worker=True)
-
-
-def _end_with(parent: int) -> None:
-    """End when the parent has, however it ended."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+    global _rollouts, _unusable
+    processes.began(parent, environment)
+    generators.seed(0)  # for modules that draw when they are imported
+    try:
+        _rollouts = Rollouts(pickle.loads(task), is_worker=True, ends_process=True)
+    except Exception as error:
+        _unusable = error
 
 
 def _close() -> None:
     """Close the environments, before the process ends."""
-    _rollouts.close()
+    if _unusable is None:
+        _rollouts.close()
 
 
 def _work(
@@ -370,9 +363,15 @@ def _work(
     began = time.perf_counter()
     result: Episodes | _Failure
     try:
+        if _unusable is not None:
+            raise _unusable
         result = _rollouts.run(weights[member], seeds, normalizer, with_statistics)
     except EpisodeError as error:
         result = _Failure.of(str(error), error.index, error.seed, error.__cause__ or error)
     except Exception as error:  # before an episode began
-        result = _Failure.of(told(error), 0, int(seeds[0]), error)
+        text = (
+            f"{told(error)} (a worker process cannot make the environment, which the process that began it could; "
+            "workers=0 runs the episodes there)"
+        )
+        result = _Failure.of(text, 0, int(seeds[0]), error)
     return result, time.perf_counter() - began
