@@ -243,7 +243,7 @@ def test_an_environment_that_cannot_close_does_not_hide_the_error(tmp_path):
         file.unlink()
     rollouts = Rollouts(what)
     weights = np.zeros((3, what.network.number_of_parameters))
-    rollouts._environments(3)[0].close()
+    rollouts._environments(3, print)[0].close()
     with pytest.raises(EpisodeError, match="observation: wanted 2 numbers"):
         rollouts.run(weights, np.arange(3), None, False)
     with pytest.warns(UserWarning, match=r"close\(\) raised FileNotFoundError"):
