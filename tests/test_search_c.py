@@ -1,4 +1,7 @@
-"""The search in the C library: the bits of `PEPG`, through the installed copy and its header."""
+"""The search in the C library: the bits of `PEPG`, and what it refuses.
+
+The C tests (tests/native/test_search.c) have the same on every instruction set and in teams.
+"""
 
 import ctypes
 import itertools
@@ -7,7 +10,7 @@ import shutil
 
 import numpy as np
 import pytest
-from c_library import CONSTANTS, STRUCTS, install, library_of
+from c_library import CONSTANTS, STRUCTS, build
 
 from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, streams
 
@@ -21,13 +24,8 @@ OK, EINVAL, ENAN, EINTERRUPTED, ESTATE = (
 
 
 @pytest.fixture(scope="session")
-def prefix(tmp_path_factory):
-    return install(tmp_path_factory.mktemp("pepg_fast"))
-
-
-@pytest.fixture(scope="session")
-def library(prefix):
-    loaded = ctypes.CDLL(str(library_of(prefix)))
+def library(tmp_path_factory):
+    loaded = ctypes.CDLL(str(build(tmp_path_factory.mktemp("pepg_fast"))))
     for name in ("pepg_search_size", "pepg_search_size_f32", "pepg_search_simulate_size"):
         getattr(loaded, name).restype = ctypes.c_size_t
     return loaded
