@@ -3,6 +3,7 @@
 import ctypes
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
@@ -17,7 +18,7 @@ def build(folder: Path) -> Path:
     ):
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "libpepg_fast.so"
+    return folder / ("libpepg_fast.dylib" if sys.platform == "darwin" else "libpepg_fast.so")
 
 
 TYPES = {

@@ -4,15 +4,19 @@ The C tests (tests/native/test_search.c) have the same on every instruction set 
 """
 
 import ctypes
-import itertools
 import math
+import re
 import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
-from c_library import CONSTANTS, STRUCTS, build
+from c_library import CHECKOUT, CONSTANTS, STRUCTS, build
 
-from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, streams
+from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, Simulation, kernels, streams
+
+WALK = CHECKOUT / "tests/native/walk.c"
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cmake") and shutil.which("cc")), reason="builds the library"
@@ -163,6 +167,220 @@ def sphere(theta):
 def test_a_search_has_the_bits_of_pepg(library, rule, unpaired, dtype):
     for population, dim in [(2, 1), (10, 3), (64, 129), (530, 7), (12, 1030)]:
         redraws = dim % 2
-        es, search = pair_of(library, dtype, rule, population, dim, unpaired=unpaired, redraws_noise=redraws)
+        es, search = pair_of(
+            library, dtype, rule, population, dim, unpaired=unpaired, redraws_noise=redraws
+        )
         assert bool(search.struct.noise) == (not redraws)
         follow(es, search, 6, sphere)
+
+
+def test_minimizing_has_the_bits_of_pepg(library):
+    es, search = pair_of(library, "float64", "clipup", 20, 5, minimize=1)
+    follow(es, search, 8, lambda theta: -sphere(theta))
+
+
+LIMITS = np.array([[0.1, 0.5, np.inf, 0.01], [0.2, 0.7, 0.3, 0.75], [0.8, 0.76, np.inf, 0.75]])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("options", "python"),
+    [
+        ({"sigma_rule__max_change": 0.05}, {"sigma_max_change": 0.05}),
+        ({"sigma_rule__minimum": 0.7, "sigma_rule__maximum": 0.8}, {"sigma_min": 0.7, "sigma_max": 0.8}),
+        ({"sigma_rule__limits": LIMITS},
+         {"sigma_max_change": LIMITS[0], "sigma_min": LIMITS[1], "sigma_max": LIMITS[2]}),
+        ({"mu_each": np.arange(4.0), "sigma_each": np.full(4, 0.5)},
+         {"mu_init": np.arange(4.0), "sigma_init": np.full(4, 0.5)}),
+        ({"lower": np.zeros(4)}, {"lower": 0.0}),
+        ({"lower": np.zeros(4), "upper": np.linspace(0.5, 1, 4)}, {"lower": 0.0, "upper": np.linspace(0.5, 1, 4)}),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
+)  # fmt: skip
+def test_options_have_the_bits_of_pepg(library, options, python, dtype):
+    narrow = {
+        name: value.astype(dtype) if isinstance(value, np.ndarray) else value
+        for name, value in options.items()
+    }
+    es, search = pair_of(library, dtype, "adam", 12, 4, python=python, **narrow)
+    follow(es, search, 10, sphere)
+
+
+@pytest.mark.parametrize("unpaired", [0, 1])
+@pytest.mark.parametrize(
+    "rewards",
+    [np.zeros(10), np.arange(10.0) // 3, [np.inf, -np.inf, 0, -0.0, 1, np.inf, 2, 2, -np.inf, 0], np.full(10, -np.inf)],
+    ids=["equal", "ties", "infinite", "all infinite"],
+)  # fmt: skip
+def test_equal_and_infinite_rewards(library, rewards, unpaired):
+    es, search = pair_of(library, "float64", "clipup", 10, 6, unpaired=unpaired)
+    follow(es, search, 3, lambda theta: np.asarray(rewards, float))
+
+
+@pytest.mark.parametrize("n", [2, 7, 8, 9, 64, 127, 128, 129, 130, 255, 257, 1000, 4099])
+def test_ranks_without_pairs_have_numpys_mean(library, n):
+    """The mean is added up in NumPy's order, which any other would differ from in the last bit."""
+    es, search = pair_of(library, "float64", "sgd", n, 2, unpaired=1)
+    values = np.random.default_rng(n).integers(0, 1 + n // 2, n)
+    follow(es, search, 1, lambda theta: values)
+
+
+def test_asking_again_draws_another_population(library):
+    es, search = pair_of(library, "float64", "adam", 10, 3)
+    assert not np.array_equal(search.ask(), search.ask())
+    es.get_parameters(), es.get_parameters()
+    assert search.struct.generation == 2
+    follow(es, search, 2, sphere)
+
+
+def test_what_is_refused_changes_nothing(library):
+    es, search = pair_of(library, "float64", "adam", 10, 3)
+    rewards = np.arange(10.0)
+    assert search.tell(rewards) == ESTATE
+    before = search.state()
+    assert search.tell(rewards) == ESTATE
+    search.ask()
+    waiting = search.state()
+    assert waiting != before
+    assert search.tell(np.where(rewards == 4, np.nan, rewards)) == ENAN
+    for rate in ("l2", "step_rule.alpha", "step_rule.beta_1", "sigma_rule.learning_rate"):
+        owner, _, field = rate.rpartition(".")
+        owner = getattr(search.struct, owner) if owner else search.struct
+        was = getattr(owner, field)
+        for bad in (math.nan, math.inf):
+            setattr(owner, field, bad)
+            assert search.tell(rewards) == EINVAL, rate
+        setattr(owner, field, was)
+    assert search.state() == waiting
+    assert search.tell(rewards) == OK
+    es.get_parameters()
+    es.update(rewards)
+    assert_same(es, search)
+    assert search.tell(rewards) == ESTATE
+
+
+def test_arrays_of_the_callers(library):
+    """What the Python class will do: its arrays in the place of the search's own."""
+    es, search = pair_of(library, "float32", "adam", 10, 3)
+    mine = {name: search.array(name) for name in ("mu", "sigma", "step_rule.m", "step_rule.v")}
+    for name, array in mine.items():
+        owner, _, field = name.rpartition(".")
+        setattr(getattr(search.struct, owner) if owner else search.struct, field, address(array))
+    follow(es, search, 3, sphere)
+    es.mu = mine["mu"][...] = [3.0, 2.0, 1.0]
+    follow(es, search, 3, sphere)
+    assert np.array_equal(mine["step_rule.v"], es.optimizer.v)
+
+
+# ---- whole generations -----------------------------------------------------------------------------------------
+
+FITNESS = {
+    "float64": (ctypes.c_double, ctypes.POINTER(ctypes.c_double)),
+    "float32": (ctypes.c_double, ctypes.POINTER(ctypes.c_float)),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("unpaired", [0, 1])
+def test_runs_have_the_bits_of_pepg(library, unpaired, dtype):
+    es, search = pair_of(library, dtype, "adam", 20, 7, unpaired=unpaired, n_threads=2)
+    kind = ctypes.CFUNCTYPE(*FITNESS[dtype], ctypes.c_ssize_t, ctypes.c_void_p)
+    fitness = kind(lambda theta, dim, _: sphere(np.ctypeslib.as_array(theta, (dim,))[None])[0])
+    assert search.call("run", fitness, None, ctypes.c_ssize_t(5), None, None) == OK
+    for _ in range(5):
+        es.update(sphere(es.get_parameters()))
+    assert_same(es, search)
+    search.ask()  # waits, and comes first
+    assert search.call("run", fitness, None, ctypes.c_ssize_t(2), None, None) == OK
+    for _ in range(2):
+        es.update(sphere(es.get_parameters()))
+    assert_same(es, search)
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    target = tmp_path_factory.mktemp("walk") / "walk.so"
+    flags = [
+        "-std=c11",
+        "-O1",
+        "-ffp-contract=off",
+        "-fPIC",
+        "-shared",
+        "-D_POSIX_C_SOURCE=200809L",
+    ]
+    subprocess.run(["cc", *flags, WALK, "-o", target], check=True)
+    return ctypes.CDLL(str(target))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("episodes", [1, 3, 9])
+def test_simulated_searches_have_the_bits_of_pepg(library, walk, each_isa, episodes, dtype):
+    network = NeuralNetwork(2, 1, [3], "tanh", "tanh")
+    simulation = Simulation(walk.walk_reset, walk.walk_step, state_size=4, observation_size=2, action_size=1,
+                            max_steps=30)  # fmt: skip
+    es, search = pair_of(library, dtype, "adam", 12, network.number_of_parameters)
+    sizes = np.array([2, 3, 1], np.intp)
+    tanh = CONSTANTS["PEPG_TANH"]
+    shape = STRUCTS["pepg_network"](
+        n_layers=2, bias=1, hidden=tanh, output=tanh, sizes=address(sizes)
+    )
+    reset, step = (
+        ctypes.cast(function, ctypes.c_void_p) for function in (walk.walk_reset, walk.walk_step)
+    )
+    environment = STRUCTS["pepg_environment"](reset, step, None, 4, 30)
+    wants = ctypes.byref(environment), ctypes.byref(shape), ctypes.c_ssize_t(episodes)
+    size = library.pepg_search_simulate_size(ctypes.byref(search.struct), *wants)
+    work = np.empty(size, np.uint8)
+    assert size
+    assert search.call("simulate", *wants, ctypes.c_uint64(7), ctypes.c_ssize_t(4), ctypes.c_void_p(address(work)),
+                       None, None) == OK  # fmt: skip
+    steps = 0
+    kernels.select_isa("baseline")  # the library's only one: networks have other bits on others
+    for generation in range(4):
+        returns, made = simulation.evaluate(network, es.get_parameters(), episodes=episodes,
+                                            seed=7 + generation * episodes, return_steps=True)  # fmt: skip
+        es.update(returns)
+        steps += int(made.sum())
+    assert_same(es, search)
+    assert search.struct.interactions == steps
+
+
+def test_options_that_cannot_be_have_no_size(library):
+    """More of them in the C tests."""
+    good = {
+        "size": ctypes.sizeof(STRUCTS["pepg_search_options"]),
+        "population_size": 10,
+        "dim": 3,
+        "sigma_init": 1.0,
+    }
+    for bad in [
+        {},
+        {"size": 8},
+        {"population_size": 9},
+        {"dim": 0},
+        {"sigma_init": 0.0},
+        {"l2": math.nan},
+    ]:
+        options = STRUCTS["pepg_search_options"](**{**good, **bad})
+        options.step_rule.momentum = 0.9
+        assert bool(library.pepg_search_size(ctypes.byref(options))) == (not bad), bad
+
+
+# ---- programs --------------------------------------------------------------------------------------------------
+
+
+def test_the_readmes_c_prints_what_it_says(library, tmp_path):
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    program, shown = re.search(
+        r"^```c\n(.*?)^```\n\nIt prints:\n\n```\n(.*?)^```", text, re.M | re.S
+    ).groups()
+    assert (CHECKOUT / "examples/embedding/c_search/sphere.c").read_text().endswith(program)
+    source, made = tmp_path / "sphere.c", tmp_path / "sphere"
+    source.write_text(program)
+    built = Path(library._name)
+    subprocess.run(
+        ["cc", "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", f"-I{CHECKOUT / 'csrc/include'}", source, built,
+         f"-Wl,-rpath,{built.parent}", "-o", made],
+        check=True,
+    )  # fmt: skip
+    assert subprocess.run([made], capture_output=True, text=True, check=True).stdout == shown
