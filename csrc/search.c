@@ -163,7 +163,6 @@ static pepg_status weigh(const pepg_search *search, const double *rewards, ptrdi
     double *shaped = search->shaped, *delta = search->weights, *even = delta + rows;
     *best = 0;
     for (ptrdiff_t i = 0; i < n; ++i) {
-        if (isnan(rewards[i])) return PEPG_ENAN;
         shaped[i] = search->minimize ? -rewards[i] : rewards[i];
         if (shaped[i] > shaped[*best]) *best = i;
     }

@@ -263,7 +263,7 @@ class SGD(_WithVelocity):
         Returns
         -------
         int
-            One of ``pepg_velocity_rule``.
+            One of ``pepg_rule``.
         """
         return kernels.VELOCITY_RULES["nesterov" if self.nesterov else "sgd"]
 
@@ -321,7 +321,7 @@ class ClipUp(_WithVelocity):
         Returns
         -------
         int
-            One of ``pepg_velocity_rule``.
+            One of ``pepg_rule``.
         """
         return kernels.VELOCITY_RULES["clipup"]
 

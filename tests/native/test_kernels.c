@@ -258,6 +258,8 @@ int main(int n_arguments, char **arguments) {
     check_refusals_f32();
     check_order_f64();
     check_order_f32();
+    check_update_refusals_f64();
+    check_update_refusals_f32();
     check_option_refusals_f64();
     check_option_refusals_f32();
     for (int forced = 0; forced < 2; ++forced) {

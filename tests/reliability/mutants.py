@@ -133,8 +133,7 @@ C = [
     ("csrc/update_real.inc", "if (rule.max_speed == 0.0) rule.max_speed = 2.0", "if (rule.max_speed == 0.0) rule.max_speed = 3.0"),
     ("csrc/checks.h", "return x >= 0.0 && x < 1.0;", "return x >= 0.0 && x <= 1.0;"),
     ("csrc/search.c", "if (rest[i]) return 0;", ""),
-    ("csrc/search.c", "even[i] = is_flat ? 0.0 : shaped[i] - mean;", "even[i] = shaped[i] + mean;"),
-    ("csrc/search.c", "if (isnan(rewards[i])) return PEPG_ENAN;", ""),
+    ("csrc/search.c", "delta[i] = 2.0 * even[i];", "delta[i] = even[i];"),
     ("csrc/search.c", "search->minimize ? -rewards[i] : rewards[i];", "rewards[i];"),
     ("csrc/search.c", "return at + ALIGNMENT;", "return at;"),
     ("csrc/search.c", "++search->generation;", ""),
@@ -148,7 +147,7 @@ C = [
     ("csrc/search_run_real.inc", "search->noise + lo * dim", "search->noise"),
     ("csrc/search_run_real.inc", ".first_pair = (uint64_t)lo}", ".first_pair = 0}"),
     ("csrc/search_run_real.inc", "search->step * (uint64_t)episodes", "search->step"),
-    ("csrc/search_run_real.inc", "search->interactions += made;", ""),
+    ("csrc/search_run_real.inc", "search->interactions += made;", "search->interactions = made;"),
     # gradients in parts
     ("csrc/split_real.inc", "lo = job->lo + at;", "lo = at;"),
     ("csrc/split_real.inc", "min_size(lo + job->columns, job->hi), job->draw", "lo + job->columns, job->draw"),
