@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ HEADER = CHECKOUT / "csrc/include/pepg_fast.h"
 
 def build(folder: Path) -> Path:
     """Build the shared library in `folder`, with one unit of kernels, which is the quickest; its path."""
+    generator = [] if shutil.which("make") else ["-G", "Ninja"]
     for command in (
-        ["cmake", "-S", CHECKOUT, "-B", folder, "-DPEPG_X86_UNITS=OFF"],
+        ["cmake", *generator, "-S", CHECKOUT, "-B", folder, "-DPEPG_X86_UNITS=OFF"],
         ["cmake", "--build", folder, "--parallel", "2", "--target", "pepg_fast"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)

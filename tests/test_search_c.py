@@ -19,7 +19,12 @@ from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, Simulation, kernel
 WALK = CHECKOUT / "tests/native/walk.c"
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("cmake") and shutil.which("cc")), reason="builds the library"
+    not (
+        shutil.which("cmake")
+        and shutil.which("cc")
+        and (shutil.which("make") or shutil.which("ninja"))
+    ),
+    reason="no cmake, cc, or make or ninja",
 )
 
 OK, EINVAL, ENAN, EINTERRUPTED, ESTATE = (
