@@ -1,5 +1,6 @@
 /* The public functions: check, split into tasks, go. */
 #include "pepg_fast.h"
+#include "checks.h"
 #include "dispatch.h"
 #include "network.h"
 #include "parallel.h"
@@ -28,15 +29,6 @@ static ptrdiff_t min_size(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static ptrdiff_t column_blocks(ptrdiff_t n) { return n / PEPG_COLUMNS + (n % PEPG_COLUMNS != 0); }
 
 static ptrdiff_t pair_blocks(ptrdiff_t n_pairs) { return (n_pairs + PEPG_PAIRS - 1) / PEPG_PAIRS; }
-
-static int is_velocity_rule(int rule) { return rule >= PEPG_SGD && rule <= PEPG_CLIPUP; }
-
-static int is_draw_valid(const pepg_draw *draw) {
-    return draw->n_pairs >= 1 && draw->dim >= 1 && draw->n_pairs <= PTRDIFF_MAX / 8 / draw->dim &&
-           (uint64_t)draw->dim <= UINT64_C(1) << 34 &&
-           (uint64_t)draw->n_pairs <= UINT64_C(1) << 32 &&
-           draw->first_pair <= (UINT64_C(1) << 32) - (uint64_t)draw->n_pairs;
-}
 
 /* Column tiles by blocks of pairs; tasks run along a row first. */
 typedef struct {
@@ -150,7 +142,7 @@ ptrdiff_t pepg_network_parameters(int n_layers, const ptrdiff_t *sizes, int bias
 
 /* Two rows a batch entry, to and fro; a cache line on top, so that workers do not share one. */
 static size_t scratch_per_worker(const pepg_network *network, ptrdiff_t batch) {
-    return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)PEPG_PADDED(network->widest) +
+    return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)PEPG_PADDED(widest_of(network)) +
            COLUMN_SHARE;
 }
 
@@ -159,7 +151,7 @@ size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t ba
     if (batch < 1 || !pepg_network_parameters(n_layers, sizes, 1)) return 0;
     const pepg_network network = network_of(n_layers, sizes, 1, PEPG_IDENTITY, PEPG_IDENTITY);
     const size_t workers = (size_t)pepg_available_threads(n_threads);
-    if ((size_t)network.widest > PTRDIFF_MAX / 32 / PEPG_BATCH / workers) return 0;
+    if ((size_t)widest_of(&network) > PTRDIFF_MAX / 32 / PEPG_BATCH / workers) return 0;
     return scratch_per_worker(&network, batch) * workers;
 }
 
@@ -167,6 +159,9 @@ size_t pepg_forward_work_size(int n_layers, const ptrdiff_t *sizes, ptrdiff_t ba
 #include "each_width.inc"
 
 #define EACH_WIDTH "velocity_real.inc"
+#include "each_width.inc"
+
+#define EACH_WIDTH "update_real.inc"
 #include "each_width.inc"
 
 #define EACH_WIDTH "split_real.inc"

@@ -1,5 +1,6 @@
 #include "dispatch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 extern const pepg_kernels pepg_kernels_baseline;
@@ -46,4 +47,12 @@ int pepg_select_isa(const char *name) {
             return 0;
         }
     return -1;
+}
+
+/* Before main(), so that no call needs to ask whether the choice has been made. */
+__attribute__((constructor)) static void choose_isa(void) {
+#ifdef PEPG_BUILD_X86_UNITS
+    __builtin_cpu_init();
+#endif
+    if (pepg_select_isa(getenv("PEPG_FAST_ISA")) != 0) pepg_select_isa(NULL);
 }

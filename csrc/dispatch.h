@@ -1,4 +1,5 @@
-/* Which kernel table this process uses. Chosen once, when the extension module is imported. */
+/* Which kernel table this process uses. Chosen when the library or program is loaded; the extension
+ * module chooses again when it is imported, to refuse a name that it does not know. */
 #ifndef PEPG_DISPATCH_H
 #define PEPG_DISPATCH_H
 

@@ -8,10 +8,8 @@
 #ifndef PEPG_KERNELS_H
 #define PEPG_KERNELS_H
 
+#include "pepg_fast.h"
 #include "strict.h"
-
-#include <stddef.h>
-#include <stdint.h>
 
 /* Columns of a tile: its float64 sums (2 x 8 KiB) and a row of its noise stay in the first-level
  * cache. */
@@ -36,40 +34,23 @@
 /* Elements of a scratch row: whole vectors of every instruction set, and at least a cache line. */
 #define PEPG_PADDED(n) (((n) + 15) / 16 * 16)
 
-/* Where the noise of one generation comes from: `epsilon` if it is given (explicit noise, in the
- * real type), else `noise` if it is given (stored standard normals), else drawn again from (key,
- * generation, pair). */
-typedef struct {
-    ptrdiff_t n_pairs, dim;
-    uint64_t key, generation, first_pair;
-    const float *noise;
-    const void *epsilon;
-} pepg_draw;
-
 /* Rows [row_lo, row_hi) by columns [col_lo, col_hi). */
 typedef struct {
     ptrdiff_t row_lo, row_hi, col_lo, col_hi;
 } pepg_tile;
 
+/* Adam's numbers for one step; l2 is the weight decay that enters before it. */
 typedef struct {
     double step_size, beta_1, beta_2, epsilon, l2;
-} pepg_adam_rule;
+} pepg_adam_numbers;
 
-/* `max_change` is relative. `limits`, if given, has max_change, minimum and maximum of each coordinate
- * instead: three rows of `stride` in the real type. */
-typedef struct {
-    double learning_rate, max_change, minimum, maximum;
-    const void *limits;
-    ptrdiff_t stride;
-} pepg_sigma_rule;
-
-typedef struct {
-    int n_layers;           /* weight blocks, one less than sizes */
-    int bias;               /* a block has a last row of biases */
-    int hidden, output;     /* pepg_activation */
-    const ptrdiff_t *sizes; /* n_layers + 1 widths, input first */
-    ptrdiff_t widest;       /* of all sizes but the first */
-} pepg_network;
+/* Of all sizes of a network but the first. */
+static inline ptrdiff_t widest_of(const pepg_network *network) {
+    ptrdiff_t widest = 0;
+    for (int l = 1; l <= network->n_layers; ++l)
+        widest = network->sizes[l] > widest ? network->sizes[l] : widest;
+    return widest;
+}
 
 /* Columns [col_lo, col_hi) of a layer of `in` inputs and `out` outputs. */
 typedef struct {
@@ -89,10 +70,10 @@ typedef struct {
                           real *sum_z, real *sum_zz);                                              \
         void (*scale_sums)(ptrdiff_t lo, ptrdiff_t n, const pepg_draw *draw, const double *even,   \
                            const real *sigma, real *g_mu, real *g_sigma);                          \
-        void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_rule rule, real *m, real *v,     \
+        void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_numbers rule, real *m, real *v,  \
                      real *step);                                                                  \
-        void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_rule rule, real *m, real *v,  \
-                            real *mu);                                                             \
+        void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_numbers rule, real *m,        \
+                            real *v, real *mu);                                                    \
         void (*descent)(ptrdiff_t n, const real *g_mu, double l2, const real *mu, real *descent);  \
         void (*velocity)(ptrdiff_t n, const real *gradient, double momentum, double scale,         \
                          real *velocity);                                                          \

@@ -3,7 +3,6 @@
 #define PEPG_NETWORK_H
 
 #include "kernels.h"
-#include "pepg_fast.h"
 
 /* Nanoseconds a weight costs in a forward pass, roughly: decides only whether a team is worth
  * waking. */
@@ -13,10 +12,7 @@ static inline int is_activation(int code) { return code >= PEPG_IDENTITY && code
 
 static inline pepg_network network_of(int n_layers, const ptrdiff_t *sizes, int bias, int hidden,
                                       int output) {
-    pepg_network network = {n_layers, bias != 0, hidden, output, sizes, 0};
-    for (int l = 1; l <= n_layers; ++l)
-        network.widest = sizes[l] > network.widest ? sizes[l] : network.widest;
-    return network;
+    return (pepg_network){n_layers, bias != 0, hidden, output, sizes};
 }
 
 /* Whether members pass one a lane: few parameters, element-wise activations. */

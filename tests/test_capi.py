@@ -28,7 +28,13 @@ OK, EINVAL, ENAN = 0, 1, 2
 # ---- what is declared ------------------------------------------------------------------------
 
 
-HEADER_TEXT = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+def without_comments(text):
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+# What follows is for programs that link the library: tests/test_search_c.py.
+EXPORTED, _, LINKED = HEADER.read_text().partition("/* ---- searches and updates:")
+HEADER_TEXT, LINKED_TEXT = without_comments(EXPORTED), without_comments(LINKED)
 PXD_TEXT = re.sub(r"#.*", "", PXD.read_text())
 ENUMS = re.findall(r"^\} (pepg_\w+);", HEADER_TEXT, re.MULTILINE)
 
@@ -55,7 +61,8 @@ def declarations(text, pattern):
     return found
 
 
-DECLARED = declarations(HEADER_TEXT, r"^(\w+) (pepg_\w+)\(([^;]*)\);")
+FUNCTIONS = r"^PEPG_API (\w+) (pepg_\w+)\(([^;]*)\);"
+DECLARED = declarations(HEADER_TEXT, FUNCTIONS)
 
 
 def test_the_package_holds_what_compiled_code_needs():
@@ -75,6 +82,14 @@ def test_header_and_pxd_declare_the_same_callbacks():
     in_pxd = declarations(PXD_TEXT, r"^ctypedef (\w+) \(\*(pepg_\w+)\)\(([^)]*)\) noexcept nogil$")
     assert in_header == in_pxd
     assert set(in_header) == {"pepg_reset", "pepg_step", "pepg_interrupted"}
+
+
+def test_what_is_linked_only_is_declared_apart():
+    linked = declarations(LINKED_TEXT, FUNCTIONS)
+    assert {"pepg_update", "pepg_search_tell", "pepg_search_run_f32"} <= set(linked)
+    assert not set(linked) & set(kernels.__pyx_capi__)
+    assert "PEPG_API" not in re.sub(FUNCTIONS, "", HEADER_TEXT.partition("#endif")[2] + LINKED_TEXT,
+                                    flags=re.MULTILINE).partition("extern")[2]  # fmt: skip
 
 
 def test_header_and_pxd_declare_the_same_constants():

@@ -131,6 +131,7 @@ static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const
                              const real *x, ptrdiff_t x_stride, real *y, real *work) {
     const ptrdiff_t chunk = batch < PEPG_BATCH ? batch : PEPG_BATCH;
     const ptrdiff_t outputs = network->sizes[network->n_layers];
+    const ptrdiff_t half = chunk * PEPG_PADDED(widest_of(network));
     for (ptrdiff_t lo = 0; lo < batch; lo += chunk) {
         const ptrdiff_t rows = batch - lo < chunk ? batch - lo : chunk;
         const real *input = x + lo * x_stride, *w = weights;
@@ -138,7 +139,7 @@ static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const
         for (int l = 0; l < network->n_layers; ++l) {
             const ptrdiff_t out = network->sizes[l + 1], padded = (out + LANES - 1) / LANES * LANES;
             const int activation = l == network->n_layers - 1 ? network->output : network->hidden;
-            real *output = work + (l % 2 ? chunk * PEPG_PADDED(network->widest) : 0);
+            real *output = work + (l % 2 ? half : 0);
             R(layer_block)
             (rows, (pepg_layer){in, out, 0, out, network->bias}, w, input, stride, output, padded);
             if (activation == PEPG_SOFTMAX)

@@ -13,7 +13,7 @@ typedef struct {
     real b1, c1, b2, c2, minus_size, epsilon;
 } R(adam_numbers);
 
-static R(adam_numbers) R(numbers_of)(pepg_adam_rule rule) {
+static R(adam_numbers) R(numbers_of)(pepg_adam_numbers rule) {
     return (R(adam_numbers)){(real)rule.beta_1,     (real)(1.0 - rule.beta_1),
                              (real)rule.beta_2,     (real)(1.0 - rule.beta_2),
                              (real)-rule.step_size, (real)rule.epsilon};
@@ -30,7 +30,7 @@ PEPG_INLINE real R(adam_step)(const R(adam_numbers) a, real gradient, real *m, r
     return is_finite ? R(if_finite)(a.minus_size * first / (SQRT(second) + a.epsilon), 0) : 0;
 }
 
-static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_rule rule,
+static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_numbers rule,
                           real *restrict m, real *restrict v, real *restrict step) {
     const R(adam_numbers) a = R(numbers_of)(rule);
     for (ptrdiff_t j = 0; j < n; ++j) step[j] = R(adam_step)(a, gradient[j], m + j, v + j);
@@ -49,7 +49,7 @@ static void R(ascend_block)(ptrdiff_t n, const real *restrict step, real *restri
 }
 
 /* mu += Adam(l2 mu - g_mu): as in pepg-es, weight decay enters before Adam. */
-static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_rule rule,
+static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_numbers rule,
                                  real *restrict m, real *restrict v, real *restrict mu) {
     const R(adam_numbers) a = R(numbers_of)(rule);
     const real decay = (real)rule.l2;

@@ -13,6 +13,7 @@ cdef enum:
     PEPG_EINVAL = 1
     PEPG_ENAN = 2
     PEPG_EINTERRUPTED = 3
+    PEPG_ESTATE = 4
 
 cdef enum:
     PEPG_IDENTITY = 0
@@ -25,6 +26,7 @@ cdef enum:
     PEPG_SGD = 0
     PEPG_NESTEROV = 1
     PEPG_CLIPUP = 2
+    PEPG_ADAM = 3
 
 ctypedef void (*pepg_reset)(double* state, double* observation, uint64_t seed, void* data) noexcept nogil
 ctypedef int (*pepg_step)(double* state, const double* action, double* observation, double* reward,

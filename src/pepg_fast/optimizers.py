@@ -273,7 +273,7 @@ class SGD(_WithVelocity):
         Returns
         -------
         int
-            One of ``pepg_velocity_rule``.
+            One of ``pepg_rule``.
         """
         return kernels.VELOCITY_RULES["nesterov" if self.nesterov else "sgd"]
 
@@ -331,7 +331,7 @@ class ClipUp(_WithVelocity):
         Returns
         -------
         int
-            One of ``pepg_velocity_rule``.
+            One of ``pepg_rule``.
         """
         return kernels.VELOCITY_RULES["clipup"]
 

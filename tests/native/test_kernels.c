@@ -211,16 +211,19 @@ static void check_everything_of(int i) {
     check_ranks();
     check_kernels_f64();
     check_kernels_f32();
+    check_search_f64();
+    check_search_f32();
 }
 
 /* Bits are the same on every instruction set and in every team. */
 static void check_bits(void) {
-    uint64_t first[2] = {0};
+    uint64_t first[4] = {0};
     for (int i = 0; isa_name(i); ++i) {
         pepg_select_isa(isa_name(i));
         uint64_t forward[2] = {0};
         for (int threads = 1; threads <= 4; ++threads) {
-            const uint64_t bits[2] = {bits_f64(threads), bits_f32(threads)};
+            const uint64_t bits[4] = {bits_f64(threads), bits_f32(threads),
+                                      search_bits_f64(threads), search_bits_f32(threads)};
             const uint64_t here[2] = {forward_bits_f64(threads), forward_bits_f32(threads)};
             if (i == 0 && threads == 1) memcpy(first, bits, sizeof first);
             if (threads == 1) memcpy(forward, here, sizeof forward);
@@ -230,15 +233,16 @@ static void check_bits(void) {
     }
 }
 
-static uint64_t wanted_bits[4];
+static uint64_t wanted_bits[6];
 
-static void all_bits(uint64_t bits[4], int threads) {
+static void all_bits(uint64_t bits[6], int threads) {
     bits[0] = bits_f64(threads), bits[1] = bits_f32(threads);
     bits[2] = forward_bits_f64(threads), bits[3] = forward_bits_f32(threads);
+    bits[4] = search_bits_f64(threads), bits[5] = search_bits_f32(threads);
 }
 
 static void *drive(void *argument) {
-    uint64_t bits[4];
+    uint64_t bits[6];
     all_bits(bits, 1 + *(int *)argument % 3);
     CHECK(!memcmp(bits, wanted_bits, sizeof bits), "thread %d", *(int *)argument);
     return NULL;
@@ -259,7 +263,7 @@ static void check_threads(void) {
 #ifndef _WIN32
 /* A child of a process that had teams works alone, and to the same bits. */
 static void check_fork(void) {
-    uint64_t bits[4];
+    uint64_t bits[6];
     all_bits(wanted_bits, 4);
     const pid_t child = fork();
     if (child == 0) {
@@ -283,6 +287,12 @@ int main(int n_arguments, char **arguments) {
     CHECK(!pepg_isa_built(-1) && !pepg_isa_built(99) && !pepg_isa_usable(99), "-");
     check_refusals_f64();
     check_refusals_f32();
+    check_order_f64();
+    check_order_f32();
+    check_update_refusals_f64();
+    check_update_refusals_f32();
+    check_option_refusals_f64();
+    check_option_refusals_f32();
     for (int forced = 0; forced < 2; ++forced) {
         pepg_force_teams(forced);
         for (int i = 0; isa_name(i); ++i) check_everything_of(i);
