@@ -10,12 +10,11 @@
  * philox(), 64-bit lanes hold a word in their low half and anything in the high one. */
 static void digest_chains(ptrdiff_t n_rows, int lane, const unsigned char *restrict rows,
                           uint64_t *restrict state) {
-    v_u64 low[DIGEST_VECTORS], high[DIGEST_VECTORS];
-    for (int i = 0; i < DIGEST_VECTORS; ++i)
-        for (int j = 0; j < LANES_64; ++j) {
-            low[i][j] = (uint32_t)(lane + i * LANES_64 + j + 1) * PHILOX_W0;
-            high[i][j] = 0;
-        }
+    uint64_t first[DIGEST_VECTORS * LANES_64];
+    for (int i = 0; i < DIGEST_VECTORS * LANES_64; ++i)
+        first[i] = (uint32_t)(lane + i + 1) * PHILOX_W0;
+    v_u64 low[DIGEST_VECTORS], high[DIGEST_VECTORS] = {{0}};
+    memcpy(low, first, sizeof low);
     for (ptrdiff_t row = 0; row < n_rows; ++row) {
         const unsigned char *const words = rows + (row * PEPG_DIGEST_LANES + lane) * 8;
         prefetch(words, DIGEST_AHEAD, DIGEST_VECTORS * PEPG_VECTOR_BYTES);
