@@ -16,6 +16,7 @@ from . import _caller, _checks, files, functions, legacy, schedules, streams
 from .fitness import checked_shaping
 from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
 from .pepg import PEPG
+from .pickle_reader import Instance
 
 #: What the constructor takes by keyword, and what else is stored as it is.
 OPTIONS = (
@@ -134,7 +135,7 @@ def _check_rates(given: dict[str, Any], size: int) -> None:
 
 def _optimizer_class_name(stored: Any) -> str:
     """Name of the class of a stored optimizer."""
-    name = stored.kind.name if isinstance(stored, legacy.Instance) else stored
+    name = stored.kind.name if isinstance(stored, Instance) else stored
     if isinstance(stored, dict):
         name = stored["class"]
     if not isinstance(name, str):

@@ -112,7 +112,7 @@ def refuse_devices(path: Path) -> None:
         raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
 
 
-def opened(filename: "str | os.PathLike[str]") -> IO[bytes]:
+def opened(filename: "str | os.PathLike[str]") -> io.BufferedReader:
     """Open a file to be read."""
     path = _checks.path("filename", filename)
     refuse_devices(path)

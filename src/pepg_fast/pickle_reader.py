@@ -10,6 +10,7 @@ it stays (`pickletools.genops` would hold it twice), and there are limits for wh
 to when everything that occurs again is counted again.
 """
 
+import io
 import math
 import os
 import pickle  # its names of the opcodes
@@ -17,7 +18,7 @@ import pickletools  # likewise, for messages
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,9 @@ def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str
 class _Machine:
     """Goes through the opcodes of one file; the table `_OPCODES` says what it does at each."""
 
-    def __init__(self, file: IO[bytes], size: int, admitted: frozenset[str], hint: str) -> None:
+    def __init__(
+        self, file: io.BufferedReader, size: int, admitted: frozenset[str], hint: str
+    ) -> None:
         self._file = file
         self._bytes_left = size
         self._text_left = MOST_TEXT
