@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "search.h"
+#include "strict.h"
 
 #include <float.h>
 #include <math.h>

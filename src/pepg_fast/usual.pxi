@@ -20,7 +20,7 @@ def ask_as_usual(dict es not None):
     """A population of the search whose attributes these are; None if it is not as usual."""
     cdef dict population = (<object>_item(es, "_population")).__dict__
     cdef Turn turn = _item(population, "turn")
-    if not turn.try_take():
+    if turn is None or not turn.try_take():
         return None
     try:
         return _drawn(es, population)
@@ -31,15 +31,16 @@ def ask_as_usual(dict es not None):
 cdef object _drawn(dict es, dict population):
     cdef object mu = _item(es, "_mu"), sigma = _item(es, "_sigma"), dtype = _item(population, "dtype")
     cdef cnp.ndarray noise = _item(population, "noise"), theta
+    cdef RecycledArray array = _item(population, "array")
     cdef Py_ssize_t d = _item(population, "theta_size"), n = _item(population, "n_draws")
     cdef int n_threads = _item(es, "_n_threads")
     cdef uint64_t generation
-    if not (noise is not None and _item(population, "has_key") is True and _item(population, "told") == 0
+    if not (noise is not None and array is not None and _item(population, "has_key") is True and _item(population, "told") == 0
             and _item(population, "symmetric") is True and _item(population, "rng") is None
             and _item(population, "bounds") is None and is_distribution(mu, sigma, d, dtype, False, n_threads)):
         return None
     generation = <uint64_t>_item(population, "generation") + 1
-    theta = (<RecycledArray>_item(population, "array")).empty(2 * n, d, dtype)
+    theta = array.empty(2 * n, d, dtype)
     number = generation
     _sample(_item(population, "key"), generation, n, d, mu, sigma, _item(population, "drawn"), noise, theta, n_threads)
     population["generation"], population["epsilon"], population["first"] = number, None, 0
@@ -77,7 +78,7 @@ def tell_as_usual(dict es not None, rewards, adam):
     cdef dict population = (<object>_item(es, "_population")).__dict__
     cdef Turn turn = _item(population, "turn")
     optimizer = _item(es, "optimizer")
-    if type(optimizer) is not adam or not turn.try_take():
+    if turn is None or type(optimizer) is not adam or not turn.try_take():
         return False
     try:
         return _updated(es, population, (<object>_item(es, "_fitness")).__dict__, optimizer.__dict__, rewards)
@@ -94,7 +95,9 @@ cdef bint _updated(dict es, dict population, dict fitness, dict adam, rewards) e
     cdef bint maximize = _item(fitness, "maximize") is True
     cdef cnp.ndarray read = _item(fitness, "rewards"), weights = _item(fitness, "_weights")
     cdef cnp.ndarray drawn = _item(population, "drawn")
-    if not (_item(population, "is_pending") is True and _item(population, "told") == 0
+    cdef tuple rule = _item(es, "_sigma_rule")
+    if not (read is not None and weights is not None and drawn is not None and rule is not None and len(rule) == 4
+            and cnp.PyArray_SIZE(drawn) == 2 * d and _item(population, "is_pending") is True and _item(population, "told") == 0
             and _item(population, "epsilon") is None and _item(es, "_num_interactions") is None
             and _item(fitness, "symmetric") is True and _item(fitness, "shaping") == "centered"
             and _item(fitness, "ties") == "average" and _item(es, "_sigma_decay") == 1.0
@@ -116,7 +119,7 @@ cdef bint _updated(dict es, dict population, dict fitness, dict adam, rewards) e
         distribution = drawn.copy()
         found = (_item(es, "_population").member(best, n_threads), distribution[0], distribution[1], value)
     t, step, evaluations = t + 1, step + 1, evaluations + _item(population, "size")
-    _step(population, es, adam, read, weights, drawn, t, m, v, mu, sigma, gradient, n_threads)
+    _step(population, es, adam, rule, read, weights, drawn, t, m, v, mu, sigma, gradient, n_threads)
     adam["t"], es["step"], es["evaluations"] = t, step, evaluations
     population["is_pending"] = False
     if found is not None:
@@ -125,14 +128,13 @@ cdef bint _updated(dict es, dict population, dict fitness, dict adam, rewards) e
 
 
 # Weights, gradients and the step.
-cdef int _step(dict population, dict es, dict adam, cnp.ndarray read, cnp.ndarray weights, cnp.ndarray drawn, uint64_t t,
-               cnp.ndarray m, cnp.ndarray v, cnp.ndarray mu, cnp.ndarray sigma, gradient, int n_threads) except -1:
+cdef int _step(dict population, dict es, dict adam, tuple rule, cnp.ndarray read, cnp.ndarray weights,
+               cnp.ndarray drawn, uint64_t t, cnp.ndarray m, cnp.ndarray v, cnp.ndarray mu, cnp.ndarray sigma, gradient, int n_threads) except -1:
     cdef Draw x
     cdef int status
     cdef double change, least, most
     cdef double alpha = _item(adam, "alpha"), beta_1 = _item(adam, "beta_1"), beta_2 = _item(adam, "beta_2")
     cdef double epsilon = _item(adam, "epsilon"), l2 = _item(es, "l2_coeff"), sigma_lr = _item(es, "sigma_lr")
-    cdef tuple rule = _item(es, "_sigma_rule")
     cdef void* pm = cnp.PyArray_DATA(m)
     cdef void* pv = cnp.PyArray_DATA(v)
     cdef void* pmu = cnp.PyArray_DATA(mu)
