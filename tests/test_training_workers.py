@@ -1,5 +1,6 @@
 """Episodes in worker processes: the same whoever runs them, and whoever dies."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -211,6 +212,91 @@ def test_workers_end_with_their_parent_however_it_ends(tmp_path):
     while any(_is_alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [pid for pid in children if _is_alive(pid)]
+
+
+#: How a worker is left behind as the interpreter ends: it lacks the thread that looks after it, because no thread could
+#: be started or somebody pressed Ctrl-C; its environment hangs as it is closed, and somebody pressed Ctrl-C; it is still
+#: at work, for nobody or for a thread; and loky finds no program that kills.
+LEFT_BEHIND = {
+    "no thread": """
+        def fails(thread):
+            raise RuntimeError("can't start new thread")
+        threading.Thread.start = fails
+        try:
+            train(envs.Turns, config)
+        except RuntimeError as error:
+            kept = error, time.sleep(2.0)
+        """,
+    "interrupt at the start": """
+        def interrupted(executor):
+            kept.append(executor)
+            time.sleep(2.0)
+            raise KeyboardInterrupt
+        kept = []
+        ProcessPoolExecutor._start_executor_manager_thread = interrupted
+        assert train(envs.Turns, config).reason == "interrupted"
+        """,
+    "interrupt at the end": """
+        def interrupted(executor, wait=True, kill_workers=False, shutdown=ProcessPoolExecutor.shutdown):
+            ProcessPoolExecutor.shutdown = shutdown
+            raise KeyboardInterrupt
+        class Hangs(envs.Walk):
+            def close(self):
+                if os.getpid() != parent:
+                    time.sleep(600.0)
+        parent, workers.GRACE = os.getpid(), 0.1
+        ProcessPoolExecutor.shutdown = interrupted
+        try:
+            train(lambda: Hangs(), config)
+        except KeyboardInterrupt:
+            pass
+        """,
+    "work for nobody": """
+        what = task(envs.Endless)
+        pool, piece = workers.Workers(what, 1), np.zeros((1, what.network.number_of_parameters))
+        pool.submit(0, (piece, np.zeros(1, int), np.zeros(1, int), None, False))
+        time.sleep(2.0)
+        """,
+    "work for a thread": """
+        def trains():
+            try:
+                train(envs.Endless, config)
+            except Exception:
+                pass
+        threading.Thread(target=trains, daemon=True).start()
+        time.sleep(2.0)
+        """,
+    "nothing that kills": """
+        os.environ["PATH"], sys.modules["psutil"] = "", None
+        train(envs.Turns, config)
+        """,
+}
+
+
+@pytest.mark.parametrize("how", LEFT_BEHIND)
+def test_no_worker_keeps_the_interpreter_from_ending(how, tmp_path):
+    begin = f"""
+        import os, sys, threading, time
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        import numpy as np
+        import envs
+        from loky.process_executor import ProcessPoolExecutor
+        from test_training_rollouts import task
+        from pepg_fast.training import TrainConfig, train, workers
+        config = TrainConfig(population_size=4, hidden_sizes=(), max_steps=1, workers=2, center_every=0)
+        """
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent(begin) + textwrap.dedent(LEFT_BEHIND[how]) + "print('ended')")
+    # Workers have its output too, for whose end this waits.
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", script], stdout=subprocess.PIPE, start_new_session=True
+    ) as parent:
+        try:
+            assert b"ended" in parent.communicate(timeout=60)[0]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)
+    assert parent.returncode == 0
 
 
 def _is_alive(pid):
