@@ -118,6 +118,19 @@ def test_a_centre_that_failed_was_not_evaluated(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("how", "error"), [("raise", "ConnectionError"), ("exit", "SystemExit")])
+def test_an_environment_that_cannot_be_made_once_more_is_a_failed_episode(
+    how, error, workers, tokens
+):
+    def arm(es, row):
+        (tokens / "now").touch()
+
+    config = changed(workers=workers, new_env=True)
+    with pytest.raises(EvaluationError, match=rf"candidate 0: {error}.*\(reset with seed \d+\)$"):
+        train(fails(tokens, how, 0, at="init"), config, callbacks=arm)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
 def test_by_default_a_failure_ends_the_run_at_once(workers, tokens):
     with pytest.raises(EvaluationError, match="the simulator went away"):
         train(fails(tokens), changed(workers=workers))

@@ -215,8 +215,8 @@ def test_workers_end_with_their_parent_however_it_ends(tmp_path):
 
 
 #: How a worker is left behind as the interpreter ends: it lacks the thread that looks after it, because no thread could
-#: be started or somebody pressed Ctrl-C; its environment hangs as it is closed, and somebody pressed Ctrl-C; it is still
-#: at work, for nobody or for a thread; and loky finds no program that kills.
+#: be started or somebody pressed Ctrl-C; its environment hangs as it is closed, and somebody pressed Ctrl-C; it is
+#: still at work, for nobody or for a thread; and loky finds no program that kills.
 LEFT_BEHIND = {
     "no thread": """
         def fails(thread):
