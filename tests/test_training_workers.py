@@ -89,6 +89,28 @@ def test_a_worker_that_dies_is_replaced_and_its_episodes_run_again(count, tmp_pa
     np.testing.assert_equal(found.statistics, expected.statistics)
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process cannot be told from its pipes")
+def test_one_that_dies_is_noticed_though_a_child_of_its_lives_on(tmp_path):
+    child = tmp_path / "child"
+
+    class HasAChild(envs.Dies):
+        def step(self, action):
+            if self.only == self.seed and not child.exists():
+                if not (pid := os.fork()):
+                    time.sleep(20.0)
+                    os._exit(0)
+                child.write_text(str(pid))
+                os._exit(9)
+            return super().step(action)
+
+    what = task(HasAChild, env_args={"seed": 3})
+    with Workers(what, 1) as workers:
+        workers.run(weights_for(what, 5), Generation(what, np.arange(5)[:, None], None, False))
+        assert workers.replaced == 1
+        assert _is_alive(int(child.read_text()))
+        os.kill(int(child.read_text()), signal.SIGKILL)
+
+
 def test_one_that_dies_while_it_has_nothing_to_do_is_replaced():
     what = task()
     weights, seeds = weights_for(what, 80), np.arange(80)[:, None]  # pieces for both

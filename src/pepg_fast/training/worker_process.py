@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import weakref
+from multiprocessing.util import Finalize
 
 from loky.backend.process import LokyProcess
 
@@ -22,6 +23,10 @@ class Worker(LokyProcess):  # type: ignore[misc]
         """Begin."""
         _started.add(self)
         super().start()
+        # Loky's sentinel is a pipe, which is open as long as a child that an environment forked is there.
+        with contextlib.suppress(AttributeError, OSError):  # not on every system
+            self._sentinel = os.pidfd_open(self.pid)  # which `sentinel` gives
+            Finalize(self, os.close, (self._sentinel,))
 
     def kill(self) -> None:
         """End it, if it is there. Loky's own process has no such method, which loky calls without psutil and pgrep."""
