@@ -96,7 +96,9 @@ def test_a_candidate_whose_episode_failed_ranks_last_and_nothing_of_it_counts(
 def test_a_generation_in_which_all_fail_ends_the_run(workers, tmp_path):
     config = changed(workers=workers, failed_episodes="worst")
     with (
-        pytest.warns(UserWarning, match="an episode failed: ConnectionError"),
+        pytest.warns(
+            UserWarning, match=r"an episode failed: ConnectionError.*; such episodes count as"
+        ),
         pytest.raises(EvaluationError, match=r"all 8 candidates .* ConnectionError: the sim"),
     ):
         train(lambda: envs.Fails("raise"), config, folder=tmp_path)
