@@ -170,6 +170,19 @@ def test_environments_are_closed_at_the_end_and_after_an_error(count, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_an_environment_that_exits_in_a_worker_ends_nobody_elses_process():
+    parent = os.getpid()
+
+    def exits_there():
+        if os.getpid() != parent:
+            sys.exit(3)
+        return envs.Walk()
+
+    what = task(exits_there)
+    with Workers(what, 1) as workers, pytest.raises(EpisodeError, match="SystemExit: 3"):
+        workers.run(weights_for(what, 2), Generation(what, np.arange(2)[:, None], None, False))
+
+
 def test_a_task_that_does_not_pickle_is_named():
     lock = threading.Lock()
     what = task(envs.Walk, env_args={"offset": lock})

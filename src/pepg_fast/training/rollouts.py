@@ -560,7 +560,8 @@ class Rollouts:
             try:
                 made = make_env(task.env, task.env_args, task.max_episode_steps)
             except (Exception, SystemExit) as error:
-                if self.is_worker and not (self._has_made or task.is_tolerant):
+                is_first = self.is_worker and not self._has_made and isinstance(error, Exception)
+                if is_first and not task.is_tolerant:
                     raise  # something is wrong with the worker
                 fail(error, i)
                 envs.append(None)
