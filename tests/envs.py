@@ -196,6 +196,8 @@ class Fails(Walk):
             files[0].unlink()
         if self.how == "raise":
             raise ConnectionError("the simulator went away")
+        if self.how == "exit":
+            raise SystemExit(3)
         if self.how == "die":
             os._exit(9)
         if self.how == "sleep":

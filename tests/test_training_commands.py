@@ -4,6 +4,7 @@ import gc
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,9 @@ def test_ids_whose_folders_have_the_same_name_are_told_apart():
     assert find("envs:Walk-v0", runs) == runs / "envs-Walk-v0"
     assert find("runs/ns-Walk-v0", runs) == Path("runs/ns-Walk-v0")
     assert find("ns-Walk-v1", runs) == Path("ns-Walk-v1")  # which there is not
+    shutil.rmtree(runs / "ns-Walk-v0")
+    assert find(first, runs) == runs / "ns-Walk-v0-3"
+    assert find(second, runs) == runs / "ns-Walk-v0-2"
     RunFolder("ns-Walk-v0").create("Walk-v0", TrainConfig())  # a path goes first
     assert find("ns-Walk-v0", runs) == Path("ns-Walk-v0")
 

@@ -96,7 +96,9 @@ def test_a_candidate_whose_episode_failed_ranks_last_and_nothing_of_it_counts(
 def test_a_generation_in_which_all_fail_ends_the_run(workers, tmp_path):
     config = changed(workers=workers, failed_episodes="worst")
     with (
-        pytest.warns(UserWarning, match="an episode failed: ConnectionError"),
+        pytest.warns(
+            UserWarning, match=r"an episode failed: ConnectionError.*; such episodes count as"
+        ),
         pytest.raises(EvaluationError, match=r"all 8 candidates .* ConnectionError: the sim"),
     ):
         train(lambda: envs.Fails("raise"), config, folder=tmp_path)
@@ -115,6 +117,19 @@ def test_a_centre_that_failed_was_not_evaluated(tmp_path):
     assert result.best_center is None
     again = train(envs.Walk, changed(max_steps=4, center_every=1), folder=tmp_path, resume=True)
     assert again.best_center is not None
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("how", "error"), [("raise", "ConnectionError"), ("exit", "SystemExit")])
+def test_an_environment_that_cannot_be_made_once_more_is_a_failed_episode(
+    how, error, workers, tokens
+):
+    def arm(es, row):
+        (tokens / "now").touch()
+
+    config = changed(workers=workers, new_env=True)
+    with pytest.raises(EvaluationError, match=rf"candidate 0: {error}.*\(reset with seed \d+\)$"):
+        train(fails(tokens, how, 0, at="init"), config, callbacks=arm)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -1,5 +1,6 @@
 """Episodes in worker processes: the same whoever runs them, and whoever dies."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -88,6 +89,28 @@ def test_a_worker_that_dies_is_replaced_and_its_episodes_run_again(count, tmp_pa
     np.testing.assert_equal(found.statistics, expected.statistics)
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process cannot be told from its pipes")
+def test_one_that_dies_is_noticed_though_a_child_of_its_lives_on(tmp_path):
+    child = tmp_path / "child"
+
+    class HasAChild(envs.Dies):
+        def step(self, action):
+            if self.only == self.seed and not child.exists():
+                if not (pid := os.fork()):
+                    time.sleep(20.0)
+                    os._exit(0)
+                child.write_text(str(pid))
+                os._exit(9)
+            return super().step(action)
+
+    what = task(HasAChild, env_args={"seed": 3})
+    with Workers(what, 1) as workers:
+        workers.run(weights_for(what, 5), Generation(what, np.arange(5)[:, None], None, False))
+        assert workers.replaced == 1
+        assert _is_alive(int(child.read_text()))
+        os.kill(int(child.read_text()), signal.SIGKILL)
+
+
 def test_one_that_dies_while_it_has_nothing_to_do_is_replaced():
     what = task()
     weights, seeds = weights_for(what, 80), np.arange(80)[:, None]  # pieces for both
@@ -145,6 +168,19 @@ def test_environments_are_closed_at_the_end_and_after_an_error(count, tmp_path, 
     ):
         workers.run(weights, Generation(what, seeds, None, False))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_environment_that_exits_in_a_worker_ends_nobody_elses_process():
+    parent = os.getpid()
+
+    def exits_there():
+        if os.getpid() != parent:
+            sys.exit(3)
+        return envs.Walk()
+
+    what = task(exits_there)
+    with Workers(what, 1) as workers, pytest.raises(EpisodeError, match="SystemExit: 3"):
+        workers.run(weights_for(what, 2), Generation(what, np.arange(2)[:, None], None, False))
 
 
 def test_a_task_that_does_not_pickle_is_named():
@@ -211,6 +247,91 @@ def test_workers_end_with_their_parent_however_it_ends(tmp_path):
     while any(_is_alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [pid for pid in children if _is_alive(pid)]
+
+
+#: How a worker is left behind as the interpreter ends: it lacks the thread that looks after it, because no thread could
+#: be started or somebody pressed Ctrl-C; its environment hangs as it is closed, and somebody pressed Ctrl-C; it is
+#: still at work, for nobody or for a thread; and loky finds no program that kills.
+LEFT_BEHIND = {
+    "no thread": """
+        def fails(thread):
+            raise RuntimeError("can't start new thread")
+        threading.Thread.start = fails
+        try:
+            train(envs.Turns, config)
+        except RuntimeError as error:
+            kept = error, time.sleep(2.0)
+        """,
+    "interrupt at the start": """
+        def interrupted(executor):
+            kept.append(executor)
+            time.sleep(2.0)
+            raise KeyboardInterrupt
+        kept = []
+        ProcessPoolExecutor._start_executor_manager_thread = interrupted
+        assert train(envs.Turns, config).reason == "interrupted"
+        """,
+    "interrupt at the end": """
+        def interrupted(executor, wait=True, kill_workers=False, shutdown=ProcessPoolExecutor.shutdown):
+            ProcessPoolExecutor.shutdown = shutdown
+            raise KeyboardInterrupt
+        class Hangs(envs.Walk):
+            def close(self):
+                if os.getpid() != parent:
+                    time.sleep(600.0)
+        parent, workers.GRACE = os.getpid(), 0.1
+        ProcessPoolExecutor.shutdown = interrupted
+        try:
+            train(lambda: Hangs(), config)
+        except KeyboardInterrupt:
+            pass
+        """,
+    "work for nobody": """
+        what = task(envs.Endless)
+        pool, piece = workers.Workers(what, 1), np.zeros((1, what.network.number_of_parameters))
+        pool.submit(0, (piece, np.zeros(1, int), np.zeros(1, int), None, False))
+        time.sleep(2.0)
+        """,
+    "work for a thread": """
+        def trains():
+            try:
+                train(envs.Endless, config)
+            except Exception:
+                pass
+        threading.Thread(target=trains, daemon=True).start()
+        time.sleep(2.0)
+        """,
+    "nothing that kills": """
+        os.environ["PATH"], sys.modules["psutil"] = "", None
+        train(envs.Turns, config)
+        """,
+}
+
+
+@pytest.mark.parametrize("how", LEFT_BEHIND)
+def test_no_worker_keeps_the_interpreter_from_ending(how, tmp_path):
+    begin = f"""
+        import os, sys, threading, time
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        import numpy as np
+        import envs
+        from loky.process_executor import ProcessPoolExecutor
+        from test_training_rollouts import task
+        from pepg_fast.training import TrainConfig, train, workers
+        config = TrainConfig(population_size=4, hidden_sizes=(), max_steps=1, workers=2, center_every=0)
+        """
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent(begin) + textwrap.dedent(LEFT_BEHIND[how]) + "print('ended')")
+    # Workers have its output too, for whose end this waits.
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", script], stdout=subprocess.PIPE, start_new_session=True
+    ) as parent:
+        try:
+            assert b"ended" in parent.communicate(timeout=60)[0]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)
+    assert parent.returncode == 0
 
 
 def _is_alive(pid):

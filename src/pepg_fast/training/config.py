@@ -120,7 +120,7 @@ class TrainConfig:
         What becomes of an episode that fails all the same: "raise" ends the run; with "worst" its candidate ranks last
         in its generation, and nothing of the episode counts. A generation in which all fail ends the run.
     episode_time_limit : float, optional
-        Seconds that an episode may spend in its environment; one that takes longer has failed.
+        Seconds that an episode may spend in its environment's `reset` and `step`; one that takes longer has failed.
 
     Raises
     ------

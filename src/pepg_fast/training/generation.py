@@ -111,11 +111,11 @@ class Generation:
             return
         error = " ".join(error.split())
         if self.name not in _errors:
-            worst = self.task.on_failure == "worst"
+            worst, retries = self.task.on_failure == "worst", self.task.retries
             then = "count as the worst of their generation" if worst else "end the run"
+            again = f"are run again {retries} times, then they " if retries else ""
             warnings.warn(
-                f"an episode failed: {error}; such episodes are run again {self.task.retries} times, then they {then} "
-                "(said once a run)",
+                f"an episode failed: {error}; such episodes {again}{then} (said once a run)",
                 stacklevel=2,
             )
         _errors[self.name] = error

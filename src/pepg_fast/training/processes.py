@@ -1,6 +1,7 @@
 """Starting worker processes: what they inherit, and what is said where there can be none."""
 
 import contextlib
+import copy
 import multiprocessing
 import os
 import signal
@@ -46,13 +47,48 @@ def check(count: int) -> None:
 
 def new_executor(initializer: Any, *arguments: Any) -> Any:
     """Loky's, of one process, in which `initializer` is called with the arguments and those of `began`."""
+    from loky.backend import get_context
     from loky.process_executor import ProcessPoolExecutor
+
+    from .worker_process import Worker
+
+    workers: list[Worker] = []
+
+    def process(**options: Any) -> Worker:
+        workers.append(Worker(**options))
+        return workers[-1]
 
     path = _import_path()
     own = {name: os.environ.get(name) for name in path}
-    return ProcessPoolExecutor(
-        1, initializer=initializer, initargs=(*arguments, os.getpid(), own), env=path | _ONE_THREAD
-    )
+    context = copy.copy(get_context("loky"))
+    context.Process = process
+    executor = ProcessPoolExecutor(
+        1, initializer=initializer, initargs=(*arguments, os.getpid(), own), env=path | _ONE_THREAD, context=context
+    )  # fmt: skip
+    executor.workers = workers
+    # What loky asks at the end of the interpreter, too: it waits for workers that have something to do otherwise.
+    executor._flags.kill_workers = True
+    return executor
+
+
+def first_submit(executor: Any, *call: Any) -> Any:
+    """Submit the call that starts an executor's process; where that fails half-way, no process is left."""
+    try:
+        return executor.submit(*call)
+    except BaseException:
+        end([executor], wait=False)  # for a thread that may not have begun
+        raise
+
+
+def end(executors: list[Any], *, wait: bool = True) -> None:
+    """Kill the processes of executors, those included that loky does not know of yet."""
+    try:
+        for executor in executors:
+            executor.shutdown(wait=wait, kill_workers=True)
+    finally:  # also after a Ctrl-C
+        for executor in executors:
+            for worker in executor.workers:
+                worker.kill()
 
 
 @contextlib.contextmanager

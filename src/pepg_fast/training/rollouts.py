@@ -297,6 +297,7 @@ class Rollouts:
     _draws: bool = False
     _envs: list[Any] = field(default_factory=list)
     _are_spent: bool = False
+    _has_made: bool = False  # an environment, at any time
 
     def __post_init__(self) -> None:
         """Make the clock."""
@@ -558,12 +559,14 @@ class Rollouts:
                 generators.seed(0)
             try:
                 made = make_env(task.env, task.env_args, task.max_episode_steps)
-            except Exception as error:
-                if not task.is_tolerant:
-                    raise
+            except (Exception, SystemExit) as error:
+                is_first = self.is_worker and not self._has_made and isinstance(error, Exception)
+                if is_first and not task.is_tolerant:
+                    raise  # something is wrong with the worker
                 fail(error, i)
                 envs.append(None)
                 continue
+            self._has_made = True
             if any(made is one or made.unwrapped is one.unwrapped for one in self._envs):
                 raise ValueError(
                     "env: wanted a function that makes a new environment each time, got the same one again"

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,9 +241,7 @@ def find(name: str, folder: Path) -> Path:
     path = Path(name)
     if _env_id_at(path) is not None:
         return path
-    for each in _numbered(folder, name):
-        if not each.exists():
-            break
+    for each in _existing(folder, name):
         if _env_id_at(each) == name:
             return each
     inside = folder / name
@@ -254,11 +253,25 @@ def find(name: str, folder: Path) -> Path:
 
 
 def _numbered(folder: Path, env_id: str) -> Iterator[Path]:
-    """Folders that runs in an environment have, in order; ids may have characters that names of folders do not."""
-    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in env_id)
+    """Names for the folder of a run in an environment, in order."""
+    stem = _stem(env_id)
     yield folder / stem
     for number in itertools.count(2):
         yield folder / f"{stem}-{number}"
+
+
+def _existing(folder: Path, env_id: str) -> list[Path]:
+    """The folders that have such a name, in the same order; some of those between may have been removed."""
+    name = re.compile(re.escape(_stem(env_id)) + r"(?:-(\d+))?")
+    found = [(name.fullmatch(path.name), path) for path in folder.glob("*")]
+    return [
+        path for _, path in sorted((int(match[1] or 1), path) for match, path in found if match)
+    ]
+
+
+def _stem(env_id: str) -> str:
+    """An id without the characters that ids may have and names of folders may not."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in env_id)
 
 
 def _env_id_at(path: Path) -> str | None:

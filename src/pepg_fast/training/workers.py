@@ -149,7 +149,7 @@ class Workers:
                 self.replace(worker)
         with processes.starting(self.count), _in_some_folder():  # the first piece makes the process
             executor = self._new_executor()
-            future: Future[Any] = executor.submit(_work, *piece)
+            future: Future[Any] = processes.first_submit(executor, _work, *piece)
             self._executors[worker] = executor
         return future
 
@@ -190,8 +190,7 @@ class Workers:
                         closing.append(executor.submit(_close))
                 _, late = wait(closing, timeout=grace)
         finally:
-            for executor in executors:
-                executor.shutdown(wait=True, kill_workers=True)
+            processes.end(executors)
         self._own.close()
         if late and sys.exc_info()[0] is None:  # nothing worse to tell
             warnings.warn(

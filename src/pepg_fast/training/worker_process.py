@@ -1,0 +1,51 @@
+"""The process of a worker, which does not outlive the interpreter that started it."""
+
+import atexit
+import contextlib
+import os
+import signal
+import weakref
+from multiprocessing.util import Finalize
+
+from loky.backend.process import LokyProcess
+
+#: Those that this process has started.
+_started: "weakref.WeakSet[Worker]" = weakref.WeakSet()
+
+
+class Worker(LokyProcess):  # type: ignore[misc]
+    """Loky's process, which is killed when the interpreter ends if it is still there.
+
+    It ignores the signals that end others, and multiprocessing waits for every process, however long that takes.
+    """
+
+    def start(self) -> None:
+        """Begin."""
+        _started.add(self)
+        super().start()
+        # Loky's sentinel is a pipe, which is open as long as a child that an environment forked is there.
+        with contextlib.suppress(AttributeError, OSError):  # not on every system
+            self._sentinel = os.pidfd_open(self.pid)  # which `sentinel` gives
+            Finalize(self, os.close, (self._sentinel,))
+
+    def kill(self) -> None:
+        """End it, if it is there. Loky's own process has no such method, which loky calls without psutil and pgrep."""
+        if not self.is_alive():
+            return
+        if hasattr(signal, "SIGKILL"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        else:
+            super().kill()
+
+
+def _kill_all() -> None:
+    for worker in list(_started):
+        with contextlib.suppress(Exception):  # the others are killed all the same
+            worker.kill()
+
+
+# Multiprocessing registered before this module did, so it waits afterwards.
+atexit.register(_kill_all)
+if hasattr(os, "register_at_fork"):  # a forked child has none
+    os.register_at_fork(after_in_child=_started.clear)
