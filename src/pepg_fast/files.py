@@ -417,12 +417,20 @@ def _remove_left_over(folder: Path) -> None:
         return
     for temporary in found:
         with contextlib.suppress(OSError):  # gone, in use, or somebody else's
-            handle = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            handle = _opened_to_lock(temporary)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(temporary)
             finally:
                 os.close(handle)
+
+
+def _opened_to_lock(path: str) -> int:
+    """A file as some systems want it for a lock, or as its permissions let us."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError:  # that of a file that only can be read
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _publish(temporary: str, path: Path) -> None:

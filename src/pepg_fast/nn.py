@@ -505,8 +505,8 @@ class NeuralNetwork:
         for key, name in names.items():  # the file is sound, so this is not said of it
             if key not in given and name.startswith(_PYTHON):
                 raise ValueError(
-                    f"{os.fsdecode(filename)}: its {key} {_checks.shown(name)} is a Python callable, which files do not hold: "
-                    f"hand it over as {key}="
+                    f"{os.fsdecode(filename)}: its {key} {_checks.shown(name)} is a Python callable, which files do "
+                    f"not hold: hand it over as {key}="
                 )
         with files.contents_of(filename, "network"):
             chosen = {
