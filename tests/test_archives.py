@@ -86,6 +86,18 @@ def no_array(archive):
     archive.writestr("a.txt", b"text")
 
 
+def no_ending(archive):
+    """The same array as "array.npy" to those who drop the ending."""
+    archive.writestr("array", member(np.ones(3)))
+
+
+def items_without_bytes(archive):
+    """Of which a header may name any number."""
+    content = member(np.zeros(0, "V1"))
+    header = b"{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000000,)}"
+    archive.writestr("a.npy", content[:10] + header.ljust(len(content) - 11) + b"\n")
+
+
 def bytes_behind_an_array(archive):
     archive.writestr("a.npy", member(np.ones(3)) + b"x")
 
@@ -107,7 +119,7 @@ def built(change, buffer=None):
     "change",
     [
         overlapping, twice, same_bytes_twice, hidden, gap, gap_before_the_directory, other_order,
-        with_extra_field, no_array, bytes_behind_an_array,
+        with_extra_field, no_array, no_ending, items_without_bytes, bytes_behind_an_array,
         with_changed(flag_bits=1), with_changed(flag_bits=8), with_changed(flag_bits=0x800),
         with_changed(comment=b"x"), with_changed(extra=b"\x99\x99\0\0"), with_changed(CRC=1),
         with_changed(date_time=(2000, 1, 1, 0, 0, 0)), with_changed(file_size=2**32),

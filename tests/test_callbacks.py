@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -598,6 +599,14 @@ class TestCSVLog:
         es._log_tail = tail
         es.run(hill, max_steps=1, callbacks=CSVLog(file))
         assert History.read_csv(file)["step"].tolist() == [1, 2, 3]
+
+    def test_text_that_no_file_can_have_is_not_heard(self, file):
+        es = make()
+        es.run(hill, max_steps=2, callbacks=CSVLog(file))
+        es._log_tail["header"] = "# note: \ud800\n" + es._log_tail["header"]
+        file.write_text("")
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(file))}: "):
+            es.run(hill, max_steps=1, callbacks=CSVLog(file))
 
     def test_a_power_cut_takes_fewer_rows_than_checkpoints_hold(self, file, monkeypatch):
         from pepg_fast import callbacks, log_tail

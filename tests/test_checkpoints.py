@@ -778,6 +778,24 @@ def changed(state, path, value):
         ("population.told_epsilon", 3),
         ("population.drawn", None),
         ("rng", {"key": None, "generation": 1, "numpy": None}),
+        ("evaluations", 10**40),
+        ("interactions", 2**64),
+        ("population.told_interactions", 10**40),
+        ("theta_size", 10**40),
+        pytest.param("n_threads", 10**4000, id="n_threads-huge"),
+        ("mu_init", ["a"] * 9),
+        ("mu_init", [[1], [1, 2]]),
+        ("mu_init", {"a": 1}),
+        ("mu_init", np.zeros((10**12, 0))),
+        ("sigma_init", "x"),
+        pytest.param("sigma_init", 10**400, id="sigma_init-huge"),
+        ("best_fitness", np.ones(1)),
+        ("mu", np.zeros(5, complex)),
+        ("best_mu", np.zeros(5, "M8[s]")),
+        ("optimizer.state.m", np.zeros(5, complex)),
+        ("optimizer.state.v", np.zeros(5, "m8[s]")),
+        ("extra.is_pending", 1),
+        ("extra.epsilon", np.zeros((10, 5))),
     ],
 )
 def test_a_whole_file_with_wrong_values_is_refused(tmp_path, path, value):
@@ -787,8 +805,40 @@ def test_a_whole_file_with_wrong_values_is_refused(tmp_path, path, value):
     es.save_checkpoint(tmp_path / "c")
     state = files.load(tmp_path / "c", "checkpoint")
     files.save(tmp_path / "c", "checkpoint", changed(state, path, value))
-    with pytest.raises(ValueError, match="c: not a usable checkpoint file: "):
+    with pytest.raises(ValueError, match="c: not a usable checkpoint file: ") as caught:
         PEPG.load_checkpoint(tmp_path / "c")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < len(str(tmp_path)) + 550
+
+
+def test_the_name_of_a_class_is_short_and_shown_as_it_is(tmp_path):
+    state = checkpoints.to_state(make())
+    state["optimizer"]["class"] = "Mine\n\x1b[31m" * 10_000
+    files.save(tmp_path / "c", "checkpoint", state)
+    with pytest.raises(ValueError, match=r"c: its optimizer is a Mine\\n\\x1b") as caught:
+        PEPG.load_checkpoint(tmp_path / "c")
+    assert len(str(caught.value)) < len(str(tmp_path)) + 1000
+
+
+def in_lists(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("$x", 1), ("_log_tail", in_lists(300)), ("_log_tail", 10**4250)],
+    ids=["a name", "nested", "a large number"],
+)
+def test_an_attribute_that_no_file_can_hold_is_left_out_alone(tmp_path, name, value):
+    """A file from elsewhere may have brought it."""
+    es = run(make(), 2)
+    setattr(es, name, value)
+    with pytest.warns(UserWarning, match=rf"left out what a file cannot hold: \{name}"):
+        es.save_checkpoint(tmp_path / "c")
+    assert PEPG.load_checkpoint(tmp_path / "c").step == es.step
 
 
 def test_a_small_file_cannot_ask_for_rewards_of_large_populations(tmp_path):

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import stat
+import tempfile
 import zipfile
 
 import numpy as np
@@ -149,6 +150,61 @@ def test_text_of_what_are_no_characters_is_refused(target):
         files.load(target, "kind")
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    ["?", [("a", "i1"), ("b", "?", (2,))], [("a", "<U1")], [("a", [("b", ">U1")])]],
+    ids=str,
+)
+def test_bits_that_are_no_value_of_their_dtype_are_refused(target, dtype):
+    """NumPy counts on them, and writes beyond its memory where it selects by such an array of bool."""
+    dtype = np.dtype(dtype)
+    files.save(target, "kind", {"x": np.frombuffer(b"\xff" * dtype.itemsize, dtype)})
+    with pytest.raises(ValueError, match=r"not a usable kind file: it.* (of bool|a character)"):
+        files.load(target, "kind")
+
+
+def test_bits_that_are_no_long_double_become_nan(target):
+    """An x87 number without its leading one, as no processor writes it."""
+    if np.finfo(np.longdouble).nmant != 63:
+        pytest.skip("long doubles are not x87's here")
+    content = b"\1" * 7 + b"\0" + (16383).to_bytes(8, "little")
+    got = round_trip(
+        target, {"x": np.frombuffer(content, "g"), "y": np.frombuffer(content, [("a", "g")])}
+    )
+    assert np.isnan(got["x"]).all()
+    assert np.isnan(got["y"]["a"]).all()
+
+
+@pytest.mark.parametrize("key", ["$array", "$scalar"])
+@pytest.mark.parametrize("name", ["a", "b", 3, ["a"], None])
+def test_a_file_refers_to_each_array_once(target, monkeypatch, key, name):
+    """Or a small file would make a state that is written as a huge one, and two numbers would be one."""
+
+    def pack(value, path, arrays):
+        arrays["a"] = np.ones(3)
+        return {"first": {"$array": "a"}, "second": {key: name}}
+
+    monkeypatch.setattr(files, "_pack", pack)
+    files.save(target, "kind", {})
+    with pytest.raises(ValueError, match=r"not a usable kind file: it lacks the array .*twice"):
+        files.load(target, "kind")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "x\n\x1b[31m" * 10_000}, {"version": "9\n" * 10_000}, {"version": 10**4000}],
+    ids=list,
+)
+def test_a_message_is_short_whatever_a_file_says(target, monkeypatch, change):
+    whole = files.json.dumps
+    monkeypatch.setattr(files.json, "dumps", lambda meta: whole(meta | change))
+    files.save(target, "kind", {})
+    with pytest.raises(ValueError, match="not a usable kind file: it") as caught:
+        files.load(target, "kind")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < len(str(target)) + 300
+
+
 def test_loaded_arrays_are_writeable(target):
     files.load(target, KIND)["array"][0, 0] = 7
 
@@ -172,6 +228,7 @@ def test_file_is_an_npz_without_pickles(target):
         ({"a": [object()]}, "x.a.0"),
         (np.array([None]), "x"),
         (np.zeros(2, [("a", object)]), "x"),
+        (np.zeros(2, "V0"), "x"),
         (np.ma.array([1.0, 2.0], mask=[True, False]), "x"),
     ],
     ids=repr,
@@ -399,6 +456,23 @@ def test_a_loop_of_links_is_refused(tmp_path):
             call()
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     assert (tmp_path / "a").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs another user's rights")
+def test_what_is_left_of_a_file_that_only_can_be_read_is_removed():
+    if os.geteuid():
+        pytest.skip("needs root, who becomes somebody else")
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path is in a folder of root's alone
+        left_over = os.path.join(folder, ".x.0123456789ab.pepg_fast.tmp")
+        os.close(os.open(left_over, os.O_CREAT, 0o400))
+        for path in (folder, left_over):
+            os.chown(path, 65534, 65534)
+        try:
+            os.seteuid(65534)
+            files.write(os.path.join(folder, "y"), b"")
+        finally:
+            os.seteuid(0)
+        assert os.listdir(folder) == ["y"]
 
 
 def test_a_name_as_long_as_names_can_be(tmp_path):

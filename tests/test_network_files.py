@@ -283,6 +283,14 @@ def test_a_newer_version_is_refused(tmp_path, monkeypatch):
         {"hidden_activation": "numpy.testing.assert_equal"},
         {"output_activation": "os.system"},
         {"output_activation": 3},
+        {"sizes": np.array([3, 2])},
+        {"sizes": np.zeros((10**12, 0))},
+        {"bias": "false"},
+        {"bias": 1},
+        {"hidden_activation": "numpy.add"},
+        {"hidden_activation": "numpy.frexp"},
+        {"hidden_activation": "numpy.isnat"},
+        {"hidden_activation": "numpy.invert"},
     ],
     ids=str,
 )
@@ -292,6 +300,16 @@ def test_a_whole_file_with_wrong_values_is_refused(tmp_path, monkeypatch, change
     state = files.load(tmp_path / "n", "network")
     files.save(tmp_path / "n", "network", {**state, **changes})
     assert_refused(tmp_path / "n", ".")
+
+
+def test_the_name_of_a_callable_is_short_and_shown_as_it_is(tmp_path):
+    make().save_network(tmp_path / "n")
+    state = files.load(tmp_path / "n", "network")
+    files.save(tmp_path / "n", "network", state | {"hidden_activation": "python:f\n\x1b" * 10_000})
+    with pytest.raises(ValueError, match="hand it over as hidden_activation=") as caught:
+        NeuralNetwork.load_network(tmp_path / "n")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < len(str(tmp_path)) + 300
 
 
 @pytest.mark.parametrize(

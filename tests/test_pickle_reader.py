@@ -273,6 +273,16 @@ ATTACKS = {
         ),
         "bytes of text",
     ),
+    "one text many times": (program(shared(text("x" * MiB), 50_000, AGAIN)), "nests or repeats"),
+    "one text many times in an attribute": (
+        lambda: in_a_checkpoint(note=shared(text("x" * MiB), 50_000, AGAIN)),
+        "nests or repeats",
+    ),
+    "few bytes many times": (program(shared(data(bytes(200)), 50_000, AGAIN)), "nests or repeats"),
+    "a search of a size of 2000 bits": (
+        lambda: in_a_checkpoint(theta_size=integer(2**2000)),
+        "theta_size",
+    ),
     "bytes many times": (program(shared(data(bytes(MiB)), 50_000, AGAIN)), "nests or repeats"),
     "text that takes four times its bytes": (
         program(text("x" * 30 * MiB + "\U0001f600")),

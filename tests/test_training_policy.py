@@ -74,6 +74,12 @@ def test_what_is_not_there_is_said(policies, tmp_path):
         lambda state: state["interface"].update(dtype="int64"),
         lambda state: state["interface"].update(low=np.array([np.nan])),
         lambda state: state.update(max_episode_steps=-1),
+        lambda state: state.update(sizes=np.array(state["sizes"])),
+        lambda state: state.update(bias="false"),
+        lambda state: state.update(output_activation="numpy.add"),
+        lambda state: state["interface"].update(action_shape=(-1, -1)),
+        lambda state: state["interface"].update(action_shape=np.zeros((10**12, 0))),
+        lambda state: state["interface"].update(scaled="no"),
     ],
 )
 def test_a_file_that_makes_no_policy_is_refused_with_its_name(policies, tmp_path, damage):

@@ -46,6 +46,11 @@ def population_size(value: Any, symmetric: bool = True) -> int:
     return size
 
 
+def parameters(value: Any) -> int:
+    """Take a number of parameters."""
+    return integer("theta_size", value, at_least=1, at_most=MOST_PARAMETERS)
+
+
 def layer_size(name: str, value: Any) -> int:
     """Take a number of units."""
     return integer(name, value, at_least=1, at_most=MOST_PARAMETERS)
@@ -196,10 +201,7 @@ def rounded(value: Any, dtype: "np.dtype[Any]", *, up: bool) -> NDArray[Any]:
 
 def thread_count(value: Any) -> int:
     """Take a number of threads; None (OpenMP's usual number) becomes 0."""
-    threads = 0 if value is None else integer("n_threads", value, at_least=1)
-    if threads > MOST_THREADS:
-        raise ValueError(f"n_threads: wanted at most {MOST_THREADS}, got {threads}")
-    return threads
+    return 0 if value is None else integer("n_threads", value, at_least=1, at_most=MOST_THREADS)
 
 
 def real_dtype(value: Any) -> "np.dtype[Any]":

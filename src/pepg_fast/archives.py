@@ -32,6 +32,8 @@ def members(archive: memoryview, comment_size: int) -> dict[str, memoryview]:
             start = at
             name, facts, at, end = _member(archive, at)
             text = name.decode("utf-8" if facts[0] else "ascii")
+            if not text.endswith(".npy"):
+                raise ValueError(f"its member {text!r} has a name that numpy.savez does not write")
             if text in found:
                 raise ValueError(f"it has two members {text!r}")
             found[text] = archive[at:end]

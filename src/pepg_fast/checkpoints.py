@@ -49,7 +49,7 @@ def save(es: PEPG, filename: "str | PathLike[str] | None") -> str:
     state = to_state(es)
     _rehearse(es, state)
     if hasattr(es, LOG_TAIL):  # which is not the search's own state
-        state[LOG_TAIL] = getattr(es, LOG_TAIL)
+        state |= _storable({LOG_TAIL: getattr(es, LOG_TAIL)}, "")
     if filename is not None:
         return str(files.save(filename, "checkpoint", state))
     folder = _folder_of_caller() / "checkpoints"
@@ -95,7 +95,7 @@ def load(
                     f"{os.fsdecode(filename)}: its {name} is a function: hand it over as {name}="
                 )
     with files.contents_of(filename, "checkpoint"):
-        size = _checks.integer("theta_size", state["theta_size"], at_least=1)
+        size = _checks.parameters(state["theta_size"])
         class_name = _optimizer_class_name(state["optimizer"])
     _check_rates(given, size)
     _check_class(filename, class_name, optimizer)
@@ -140,7 +140,7 @@ def _optimizer_class_name(stored: Any) -> str:
         name = stored["class"]
     if not isinstance(name, str):
         raise ValueError(f"its optimizer is {_checks.shown(name)}")
-    return name
+    return _checks.printable(name[:200])
 
 
 def _check_class(filename: Any, name: str, given: type[Optimizer] | None) -> None:
@@ -192,7 +192,7 @@ def _users_attributes(es: Any) -> dict[str, Any]:
 
 def _storable(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
     """The attributes that a file can hold, with a warning about the others: better some of a run than none."""
-    lost = [name for name, value in attributes.items() if not files.is_storable(value)]
+    lost = [name for name, value in attributes.items() if not files.is_storable({name: value})]
     if lost:
         names = ", ".join(prefix + name for name in lost)
         _caller.warn(f"checkpoint: left out what a file cannot hold: {names}")
@@ -213,7 +213,7 @@ def _restore(kind: type[PEPG], state: dict[str, Any], optimizer: type[Optimizer]
     )  # fmt: skip
     es._sigma[...] = _checks.vector("sigma", state["sigma"], es.theta_size, es.dtype)
     for name in ("evaluations", "interactions"):
-        setattr(es, name, _checks.integer(name, state[name], at_least=0))
+        setattr(es, name, _checks.integer(name, state[name], at_least=0, at_most=_MOST))
     if state["gradient"] is not None:
         es.gradient = _checks.vector(
             "gradient", state["gradient"], es.theta_size, es.dtype, nan=True
@@ -264,7 +264,9 @@ def _restore_population(es: Any, rng: dict[str, Any], stored: dict[str, Any]) ->
         _checks.vector("told_rewards", part, es.population_size, np.dtype(float), nan=True)
         for part in told
     ]
-    es._made = _checks.integer("told_interactions", stored["told_interactions"], at_least=0)
+    es._made = _checks.integer(
+        "told_interactions", stored["told_interactions"], at_least=0, at_most=_MOST
+    )
     population.is_pending = bool(stored["is_pending"])
     _check_draws(population)
     if stored["edited"] is not None:
@@ -317,7 +319,7 @@ def _restore_legacy(
 def _check_population(state: dict[str, Any]) -> None:
     """Refuse a population of pepg-es before anything large is copied."""
     size = _checks.population_size(state["population_size"])
-    columns = _checks.integer("theta_size", state["theta_size"], at_least=1)
+    columns = _checks.parameters(state["theta_size"])
     if "epsilon" in state:
         _checks.matrix("epsilon", state["epsilon"], (size // 2, columns), np.dtype(float))
         _checks.matrix("theta", state["theta"], (size, columns), np.dtype(float), nan=True)
@@ -350,10 +352,13 @@ def _restore_common(
 
 def _check_search(state: dict[str, Any]) -> None:
     """Refuse what only a later update of a stored search would trip over."""
-    _checks.integer("theta_size", state["theta_size"], at_least=1)
+    _checks.parameters(state["theta_size"])
     _checks.integer("step", state["step"], at_least=0, at_most=_MOST // 2)
-    if math.isnan(state["best_fitness"]):
-        raise ValueError("best_fitness: wanted a number, got NaN")
+    best = state["best_fitness"]
+    if np.ndim(best) or math.isnan(best):
+        raise ValueError(f"best_fitness: wanted a number, got {_checks.shown(best)}")
+    for name in ("mu_init", "sigma_init"):  # which are only shown, but as what they are
+        _checks.vector(name, state[name], state["theta_size"], np.dtype(float))
     for name in ("mu", "sigma", "best_mu", "best_sigma"):
         if state[name] is not None or name in ("mu", "sigma"):
             _check_vector(name, state[name], state["theta_size"])
@@ -392,7 +397,8 @@ def _check_velocity(name: str, state: dict[str, Any], size: int) -> None:
 
 
 def _check_vector(name: str, value: Any, size: int) -> None:
-    if not (isinstance(value, np.ndarray) and value.shape == (size,) and np.isfinite(value).all()):
+    is_one = isinstance(value, np.ndarray) and value.shape == (size,) and value.dtype.kind in "biuf"
+    if not (is_one and np.isfinite(value).all()):
         raise ValueError(f"{name}: wanted {size} finite numbers")
 
 
@@ -418,7 +424,9 @@ def _put_attributes(to: Any, attributes: dict[str, Any], taken: frozenset[str]) 
 
 def _check_names(kind: type, attributes: dict[str, Any], taken: frozenset[str]) -> None:
     for name in attributes:
-        if name in taken or callable(getattr(kind, name, None)) or name.startswith("__"):
+        found = getattr(kind, name, None)
+        hides = callable(found) or hasattr(type(found), "__set__")
+        if name in taken or hides or name.startswith("__"):
             raise ValueError(f"it has an attribute {name[:50]!r} of {kind.__name__}'s own")
 
 

@@ -161,14 +161,14 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
         if not isinstance(meta, dict) or meta.get("format") != FORMAT:
             raise ValueError("it was not written by pepg_fast")
         if type(meta["version"]) is not int or meta["version"] < 1:
-            raise ValueError(f"its format version is {meta['version']!r}")
+            raise ValueError(f"its format version is {_checks.shown(meta['version'])}")
         if meta["version"] > VERSION:
             raise ValueError(
-                f"its format version is {meta['version']}, this pepg_fast reads up to {VERSION}: "
+                f"its format version is {_checks.shown(meta['version'])}, this pepg_fast reads up to {VERSION}: "
                 "upgrade pepg_fast"
             )
         if meta["kind"] != kind:
-            raise ValueError(f"it holds a {meta['kind']}")
+            raise ValueError(f"it holds a {str(meta['kind'])[:50]}")
         state: dict[str, Any] = _unpack(meta["state"], arrays)
         return state
 
@@ -181,7 +181,8 @@ def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]
     except Exception as error:  # there is no list of what readers of damaged bytes may raise
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the system's, of a file that cannot be read
-        reason = str(error) or type(error).__name__
+        # In one line, and short: what it quotes may come from the file.
+        reason = _checks.printable(" ".join(str(error).split())[:500]) or type(error).__name__
         raise ValueError(f"{os.fsdecode(filename)}: not a usable {kind} file: {reason}") from error
 
 
@@ -193,16 +194,35 @@ def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
 
 
 def _array(member: memoryview) -> "np.ndarray[Any, Any]":
-    """Read an array, but not one of text that has no characters: NumPy makes strings of it that Python cannot have."""
+    """Read an array, but not one whose bytes are no values of its dtype."""
     stream = io.BytesIO(member)
     array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if stream.read(1):
         raise ValueError("it has bytes behind an array")
-    if array.dtype.kind == "U" and array.size:
-        codes = np.frombuffer(array.tobytes(), array.dtype.byteorder + "u4")
-        if codes.max() > sys.maxunicode:
-            raise ValueError(f"its text has a character {codes.max()}")
+    refuse_damaged_numbers(array)
     return array
+
+
+def refuse_damaged_numbers(array: "np.ndarray[Any, Any]") -> None:
+    """Refuse bits that are no value of an array's dtype, from which NumPy would read or write beyond its memory.
+
+    Of long doubles, arithmetic makes NaN of such bits, in place.
+    """
+    dtype = array.dtype
+    if dtype.names is not None:
+        for name in dtype.names:
+            refuse_damaged_numbers(array[name])
+    elif not dtype.itemsize:  # of these any number takes no room in a file
+        raise ValueError("it has an array of items without bytes")
+    elif dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError("it has an array of bool with other bytes than 0 and 1")
+    elif dtype.kind == "U":
+        codes = np.frombuffer(array.tobytes(), dtype.byteorder + "u4")
+        if codes.max(initial=0) > sys.maxunicode:
+            raise ValueError(f"its text has a character {codes.max()}")
+    elif dtype.char in "gG":
+        with np.errstate(all="ignore"):
+            np.multiply(array, 1, out=array)
 
 
 def _encode(kind: str, state: dict[str, Any]) -> bytes:
@@ -235,7 +255,7 @@ def _pack(value: Any, path: str, arrays: dict[str, Any], level: int = 0) -> Any:
             f"{path:.60}: a file holds at most {_MOST_LEVELS} levels of lists and dicts"
         )
     if isinstance(value, np.generic) or type(value) in (np.ndarray, np.memmap):
-        if value.dtype.hasobject:
+        if value.dtype.hasobject or not value.dtype.itemsize:
             raise TypeError(f"{path}: a file holds arrays of numbers, not of Python objects")
         name = _NOT_IN_NAMES.sub("_", path)[:1000] or "state"
         while name in arrays or name in _TAKEN:
@@ -277,13 +297,21 @@ def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
         return [_unpack(item, arrays) for item in value]
     if isinstance(value, dict):
         if _ARRAY in value:
-            return arrays[value[_ARRAY]]
+            return _taken(value[_ARRAY], arrays)
         if _SCALAR in value:
-            return arrays[value[_SCALAR]][()]
+            return _taken(value[_SCALAR], arrays)[()]
         if _TUPLE in value:
             return tuple(_unpack(item, arrays) for item in value[_TUPLE])
         return {key: _unpack(item, arrays) for key, item in value.items()}
     return value
+
+
+def _taken(name: Any, arrays: dict[str, Any]) -> "np.ndarray[Any, Any]":
+    """Take an array out, each once: a second reference would make a small file a large state."""
+    if not isinstance(name, str) or name not in arrays:
+        raise ValueError(f"it lacks the array {_checks.shown(name)}, or refers to it twice")
+    array: np.ndarray[Any, Any] = arrays.pop(name)
+    return array
 
 
 @contextlib.contextmanager
@@ -389,12 +417,20 @@ def _remove_left_over(folder: Path) -> None:
         return
     for temporary in found:
         with contextlib.suppress(OSError):  # gone, in use, or somebody else's
-            handle = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            handle = _opened_to_lock(temporary)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(temporary)
             finally:
                 os.close(handle)
+
+
+def _opened_to_lock(path: str) -> int:
+    """A file as some systems want it for a lock, or as its permissions let us."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError:  # that of a file that only can be read
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _publish(temporary: str, path: Path) -> None:

@@ -92,6 +92,7 @@ def _held(es: Any, up_to: float) -> tuple[str, NDArray[np.float64]]:
     if not np.isfinite(rows[:, :3]).all():
         return none
     try:
+        header.encode()
         usual = not header or _parsed(header, Path()).header == header
     except ValueError:
         usual = False

@@ -505,18 +505,23 @@ class NeuralNetwork:
         for key, name in names.items():  # the file is sound, so this is not said of it
             if key not in given and name.startswith(_PYTHON):
                 raise ValueError(
-                    f"{os.fsdecode(filename)}: its {key} {name!r} is a Python callable, which files do not hold: "
-                    f"hand it over as {key}="
+                    f"{os.fsdecode(filename)}: its {key} {_checks.shown(name)} is a Python callable, which files do "
+                    f"not hold: hand it over as {key}="
                 )
         with files.contents_of(filename, "network"):
             chosen = {
                 key: given[key] if key in given else activation_from_name(key, name)
                 for key, name in names.items()
             }
-            sizes = list(state["sizes"])
+            sizes = stored_sizes(state["sizes"])
             network = cls.__new__(cls)
             NeuralNetwork.__init__(
-                network, sizes[0], sizes[-1], sizes[1:-1], bias=bool(state["bias"]), **chosen
+                network,
+                sizes[0],
+                sizes[-1],
+                sizes[1:-1],
+                bias=_checks.flag("bias", state["bias"]),
+                **chosen,
             )
             if state["weights"] is not None:
                 network.weights = state["weights"]
@@ -559,13 +564,26 @@ def activation_to_name(activation: Activation) -> str:
     return name
 
 
+def _is_of_one_float(ufunc: Any) -> bool:
+    """Whether a ufunc makes one value of one float64."""
+    return any(loop.startswith("d->") and len(loop) == 4 for loop in ufunc.types)
+
+
+def stored_sizes(value: Any) -> list[Any]:
+    """The widths of a network as a file has them; each is checked where it is used."""
+    if not isinstance(value, list) or len(value) < 2:
+        raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(value)}")
+    return value
+
+
 def activation_from_name(key: str, name: str) -> Activation:
     if name in NATIVE:
         return NATIVE[name]
     if name.startswith("numpy."):
         ufunc = vars(np).get(name.removeprefix("numpy."))
-        if isinstance(ufunc, np.ufunc):
+        if isinstance(ufunc, np.ufunc) and _is_of_one_float(ufunc):
             return ufunc
     raise ValueError(
-        f"its {key} {name!r} is neither an activation of this package nor a function of NumPy"
+        f"its {key} {_checks.shown(name)} is neither an activation of this package nor a function of "
+        "NumPy's that makes one number of another"
     )

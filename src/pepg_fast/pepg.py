@@ -189,9 +189,7 @@ class PEPG:
         popsize_max: int | None = None,
         keep_gradient: bool = False,
     ) -> None:
-        self.theta_size = _checks.integer(
-            "theta_size", theta_size, at_least=1, at_most=_checks.MOST_PARAMETERS
-        )
+        self.theta_size = _checks.parameters(theta_size)
         self.dtype = _checks.real_dtype(dtype)
         self._n_threads = _checks.thread_count(n_threads)
         symmetric = _checks.flag("symmetric", symmetric)

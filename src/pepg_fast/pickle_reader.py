@@ -340,13 +340,9 @@ def _array(data: Any, dtype: "np.dtype[Any]", shape: tuple[Any, ...], order: str
         raise ValueError("the pickle holds an array without bytes of its own")
     if math.prod(shape) * dtype.itemsize != data.memory.size:
         raise ValueError(f"the pickle holds {data.memory.size} bytes for an array of another size")
-    if dtype.kind == "b" and data.memory.max(initial=0) > 1:
-        raise ValueError("the pickle holds an array of bool with other bytes than 0 and 1")
     data.is_taken = True
     array: NDArray[Any] = np.ndarray(shape, dtype, data.memory, order=order)  # type: ignore[arg-type]
-    if dtype.char == "g":  # has patterns of bits that are no numbers; arithmetic makes NaN of them
-        with np.errstate(all="ignore"):
-            np.multiply(array, 1, out=array)
+    files.refuse_damaged_numbers(array)
     return array
 
 
@@ -375,6 +371,9 @@ class _Result:
             case np.ndarray():
                 self._repeated_left -= value.nbytes if id(value) in self._arrays else 0
                 self._arrays.add(id(value))
+                return value
+            case str() | bytes():
+                self._text_left -= len(value)
                 return value
             case _Bytes(memory, kind):
                 self._text_left -= memory.size

@@ -74,7 +74,9 @@ def from_state(data: dict[str, Any] | None) -> "NumpyRng | None":
         return None
     kind, name = data["class"], data["state"]["bit_generator"]
     if name not in _FIELDS or kind not in ("RandomState", "Generator"):
-        raise ValueError(f"its random generator {kind}({name}) is not one of NumPy's")
+        raise ValueError(
+            f"its random generator {_checks.shown(kind)}({_checks.shown(name)}) is not one of NumPy's"
+        )
     wanted = _FIELDS[name] | (_GAUSS if kind == "RandomState" else {})
     given = {key: value for key, value in data["state"].items() if key != "bit_generator"}
     state = _checked(name, given, wanted) | {"bit_generator": name}

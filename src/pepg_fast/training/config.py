@@ -342,7 +342,7 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
             hint = (
                 f"did you mean {near[0]}?" if near else "`pepg-fast train --help` lists the options"
             )
-            raise ValueError(f"{name}: no option {key!r}; {hint}")
+            raise ValueError(f"{name}: no option {_checks.shown(key)}; {hint}")
         if option in NAMES:
             try:
                 TrainConfig(**{option: value})

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, files
-from ..nn import NeuralNetwork, activation_from_name, activation_to_name
+from ..nn import NeuralNetwork, activation_from_name, activation_to_name, stored_sizes
 from .normalization import Normalizer
 from .rollouts import Task, make_env, name_of, registered, remembers
 from .spaces import Interface
@@ -260,9 +260,9 @@ class PolicyFile:
 
     @classmethod
     def _from_state(cls: type[_Self], state: dict[str, Any]) -> _Self:
-        sizes = list(state["sizes"])
+        sizes = stored_sizes(state["sizes"])
         network = NeuralNetwork(
-            sizes[0], sizes[-1], sizes[1:-1], bias=bool(state["bias"]),
+            sizes[0], sizes[-1], sizes[1:-1], bias=_checks.flag("bias", state["bias"]),
             hidden_activation=activation_from_name("hidden_activation", state["hidden_activation"]),
             output_activation=activation_from_name("output_activation", state["output_activation"]),
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """What stands between an environment and a network: observations as vectors, outputs as actions."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -192,12 +193,15 @@ class Interface:
         # Large integers are no float64.
         kind = dtype if shape is None else np.dtype(np.float64)
         low, high = (np.array(state[end]).astype(kind) for end in ("low", "high"))
-        size = 1 if shape is None else int(np.prod(shape))
+        if shape is not None and not isinstance(shape, list | tuple):
+            raise ValueError(f"interface: wanted the shape of actions, got {_checks.shown(shape)}")
+        shape = shape and tuple(_checks.integer("action_shape", n, at_least=0) for n in shape)
+        size = 1 if shape is None else math.prod(shape)
         if low.shape != (size,) or high.shape != (size,) or not (low <= high).all():
             raise ValueError(f"interface: wanted the ends of {size} numbers, got {low} and {high}")
         return cls(
             int(state["observation_size"]), None if shape is None else tuple(shape), _name_of(dtype), low, high,
-            bool(state["scaled"]),
+            _checks.flag("scaled", state["scaled"]),
         )  # fmt: skip
 
 
