@@ -152,6 +152,8 @@ def test_workers_are_the_processors_that_this_process_may_use():
         "[env_args" + ".a" * 3000 + "]\nb = 1",
         "[env_args]\n" + "a." * 3000 + "b = 1",
         "[env_args" + ".a" * 60 + "]\nb = 1",
+        "env_args" + ".a" * 20_000 + " = 1",
+        "env_args = {b" + " . 'a'" * 20_000 + " = 1}",
         "max_steps = 1e999",
         "max_steps = inf",
         "hidden_sizes = [inf]",
