@@ -156,7 +156,7 @@ def test_text_of_what_are_no_characters_is_refused(target):
     ids=str,
 )
 def test_bits_that_are_no_value_of_their_dtype_are_refused(target, dtype):
-    """NumPy counts on them, and writes beyond its memory where it selects by such an array of bool."""
+    """NumPy relies on them where it counts or selects by an array of bool."""
     dtype = np.dtype(dtype)
     files.save(target, "kind", {"x": np.frombuffer(b"\xff" * dtype.itemsize, dtype)})
     with pytest.raises(ValueError, match=r"not a usable kind file: it.* (of bool|a character)"):

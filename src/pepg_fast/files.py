@@ -204,7 +204,7 @@ def _array(member: memoryview) -> "np.ndarray[Any, Any]":
 
 
 def refuse_damaged_numbers(array: "np.ndarray[Any, Any]") -> None:
-    """Refuse bits that are no value of an array's dtype, from which NumPy would read or write beyond its memory.
+    """Refuse bits that are no value of an array's dtype, which NumPy relies on.
 
     Of long doubles, arithmetic makes NaN of such bits, in place.
     """

@@ -390,7 +390,9 @@ def write_toml(
 _MOST_LEVELS, _MOST_BITS = 50, 14_000
 #: A dotted key with more parts than that, where a key may stand.
 _DEEP_KEY = re.compile(
-    r"""(?:^|[{,])\s*\[*\s*(?:(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)\s*\.\s*){%d}""" % _MOST_LEVELS,
+    r"(?:^|[{,])\s*\[*\s*"
+    r"""(?:(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)\s*\.\s*)"""
+    rf"{{{_MOST_LEVELS}}}",
     re.MULTILINE,
 )
 
