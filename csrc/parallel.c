@@ -56,7 +56,8 @@ static _Thread_local int is_in_team = 0;
 int pepg_available_threads(int n_threads) {
     if (forked || is_in_team || omp_in_parallel()) return 1;
     n_threads = n_threads > 0 ? n_threads : omp_get_max_threads();
-    return n_threads < MOST_THREADS ? n_threads : MOST_THREADS;
+    const int limit = omp_get_thread_limit(), most = limit < MOST_THREADS ? limit : MOST_THREADS;
+    return n_threads < most ? n_threads : most;
 }
 
 #else

@@ -269,6 +269,12 @@ def test_a_limit_on_threads(shim):
     assert python(program, LD_PRELOAD=shim) == "done"
 
 
+@pytest.mark.skipif(not kernels.openmp_version(), reason="no threads")
+def test_openmps_limit_is_heard():
+    program = "kernels.force_teams(True); generations(4); print(kernels.available_threads(4), kernels.last_team())"
+    assert python(program, OMP_THREAD_LIMIT="2") == "2 2"
+
+
 # ---- what may happen to threads at work ----------------------------------------------------------
 
 
