@@ -20,7 +20,7 @@ add_custom_command(
 add_custom_command(
   OUTPUT ${kernels_c}
   COMMAND Python::Interpreter -m cython ${cython_flags} -I ${CMAKE_CURRENT_BINARY_DIR} ${pyx} -o ${kernels_c}
-  DEPENDS ${pyx} ${pxd} ${forwarding}
+  DEPENDS ${pyx} ${pxd} ${forwarding} ${CMAKE_CURRENT_SOURCE_DIR}/src/pepg_fast/usual.pxi
   VERBATIM)
 
 Python_add_library(kernels MODULE ${kernels_c} WITH_SOABI)

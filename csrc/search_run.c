@@ -6,6 +6,7 @@
 #include "parallel.h"
 #include "poll.h"
 #include "search.h"
+#include "strict.h"
 
 #include <math.h>
 

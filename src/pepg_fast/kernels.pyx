@@ -8,6 +8,7 @@ cimport cython
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_AsDouble, PyLong_Check
+from cpython.dict cimport PyDict_GetItem
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
@@ -248,7 +249,7 @@ cdef enum:
     MANY = 4096
 
 
-def is_distribution(mu, sigma, Py_ssize_t size, dtype, bint writeable=False, int n_threads=0):
+cpdef bint is_distribution(mu, sigma, Py_ssize_t size, dtype, bint writeable=False, int n_threads=0) except -1:
     """Whether a search can draw from `mu` and `sigma` (size,), and if `writeable` be updated in place."""
     return (_is_vector(mu, size, dtype, writeable) and _is_vector(sigma, size, dtype, writeable)
             and _all_finite(mu, -INFINITY, n_threads) == 1 and _all_finite(sigma, 0.0, n_threads) == 1)
@@ -262,7 +263,7 @@ cdef inline bint _is_vector(array, Py_ssize_t size, dtype, bint writeable):
             and (not writeable or cnp.PyArray_ISWRITEABLE(<cnp.ndarray>array)))
 
 
-def are_moments(m, v, cnp.ndarray like not None, int n_threads=0):
+cpdef bint are_moments(m, v, cnp.ndarray like, int n_threads=0) except -1:
     """Whether both are plain (see `are_plain`) and finite, and the second of them is nowhere below 0."""
     return (_is_plain(m, like) and _is_plain(v, like) and _all_finite(m, -INFINITY, n_threads) == 1
             and _all_finite(v, -5e-324 if cnp.PyArray_TYPE(like) == cnp.NPY_DOUBLE else -1.5e-45, n_threads) == 1)
@@ -325,6 +326,17 @@ cdef class Turn:
         if self.depth == 0:
             PyThread_release_lock(self.lock)
 
+    cdef bint try_take(self):
+        """Take a turn that nobody has, not even the caller."""
+        if self.depth > 0 or not PyThread_acquire_lock(self.lock, 0):
+            return False
+        self.holder, self.depth = PyThread_get_thread_ident(), 1
+        return True
+
+    cdef void give(self):
+        self.depth = 0
+        PyThread_release_lock(self.lock)
+
     def let_go(self):
         """In a forked child, take the turn from a thread that is not there."""
         if self.depth > 0 and self.holder == PyThread_get_thread_ident():
@@ -348,7 +360,7 @@ cdef class RecycledArray:
     cdef cnp.ndarray array
     cdef bint is_own  # made here; memory that was put may be a view of somebody's
 
-    def empty(self, Py_ssize_t rows, Py_ssize_t columns, dtype):
+    cpdef empty(self, Py_ssize_t rows, Py_ssize_t columns, dtype):
         """An uninitialised array (rows, columns): the last one again if nobody but this object holds it."""
         cdef cnp.npy_intp[2] shape
         cdef cnp.ndarray last = self.array
@@ -523,6 +535,10 @@ def read_rewards(rewards, cnp.ndarray out not None, bint maximize=True):
     Where less is better (not `maximize`), their negatives. Returns -1, with `out` undefined, for anything else (the
     caller has the slow way and the messages); -2 - i if reward i is the first NaN. No temporary is made.
     """
+    return _read_rewards(rewards, out, maximize)
+
+
+cdef Py_ssize_t _read_rewards(rewards, cnp.ndarray out, bint maximize) except? -1:
     cdef Py_ssize_t n = cnp.PyArray_SIZE(out), i, best = 0
     cdef double* x = <double*>_data(out, "out", cnp.NPY_DOUBLE, n, True)
     cdef double top
@@ -820,6 +836,9 @@ def update_adam(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarra
                 sigma_max, <float*>limits, <float*>pm, <float*>pv, <float*>pmu, <float*>psigma, <float*>gm,
                 n_threads)
     _raise(status)
+
+
+include "usual.pxi"
 
 
 VELOCITY_RULES = {"sgd": PEPG_SGD, "nesterov": PEPG_NESTEROV, "clipup": PEPG_CLIPUP}

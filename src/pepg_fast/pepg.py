@@ -259,6 +259,10 @@ class PEPG:
         one distribution, whatever is assigned to mu or sigma meanwhile. Asking again without telling gives other
         candidates at the beginning of a generation, and on the native stream the same ones later in it.
         """
+        if members is None and out is None:
+            usual = kernels.ask_as_usual(vars(self))
+            if usual is not None:
+                return usual
         population = self._population
         with population.turn:
             lo, hi = (0, population.size) if members is None else self._members(members)
@@ -393,6 +397,9 @@ class PEPG:
         UserWarning
             If rewards are NaN and ``nan_policy="worst"``.
         """
+        is_plain = interactions is None and gradients is None
+        if is_plain and kernels.tell_as_usual(vars(self), rewards, Adam):
+            return
         with self._population.turn:
             self._update(rewards, interactions, gradients)
 

@@ -39,14 +39,16 @@ def test_sigma_stays_at_its_limit_for_long(end, optimizer, dtype):
     limits = {"floor": {}, "ceiling": {"sigma_max": 2.0}}[end]
     es = PEPG(4, 3, 0.0, 1.0, 1e-3, 1.0, rng=1, dtype=dtype, **limits, **more)
     sign, at_limit = -1 if end == "floor" else 1, 0
+    least = dtype.type(1e-20)
+    least = least if float(least) >= 1e-20 else np.nextafter(least, dtype.type(1))
     for _ in range(STEPS):
         away = (es.get_parameters()[:2] - es.mu) ** 2
         inner = sign * away.sum(axis=1)
         es.update([inner[0], inner[1], inner[0], inner[1]])
         low, high = es.sigma.min(), es.sigma.max()
-        assert low >= dtype.type(1e-20)
+        assert float(low) >= 1e-20
         assert high <= limits.get("sigma_max", 1e10)
-        at_limit += low == dtype.type(1e-20) if end == "floor" else high == 2.0
+        at_limit += low == least if end == "floor" else high == 2.0
     assert es.step == STEPS
     assert np.isfinite(es.mu).all()
     assert at_limit > STEPS / 2

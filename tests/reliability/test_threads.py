@@ -353,6 +353,8 @@ GOOD = {
     "Perceptron": lambda: ([2, 2], True, 0, 0), "Perceptron.one": lambda: (v(6), [1.0, 2.0]), "Perceptron.batch": lambda: (v(6), np.ones((3, 2)), np.ones((3, 2)), 0),
     "Perceptron.population": lambda: (np.ones((3, 6)), np.ones((3, 2)), 0), "RecycledArray.empty": lambda: (2, 4, np.dtype(f)), "RecycledArray.put": lambda: (None,),
     "Environment.simulate": lambda: (P, np.ones((2, 6)), 1, np.ones((2, 3)), np.ones((2, 3), np.int64), 0),
+    "digest": lambda: (v(), 0),
+    "ask_as_usual": lambda: (vars(PEPG(2, 2, 0.0, 1.0, 0.1, 0.1)),), "tell_as_usual": lambda: (vars(PEPG(2, 2, 0.0, 1.0, 0.1, 0.1)), [1.0, 2.0], object),
     "Environment.rollout": lambda: (P, v(6), 1, np.ones((4, 2)), np.ones((3, 2)), v(3)),
 }
 owners = {"Perceptron": P, "RecycledArray": kernels.RecycledArray(), "Environment": kernels.Environment(0, 0, 0, 2, 3)}
@@ -409,3 +411,34 @@ print("done")
 """
     )
     assert python(program, *NAMES[part::3]) == "done"
+
+
+def test_no_attribute_of_a_search_ends_the_process():
+    """The kernels that take a search as a whole look at everything that they find in it."""
+    program = (
+        HOSTILE
+        + """
+import copy
+from pepg_fast import Adam
+whole = PEPG(4, 2, 0.0, 1.0, 0.1, 0.1, rng=1)
+for _ in range(2):
+    whole.update(whole.get_parameters().sum(axis=1))
+whole.get_parameters()
+refusals = (TypeError, ValueError, OverflowError, MemoryError, AttributeError, KeyError)
+bad = [value for value in hostile() if getattr(value, "size", 0) < 2**30]
+for part in (lambda es: es, lambda es: es._population, lambda es: es._fitness, lambda es: es.optimizer):
+    for name in sorted(vars(part(whole))):
+        for value in bad:
+            es = copy.deepcopy(whole)
+            es.get_parameters()
+            vars(part(es))[name] = value
+            for call in (lambda: kernels.tell_as_usual(vars(es), [1.0, 2.0, 3.0, 4.0], Adam),
+                         lambda: kernels.ask_as_usual(vars(es))):
+                try:
+                    call()
+                except refusals:
+                    pass
+print("done")
+"""
+    )
+    assert python(program) == "done"
