@@ -349,7 +349,7 @@ GOOD = {
     "update_adam": lambda: (*draw(), .1, .9, .99, 1e-8, 1, 0., .1, 1., 0., 9., np.ones((3, 4)), v(), v(), v(), v(), v(), 0),
     "velocity_step": lambda: (v(), 0, .1, .9, 1., v(), v(), 0),
     "update_velocity": lambda: (*draw(), 0, .1, .9, 1., 0., .1, 1., 0., 9., np.ones((3, 4)), v(), v(), v(), v(), 0),
-    "digest": lambda: (v(), 0), "norm": lambda: (v(), 0), "activate": lambda: (0, v()), "capsule_pointer": lambda: (None,),
+    "norm": lambda: (v(), 0), "activate": lambda: (0, v()), "capsule_pointer": lambda: (None,),
     "Perceptron": lambda: ([2, 2], True, 0, 0), "Perceptron.one": lambda: (v(6), [1.0, 2.0]), "Perceptron.batch": lambda: (v(6), np.ones((3, 2)), np.ones((3, 2)), 0),
     "Perceptron.population": lambda: (np.ones((3, 6)), np.ones((3, 2)), 0), "RecycledArray.empty": lambda: (2, 4, np.dtype(f)), "RecycledArray.put": lambda: (None,),
     "Environment.simulate": lambda: (P, np.ones((2, 6)), 1, np.ones((2, 3)), np.ones((2, 3), np.int64), 0),
