@@ -13,6 +13,10 @@ set_target_properties(pepg_fast PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 
 if(NOT WIN32)
   set_target_properties(pepg_fast_static PROPERTIES OUTPUT_NAME pepg_fast)
 endif()
+# Its threads are kept for good, so its code has to be, also where a program closes the library.
+if(UNIX AND NOT APPLE)
+  target_link_options(pepg_fast PRIVATE LINKER:-z,nodelete)
+endif()
 add_library(pepg_fast::pepg_fast ALIAS pepg_fast)
 add_library(pepg_fast::pepg_fast_static ALIAS pepg_fast_static)
 

@@ -23,7 +23,8 @@ static inline int is_step_rule_valid(const pepg_step_rule *rule) {
     if (rule->kind == PEPG_ADAM)
         return is_share(rule->beta_1) && is_share(rule->beta_2) && isfinite(rule->epsilon);
     if (!is_velocity_rule(rule->kind) || !is_share(rule->momentum)) return 0;
-    return rule->kind != PEPG_CLIPUP || rule->max_speed >= 0.0;
+    if (rule->kind == PEPG_CLIPUP && rule->max_speed == 0.0) return rule->alpha >= 0.0; /* 2 alpha */
+    return rule->kind != PEPG_CLIPUP || rule->max_speed > 0.0;
 }
 
 /* Where there are limits, their numbers are the caller's affair. */

@@ -56,7 +56,8 @@ static _Thread_local int is_in_team = 0;
 int pepg_available_threads(int n_threads) {
     if (forked || is_in_team || omp_in_parallel()) return 1;
     n_threads = n_threads > 0 ? n_threads : omp_get_max_threads();
-    return n_threads < MOST_THREADS ? n_threads : MOST_THREADS;
+    const int limit = omp_get_thread_limit(), most = limit < MOST_THREADS ? limit : MOST_THREADS;
+    return n_threads < most ? n_threads : most;
 }
 
 #else
@@ -69,6 +70,10 @@ int pepg_available_threads(int n_threads) {
 }
 
 #endif
+
+static void run_alone(ptrdiff_t n_tasks, pepg_task *task, void *context) {
+    for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, 0, context);
+}
 
 #ifdef _OPENMP
 
@@ -124,9 +129,10 @@ static void take_tasks(int worker, void *context) {
 }
 
 /* A thread that was asleep may have been woken on this very processor, where it cannot run while
- * this one spins: 8 ms were seen. So give way until all are through. */
+ * this one spins: 8 ms were seen. So give way until all are through. Where `idle` or a task forked,
+ * there is nobody to wait for in the child. */
 static void wait_for_workers(pepg_job *job, void *context, void (*idle)(void *context)) {
-    while (atomic_load(&job->working) > 0) {
+    while (atomic_load(&job->working) > 0 && !forked) {
         if (idle) idle(context);
         YIELD();
     }
@@ -163,7 +169,8 @@ static int run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *conte
     take_tasks(0, &tasks);
     const double done = omp_get_wtime();
     wait_for_workers(&job, context, idle);
-    if (idle) return team;
+    if (forked) run_alone(n_tasks, task, context); /* what the others had begun is lost */
+    if (idle || forked) return team;
     /* The others may still be at their last run of tasks: that much is no stall. */
     const double last_run = (done - started) * team * (double)run / (double)n_tasks;
     const double now = omp_get_wtime(), at_end = now - done - 2 * last_run;
@@ -198,7 +205,7 @@ void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *co
 #else
     (void)idle;
 #endif
-    for (ptrdiff_t i = 0; i < n_tasks; ++i) task(i, 0, context);
+    run_alone(n_tasks, task, context);
 }
 
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {

@@ -18,12 +18,16 @@
 #define RUN_NUMBERS 1024
 #define RUN_ROWS 64
 
+/* Bytes that no version will have: so nothing is read behind options whose size was not set. */
+#define MOST_OPTIONS 4096
+
 /* ---- options ---- */
 
 /* The caller's options as those of this version. A caller of an older one has fewer fields; one of
  * a newer one may have more, as long as they are 0. */
 static int read_options(const pepg_search_options *given, pepg_search_options *options) {
     if (!given || given->size < sizeof *options) return 0; /* fields of the first version */
+    if (given->size > MOST_OPTIONS) return 0;
     const char *rest = (const char *)given;
     for (size_t i = sizeof *options; i < given->size; ++i)
         if (rest[i]) return 0;
@@ -67,8 +71,7 @@ size_t pepg_run_stride(ptrdiff_t dim, ptrdiff_t rows, size_t width) {
 static size_t work_bytes(const pepg_search *search) {
     const ptrdiff_t dim = search->dim, rows = rows_of(search);
     const size_t ranks = pepg_centered_ranks_work_size(search->population_size);
-    const size_t velocity =
-        search->step_rule.kind == PEPG_ADAM ? 0 : pepg_velocity_work_size(dim) * sizeof(double);
+    const size_t velocity = pepg_velocity_work_size(dim) * sizeof(double); /* Adam may be replaced */
     const size_t run =
         (size_t)search->n_workers * pepg_run_stride(dim, rows, (size_t)search->width);
     const size_t most = ranks > velocity ? ranks : velocity;

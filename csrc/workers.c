@@ -59,12 +59,15 @@ static void *work_for_good(void *argument) {
     return NULL;
 }
 
-/* Signals are for the program's own threads. */
+/* Signals are for the program's own threads, but for those of a worker's own faults: a handler that
+ * reports them, or mends them, wants to know. */
 static int start_thread(worker *self) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
     pthread_t thread;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     const int failure = pthread_create(&thread, NULL, work_for_good, self);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failure) pthread_detach(thread);

@@ -71,11 +71,12 @@ def locked(name):
 
 BAD_RATES = [NAN, INF, "0.1", None, [0.1, NAN, 0.1], np.zeros((3, 3)), 1j]
 ANY = [locked("mu"), locked("sigma"), in_place("mu", NAN), in_place("mu", INF), in_place("sigma", NAN), in_place("sigma", 0.0),
-       in_place("sigma", -1.0), *(put("es", name, bad) for name in ("sigma_lr", "l2_coeff") for bad in BAD_RATES)]  # fmt: skip
+       in_place("sigma", -1.0), *(put("es", name, bad) for name in ("mu_lr", "sigma_lr", "l2_coeff") for bad in BAD_RATES)]  # fmt: skip
 OF_ADAM = [*(put("optimizer", "alpha", bad) for bad in BAD_RATES),
            *(put("optimizer", name, bad) for name in ("beta_1", "beta_2") for bad in (NAN, INF, 1.0, -0.5, "x", None)),
            *(put("optimizer", "epsilon", bad) for bad in (NAN, INF, "x", None)),
-           *(put("optimizer", "t", bad) for bad in (-1, "x", NAN, 2**64, None)),
+           *(put("optimizer", "t", bad) for bad in (-1, "x", NAN, 2**63, None)),
+           *(put("optimizer", "eps_hat", bad) for bad in (1, "x", None)),
            *(put("optimizer", name, bad) for name in ("m", "v") for bad in ("x", np.zeros(4), np.zeros((1, 3)), [NAN] * 3)),
            in_place("m", NAN), in_place("m", INF), in_place("v", NAN), in_place("v", -1.0)]  # fmt: skip
 OF_VELOCITY = [*(put("optimizer", "alpha", bad) for bad in BAD_RATES),
@@ -88,6 +89,7 @@ CASES = [
     *((kind, change) for kind in (SGD, ClipUp) for change in OF_VELOCITY),
     (ClipUp, put("optimizer", "alpha", -1.0)),
     (ClipUp, put("optimizer", "_max_speed", NAN)),
+    *((SGD, put("optimizer", "nesterov", bad)) for bad in (1, "x", None)),
     (Adam, put("es", "optimizer", None)),
 ]
 
@@ -113,6 +115,44 @@ def test_a_refused_update_changes_nothing(kind, change, whole):
         es.update(theta[:, 0] + 100)  # a new best
     assert state(es) == before
     assert es.is_pending
+
+
+def test_a_warning_that_is_an_error_is_one_again():
+    es, rewards = make(nan_policy="worst"), np.array([NAN, *range(9)])
+    es.get_parameters()
+    before = state(es)
+    for _ in range(2):
+        with pytest.raises(UserWarning, match="rewards: 1 of 10 are NaN"):
+            es.update(rewards)
+        assert state(es) == before
+
+
+def test_a_schedule_wants_an_optimizer():
+    es = make()
+    es.get_parameters()
+    es.mu_lr, es.optimizer = (lambda step: 0.1), None
+    with pytest.raises(TypeError, match="optimizer: wanted an Optimizer, got None"):
+        es.update(np.arange(10.0))
+    assert es.is_pending
+
+
+def test_a_schedule_gives_an_optimizer_its_rate():
+    class Bare(Optimizer):
+        def __init__(self, alpha):
+            pass
+
+        def __call__(self, gradients):
+            return -self.alpha * gradients
+
+    es = PEPG(10, 3, 0.5, 1.0, lambda step: 0.1, 0.1, optimizer=Bare, rng=1)
+    es.get_parameters()
+    with pytest.raises(ValueError, match="sigma_lr: wanted"):
+        es.sigma_lr = NAN
+        es.update(np.arange(10.0))
+    assert vars(es.optimizer) == {}
+    es.sigma_lr = 0.1
+    es.update(np.arange(10.0))
+    assert vars(es.optimizer) == {"alpha": 0.1}
 
 
 @pytest.mark.parametrize(
@@ -187,6 +227,25 @@ def test_candidates_in_a_subclass_of_arrays(given, tmp_path):
     some = given(tmp_path)[:4]
     assert es.get_members(slice(3, 7), out=some) is some
     np.testing.assert_array_equal(np.asarray(some), np.asarray(es.theta)[3:7])
+
+
+class Liar(np.ndarray):
+    shape = property(lambda self: (10, 3))
+    dtype = property(lambda self: np.dtype(np.float64))
+    flags = property(lambda self: np.empty((10, 3)).flags)
+
+
+@pytest.mark.parametrize("given", [np.empty(3), np.empty((10, 4)), np.empty((10, 3), np.float32), np.empty((10, 6))[:, ::2],
+                                   np.broadcast_to(0.0, (10, 3))])  # fmt: skip
+@pytest.mark.parametrize("rng", [1, np.random.RandomState(1)])
+def test_an_array_that_lies_about_itself_is_refused(given, rng):
+    es = make(rng=copy.deepcopy(rng), lower=0.0)
+    es.get_parameters()
+    before = state(es)
+    for call in (es.get_parameters, es.get_members):
+        with pytest.raises(ValueError, match="out: wanted"):
+            call(members=slice(0, 10), out=given.view(Liar))
+    assert state(es) == before
 
 
 def test_a_masked_array_is_refused():
@@ -265,6 +324,17 @@ def test_a_start_on_a_limit_is_within_it():
         max_steps=2,
         rng=0,
     )
+
+
+@pytest.mark.parametrize("side", ["lower", "upper"])
+def test_one_limit_is_enough(side):
+    result = minimize(
+        lambda x: float((x**2).sum()), [0.1, 0.1], 0.1, dtype="float32", max_steps=2, **{side: 0.1}
+    )
+    assert result.step == 2
+    wrong = {"lower": 0.2, "upper": 0.05}[side]
+    with pytest.raises(ValueError, match="mu_init: wanted numbers from lower"):
+        minimize(abs, [0.1, 0.1], 0.1, max_steps=2, **{side: wrong})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -369,6 +370,21 @@ def test_options_that_cannot_be_have_no_size(library):
         options = STRUCTS["pepg_search_options"](**{**good, **bad})
         options.step_rule.momentum = 0.9
         assert bool(library.pepg_search_size(ctypes.byref(options))) == (not bad), bad
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_the_library_stays_where_its_threads_are(library):
+    """A program that closes it after use, as a plugin's host does."""
+    program = """
+import _ctypes, ctypes, sys
+library = ctypes.CDLL(sys.argv[1])
+noise = (ctypes.c_double * 320_000)()
+size, number = ctypes.c_ssize_t, ctypes.c_uint64
+assert library.pepg_normals(size(16), size(20_000), number(1), number(1), number(0), noise, 4) == 0
+_ctypes.dlclose(library._handle)
+assert sys.argv[1] in open("/proc/self/maps").read()
+"""
+    subprocess.run([sys.executable, "-c", program, library._name], check=True)
 
 
 # ---- programs --------------------------------------------------------------------------------------------------

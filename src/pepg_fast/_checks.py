@@ -295,15 +295,16 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
     """Take an array that a result can be written into as it is; of a subclass' one (a memmap), a view that is none."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: wanted an array, got {type(value).__name__}")
-    if value.shape != shape or value.dtype != dtype:
-        raise ValueError(
-            f"{name}: wanted shape {shape} and dtype {dtype}, got {value.shape} and {value.dtype}"
-        )
-    if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable):
-        raise ValueError(f"{name}: wanted a C-contiguous, aligned, writeable array")
     if isinstance(value, np.ma.MaskedArray):  # what is written under a mask stays unseen
         raise TypeError(f"{name}: wanted an array without a mask, got a {type(value).__name__}")
-    return np.asarray(value)
+    plain = np.asarray(value)  # a subclass may say of itself what it likes
+    if plain.shape != shape or plain.dtype != dtype:
+        raise ValueError(
+            f"{name}: wanted shape {shape} and dtype {dtype}, got {plain.shape} and {plain.dtype}"
+        )
+    if not (plain.flags.c_contiguous and plain.flags.aligned and plain.flags.writeable):
+        raise ValueError(f"{name}: wanted a C-contiguous, aligned, writeable array")
+    return plain
 
 
 def rewards(value: Any, size: int) -> NDArray[np.float64]:

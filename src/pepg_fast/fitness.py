@@ -167,10 +167,10 @@ class Fitness:
         if not others.size:
             return others
         if not self.has_warned:
-            self.has_warned = True
             _caller.warn(
                 f"rewards: {is_nan.sum()} of {is_nan.size} are NaN and rank last (said once a search)"
             )
+            self.has_warned = True  # but not where the warning was made an error
         by_rank = self.shaping in ("centered", "nes")
         return np.where(is_nan, -np.inf if by_rank else others.min(), rewards)
 

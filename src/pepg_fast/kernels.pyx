@@ -339,9 +339,14 @@ cdef class Turn:
 
     def let_go(self):
         """In a forked child, take the turn from a thread that is not there."""
-        if self.depth > 0 and self.holder != PyThread_get_thread_ident():
+        if self.depth > 0 and self.holder == PyThread_get_thread_ident():
+            return
+        # A thread that waited for the GIL may have had the lock without being its holder yet.
+        if PyThread_acquire_lock(self.lock, 0):
+            PyThread_release_lock(self.lock)
+        else:
             self.lock = PyThread_allocate_lock()  # who frees the old one cannot be known
-            self.depth = 0
+        self.depth = 0
 
 
 @cython.final

@@ -118,7 +118,7 @@ def _optimize(
               **_with_defaults(options, size))  # fmt: skip
     if es.lower is not None and es.upper is not None:
         exact = np.dtype(np.float64)  # the search's dtype may have rounded
-        ends = _checks.bounds(options["lower"], options["upper"], size, exact)
+        ends = _checks.bounds(options.get("lower"), options.get("upper"), size, exact)
         assert ends is not None
         _checks.within("mu_init", _checks.vector("mu_init", mu_init, size, exact), *ends)
     return es.run(f, **how_to_run)

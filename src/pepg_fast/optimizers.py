@@ -178,7 +178,8 @@ class Adam(_InPlace):
             epsilon = _checks.number(f"{name}.epsilon", epsilon)
             t = _checks.integer(f"{name}.t", t, at_least=0, at_most=_MOST_STEPS - 1)
         t += 1
-        if not self.eps_hat:
+        eps_hat = self.eps_hat
+        if eps_hat is not True and not _checks.flag("Adam.eps_hat", eps_hat):
             epsilon *= math.sqrt(1.0 - power(beta_2, t))
         m: Any = self.m
         v: Any = self.v
@@ -275,7 +276,8 @@ class SGD(_WithVelocity):
         int
             One of ``pepg_rule``.
         """
-        return kernels.VELOCITY_RULES["nesterov" if self.nesterov else "sgd"]
+        nesterov = _checks.flag("SGD.nesterov", self.nesterov)
+        return kernels.VELOCITY_RULES["nesterov" if nesterov else "sgd"]
 
 
 class ClipUp(_WithVelocity):
@@ -336,8 +338,8 @@ class ClipUp(_WithVelocity):
         return kernels.VELOCITY_RULES["clipup"]
 
 
-#: Steps that the kernels can count.
-_MOST_STEPS = 2**64 - 1
+#: Steps that files can count.
+_MOST_STEPS = 2**63 - 1
 
 
 def _moment(optimizer: Optimizer, name: str, value: Any, like: NDArray[Any]) -> NDArray[Any]:

@@ -421,10 +421,10 @@ class PEPG:
                 return
         optimizer: Any = self.optimizer
         mu_lr, sigma_lr, l2_coeff = self.mu_lr, self.sigma_lr, self.l2_coeff
-        is_scheduled = type(mu_lr) is not float and callable(mu_lr)
-        if is_scheduled:
+        is_scheduled = False
+        if not kernels.are_finite(mu_lr, sigma_lr, l2_coeff):
+            is_scheduled = callable(mu_lr)
             mu_lr = schedules.at("mu_lr", mu_lr, self.step, self.theta_size)
-        if not kernels.are_finite(sigma_lr, l2_coeff):
             sigma_lr = schedules.at("sigma_lr", sigma_lr, self.step, self.theta_size)
             l2_coeff = schedules.at("l2_coeff", l2_coeff, self.step, self.theta_size)
         if not kernels.is_distribution(
@@ -445,7 +445,9 @@ class PEPG:
         step = self.step
         kind: Any = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
         if is_scheduled:
-            before, optimizer.alpha = optimizer.alpha, mu_lr
+            _check_optimizer(optimizer)
+            before = getattr(optimizer, "alpha", None)
+            optimizer.alpha = mu_lr
         try:
             if gradients is not None:
                 work = GradientWork(draw, self._n_threads)
@@ -536,8 +538,7 @@ class PEPG:
             step: NDArray[Any] = optimizer.step(descent, self._n_threads)
             return step
         name, wanted = type(optimizer).__name__, f"a step of {self.theta_size} finite numbers"
-        if not callable(optimizer):
-            raise TypeError(f"optimizer: wanted an Optimizer, got {_checks.shown(optimizer)}")
+        _check_optimizer(optimizer)
         taken = _checks.numbers(name, optimizer(descent), wanted)
         if taken.shape not in ((), descent.shape) or not np.isfinite(taken).all():
             raise ValueError(f"{name}: wanted {wanted}, got {_checks.shown(taken)}")
@@ -1108,6 +1109,11 @@ def _checked_popsize(
             raise ValueError("popsize_max: wanted num_interactions with it")
         popsize_max = _checks.integer("popsize_max", popsize_max, at_least=size)
     return num_interactions, popsize_max
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    if not callable(optimizer):
+        raise TypeError(f"optimizer: wanted an Optimizer, got {_checks.shown(optimizer)}")
 
 
 def _built(

@@ -5,6 +5,7 @@
 import inspect
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -119,6 +120,37 @@ def test_a_child_does_not_wait_for_a_thread_that_had_its_turn():
     assert python(program) == "done"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_does_not_wait_for_a_thread_that_was_about_to_have_its_turn():
+    """A thread that waited has taken the lock, but not the GIL yet, when another one forks."""
+    program = """
+    import time, warnings; warnings.simplefilter("ignore")
+    class Slow:
+        takes_candidates = False
+        def __call__(self, rewards):
+            is_under_way.set(); time.sleep(0.3); return rewards
+    is_under_way = threading.Event()
+    es = PEPG(4, 3, 0.0, 1.0, 0.1, 0.1, rng=1, fitness_shaping=Slow())
+    es.get_parameters()
+    sys.setswitchinterval(10)
+    def other():
+        is_under_way.wait(); es.mu = 0.5
+    thread = threading.Thread(target=other); thread.start()
+    es.update([1.0, 2.0, 3.0, 4.0])
+    until = time.perf_counter() + 0.1
+    while time.perf_counter() < until: pass  # without giving the GIL away
+    pid = os.fork()
+    if pid == 0:
+        import signal; signal.alarm(20)
+        es.get_parameters()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    thread.join()
+    print("done")
+    """
+    assert python(program) == "done"
+
+
 # ---- threads that cannot be had -----------------------------------------------------------------
 
 SHIM = r"""
@@ -138,6 +170,38 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)
     if (n >= atomic_load(&first) && n <= atomic_load(&last)) return EAGAIN;
     return real(thread, attr, start, argument);
 }
+
+/* An environment that takes its time, and one that faults in threads other than the caller's. */
+#include <unistd.h>
+static pthread_t caller;
+void from_here(void) { caller = pthread_self(); }
+void begin(double *state, double *observation, unsigned long seed, void *data) {
+    (void)data;
+    state[0] = observation[0] = (double)seed;
+}
+int slow(double *state, const double *action, double *observation, double *reward, void *data) {
+    (void)data;
+    usleep(2000);
+    observation[0] = state[0] += 1;
+    *reward = action[0];
+    return 0;
+}
+int faulty(double *state, const double *action, double *observation, double *reward, void *data) {
+    if (!pthread_equal(pthread_self(), caller)) *(volatile int *)data = 1;
+    return slow(state, action, observation, reward, data);
+}
+"""
+
+SIMULATION = """
+import ctypes
+from pepg_fast import NeuralNetwork, Simulation
+kernels.force_teams(True)
+shim = ctypes.CDLL(sys.argv[1])
+shim.from_here()
+network, weights = NeuralNetwork(1, 1), np.random.default_rng(0).random((30, 2))
+def returns(step, n_threads):
+    simulation = Simulation(shim.begin, step, state_size=1, observation_size=1, action_size=1, max_steps=5)
+    return simulation.evaluate(network, weights, n_threads=n_threads).tobytes()
 """
 
 
@@ -203,6 +267,48 @@ def test_a_limit_on_threads(shim):
     print("done")
     """
     assert python(program, LD_PRELOAD=shim) == "done"
+
+
+@pytest.mark.skipif(not kernels.openmp_version(), reason="no threads")
+def test_openmps_limit_is_heard():
+    program = "kernels.force_teams(True); generations(4); print(kernels.available_threads(4), kernels.last_team())"
+    assert python(program, OMP_THREAD_LIMIT="2") == "2 2"
+
+
+# ---- what may happen to threads at work ----------------------------------------------------------
+
+
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="reports faults itself")
+@pytest.mark.skipif(not kernels.openmp_version(), reason="no threads")
+def test_a_fault_in_a_worker_is_reported_like_one_elsewhere(shim):
+    program = SIMULATION + "import faulthandler; faulthandler.enable(); returns(shim.faulty, 4)"
+    run = subprocess.run(
+        [sys.executable, "-c", PRELUDE + program, shim], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in run.stderr
+
+
+def test_a_handler_that_forks_while_workers_are_at_it(shim):
+    """The child has none of them, and neither waits for them nor leaves their part out."""
+    program = (
+        SIMULATION
+        + """
+import signal, warnings; warnings.simplefilter("ignore")
+wanted, children = returns(shim.slow, 1), []
+def fork(*_):
+    children.append(os.fork())
+    if children == [0]: signal.signal(signal.SIGALRM, signal.SIG_DFL); signal.alarm(20)
+signal.signal(signal.SIGALRM, fork)
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+got = returns(shim.slow, 4)
+assert len(children) == 1 and got == wanted
+if children == [0]: os._exit(0)
+assert os.waitpid(children[0], 0)[1] == 0
+print("done")
+"""
+    )
+    assert python(program, shim) == "done"
 
 
 # ---- arguments that would write out of bounds ---------------------------------------------------
