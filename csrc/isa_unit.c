@@ -4,6 +4,8 @@
 #include "pepg_fast.h"
 #include "rng.h"
 
+#include <math.h>
+
 #include "kernels/normals.c"
 
 #include "kernels/digest.c"

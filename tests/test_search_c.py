@@ -204,11 +204,11 @@ LIMITS = np.array([[0.1, 0.5, np.inf, 0.01], [0.2, 0.7, 0.3, 0.75], [0.8, 0.76, 
     ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
 )  # fmt: skip
 def test_options_have_the_bits_of_pepg(library, options, python, dtype):
-    narrow = {
-        name: value.astype(dtype) if isinstance(value, np.ndarray) else value
-        for name, value in options.items()
-    }
-    es, search = pair_of(library, dtype, "adam", 12, 4, python=python, **narrow)
+    narrow, same = (
+        {name: v.astype(dtype) if isinstance(v, np.ndarray) else v for name, v in given.items()}
+        for given in (options, python)
+    )
+    es, search = pair_of(library, dtype, "adam", 12, 4, python=same, **narrow)
     follow(es, search, 10, sphere)
 
 

@@ -104,12 +104,21 @@ PEPG_INLINE real R(stepped_sigma)(real sigma, real step, real max_change, real m
     return s > maximum ? maximum : s;
 }
 
+/* A limit as a number of this width that is within it, so that sigma is within the limit as it was given. */
+PEPG_INLINE real R(at_least)(double limit) {
+    const real nearest = (real)limit;
+    return (double)nearest < limit ? NEXT_AFTER(nearest, (real)INFINITY) : nearest;
+}
+
+PEPG_INLINE real R(at_most)(double limit) { return -R(at_least)(-limit); }
+
 /* sigma = clip(clip(sigma + learning_rate g_sigma, sigma -+ max_change sigma), minimum, maximum)
  * for coordinates [lo, lo + n); g_sigma and sigma point at column lo. */
 static void R(sigma_ascent_block)(ptrdiff_t lo, ptrdiff_t n, const real *restrict g_sigma,
                                   const pepg_sigma_rule *rule, real *restrict sigma) {
     const real rate = (real)rule->learning_rate, change = (real)rule->max_change;
-    const real minimum = (real)rule->minimum, maximum = (real)rule->maximum;
+    real minimum = R(at_least)(rule->minimum), maximum = R(at_most)(rule->maximum);
+    if (minimum > maximum) minimum = maximum = (real)rule->minimum; /* nothing of this width lies between */
     if (!rule->limits) {
         for (ptrdiff_t j = 0; j < n; ++j)
             sigma[j] = R(stepped_sigma)(sigma[j], rate * g_sigma[j], change, minimum, maximum);

@@ -10,6 +10,7 @@
 #undef LOAD_FIRST
 #undef STORE_FIRST
 #undef SQRT
+#undef NEXT_AFTER
 #undef STREAM
 #undef LOAD_NOISE
 #undef LOAD_NOISE_FIRST
@@ -25,6 +26,7 @@
 #define LOAD_FIRST load_first_f64
 #define STORE_FIRST store_first_f64
 #define SQRT __builtin_sqrt
+#define NEXT_AFTER nextafter
 #define STREAM stream_f64
 #define LOAD_NOISE load_f32_as_f64
 #define LOAD_NOISE_FIRST load_first_f32_as_f64
@@ -39,6 +41,7 @@
 #define LOAD_FIRST load_first_f32
 #define STORE_FIRST store_first_f32
 #define SQRT __builtin_sqrtf
+#define NEXT_AFTER nextafterf
 #define STREAM stream_f32
 #define LOAD_NOISE load_f32
 #define LOAD_NOISE_FIRST load_first_f32
