@@ -71,7 +71,9 @@ def locked(name):
 
 BAD_RATES = [NAN, INF, "0.1", None, [0.1, NAN, 0.1], np.zeros((3, 3)), 1j]
 ANY = [locked("mu"), locked("sigma"), in_place("mu", NAN), in_place("mu", INF), in_place("sigma", NAN), in_place("sigma", 0.0),
-       in_place("sigma", -1.0), *(put("es", name, bad) for name in ("mu_lr", "sigma_lr", "l2_coeff") for bad in BAD_RATES)]  # fmt: skip
+       in_place("sigma", -1.0), *(put("es", name, bad) for name in ("mu_lr", "sigma_lr", "l2_coeff") for bad in BAD_RATES),
+       *(put("es", name, bad) for name in ("step", "evaluations", "interactions") for bad in ("x", None, -1, NAN)),
+       *(put("es", "best_fitness", bad) for bad in ("x", None, NAN))]  # fmt: skip
 OF_ADAM = [*(put("optimizer", "alpha", bad) for bad in BAD_RATES),
            *(put("optimizer", name, bad) for name in ("beta_1", "beta_2") for bad in (NAN, INF, 1.0, -0.5, "x", None)),
            *(put("optimizer", "epsilon", bad) for bad in (NAN, INF, "x", None)),
@@ -109,12 +111,21 @@ def test_a_refused_update_changes_nothing(kind, change, whole):
             es.update(theta[:, 0])
         assert es.step == 1
         return
-    before = state(es)
+    calls, before = getattr(es.optimizer, "calls", None), state(es)
     attribute = change.__name__.split("=")[0].split("[")[0].split(" ")[0].strip("_")
     with pytest.raises((TypeError, ValueError), match=f"{attribute}(\\(.*\\))?: wanted"):
         es.update(theta[:, 0] + 100)  # a new best
     assert state(es) == before
     assert es.is_pending
+    assert getattr(es.optimizer, "calls", None) == calls
+
+
+@pytest.mark.parametrize("name", ["mu", "sigma"])
+def test_what_cannot_be_written_to_is_named(name):
+    es = make()
+    read_only(getattr(es, name))
+    with pytest.raises(ValueError, match=f"{name}: wanted an array that can be written to"):
+        setattr(es, name, 0.5)
 
 
 def test_a_warning_that_is_an_error_is_one_again():

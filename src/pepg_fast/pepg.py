@@ -408,6 +408,7 @@ class PEPG:
             raise RuntimeError(
                 "update: call get_parameters() first; each population takes one update"
             )
+        self._check_counts()
         best, value = fitness.read(rewards)
         outcome = best, value, 0
         if interactions is not None or self._num_interactions is not None:
@@ -556,6 +557,12 @@ class PEPG:
         np.clip(sigma, *self._limits_of_sigma(), out=sigma)
 
     # ---- counts: what an update leaves besides mu and sigma -----------------------------------------------------
+
+    def _check_counts(self) -> None:
+        """Refuse what a user made of them, before an optimizer is called."""
+        for name in ("step", "evaluations", "interactions"):
+            _checks.integer(name, getattr(self, name), at_least=0)
+        _checks.number("best_fitness", self.best_fitness, infinite=True)
 
     def _is_short_of(self, interactions: int) -> bool:
         """Whether the generation needs another population."""
@@ -800,7 +807,7 @@ class PEPG:
     def mu(self, value: ArrayLike) -> None:
         mu = _checks.vector("mu", value, self.theta_size, self.dtype)
         with self._population.turn:
-            self._mu[...] = mu
+            _assign("mu", self._mu, mu)
 
     @property
     def center(self) -> NDArray[Any]:
@@ -819,7 +826,7 @@ class PEPG:
     def sigma(self, value: ArrayLike) -> None:
         sigma = self._sigma_within_limits("sigma", value)
         with self._population.turn:
-            self._sigma[...] = sigma
+            _assign("sigma", self._sigma, sigma)
 
     @property
     def sigma_max_change(self) -> Any:
@@ -1109,6 +1116,12 @@ def _checked_popsize(
             raise ValueError("popsize_max: wanted num_interactions with it")
         popsize_max = _checks.integer("popsize_max", popsize_max, at_least=size)
     return num_interactions, popsize_max
+
+
+def _assign(name: str, to: NDArray[Any], value: NDArray[Any]) -> None:
+    if not to.flags.writeable:
+        raise ValueError(f"{name}: wanted an array that can be written to, got a read-only one")
+    to[...] = value
 
 
 def _check_optimizer(optimizer: Any) -> None:

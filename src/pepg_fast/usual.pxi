@@ -16,6 +16,10 @@ cdef inline bint _is_finite_float(value):
     return type(value) is float and PyFloat_AS_DOUBLE(value) - PyFloat_AS_DOUBLE(value) == 0.0
 
 
+cdef inline bint _is_count(value):
+    return type(value) is int and value >= 0
+
+
 def ask_as_usual(dict es not None):
     """A population of the search whose attributes these are; None if it is not as usual."""
     cdef dict population = (<object>_item(es, "_population")).__dict__
@@ -101,8 +105,8 @@ cdef bint _updated(dict es, dict population, dict fitness, dict adam, rewards) e
             and _item(population, "epsilon") is None and _item(es, "_num_interactions") is None
             and _item(fitness, "symmetric") is True and _item(fitness, "shaping") == "centered"
             and _item(fitness, "ties") == "average" and _item(es, "_sigma_decay") == 1.0
-            and _is_finite_float(_item(es, "mu_lr")) and type(t) is int and type(step) is int
-            and type(evaluations) is int and 0 <= t < 2 ** 63 and _are_rates(es, adam)
+            and _is_finite_float(_item(es, "mu_lr")) and type(t) is int and 0 <= t < 2 ** 63 and _is_count(step)
+            and _is_count(evaluations) and _is_count(_item(es, "interactions")) and _are_rates(es, adam)
             and is_distribution(mu, sigma, d, _item(es, "dtype"), True, n_threads)
             and are_moments(m, v, mu, n_threads)
             and (_item(es, "keep_gradient") is False or _is_plain(gradient, mu))):
@@ -114,8 +118,10 @@ cdef bint _updated(dict es, dict population, dict fitness, dict adam, rewards) e
     if best < 0:
         return False
     value = rewards[best]
-    found = None
-    if _is_better(value, _item(es, "best_fitness"), maximize):
+    found, best_fitness = None, _item(es, "best_fitness")
+    if not isinstance(best_fitness, (int, float, np.number)) or best_fitness != best_fitness:
+        return False
+    if _is_better(value, best_fitness, maximize):
         distribution = drawn.copy()
         found = (_item(es, "_population").member(best, n_threads), distribution[0], distribution[1], value)
     t, step, evaluations = t + 1, step + 1, evaluations + _item(population, "size")
