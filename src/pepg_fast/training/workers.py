@@ -149,7 +149,11 @@ class Workers:
                 self.replace(worker)
         with processes.starting(self.count), _in_some_folder():  # the first piece makes the process
             executor = self._new_executor()
-            future: Future[Any] = executor.submit(_work, *piece)
+            try:
+                future: Future[Any] = executor.submit(_work, *piece)
+            except BaseException:
+                processes.abandon(executor)
+                raise
             self._executors[worker] = executor
         return future
 
