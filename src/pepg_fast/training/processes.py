@@ -56,7 +56,7 @@ def new_executor(initializer: Any, *arguments: Any) -> Any:
 
 
 def abandon(executor: Any) -> None:
-    """End the process of an executor that could not start all that it is made of: the end of Python would wait for it."""
+    """End the process of an executor that could not start all it is made of: Python would wait for it at its end."""
     from loky.backend.utils import kill_process_tree
 
     for process in list((executor._processes or {}).values()):
