@@ -12,7 +12,7 @@ from terminal import shown_on_terminal
 import pepg_fast
 from pepg_fast import cli
 
-#: With what Python itself does not change: argparse keeps quiet of streams that are not buffered.
+#: Streams that are buffered, unless a test says otherwise.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
@@ -84,24 +84,33 @@ def test_closed_streams_fail_no_command(command, closed, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
-@pytest.mark.parametrize("command", ["config", "--help", "xor --help"])
-def test_a_full_disk_is_named_and_an_error(command):
-    command = [sys.executable, "-m", "pepg_fast", *command.split()]
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("command", ["config", "--help", "train --help", "--version"])
+def test_a_full_disk_is_named_and_an_error(command, buffered):
+    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "pepg_fast", *command.split()]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False, env=BUFFERED
         )
     assert done.returncode == 2
-    assert done.stderr.startswith(b"pepg-fast: standard output: [Errno 28]")
+    assert done.stderr.startswith(b"pepg-fast: ")
+    assert b"[Errno 28]" in done.stderr
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("command", ["--help", "config"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
+def test_where_both_streams_are_full_the_status_says_so():
+    line = f"exec '{sys.executable}' -m pepg_fast config >/dev/full 2>&1"
+    done = subprocess.run(["sh", "-c", line], timeout=60, check=False, env=BUFFERED)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["--help", "train --help", "config"])
 def test_nobody_reads_help(command):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-m", "pepg_fast", command], stdout=writer, stderr=subprocess.PIPE, timeout=60,
+        [sys.executable, "-m", "pepg_fast", *command.split()], stdout=writer, stderr=subprocess.PIPE, timeout=60,
         check=False, env=BUFFERED,
     )  # fmt: skip
     os.close(writer)
@@ -117,6 +126,84 @@ def test_an_error_that_nobody_reads_is_still_one(arguments):
     )
     os.close(writer)
     assert done.returncode == 2
+
+
+#: What programs that are not the command may have done before they import the package.
+PROGRAMS = {
+    "no arguments": "sys.argv = []",
+    "no sys.argv": "del sys.argv",
+    "None": "sys.argv = [None]",
+    "embedded": "sys.argv = ['-m']; sys.orig_argv[:] = []",
+    "a child of the command": "sys.argv = ['/usr/bin/pepg-fast', 'train']",
+    "a folder that is gone": "import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("before", PROGRAMS.values(), ids=PROGRAMS)
+def test_importing_the_package_changes_nothing_global(before):
+    program = f"""
+        import os, signal, sys, threading, warnings
+        import numpy
+
+        {before}
+
+        def state():
+            handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+            hooks = sys.excepthook, threading.excepthook, warnings.showwarning
+            streams = sys.stdin, sys.stdout, sys.stderr
+            return (sys.path[:], sys.meta_path[:], sys.path_hooks[:], dict(os.environ), handlers, hooks, streams,
+                    warnings.filters[:], numpy.geterr(), os.umask(0o22))
+
+        states = [state()]
+        import pepg_fast
+        [getattr(pepg_fast, name) for name in pepg_fast.__all__ if name not in ("plot_history", "plot_histories")]
+        from pepg_fast import cli
+        assert [state()] == states
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["pepg-fast.py"], ["-mxmpepg_fast"], ["-m", "other"], ["threads/pepg-fast"]], ids="/".join
+)  # fmt: skip
+def test_programs_with_a_name_like_the_commands_are_not_it(arguments, tmp_path):
+    program = """
+        import signal, sys
+        before = sys.path[:], signal.getsignal(signal.SIGINT)
+        import pepg_fast
+        assert (sys.path, signal.getsignal(signal.SIGINT)) == before
+    """
+    in_thread = f"import threading\nthreading.Thread(target=exec, args=({textwrap.dedent(program)!r}, {{}})).start()"
+    for name, text in {
+        "pepg-fast.py": program, "xmpepg_fast/__init__.py": program, "xmpepg_fast/__main__.py": "",
+        "other/__init__.py": program, "other/__main__.py": "", "threads/pepg-fast": in_thread,
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder that is in use can be removed")
+def test_where_the_folder_is_gone_the_import_path_stays(tmp_path):
+    gone, modules = tmp_path / "gone", tmp_path / "modules"
+    for folder in (gone, modules):
+        folder.mkdir()
+    (modules / "sitecustomize.py").write_text(
+        "import atexit, sys\natexit.register(lambda: print(sys.path))\n"
+    )
+    line = f"rmdir ../gone; exec '{sys.executable}' -m pepg_fast --version"
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=gone, env=os.environ | {"PYTHONPATH": str(modules)}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert str(modules) in done.stdout
 
 
 def test_ctrl_c_while_it_imports_shows_no_traceback(tmp_path):
@@ -147,6 +234,27 @@ def test_ctrl_c_ends_it_without_a_traceback():
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60)[1] == b"interrupted\n"
     assert process.returncode == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["--help"]])
+def test_ctrl_c_while_nobody_reads_the_rest_shows_no_traceback(arguments):
+    """As in `pepg-fast ... | less`, once the pipe is full."""
+    program = """
+        import os, sys
+        from pepg_fast import cli
+
+        settle = cli._output.settle
+        cli._output.settle = lambda: (os.write(2, b"waits\\n"), os.write(1, bytes(1 << 20)), settle())
+        sys.exit(cli.main())
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stderr.readline() == b"waits\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 128 + signal.SIGINT
+        assert process.stderr.read() == b""
 
 
 def test_without_a_command_it_says_what_is_missing(capsys):

@@ -168,6 +168,23 @@ def of(**changes):
     return fingerprint(make(**changes))
 
 
+class Selfish(SGD):
+    """An optimizer that holds itself, twice."""
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
+        self.me = self
+        self.all = [self, {"me": self}]
+        self.all.append(self.all)
+
+
+def test_an_optimizer_that_holds_itself_has_a_fingerprint():
+    assert fingerprint(make(optimizer=Selfish)) == fingerprint(make(optimizer=Selfish))
+    other = make(optimizer=Selfish)
+    other.optimizer.alpha = 0.7
+    assert fingerprint(other) != fingerprint(make(optimizer=Selfish))
+
+
 def test_a_fingerprint_is_that_of_the_same_search():
     es, same = make(lower=-1.0, optimizer=ClipUp), make(lower=-1.0, optimizer=ClipUp)
     for _ in range(3):

@@ -69,6 +69,7 @@ gymnasium.register("Local-v0", envs.Turns)
 #: Modules that the main process, its workers and loky's helpers import, but Python not by itself before it is there.
 SHADOWS = (
     "loky", "numpy", "random", "signal", "typing", "gymnasium", "cloudpickle", "pickle", "multiprocessing", "argparse",
+    "sitecustomize", "usercustomize",
 )  # fmt: skip
 
 
@@ -306,6 +307,7 @@ def test_where_no_process_can_be_started_it_says_what_to_do(where, name, error, 
         ) as caught:
             train(envs.Turns, config)
     assert str(error) in str(caught.value)
+    assert not multiprocessing.active_children()  # the end of Python would wait for them
 
 
 def test_processors_are_what_loky_counts(monkeypatch):
@@ -373,6 +375,26 @@ def test_one_that_workers_cannot_have_says_what_to_do(monkeypatch):
         del gymnasium.registry["OnlyHere-v0"]
 
 
-def test_the_import_path_of_workers_is_this_processes(monkeypatch):
-    monkeypatch.setattr(sys, "path", ["", "/a", f"/b{os.pathsep}c", "/d"])
-    assert processes._import_path()["PYTHONPATH"] == os.pathsep.join([".", "/a", "/d"])
+@pytest.mark.parametrize("given", ["", f"/mine{os.pathsep}/too"])
+def test_workers_begin_where_python_does_and_with_what_they_need_to_be_told_more(
+    given, monkeypatch
+):
+    library, site = os.path.dirname(os.__file__), os.path.dirname(os.path.dirname(loky.__file__))
+    monkeypatch.setattr(sys, "path", ["", "/a", library, "/lib", f"/b{os.pathsep}c", site, "/here"])
+    monkeypatch.setenv("PYTHONPATH", given)
+    path = processes._import_path()["PYTHONPATH"].split(os.pathsep)
+    assert path == [*given.split(os.pathsep), library, "/lib", site][0 if given else 1 :]
+
+
+def test_workers_find_loky_where_the_main_process_does(tmp_path):
+    """Also where Python would not look by itself."""
+    site = os.path.dirname(os.path.dirname(loky.__file__))
+    program = f"""
+import sys
+sys.path += [place for place in {sys.path!r} if place not in sys.path] + [{TESTS!r}]
+from pepg_fast.training import TrainConfig, train
+assert {site!r} in sys.path
+print(train("envs:Turns-v0", TrainConfig(population_size=4, hidden_sizes=(), max_steps=1, workers=1)).step)
+"""
+    done = ended([sys.executable, "-S", "-c", program], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")

@@ -16,33 +16,41 @@ def ready() -> None:
 
 
 def _begin() -> None:
-    as_module = _is_module()
-    if as_module:
+    argv, words = getattr(sys, "argv", None) or [""], getattr(sys, "orig_argv", [])
+    # What Python was given to run; to the children of a command something else than sys.argv says.
+    word = words[-len(argv)] if len(argv) <= len(words) else ""
+    is_module = argv[0] == "-m" and _is_module(word)  # as long as the module is being found
+    if is_module:
         _leave_folder()
-    if as_module or os.path.basename(sys.argv[0]).partition(".")[0] == "pepg-fast":
+    is_script = argv[0] == word and os.path.basename(word) in ("pepg-fast", "pepg-fast.exe")
+    if is_module or is_script:
         import signal
 
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, _end)
+            try:  # noqa: SIM105  # contextlib is not imported yet
+                signal.signal(signal.SIGINT, _end)
+            except ValueError:  # in a thread, or in a subinterpreter
+                pass
 
 
-def _is_module() -> bool:
-    """Whether Python is at ``-m pepg_fast``, or ``-mpepg_fast``."""
-    if sys.argv[:1] != ["-m"]:  # as long as the module is being found
-        return False
-    name = sys.orig_argv[-len(sys.argv)]
-    return name == __package__ or (name.startswith("-") and name.endswith(f"m{__package__}"))
+def _is_module(word: str) -> bool:
+    """Whether it is this package, perhaps with ``-m`` before it in the same word."""
+    return (word.partition("m")[2] if word.startswith("-") else word) == __package__
 
 
 def _leave_folder() -> None:
-    """Take the folder from the front of the import path, where ``python -m`` has put it.
+    """Take the current folder from the front of the import path, where ``python -m`` has put it.
 
     What is in it would stand in for NumPy and the standard library. `cli` puts it to the end, for environments.
     """
     if getattr(sys.flags, "safe_path", False) or sys.flags.isolated:  # it is not there
         return
+    try:
+        folder = os.getcwd()
+    except OSError:  # it is gone, and so it is not there either
+        return
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if sys.path and sys.path[0] != home:  # a checkout that is run in place has the package there
+    if folder != home and sys.path[:1] in ([folder], [""]):  # a checkout may be run in place
         del sys.path[0]
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from . import __version__, _command, _output, show_config, xor
 from .evaluation import EvaluationError
@@ -18,18 +19,23 @@ _INTERRUPTED, _BROKEN_PIPE = 128 + 2, 128 + 13
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    stop: SystemExit | None = None
     with _streams(), _output.legible(sys.stdout):
-        _command.ready()
         try:
+            _command.ready()
             status = _run(arguments)
-        except SystemExit as stop:  # of argparse
-            stop.code = _told(int(stop.code or 0))
-            raise
+        except SystemExit as caught:  # of argparse
+            stop, status = caught, int(caught.code or 0)
         except KeyboardInterrupt:  # between two steps of what follows
             status = _INTERRUPTED
+        at_ctrl_c = [_INTERRUPTED]  # while what is left is written: who reads it may be slow
+        if arguments is None:
+            _end_quietly(at_ctrl_c)
         status = _told(status)
-    if arguments is None:
-        _end_quietly(status)
+        at_ctrl_c[0] = status
+    if stop is not None:
+        stop.code = status
+        raise stop
     return status
 
 
@@ -64,6 +70,7 @@ def _told(status: int) -> int:
     if isinstance(failure, BrokenPipeError):
         return _BROKEN_PIPE
     _output.say(f"pepg-fast: standard output: {failure}")
+    _output.settle()  # standard error may be as full
     return 2
 
 
@@ -99,15 +106,25 @@ def _folder_last() -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def _end_quietly(status: int) -> None:
-    """Have Ctrl-C end the interpreter at once where it is about to end anyway."""
+def _end_quietly(status: list[int]) -> None:
+    """Have Ctrl-C end the process at once, with the status that is in the list by then: it is about to end anyway."""
     with contextlib.suppress(ValueError):  # not the main thread
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, lambda number, frame: os._exit(status))
+            signal.signal(signal.SIGINT, lambda number, frame: os._exit(status[0]))
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that does not keep quiet of help that could not be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message and file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pepg-fast",
         description="PEPG evolution strategies: train policies in Gymnasium's environments, evaluate and watch them.",
         epilog="`pepg-fast COMMAND --help` tells of a command.",

@@ -15,6 +15,9 @@ from ..schedules import Decay
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
 
+#: How deep a value is looked into: it may hold itself.
+_DEPTH = 8
+
 
 class Fingerprint:
     """What decides which candidates come next and how the search moves, in parts that have names.
@@ -103,7 +106,7 @@ def _settings(es: PEPG, n_threads: int) -> dict[str, Any]:
     return {name: _plain(value, n_threads) for name, value in settings.items()}
 
 
-def _plain(value: Any, n_threads: int) -> Any:
+def _plain(value: Any, n_threads: int, depth: int = _DEPTH) -> Any:
     """A value as numbers, text and digests; of what cannot be compared, its name."""
     if type(value) in _PLAIN:
         return value
@@ -111,21 +114,23 @@ def _plain(value: Any, n_threads: int) -> Any:
         return _digest(value, n_threads) if value.ndim else value.item()
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Optimizer | dict | list | tuple) and not depth:
+        return type(value).__qualname__
     if isinstance(value, Optimizer):
-        return _of_optimizer(value, n_threads)
+        return _of_optimizer(value, n_threads, depth - 1)
     if isinstance(value, dict):
-        return {str(name): _plain(each, n_threads) for name, each in value.items()}
+        return {str(name): _plain(each, n_threads, depth - 1) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each, n_threads) for each in value]
+        return [_plain(each, n_threads, depth - 1) for each in value]
     if isinstance(value, Decay):
         return repr(value)
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def _of_optimizer(optimizer: Optimizer, n_threads: int) -> dict[str, Any]:
+def _of_optimizer(optimizer: Optimizer, n_threads: int, depth: int) -> dict[str, Any]:
     """Its class and settings, without the arrays that it moves."""
     settings = {
-        name: _plain(value, n_threads)
+        name: _plain(value, n_threads, depth)
         for name, value in vars(optimizer).items()
         if value is not None and (name == "alpha" or not isinstance(value, np.ndarray))
     }

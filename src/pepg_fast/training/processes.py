@@ -146,10 +146,23 @@ def _signals_held() -> Iterator[None]:
 
 
 def _import_path() -> dict[str, str]:
-    """What has a child look for modules where this process does, and not in the current folder first (Python 3.11)."""
-    places = [place or os.curdir for place in sys.path if isinstance(place, str)]
+    """What has a child find loky, which gives it this process's import path, and not look in the current folder first.
+
+    It looks nowhere else before that: from wherever Python looks when it starts it imports `sitecustomize`, too. (The
+    current folder is left out from Python 3.11 on.)
+    """
+    with _caller.needing("train", "loky", "gym"):
+        import loky
+    given = "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
+    installed = os.path.dirname(os.path.dirname(loky.__file__))
+    library = os.path.dirname(os.__file__)
+    places = [installed]
+    if library in sys.path and installed in sys.path:  # in the order in which they are here
+        first, last = sys.path.index(library), sys.path.index(installed)
+        places = sys.path[first : last + 1] or places
+    named = [place for place in places if isinstance(place, str) and os.pathsep not in place]
     return {
-        "PYTHONPATH": os.pathsep.join(place for place in places if os.pathsep not in place),
+        "PYTHONPATH": os.pathsep.join([given, *named] if given else named),
         "PYTHONSAFEPATH": "1",
     }
 
