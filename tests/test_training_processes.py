@@ -307,7 +307,9 @@ def test_where_no_process_can_be_started_it_says_what_to_do(where, name, error, 
         ) as caught:
             train(envs.Turns, config)
     assert str(error) in str(caught.value)
-    assert not multiprocessing.active_children()  # the end of Python would wait for them
+    for child in multiprocessing.active_children():  # the end of Python would wait for them
+        child.join(20)
+    assert not multiprocessing.active_children()
 
 
 def test_processors_are_what_loky_counts(monkeypatch):
