@@ -1,6 +1,7 @@
 """User-facing validation: what was given, as what the kernels take, or an error that names it."""
 
 import contextlib
+import math
 import operator
 import os
 import reprlib
@@ -49,6 +50,28 @@ def population_size(value: Any, symmetric: bool = True) -> int:
 def parameters(value: Any) -> int:
     """Take a number of parameters."""
     return integer("theta_size", value, at_least=1, at_most=MOST_PARAMETERS)
+
+
+def initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
+    """The initial sigma that one of the two describes."""
+    if radius_init is None:
+        if sigma_init is None:
+            raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
+        return sigma_init
+    if sigma_init is not None:
+        raise ValueError(f"radius_init: wanted it or sigma_init, got both ({shown(sigma_init)})")
+    return number("radius_init", radius_init, positive=True) / math.sqrt(size)
+
+
+def popsize(num_interactions: Any, popsize_max: Any, size: int) -> tuple[int | None, int | None]:
+    """The limits of an adaptive population."""
+    if num_interactions is not None:
+        num_interactions = integer("num_interactions", num_interactions, at_least=1)
+    if popsize_max is not None:
+        if num_interactions is None:
+            raise ValueError("popsize_max: wanted num_interactions with it")
+        popsize_max = integer("popsize_max", popsize_max, at_least=size)
+    return num_interactions, popsize_max
 
 
 def layer_size(name: str, value: Any) -> int:
@@ -425,3 +448,10 @@ def members(value: Any, size: int) -> tuple[int, int]:
     if step != 1:
         raise ValueError(f"members: wanted a slice without gaps (step 1), got {value}")
     return lo, max(lo, hi)
+
+
+def assign(name: str, to: NDArray[Any], value: NDArray[Any]) -> None:
+    """Write to an array of the search's in place."""
+    if not to.flags.writeable:
+        raise ValueError(f"{name}: wanted an array that can be written to, got a read-only one")
+    to[...] = value

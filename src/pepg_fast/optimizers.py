@@ -380,3 +380,28 @@ def _working_copy(gradients: ArrayLike) -> NDArray[Any]:
     if not copy.size:
         raise ValueError(f"gradients: wanted at least one number, got shape {copy.shape}")
     return copy
+
+
+def check_callable(optimizer: Any) -> None:
+    """Refuse what a user put in the place of an optimizer."""
+    if not callable(optimizer):
+        raise TypeError(f"optimizer: wanted an Optimizer, got {_checks.shown(optimizer)}")
+
+
+def built(
+    optimizer: type[Optimizer] | Optimizer, mu_lr: float, kwargs: dict[str, Any] | None
+) -> Optimizer:
+    """The optimizer that the constructor's arguments describe."""
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError(f"optimizer_kwargs: wanted a dict, got {_checks.shown(kwargs)}")
+    if isinstance(optimizer, Optimizer):
+        if kwargs:
+            raise ValueError(
+                "optimizer_kwargs: wanted none, since optimizer is already an instance"
+            )
+        return optimizer
+    if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
+        raise TypeError(
+            f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {_checks.shown(optimizer)}"
+        )
+    return optimizer(mu_lr, **(kwargs or {}))

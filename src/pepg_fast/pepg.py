@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _caller, _checks, kernels, schedules
 from .fitness import NAN_POLICIES, TIES, Fitness, Shaping, checked_shaping
 from .gradients import Draw, GradientWork
-from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer
+from .optimizers import BUILT_IN, SGD, Adam, ClipUp, Optimizer, built, check_callable
 from .population import Population
 from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
@@ -200,7 +200,7 @@ class PEPG:
         self._fitness.resize(size)
 
         self.mu_init = mu_init
-        self.sigma_init = _initial_sigma(sigma_init, radius_init, self.theta_size)
+        self.sigma_init = _checks.initial_sigma(sigma_init, radius_init, self.theta_size)
         self.mu_lr = _checks.rate("mu_lr", mu_lr, self.theta_size)
         self.sigma_lr = _checks.rate("sigma_lr", sigma_lr, self.theta_size)
         self.l2_coeff = _checks.rate("l2_coeff", l2_coeff, self.theta_size)
@@ -209,8 +209,8 @@ class PEPG:
         self._mu = _checks.vector("mu_init", mu_init, self.theta_size, self.dtype)
         self._sigma = self._sigma_within_limits("sigma_init", self.sigma_init)
         mu_lr = schedules.at("mu_lr", self.mu_lr, 0, self.theta_size)
-        self.optimizer = _built(optimizer, mu_lr, optimizer_kwargs)
-        self._num_interactions, self._popsize_max = _checked_popsize(
+        self.optimizer = built(optimizer, mu_lr, optimizer_kwargs)
+        self._num_interactions, self._popsize_max = _checks.popsize(
             num_interactions, popsize_max, size
         )
         self.keep_gradient = _checks.flag("keep_gradient", keep_gradient)
@@ -446,7 +446,7 @@ class PEPG:
         step = self.step
         kind: Any = type(optimizer) if type(sigma_lr) is float and type(l2_coeff) is float else None
         if is_scheduled:
-            _check_optimizer(optimizer)
+            check_callable(optimizer)
             before = getattr(optimizer, "alpha", None)
             optimizer.alpha = mu_lr
         try:
@@ -539,7 +539,7 @@ class PEPG:
             step: NDArray[Any] = optimizer.step(descent, self._n_threads)
             return step
         name, wanted = type(optimizer).__name__, f"a step of {self.theta_size} finite numbers"
-        _check_optimizer(optimizer)
+        check_callable(optimizer)
         taken = _checks.numbers(name, optimizer(descent), wanted)
         if taken.shape not in ((), descent.shape) or not np.isfinite(taken).all():
             raise ValueError(f"{name}: wanted {wanted}, got {_checks.shown(taken)}")
@@ -807,7 +807,7 @@ class PEPG:
     def mu(self, value: ArrayLike) -> None:
         mu = _checks.vector("mu", value, self.theta_size, self.dtype)
         with self._population.turn:
-            _assign("mu", self._mu, mu)
+            _checks.assign("mu", self._mu, mu)
 
     @property
     def center(self) -> NDArray[Any]:
@@ -826,7 +826,7 @@ class PEPG:
     def sigma(self, value: ArrayLike) -> None:
         sigma = self._sigma_within_limits("sigma", value)
         with self._population.turn:
-            _assign("sigma", self._sigma, sigma)
+            _checks.assign("sigma", self._sigma, sigma)
 
     @property
     def sigma_max_change(self) -> Any:
@@ -1090,59 +1090,3 @@ class PEPG:
 
 #: Index and fitness of the best candidate told, and the interactions it took to tell.
 _Outcome = tuple[int, Any, int]
-
-
-def _initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
-    """The initial sigma that one of the two describes."""
-    if radius_init is None:
-        if sigma_init is None:
-            raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
-        return sigma_init
-    if sigma_init is not None:
-        raise ValueError(
-            f"radius_init: wanted it or sigma_init, got both ({_checks.shown(sigma_init)})"
-        )
-    return _checks.number("radius_init", radius_init, positive=True) / math.sqrt(size)
-
-
-def _checked_popsize(
-    num_interactions: Any, popsize_max: Any, size: int
-) -> tuple[int | None, int | None]:
-    """The limits of an adaptive population."""
-    if num_interactions is not None:
-        num_interactions = _checks.integer("num_interactions", num_interactions, at_least=1)
-    if popsize_max is not None:
-        if num_interactions is None:
-            raise ValueError("popsize_max: wanted num_interactions with it")
-        popsize_max = _checks.integer("popsize_max", popsize_max, at_least=size)
-    return num_interactions, popsize_max
-
-
-def _assign(name: str, to: NDArray[Any], value: NDArray[Any]) -> None:
-    if not to.flags.writeable:
-        raise ValueError(f"{name}: wanted an array that can be written to, got a read-only one")
-    to[...] = value
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    if not callable(optimizer):
-        raise TypeError(f"optimizer: wanted an Optimizer, got {_checks.shown(optimizer)}")
-
-
-def _built(
-    optimizer: type[Optimizer] | Optimizer, mu_lr: float, kwargs: dict[str, Any] | None
-) -> Optimizer:
-    """The optimizer that the constructor's arguments describe."""
-    if kwargs is not None and not isinstance(kwargs, dict):
-        raise TypeError(f"optimizer_kwargs: wanted a dict, got {_checks.shown(kwargs)}")
-    if isinstance(optimizer, Optimizer):
-        if kwargs:
-            raise ValueError(
-                "optimizer_kwargs: wanted none, since optimizer is already an instance"
-            )
-        return optimizer
-    if not (isinstance(optimizer, type) and issubclass(optimizer, Optimizer)):
-        raise TypeError(
-            f"optimizer: wanted a subclass of pepg_fast.Optimizer, got {_checks.shown(optimizer)}"
-        )
-    return optimizer(mu_lr, **(kwargs or {}))
