@@ -190,6 +190,7 @@ PEPG_API pepg_status pepg_adam_f32(ptrdiff_t n, const float *gradient, double al
  *   s = clip(sigma + sigma_lr g_sigma, sigma - sigma_max_change sigma, sigma + sigma_max_change sigma)
  *   sigma = clip(s, sigma_min, sigma_max)
  *
+ * sigma_min and sigma_max are rounded inwards where the width cannot hold them.
  * sigma_max_change infinity: any step. `sigma_limits`, unless NULL, has rows sigma_max_change,
  * sigma_min and sigma_max (3, n) for each coordinate; the three numbers are not read then. */
 PEPG_API pepg_status pepg_sigma_step(ptrdiff_t n, const double *g_sigma, double sigma_lr,
