@@ -120,6 +120,7 @@ C = [
     ("csrc/kernels/optimizer.c", "j + 8 <= n; j += 8", "j + 8 <= n + 1; j += 8"),
     ("csrc/kernels/optimizer.c", "for (int k = 0; j < n; ++j, ++k)", "for (int k = 0; j < n - 1; ++j, ++k)"),
     ("csrc/kernels/optimizer.c", "minima = changes + rule->stride", "minima = changes"),
+    ("csrc/kernels/optimizer.c", "(double)nearest < limit ? NEXT_AFTER(nearest, (real)INFINITY) : nearest", "nearest"),
     ("csrc/kernels/optimizer.c", "(const real *)rule->limits + lo", "(const real *)rule->limits"),
     ("csrc/velocity_real.inc", "speed > max_speed", "speed < max_speed"),
     ("csrc/velocity_real.inc", "job->scale = -alpha / length;", "job->scale = alpha / length;"),
