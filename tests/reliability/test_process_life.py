@@ -365,7 +365,7 @@ def rss():
     [
         ("generations", "es.update(es.get_parameters()[:, 0])", 100_000),
         ("generations from lists", "es.update(es.ask()[:, 0].tolist())", 100_000),
-        ("generations of a generator", "re.update(re.get_parameters()[:, 0])", 100_000),
+        ("generations of a generator", "re.update(re.get_parameters()[:, 0])", 30_000),
         (
             "constructions",
             "new = PEPG(20, 9, 0.0, 1.0, 0.1, 0.1); new.update(new.ask()[:, 0])",
