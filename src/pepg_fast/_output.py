@@ -4,7 +4,7 @@ import codecs
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -55,19 +55,26 @@ def fill_descriptors() -> None:
 
 
 @contextlib.contextmanager
-def writable() -> Iterator[None]:
-    """Have standard streams that can be flushed in this block, whatever they are outside it."""
+def null_where(is_unusable: Callable[[Any], bool]) -> Iterator[None]:
+    """Have the null device in this block in the place of standard output and error that cannot be used."""
     before = sys.stdout, sys.stderr
     with contextlib.ExitStack() as stack:
         for name, stream in zip(("stdout", "stderr"), before, strict=True):
-            try:
-                stream.flush()
-            except (AttributeError, OSError, ValueError):
+            if is_unusable(stream):
                 setattr(sys, name, stack.enter_context(open(os.devnull, "w")))
         try:
             yield
         finally:
             sys.stdout, sys.stderr = before
+
+
+def cannot_be_flushed(stream: Any) -> bool:
+    """Whether a stream is missing, closed or full, or nobody reads it."""
+    try:
+        stream.flush()
+    except (AttributeError, OSError, ValueError):
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ _INTERRUPTED, _BROKEN_PIPE = 128 + 2, 128 + 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     stop: SystemExit | None = None
-    with _streams(), _output.legible(sys.stdout):
+    _output.fill_descriptors()
+    with _output.null_where(lambda stream: stream is None), _output.legible(sys.stdout):
         try:
             _command.ready()
             status = _run(arguments)
@@ -72,21 +73,6 @@ def _told(status: int) -> int:
     _output.say(f"pepg-fast: standard output: {failure}")
     _output.settle()  # standard error may be as full
     return 2
-
-
-@contextlib.contextmanager
-def _streams() -> Iterator[None]:
-    """Have all three standard streams, those that were closed leading nowhere."""
-    _output.fill_descriptors()
-    before = sys.stdout, sys.stderr
-    with contextlib.ExitStack() as stack:
-        for name, stream in zip(("stdout", "stderr"), before, strict=True):
-            if stream is None:
-                setattr(sys, name, stack.enter_context(open(os.devnull, "w")))
-        try:
-            yield
-        finally:
-            sys.stdout, sys.stderr = before
 
 
 @contextlib.contextmanager

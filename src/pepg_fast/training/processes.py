@@ -102,7 +102,7 @@ def starting(count: int) -> Iterator[None]:
         raise _impossible(count, "Python does not know its own program (sys.executable)")
     _output.fill_descriptors()
     try:
-        with _output.writable(), _signals_held():
+        with _output.null_where(_output.cannot_be_flushed), _signals_held():
             _start_trackers()
             with _signals_held():  # again: the trackers let some through
                 yield
