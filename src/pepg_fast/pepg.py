@@ -263,7 +263,11 @@ class PEPG:
                 return usual
         population = self._population
         with population.turn:
-            lo, hi = (0, population.size) if members is None else self._members(members)
+            lo, hi = (
+                (0, population.size)
+                if members is None
+                else _checks.members(members, population.size)
+            )
             into = None if out is None else self._output(out, hi - lo)
             if hi - lo == population.size:
                 theta = population.draw(self._mu, self._sigma, into, self._n_threads)
@@ -271,9 +275,6 @@ class PEPG:
                 population.begin(self._mu, self._sigma)
                 theta = population.part(lo, hi, into, self._n_threads)
             return theta if out is None else out
-
-    def _members(self, members: slice) -> tuple[int, int]:
-        return _checks.members(members, self.population_size)
 
     def _output(self, out: Any, rows: int) -> NDArray[Any]:
         """Memory of a user's for candidates, which must not be the search's own."""
@@ -312,7 +313,7 @@ class PEPG:
         """
         population = self._population
         with population.turn:
-            lo, hi = self._members(members)
+            lo, hi = _checks.members(members, population.size)
             if not population.is_drawn:
                 raise RuntimeError("get_members: call get_parameters() first")
             into = None if out is None else self._output(out, hi - lo)
