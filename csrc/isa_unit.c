@@ -4,7 +4,11 @@
 #include "pepg_fast.h"
 #include "rng.h"
 
+#include <float.h>
 #include <math.h>
+
+typedef int64_t flags_f64;
+typedef int32_t flags_f32;
 
 #include "kernels/normals.c"
 
@@ -15,6 +19,7 @@
 #include "kernels/real.h"
 
 #include "kernels/activation.c"
+#include "kernels/finite.c"
 #include "kernels/forward.c"
 #include "kernels/gradient.c"
 #include "kernels/optimizer.c"
@@ -25,6 +30,7 @@
 #include "kernels/real.h"
 
 #include "kernels/activation.c"
+#include "kernels/finite.c"
 #include "kernels/forward.c"
 #include "kernels/gradient.c"
 #include "kernels/optimizer.c"
@@ -46,7 +52,7 @@
         .activate = activate_block_##suffix, .layer = layer_block_##suffix,                        \
         .network = network_block_##suffix, .members = members_block_##suffix,                      \
         .clip = clip_block_##suffix, .pair_sums = pair_sums_block_##suffix,                        \
-        .scale_sums = scale_sums_block_##suffix,                                                   \
+        .scale_sums = scale_sums_block_##suffix, .all_finite = all_finite_block_##suffix,          \
     }
 
 extern const pepg_kernels TABLE(PEPG_UNIT);

@@ -81,6 +81,7 @@ typedef struct {
                         real *step);                                                               \
         void (*ascend)(ptrdiff_t n, const real *step, real *mu);                                   \
         double (*squares)(ptrdiff_t n, double scale, const real *x);                               \
+        int (*all_finite)(ptrdiff_t n, const real *x, real above);                                 \
         void (*sigma_ascent)(ptrdiff_t lo, ptrdiff_t n, const real *g_sigma,                       \
                              const pepg_sigma_rule *rule, real *sigma);                            \
         void (*clip)(ptrdiff_t n, const real *lower, const real *upper, real *values);             \
