@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from stored_states import changed, nested
 
 from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, checkpoints, files
 
@@ -663,20 +664,6 @@ def test_a_newer_version_is_refused(tmp_path, monkeypatch):
         PEPG.load_checkpoint(path)
 
 
-def changed(state, path, value):
-    """The state with one value replaced, or taken out."""
-    state = copy.deepcopy(state)
-    *parents, last = path.split(".")
-    place = state
-    for key in parents:
-        place = place[key]
-    if value is KeyError:
-        del place[last]
-    else:
-        place[last] = value
-    return state
-
-
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -820,16 +807,9 @@ def test_the_name_of_a_class_is_short_and_shown_as_it_is(tmp_path):
     assert len(str(caught.value)) < len(str(tmp_path)) + 1000
 
 
-def in_lists(levels):
-    value = 1
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("$x", 1), ("_log_tail", in_lists(300)), ("_log_tail", 10**4250)],
+    [("$x", 1), ("_log_tail", nested(300)), ("_log_tail", 10**4250)],
     ids=["a name", "nested", "a large number"],
 )
 def test_an_attribute_that_no_file_can_hold_is_left_out_alone(tmp_path, name, value):

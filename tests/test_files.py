@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from stored_states import nested
 
 from pepg_fast import files
 
@@ -240,14 +241,6 @@ def test_what_a_file_cannot_hold_is_named_and_nothing_is_written(tmp_path, targe
     assert not files.is_storable({"x": value})
     assert target.read_bytes() == before
     assert os.listdir(tmp_path) == [target.name]
-
-
-def nested(levels):
-    """Lists within one another."""
-    value = 1
-    for _ in range(levels):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize(

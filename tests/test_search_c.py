@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_library import CHECKOUT, CONSTANTS, STRUCTS, build
+from walk import built
 
 from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, Simulation, kernels, streams
-
-WALK = CHECKOUT / "tests/native/walk.c"
 
 pytestmark = pytest.mark.skipif(
     not (
@@ -305,17 +304,7 @@ def test_runs_have_the_bits_of_pepg(library, unpaired, dtype):
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory):
-    target = tmp_path_factory.mktemp("walk") / "walk.so"
-    flags = [
-        "-std=c11",
-        "-O1",
-        "-ffp-contract=off",
-        "-fPIC",
-        "-shared",
-        "-D_POSIX_C_SOURCE=200809L",
-    ]
-    subprocess.run(["cc", *flags, WALK, "-o", target], check=True)
-    return ctypes.CDLL(str(target))
+    return ctypes.CDLL(str(built(tmp_path_factory.mktemp("walk"))))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

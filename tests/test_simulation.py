@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from walk import built
 
 import pepg_fast
 from pepg_fast import NeuralNetwork, Simulation, kernels
 
 NORMAL, NAN_REWARD, INFINITE_OBSERVATION, SLOW, HUGE_REWARD = range(5)
-SOURCE = Path(__file__).with_name("native") / "walk.c"
 SHAPE = {"state_size": 4, "observation_size": 2, "action_size": 1}
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
@@ -26,17 +26,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory) -> Path:
-    target = tmp_path_factory.mktemp("native") / "walk.so"
-    flags = [
-        "-std=c11",
-        "-O1",
-        "-ffp-contract=off",
-        "-fPIC",
-        "-shared",
-        "-D_POSIX_C_SOURCE=200809L",
-    ]
-    subprocess.run(["cc", *flags, str(SOURCE), "-o", str(target)], check=True)
-    return target
+    return built(tmp_path_factory.mktemp("native"))
 
 
 @pytest.fixture

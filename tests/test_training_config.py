@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from stored_states import nested
 
 pytest.importorskip("gymnasium")
 from pepg_fast.optimizers import SGD, Adam, ClipUp
@@ -182,13 +183,6 @@ def test_many_digits_that_python_reads_are_kept_or_refused(tmp_path):
     with pytest.raises(ValueError, match="env_args: wanted"):
         configs.write_toml(tmp_path / "d.toml", "Walk-v0", config)
     assert not (tmp_path / "d.toml").exists()
-
-
-def nested(levels):
-    value = 1
-    for _ in range(levels):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize(
