@@ -122,11 +122,8 @@ def _check_rates(given: dict[str, Any], size: int) -> None:
     """Refuse rates that do not fit the number of parameters."""
     for name in [rate for rate in ("mu_lr", "sigma_lr", "l2_coeff") if rate in given]:
         shape = np.shape(given[name])
-        if shape not in (
-            (),
-            (1,),
-            (size,),
-        ):  # before room is made for as many numbers as the file says
+        # Before room is made for as many numbers as the file says.
+        if shape not in ((), (1,), (size,)):
             raise ValueError(f"{name}: wanted a number or shape ({size},), got shape {shape}")
         _checks.rate(name, given[name], size)
     if "mu_lr" in given:

@@ -1,14 +1,13 @@
 """The last rows of a search's log, which its checkpoints hold: a log that lost them gets them back."""
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import history
+from . import _caller, history
 from .checkpoints import LOG_TAIL
 from .history import COLUMNS, HEADER, CSVContent, Row
 
@@ -170,8 +169,7 @@ def _warn_of_lost(
     first = rows[0, 0] if len(rows) else up_to + 1
     was_logged = is_whole or (len(rows) > 0 and rows[-1, 0] == up_to and not header)
     if was_logged and first > has + 1:
-        warnings.warn(
+        _caller.warn(
             f"{filename}: the rows of steps {has + 1:.0f} to {first - 1:.0f} are lost, and the checkpoint does not "
-            "hold them; the log goes on without them",
-            stacklevel=2,
+            "hold them; the log goes on without them"
         )

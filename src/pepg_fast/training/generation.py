@@ -1,13 +1,13 @@
 """What a generation is to the candidates: episodes, the same wherever they are run."""
 
 import uuid
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _caller
 from ..distributed import replica
 from ..evaluation import EvaluationError
 from .normalization import Normalizer, Statistics, merged
@@ -114,8 +114,7 @@ class Generation:
             worst, retries = self.task.on_failure == "worst", self.task.retries
             then = "count as the worst of their generation" if worst else "end the run"
             again = f"are run again {retries} times, then they " if retries else ""
-            warnings.warn(
-                f"an episode failed: {error}; such episodes {again}{then} (said once a run)",
-                stacklevel=2,
+            _caller.warn(
+                f"an episode failed: {error}; such episodes {again}{then} (said once a run)"
             )
         _errors[self.name] = error

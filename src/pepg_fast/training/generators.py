@@ -31,13 +31,12 @@ def drawn_between(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [name for name, state in before.items() if after[name] != state]
 
 
-def tell(env: Any, drawn: list[str]) -> None:
-    """Warn that an environment draws from these in the user's own process, if there are any."""
+def tell(name: str, drawn: list[str]) -> None:
+    """Warn that the environment of this name draws from these in the user's own process, if there are any."""
     if not drawn:
         return
-    name = env if isinstance(env, str) else getattr(env, "id", None)
     _caller.warn(
-        f"{name or getattr(env, '__qualname__', env)}: the environment draws from the global generator of "
+        f"{name}: the environment draws from the global generator of "
         f"{' and '.join(drawn)}, which is left alone in this process: its rewards differ from run to run and with the "
         "number of workers. Let it draw from its own np_random, or run it in worker processes only, which seed that "
         "generator for each episode"

@@ -10,7 +10,7 @@ from .. import _caller, _checks, files
 from ..evaluation import EvaluationError, told
 from . import env_api, generators
 from .policy import Policy, task_of
-from .rollouts import make_env
+from .rollouts import make_env, name_of
 
 #: Files that videos can be written to.
 FORMATS = (".mp4", ".gif", ".mkv", ".mov", ".avi", ".webm")
@@ -40,7 +40,7 @@ def play(
                 shown = _episode(env, there, number, film)
                 if not drawn:  # to be told of once
                     drawn = generators.drawn_between(before, generators.states())
-                    generators.tell(task.env, drawn)
+                    generators.tell(name_of(task.env), drawn)
                 yield number, *shown
         finally:
             if film is not None:

@@ -320,16 +320,14 @@ class Rollouts:
             If an episode failed for good and the task does not take that: an environment raised, or returned what
             Gymnasium's do not, or the network gave NaN for an action; the cause is that error.
         """
-        is_last = not self.task.retries
-        found, failed = self._try(weights, seeds, normalizer, with_statistics, is_last)
+        asked = _Asked(weights, seeds, normalizer, with_statistics)
+        found, failed = self._try(asked, is_last=not self.task.retries)
         for attempt in range(self.task.retries):
             if not failed:
                 break
-            rows, is_last = np.array(sorted(failed)), attempt + 1 == self.task.retries
+            rows = np.array(sorted(failed))
             try:
-                again, still = self._try(
-                    weights[rows], seeds[rows], normalizer, with_statistics, is_last
-                )
+                again, still = self._try(asked.some(rows), attempt + 1 == self.task.retries)
             except EpisodeError as error:
                 error.index = int(rows[error.index])
                 raise
@@ -337,91 +335,56 @@ class Rollouts:
             failed = {int(rows[i]) for i in still}
         return found
 
-    def _try(
-        self,
-        weights: NDArray[Any],
-        seeds: NDArray[np.int64],
-        normalizer: Normalizer | None,
-        with_statistics: bool,
-        is_last: bool,
-    ) -> tuple[Episodes, set[int]]:
+    def _try(self, asked: "_Asked", is_last: bool) -> tuple[Episodes, set[int]]:
         """Run episodes once, side by side unless they draw from global generators; what came of them, which failed."""
         while not self._draws:
-            failures = _Failures(self, seeds, is_last)
+            failures = _Failures(self, asked.seeds, is_last)
             before = generators.states()
-            envs = self._environments(len(weights), failures.add)
+            envs = self._environments(len(asked.seeds), failures.add)
             if self.is_worker and not self.task.new_env:  # they were all made with the same seed
                 before = generators.states()
             try:
-                found = self._side_by_side(
-                    envs, weights, seeds, normalizer, with_statistics, failures
-                )
+                found = self._side_by_side(envs, asked, failures)
             except EpisodeError:
                 if not self._have_to_be_repeated(before):
                     raise
             else:
                 if not self._have_to_be_repeated(before):
                     return found, set(failures.texts)
-        return self._one_by_one(weights, seeds, normalizer, with_statistics, is_last)
+        return self._one_by_one(asked, is_last)
 
-    def _one_by_one(
-        self,
-        weights: NDArray[Any],
-        seeds: NDArray[np.int64],
-        normalizer: Normalizer | None,
-        with_statistics: bool,
-        is_last: bool,
-    ) -> tuple[Episodes, set[int]]:
+    def _one_by_one(self, asked: "_Asked", is_last: bool) -> tuple[Episodes, set[int]]:
         """Run episodes that draw from global generators, which a worker seeds for each of them."""
         parts, failed, new_env = [], set(), self.task.new_env
-        for i in range(len(weights)):
-            one = slice(i, i + 1)
-            failures = _Failures(self, seeds[one], is_last)
+        for i, seed in enumerate(asked.seeds.tolist()):
+            one = asked.some(slice(i, i + 1))
+            failures = _Failures(self, one.seeds, is_last)
             try:
                 if self.is_worker and new_env:
-                    generators.seed(int(seeds[i]))
+                    generators.seed(seed)
                 envs = self._environments(1, failures.add)
                 if self.is_worker and not new_env:  # after what making one may have seeded
-                    generators.seed(int(seeds[i]))
-                part = self._side_by_side(
-                    envs, weights[one], seeds[one], normalizer, with_statistics, failures
-                )
+                    generators.seed(seed)
+                parts.append(self._side_by_side(envs, one, failures))
             except EpisodeError as error:
                 error.index += i
                 raise
-            parts.append(part)
-            failed |= {i for _ in failures.texts}
+            if failures.texts:
+                failed.add(i)
         return joined(parts), failed
 
-    def _side_by_side(
-        self,
-        envs: list[Any],
-        weights: NDArray[Any],
-        seeds: NDArray[np.int64],
-        normalizer: Normalizer | None,
-        with_statistics: bool,
-        failures: "_Failures",
-    ) -> Episodes:
+    def _side_by_side(self, envs: list[Any], asked: "_Asked", failures: "_Failures") -> Episodes:
         """Run episodes within their limit of time; those that failed do not count."""
-        with self._clock.of_episodes(len(weights)):
-            found = self._together(
-                envs, weights, seeds, normalizer, with_statistics, failures.texts, failures.add
-            )
+        with self._clock.of_episodes(len(asked.seeds)):
+            found = self._together(envs, asked, failures)
         for i in failures.texts:
             found.put_failed(i)
         return found._replace(first_error=next(iter(failures.texts.values()), ""))
 
-    def _together(
-        self,
-        envs: list[Any],
-        weights: NDArray[Any],
-        seeds: NDArray[np.int64],
-        normalizer: Normalizer | None,
-        with_statistics: bool,
-        failed: dict[int, str],
-        fail: Callable[[BaseException, int], None],
-    ) -> Episodes:
+    def _together(self, envs: list[Any], asked: "_Asked", failures: "_Failures") -> Episodes:
         """Step all environments together; episodes that fail drop out."""
+        weights, seeds, normalizer, with_statistics = asked
+        failed, fail = failures.texts, failures.add
         n, size = len(weights), self.task.interface.observation_size
         observations = np.zeros((n, size))
         returns, lengths, lifted = [0.0] * n, np.zeros(n, np.int64), np.zeros(n)
@@ -599,7 +562,7 @@ class Rollouts:
         drawn = generators.drawn_between(before, after)
         self._draws = bool(drawn)
         if not self.is_worker:
-            generators.tell(self.task.env, drawn)
+            generators.tell(name_of(self.task.env), drawn)
         return self._draws or len(after) > len(before)
 
     def _failure(self, error: BaseException, index: int, seeds: Any) -> EpisodeError:
@@ -620,6 +583,18 @@ class Rollouts:
         # They are not needed any more, and an error that they were needed for is worth more.
         if errors and sys.exc_info()[0] is None:
             warnings.warn(f"an environment's close() raised {told(errors[0])}", stacklevel=2)
+
+
+class _Asked(NamedTuple):
+    """Episodes that are to be run: a row of weights and a seed each, and what is to be done with observations."""
+
+    weights: NDArray[Any]
+    seeds: NDArray[np.int64]
+    normalizer: Normalizer | None
+    with_statistics: bool
+
+    def some(self, rows: "slice | NDArray[np.intp]") -> "_Asked":
+        return self._replace(weights=self.weights[rows], seeds=self.seeds[rows])
 
 
 class _Failures:

@@ -228,11 +228,9 @@ def new_folder(folder: Path, env_id: str) -> Path:
     """Make a folder for a run in an environment, numbered where others have its name or take it meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in _numbered(folder, env_id):
-        try:
+        with contextlib.suppress(FileExistsError):
             path.mkdir()
             break
-        except FileExistsError:
-            continue
     return path
 
 
