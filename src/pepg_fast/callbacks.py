@@ -203,7 +203,7 @@ class CSVLog(Callback):
     Parameters
     ----------
     filename : path
-        A relative one is that of the moment, wherever the working folder is later. A search that has made steps
+        A relative path is resolved at once, so the working folder may change later. A search that has made steps
         already (a resumed one) goes on in an existing file: rows of later steps than its own, and a row that was cut
         short, are removed first; rows that the file lost are restored from the search's checkpoint, with the seconds of
         the last row before them. For a new search the file must not exist.
@@ -300,8 +300,8 @@ class Checkpoints(Callback):
     Parameters
     ----------
     folder : path
-        Made if it does not exist; files are ``step_000000100.npz`` and so on. A relative one is that of the moment,
-        wherever the working folder is later.
+        Made if it does not exist; files are ``step_000000100.npz`` and so on. A relative path is resolved
+        at once, so the working folder may change later.
     every : int
         Steps between two of them.
     keep : int

@@ -446,21 +446,29 @@ def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray m
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(theta) // (halves * d) if d else 0
     cdef void* m = _data(mu, "mu", width, d, False)
     cdef void* s = _data(sigma, "sigma", width, d, False)
-    cdef char* kept = <char*>_optional(drawn, "drawn", width, 2 * d, True)
+    cdef void* kept = _optional(drawn, "drawn", width, 2 * d, True)
     cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, True)
-    cdef char* t = <char*>_data(theta, "theta", width, halves * n * d, True)
-    cdef char* minus = t + n * d * cnp.PyArray_ITEMSIZE(mu) if symmetric else NULL
+    cdef void* t = _data(theta, "theta", width, halves * n * d, True)
+    _sample(width, n, d, key, generation, first_pair, m, s, <char*>kept, z, <char*>t, symmetric, n_threads)
+
+
+cdef int _sample(int width, Py_ssize_t n, Py_ssize_t d, uint64_t key, uint64_t generation, uint64_t first_pair, void* mu,
+                 void* sigma, char* drawn, float* noise, char* theta, bint symmetric, int n_threads) except -1:
+    cdef Py_ssize_t row = d * (8 if width == cnp.NPY_DOUBLE else 4)
+    cdef char* minus = theta + n * row if symmetric else NULL
+    cdef int status
     with nogil:
         if width == cnp.NPY_DOUBLE:
-            status = pepg_sample(n, d, key, generation, first_pair, <double*>m, <double*>s, z, <double*>t,
+            status = pepg_sample(n, d, key, generation, first_pair, <double*>mu, <double*>sigma, noise, <double*>theta,
                                  <double*>minus, n_threads)
         else:
-            status = pepg_sample_f32(n, d, key, generation, first_pair, <float*>m, <float*>s, z, <float*>t,
-                                     <float*>minus, n_threads)
+            status = pepg_sample_f32(n, d, key, generation, first_pair, <float*>mu, <float*>sigma, noise,
+                                     <float*>theta, <float*>minus, n_threads)
     _raise(status)
-    if kept != NULL:
-        memmove(kept, m, d * cnp.PyArray_ITEMSIZE(mu))
-        memmove(kept + d * cnp.PyArray_ITEMSIZE(mu), s, d * cnp.PyArray_ITEMSIZE(mu))
+    if drawn != NULL:
+        memmove(drawn, mu, row)
+        memmove(drawn + row, sigma, row)
+    return 0
 
 
 def sample_side(uint64_t key, uint64_t generation, uint64_t first_pair, bint minus, cnp.ndarray drawn not None,
@@ -823,19 +831,23 @@ def update_adam(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarra
     cdef void* psigma = _data(sigma, "sigma", x.width, x.dim, True)
     cdef void* gm = _optional(g_mu, "g_mu", x.width, x.dim, True)
     with nogil:
-        if x.width == cnp.NPY_DOUBLE:
-            status = pepg_update_adam(
-                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <double*>x.epsilon, x.delta, x.even,
-                <double*>x.sigma, alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_max_change, sigma_min,
-                sigma_max, <double*>limits, <double*>pm, <double*>pv, <double*>pmu, <double*>psigma, <double*>gm,
-                n_threads)
-        else:
-            status = pepg_update_adam_f32(
-                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <float*>x.epsilon, x.delta, x.even,
-                <float*>x.sigma, alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_max_change, sigma_min,
-                sigma_max, <float*>limits, <float*>pm, <float*>pv, <float*>pmu, <float*>psigma, <float*>gm,
-                n_threads)
+        status = _update_adam(&x, alpha, beta_1, beta_2, adam_epsilon, t, l2, sigma_lr, sigma_max_change, sigma_min,
+                              sigma_max, limits, pm, pv, pmu, psigma, gm, n_threads)
     _raise(status)
+
+
+cdef int _update_adam(Draw* x, double alpha, double beta_1, double beta_2, double epsilon, uint64_t t, double l2,
+                      double sigma_lr, double max_change, double least, double most, void* limits, void* m, void* v,
+                      void* mu, void* sigma, void* g_mu, int n_threads) noexcept nogil:
+    if x.width == cnp.NPY_DOUBLE:
+        return pepg_update_adam(
+            x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <double*>x.epsilon, x.delta, x.even, <double*>x.sigma,
+            alpha, beta_1, beta_2, epsilon, t, l2, sigma_lr, max_change, least, most, <double*>limits, <double*>m,
+            <double*>v, <double*>mu, <double*>sigma, <double*>g_mu, n_threads)
+    return pepg_update_adam_f32(
+        x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, <float*>x.epsilon, x.delta, x.even, <float*>x.sigma,
+        alpha, beta_1, beta_2, epsilon, t, l2, sigma_lr, max_change, least, most, <float*>limits, <float*>m,
+        <float*>v, <float*>mu, <float*>sigma, <float*>g_mu, n_threads)
 
 
 include "usual.pxi"

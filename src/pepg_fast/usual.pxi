@@ -39,39 +39,23 @@ cdef object _drawn(dict es, dict population):
     cdef Py_ssize_t d = _item(population, "theta_size"), n = _item(population, "n_draws")
     cdef int n_threads = _item(es, "_n_threads")
     cdef uint64_t generation
+    cdef int width
+    cdef void* kept
+    cdef void* z
     if not (noise is not None and array is not None and _item(population, "has_key") is True and _item(population, "told") == 0
             and _item(population, "symmetric") is True and _item(population, "rng") is None
             and _item(population, "bounds") is None and is_distribution(mu, sigma, d, dtype, False, n_threads)):
         return None
     generation = <uint64_t>_item(population, "generation") + 1
     theta = array.empty(2 * n, d, dtype)
-    number = generation
-    _sample(_item(population, "key"), generation, n, d, mu, sigma, _item(population, "drawn"), noise, theta, n_threads)
+    number, width = generation, cnp.PyArray_TYPE(theta)
+    kept = _data(_item(population, "drawn"), "drawn", width, 2 * d, True)
+    z = _data(noise, "noise", cnp.NPY_FLOAT, n * d, True)
+    _sample(width, n, d, _item(population, "key"), generation, 0, cnp.PyArray_DATA(<cnp.ndarray>mu),
+            cnp.PyArray_DATA(<cnp.ndarray>sigma), <char*>kept, <float*>z, <char*>cnp.PyArray_DATA(theta), True, n_threads)
     population["generation"], population["epsilon"], population["first"] = number, None, 0
     population["is_drawn"] = population["is_pending"] = True
     return theta
-
-
-cdef int _sample(uint64_t key, uint64_t generation, Py_ssize_t n, Py_ssize_t d, cnp.ndarray mu, cnp.ndarray sigma,
-                 cnp.ndarray drawn, cnp.ndarray noise, cnp.ndarray theta, int n_threads) except -1:
-    cdef int width = cnp.PyArray_TYPE(mu), status
-    cdef Py_ssize_t row = d * cnp.PyArray_ITEMSIZE(mu)
-    cdef void* m = cnp.PyArray_DATA(mu)
-    cdef void* s = cnp.PyArray_DATA(sigma)
-    cdef float* z = <float*>_data(noise, "noise", cnp.NPY_FLOAT, n * d, True)
-    cdef char* kept = <char*>_data(drawn, "drawn", width, 2 * d, True)
-    cdef char* t = <char*>_data(theta, "theta", width, 2 * n * d, True)
-    with nogil:
-        if width == cnp.NPY_DOUBLE:
-            status = pepg_sample(n, d, key, generation, 0, <double*>m, <double*>s, z, <double*>t,
-                                 <double*>(t + n * row), n_threads)
-        else:
-            status = pepg_sample_f32(n, d, key, generation, 0, <float*>m, <float*>s, z, <float*>t,
-                                     <float*>(t + n * row), n_threads)
-    _raise(status)
-    memcpy(kept, m, row)
-    memcpy(kept + row, s, row)
-    return 0
 
 
 def tell_as_usual(dict es not None, rewards, adam):
@@ -135,7 +119,8 @@ cdef bint _updated(dict es, dict population, dict fitness, dict adam, rewards) e
 
 # Weights, gradients and the step.
 cdef int _step(dict population, dict es, dict adam, tuple rule, cnp.ndarray read, cnp.ndarray weights,
-               cnp.ndarray drawn, uint64_t t, cnp.ndarray m, cnp.ndarray v, cnp.ndarray mu, cnp.ndarray sigma, gradient, int n_threads) except -1:
+               cnp.ndarray drawn, uint64_t t, cnp.ndarray m, cnp.ndarray v, cnp.ndarray mu, cnp.ndarray sigma, gradient,
+               int n_threads) except -1:
     cdef Draw x
     cdef int status
     cdef double change, least, most
@@ -155,18 +140,9 @@ cdef int _step(dict population, dict es, dict adam, tuple rule, cnp.ndarray read
         status = _centered_ranks(2 * x.n_pairs, r, r)
         if status == PEPG_OK:
             status = pepg_antithetic(x.n_pairs, r, x.delta, x.even)
-        if status != PEPG_OK:
-            pass
-        elif x.width == cnp.NPY_DOUBLE:
-            status = pepg_update_adam(
-                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, NULL, x.delta, x.even, <double*>x.sigma, alpha,
-                beta_1, beta_2, epsilon, t, l2, sigma_lr, change, least, most, <double*>limits, <double*>pm,
-                <double*>pv, <double*>pmu, <double*>psigma, <double*>gm, n_threads)
-        else:
-            status = pepg_update_adam_f32(
-                x.n_pairs, x.dim, x.key, x.generation, 0, x.noise, NULL, x.delta, x.even, <float*>x.sigma, alpha,
-                beta_1, beta_2, epsilon, t, l2, sigma_lr, change, least, most, <float*>limits, <float*>pm,
-                <float*>pv, <float*>pmu, <float*>psigma, <float*>gm, n_threads)
+        if status == PEPG_OK:
+            status = _update_adam(&x, alpha, beta_1, beta_2, epsilon, t, l2, sigma_lr, change, least, most, limits, pm,
+                                  pv, pmu, psigma, gm, n_threads)
     _raise(status)
     return 0
 

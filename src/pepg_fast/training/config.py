@@ -44,9 +44,8 @@ class TrainConfig:
     env_args : dict
         What the environment is made with.
     max_episode_steps : int, optional
-        At which an episode is cut short; by default the environment's own limit, whose place it takes. Where a function
-        makes the environment, it takes the place of Gymnasium's `TimeLimit` wrappers; steps that an environment counts
-        itself it does not know of.
+        Steps after which an episode is cut short, instead of the environment's own limit. Where a function makes the
+        environment, this replaces its Gymnasium `TimeLimit` wrappers; a limit inside the environment still applies.
     new_env : bool, optional
         Whether each episode has a new environment; needed where `reset` leaves something of the episode before, or the
         rewards depend on who ran what. By default for Gymnasium's own that do (BipedalWalker and CarRacing).

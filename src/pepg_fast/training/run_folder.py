@@ -24,7 +24,7 @@ class RunFolder:
     Parameters
     ----------
     path : path
-        The folder; a relative one is that of the moment, since an environment may change the working folder.
+        The folder. A relative path is resolved at once, since an environment may change the working folder.
     """
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:

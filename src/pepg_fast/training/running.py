@@ -77,8 +77,8 @@ def train(
         The settings; by default those of `TrainConfig`, or with `resume` those of the run.
     folder : path, optional
         Where the run's files go: ``config.toml``, ``history.csv``, ``checkpoint.npz`` (and the one before it,
-        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. Without it nothing is written. A relative one is that of
-        the moment (of the root, over MPI), wherever the environment takes the working folder.
+        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. Without it nothing is written. A relative
+        path is resolved at once (by the root, over MPI), so an environment may change the working folder.
     resume : bool
         Go on with the run in `folder`, to the same bits as if it had not ended.
     callbacks : callable, Callback, or several
