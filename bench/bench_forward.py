@@ -1,7 +1,8 @@
 """Networks, one observation and populations: ``pytest bench/bench_forward.py``."""
 
 import pytest
-from operations import FORWARD_ONE, FORWARD_POPULATION
+
+from pepg_fast.benchmarks.operations import FORWARD_ONE, FORWARD_POPULATION
 
 
 @pytest.mark.parametrize(("impl", "case"), FORWARD_ONE.pairs(), ids=str)

@@ -1,7 +1,8 @@
 """One generation of every rival on every shape: ``pytest bench/bench_generation.py``."""
 
 import pytest
-from operations import GENERATION
+
+from pepg_fast.benchmarks.operations import GENERATION
 
 
 @pytest.mark.parametrize(("impl", "case"), GENERATION.pairs(), ids=str)

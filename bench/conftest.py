@@ -3,14 +3,9 @@
 Run them with ``pytest bench``, one shape with ``pytest bench -k 256x6020``.
 """
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves it out
-
-import report
+from pepg_fast.benchmarks import report
 
 
 @pytest.fixture

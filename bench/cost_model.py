@@ -1,16 +1,14 @@
 """What a generation costs on up to 10,000 workers, on paper: ``python bench/cost_model.py``.
 
 Prints the tables of docs/scaling.md from constants that ``python bench/many_processes.py`` measured on one machine.
-Nothing
-is run: this is arithmetic.
+Nothing is run: this is arithmetic.
 """
 
 import argparse
 import math
 from dataclasses import dataclass
 
-from report import data_size, duration, markdown
-
+from pepg_fast.benchmarks.report import data_size, duration, markdown
 from pepg_fast.distributed.splitting import Costs, choose, seconds_of
 
 #: Seconds, measured on one thread in float64.
@@ -59,8 +57,6 @@ class Case:
         way = self.way
         gradients = seconds_of(way, n, d, self.itemsize, r, self.costs)
         moved = 2 * d * self.itemsize * BYTE + 2 * self.call if way == "columns" else 0.0
-        if way == "blocks":
-            moved = math.ceil(n / 64) * 2 * d * self.itemsize * BYTE + self.call
         rewards = 3 * self.call + (8 * self.members * BYTE if r > 1 else 0.0)
         return {
             "fitness": slice_ * self.fitness,
@@ -75,8 +71,8 @@ class Case:
         if self.workers == 1:
             return 0.0
         both = 2 * self.size * self.itemsize
-        split = {"whole": 0, "columns": both, "blocks": math.ceil(self.members / 128) * both}
-        return 8 * self.members + 40 * self.workers + split[self.way]
+        split = both if self.way == "columns" else 0
+        return 8 * self.members + 40 * self.workers + split
 
     def as_the_original(self) -> float:
         """Bytes that its root sends in a generation: all candidates but its own, in float64."""

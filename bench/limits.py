@@ -5,66 +5,40 @@ memory that NumPy offers, on as many threads as the kernels use.
 """
 
 import argparse
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from report import duration, machine_line, markdown, ratio
 
 import pepg_fast
 from pepg_fast import kernels
+from pepg_fast.benchmarks.host import ROUNDS, bandwidths, fastest, seconds_to_read
+from pepg_fast.benchmarks.report import duration, machine_line, markdown, ratio
 
 POPULATION, DIM = 1000, 100_000
-ROUNDS = 7
 
 
-def fastest(run: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Seconds of the fastest call: a limit is what the machine can do, not what it usually does."""
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def on_all_threads(
-    work: Callable[[np.ndarray], object], array: np.ndarray, rounds: int = ROUNDS
-) -> float:
-    """Seconds that `work` takes on the parts of an array, a part a thread."""
-    n = kernels.available_threads()
-    parts = np.array_split(array.reshape(-1), n)
-    with ThreadPoolExecutor(n) as pool:
-        return fastest(lambda: list(pool.map(work, parts)), rounds)
-
-
-def seconds_to_read(array: np.ndarray, rounds: int = ROUNDS) -> float:
-    """Of the fastest way."""
-    return min(
-        on_all_threads(work, array.reshape(-1)[: array.size // 2 * 2].view("f8"), rounds)
-        for work in (np.max, np.add.reduce, lambda a: a.view("i8").max())
-    )
-
-
-def bandwidths() -> tuple[float, float]:
-    """Bytes a second that are written to warm memory, and read."""
-    array = np.ones(100_000_000)
-    writing = min(
-        on_all_threads(work, array)
-        for work in (lambda a: a.fill(1.0), lambda a: a.view("u1").fill(1))
-    )
-    return array.nbytes / writing, array.nbytes / seconds_to_read(array)
-
-
-def sampling(dtype: str, *, store: bool) -> tuple[float, int]:
-    """Seconds to fill a population, and the bytes that are written."""
+def sampling(dtype: str, write: float, *, store: bool) -> list[str]:
+    """A row on filling a population: whichever takes longer, writing its bytes or drawing its normals, is the limit."""
     mu, sigma = np.zeros((2, DIM), dtype)
     sigma[:] = 1
     theta = np.ones((POPULATION, DIM), dtype)
     noise = np.ones((POPULATION // 2, DIM), np.float32) if store else None
-    seconds = fastest(lambda: kernels.sample(1, 1, 0, mu, sigma, None, noise, theta))
-    return seconds, theta.nbytes + (noise.nbytes if store else 0)
+    n_bytes = theta.nbytes + (noise.nbytes if store else 0)
+    few = np.empty((64, 4096), np.float32)  # what is drawn alone stays in a cache
+    pieces = POPULATION // 2 * DIM // few.size
+    turns = [
+        (
+            fastest(lambda: kernels.sample(1, 1, 0, mu, sigma, None, noise, theta), 1),
+            fastest(lambda: [kernels.normals(1, g, 0, few) for g in range(pieces)], 1),
+        )
+        for _ in range(ROUNDS)
+    ]
+    seconds, drawing = (min(column) for column in zip(*turns, strict=True))
+    writing = n_bytes / write
+    what = f"writing {n_bytes / 1e6:.0f} MB" if writing > drawing else "drawing its normals"
+    name = f"fill a population, {dtype}{', noise stored' if store else ''}"
+    limit = max(writing, drawing)
+    return [name, what, duration(seconds), duration(limit), ratio(seconds / limit)]
 
 
 def updating(dtype: str) -> tuple[float, int]:
@@ -109,30 +83,17 @@ def forwarding_beside_reading(dtype: str) -> list[str]:
 
 def bandwidth_rows(write: float, read: float) -> list[list[str]]:
     """Kernels that move more memory than the caches hold."""
-    cases = [
-        (
-            f"fill a population, {dtype}{', noise stored' if store else ''}",
-            sampling(dtype, store=store),
-            write,
-            "writing",
-        )
+    rows = [
+        sampling(dtype, write, store=store)
         for dtype in ("float64", "float32")
         for store in (False, True)
     ]
-    cases += [
-        (f"update from stored noise, {dtype}", updating(dtype), read, "reading")
-        for dtype in ("float64", "float32")
-    ]
-    return [
-        [
-            name,
-            f"{what} {n_bytes / 1e6:.0f} MB",
-            duration(seconds),
-            duration(n_bytes / rate),
-            ratio(seconds * rate / n_bytes),
-        ]
-        for name, (seconds, n_bytes), rate, what in cases
-    ] + [forwarding_beside_reading(dtype) for dtype in ("float64", "float32")]
+    for dtype in ("float64", "float32"):
+        seconds, n_bytes = updating(dtype)
+        name, what = f"update from stored noise, {dtype}", f"reading {n_bytes / 1e6:.0f} MB"
+        limit = n_bytes / read
+        rows.append([name, what, duration(seconds), duration(limit), ratio(seconds / limit)])
+    return rows + [forwarding_beside_reading(dtype) for dtype in ("float64", "float32")]
 
 
 def in_cache_rows() -> list[list[str]]:

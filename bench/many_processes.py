@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from report import data_size, duration, machine_line, markdown
 
 from pepg_fast import PEPG, kernels
+from pepg_fast.benchmarks.report import data_size, duration, machine_line, markdown
 from pepg_fast.distributed.state import fingerprint
-from pepg_fast.gradients import GradientWork
+from pepg_fast.search.gradients import GradientWork
 
 SHAPES = ((256, 6020), (64, 1_000_000))
 RANKS = (1, 2, 4)
@@ -96,7 +96,7 @@ def inside(way: str, population_size: int, theta_size: int, generations: int) ->
     """What each rank does; the root prints seconds and bytes of a generation."""
     from pepg_fast.distributed import MPIRunner
 
-    split = way if way in ("whole", "columns", "blocks") else "auto"
+    split = way if way in ("whole", "columns") else "auto"
     with MPIRunner(split=split) as runner:
         es = a_search(population_size, theta_size)
 
@@ -211,7 +211,7 @@ def over_ray(
         advance(BATCHES)
         moved = (int(LOOPBACK.read_text()) - before) / BATCHES
         seconds = fastest(advance, generations)
-        return {"seconds": seconds, "bytes": moved, "state": state_of(es), "way": runner.way(es)}
+        return {"seconds": seconds, "bytes": moved, "state": state_of(es)}
 
 
 def start_ray() -> None:
@@ -240,9 +240,7 @@ def table_of_ways(
     results = {("one process, PEPG.run", 1): by_itself(*shape)}
     wire: dict = {}
     for n in RANKS:
-        for way in (
-            ("original", "whole", "columns", "blocks", "auto") if n > 1 else ("original", "auto")
-        ):
+        for way in ("original", "whole", "columns", "auto") if n > 1 else ("original", "auto"):
             results[way, n] = mpiexec(n, way, *shape)
             if n > 1:
                 wire[way, n] = mpiexec(n, way, *shape, tcp=True)
@@ -256,7 +254,7 @@ def table_of_ways(
         moved = (
             wire[way, n]["bytes"] if (way, n) in wire else result["bytes"] if way == "Ray" else 0
         )
-        name = f"{way} ({result['way']})" if way in ("auto", "Ray") else way
+        name = f"auto ({result['way']})" if way == "auto" else way
         rows.append(
             [name, str(n), duration(result["seconds"]), duration(max(0.0, result["seconds"] - alone)),
              data_size(int(moved)) if moved else "-"]

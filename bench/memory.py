@@ -12,9 +12,9 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from report import data_size, duration, machine_line, markdown, ratio
 
 import pepg_fast
+from pepg_fast.benchmarks.report import data_size, duration, machine_line, markdown, ratio
 
 
 class Peak(NamedTuple):

@@ -15,11 +15,12 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
-from cases import SEARCHES, SearchCase
-from impls import FAST, FAST_F32, ORIGINAL, Implementation, Run
 from numpy.typing import NDArray
-from report import duration, machine_line, markdown, ratio
-from timing import interleaved
+
+from pepg_fast.benchmarks.cases import SEARCHES, SearchCase
+from pepg_fast.benchmarks.impls import FAST, FAST_F32, ORIGINAL, Implementation, Run
+from pepg_fast.benchmarks.report import duration, machine_line, markdown, ratio
+from pepg_fast.benchmarks.timing import interleaved
 
 MU, SIGMA, MU_LR, SIGMA_LR, MAX_CHANGE = 1.0, 1.0, 0.01, 0.01, 0.2
 

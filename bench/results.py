@@ -7,6 +7,7 @@ prints the tables of docs/results.md and draws its curves. Needs numba and gymna
 """
 
 import argparse
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -16,10 +17,10 @@ from typing import Any, NamedTuple
 import examples
 import numpy as np
 from numpy.typing import NDArray
-from report import duration, machine_line, markdown
 
 import pepg_fast
 from pepg_fast import PEPG, NeuralNetwork, Simulation, maximize, presets, xor
+from pepg_fast.benchmarks.report import duration, machine_line, markdown
 
 
 class Run(NamedTuple):
@@ -53,6 +54,7 @@ def timed(seed: int, run: Callable[[], tuple[Any, Any, dict[str, float]]]) -> Ru
 # ---- CartPole-v1 of pgpelib's examples/02-rl ---------------------------------------------------------------------
 
 
+@functools.cache
 def cartpole_simulation() -> Simulation:
     """CartPole-v1 with an output for each of the two actions; the larger acts."""
     import numba

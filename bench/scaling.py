@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
-from cases import SearchCase
-from impls import FAST, FAST_F32, ORIGINAL, Implementation, generation
-from report import duration, machine, machine_line, markdown
-from timing import interleaved
+
+from pepg_fast.benchmarks.cases import SearchCase
+from pepg_fast.benchmarks.impls import FAST, FAST_F32, ORIGINAL, Implementation, generation
+from pepg_fast.benchmarks.report import duration, machine, machine_line, markdown
+from pepg_fast.benchmarks.timing import interleaved
 
 #: pepg-es is left out of cases with more numbers in a population: it holds some 28 bytes for each.
 ORIGINAL_LIMIT = 40_000_000

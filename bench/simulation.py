@@ -15,10 +15,10 @@ import examples
 import gymnasium
 import numpy as np
 import pepg
-from report import machine_line, markdown, ratio
-from timing import SETTLE_SECONDS
 
 import pepg_fast
+from pepg_fast.benchmarks.report import machine_line, markdown, ratio
+from pepg_fast.benchmarks.timing import SETTLE_SECONDS
 
 EXAMPLE = "embedding/c_cartpole/train.py"
 POPULATION, SIGMA = 256, 1.0

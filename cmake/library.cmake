@@ -2,7 +2,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-file(STRINGS csrc/include/pepg_fast.h abi REGEX "^#define PEPG_FAST_ABI_VERSION ")
+file(STRINGS csrc/include/pepg_fast/base.h abi REGEX "^#define PEPG_FAST_ABI_VERSION ")
 string(REGEX MATCH "[0-9]+$" abi "${abi}")
 
 # Two targets, one name of file: libpepg_fast.a and libpepg_fast.so.
@@ -22,7 +22,7 @@ add_library(pepg_fast::pepg_fast_static ALIAS pepg_fast_static)
 
 install(TARGETS pepg_fast pepg_fast_static EXPORT pepg_fastTargets
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES csrc/include/pepg_fast.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY csrc/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/pepg_fast)
 install(EXPORT pepg_fastTargets NAMESPACE pepg_fast:: DESTINATION ${package})

@@ -6,11 +6,28 @@
 
 #include <math.h>
 
-static inline int is_draw_valid(const pepg_draw *draw) {
-    return draw->n_pairs >= 1 && draw->dim >= 1 && draw->n_pairs <= PTRDIFF_MAX / 8 / draw->dim &&
-           (uint64_t)draw->dim <= UINT64_C(1) << 34 &&
-           (uint64_t)draw->n_pairs <= UINT64_C(1) << 32 &&
-           draw->first_pair <= (UINT64_C(1) << 32) - (uint64_t)draw->n_pairs;
+/* Bytes that no version will have: so nothing is read behind options whose size was not set. */
+#define MOST_OPTIONS 4096
+
+/* Whether a struct that begins with its size has the fields of this version. A caller of a newer one
+ * may have more, as long as they are 0. */
+static inline int is_readable(const void *given, size_t known) {
+    if (!given) return 0;
+    const size_t size = *(const size_t *)given;
+    if (size < known || size > MOST_OPTIONS) return 0;
+    for (size_t i = known; i < size; ++i)
+        if (((const char *)given)[i]) return 0;
+    return 1;
+}
+
+/* Each of these names the first field that is out of its range; NULL if none is. */
+
+static inline const char *fault_of_draw(const pepg_draw *draw) {
+    const uint64_t most_pairs = UINT64_C(1) << 32, most_columns = UINT64_C(1) << 34;
+    if (draw->n_pairs < 1 || (uint64_t)draw->n_pairs > most_pairs) return "n_pairs";
+    if (draw->dim < 1 || (uint64_t)draw->dim > most_columns) return "dim";
+    if (draw->n_pairs > PTRDIFF_MAX / 8 / draw->dim) return "dim";
+    return draw->first_pair > most_pairs - (uint64_t)draw->n_pairs ? "first_pair" : NULL;
 }
 
 static inline int is_velocity_rule(int rule) { return rule >= PEPG_SGD && rule <= PEPG_CLIPUP; }
@@ -18,25 +35,35 @@ static inline int is_velocity_rule(int rule) { return rule >= PEPG_SGD && rule <
 /* From 0 to below 1. */
 static inline int is_share(double x) { return x >= 0.0 && x < 1.0; }
 
-static inline int is_step_rule_valid(const pepg_step_rule *rule) {
-    if (!isfinite(rule->alpha)) return 0;
-    if (rule->kind == PEPG_ADAM)
-        return is_share(rule->beta_1) && is_share(rule->beta_2) && isfinite(rule->epsilon);
-    if (!is_velocity_rule(rule->kind) || !is_share(rule->momentum)) return 0;
-    if (rule->kind == PEPG_CLIPUP && rule->max_speed == 0.0) return rule->alpha >= 0.0; /* 2 alpha */
-    return rule->kind != PEPG_CLIPUP || rule->max_speed > 0.0;
+static inline const char *fault_of_step_rule(const pepg_step_rule *rule) {
+    if (!isfinite(rule->alpha)) return "alpha";
+    if (rule->kind == PEPG_ADAM) {
+        if (!is_share(rule->beta_1)) return "beta_1";
+        if (!is_share(rule->beta_2)) return "beta_2";
+        if (rule->t == UINT64_MAX) return "t";
+        return isfinite(rule->epsilon) ? NULL : "epsilon";
+    }
+    if (!is_velocity_rule(rule->kind)) return "kind";
+    if (!is_share(rule->momentum)) return "momentum";
+    if (rule->kind != PEPG_CLIPUP) return NULL;
+    if (rule->max_speed == 0.0) return rule->alpha >= 0.0 ? NULL : "alpha"; /* 2 alpha */
+    return rule->max_speed > 0.0 ? NULL : "max_speed";
 }
 
 /* Where there are limits, their numbers are the caller's affair. */
-static inline int is_sigma_rule_valid(const pepg_sigma_rule *rule) {
-    if (!isfinite(rule->learning_rate)) return 0;
-    if (rule->limits) return rule->stride >= 1;
-    return rule->max_change > 0.0 && rule->minimum > 0.0 && rule->minimum <= rule->maximum;
+static inline const char *fault_of_sigma_rule(const pepg_sigma_rule *rule) {
+    if (!isfinite(rule->learning_rate)) return "learning_rate";
+    if (rule->limits) return rule->stride >= 1 ? NULL : "stride";
+    if (!(rule->max_change > 0.0)) return "max_change";
+    if (!(rule->minimum > 0.0)) return "minimum";
+    return rule->minimum <= rule->maximum ? NULL : "maximum";
 }
 
-static inline int are_rules_valid(const pepg_step_rule *step_rule, double l2,
-                                  const pepg_sigma_rule *sigma_rule) {
-    return is_step_rule_valid(step_rule) && isfinite(l2) && is_sigma_rule_valid(sigma_rule);
+static inline int is_draw_valid(const pepg_draw *draw) { return draw && !fault_of_draw(draw); }
+
+static inline int are_rules_valid(
+        const pepg_step_rule *step_rule, double l2, const pepg_sigma_rule *sigma_rule) {
+    return !fault_of_step_rule(step_rule) && isfinite(l2) && !fault_of_sigma_rule(sigma_rule);
 }
 
 #endif

@@ -52,7 +52,7 @@ pepg_status pepg_digest(ptrdiff_t size, const void *data, uint32_t *digest, int 
     digest_job job = {size, n_leaves, n_tasks, data, sums};
     pepg_active->philox(1, length, LENGTH_KEY, digest);
     pepg_parallel(n_tasks, pepg_team(n_threads, LEAF_COST * (double)n_leaves, n_tasks), digest_task,
-                  &job);
+            &job);
     for (ptrdiff_t task = 0; task < n_tasks; ++task)
         for (int w = 0; w < 4; ++w) digest[w] += sums[task][w];
     return PEPG_OK;

@@ -13,10 +13,10 @@ const pepg_kernels *pepg_active = &pepg_kernels_baseline;
 /* Slowest first. A unit is usable when the CPU and the operating system have every feature of its
  * compiler flags. */
 static const pepg_kernels *const units[] = {
-    &pepg_kernels_baseline,
+        &pepg_kernels_baseline,
 #ifdef PEPG_BUILD_X86_UNITS
-    &pepg_kernels_avx2,
-    &pepg_kernels_avx512,
+        &pepg_kernels_avx2,
+        &pepg_kernels_avx512,
 #endif
 };
 enum { N_UNITS = sizeof units / sizeof *units };
@@ -27,7 +27,7 @@ static int is_usable(int i) {
     if (units[i] == &pepg_kernels_avx2) return avx2;
     if (units[i] == &pepg_kernels_avx512)
         return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 #endif
     return i == 0;
 }

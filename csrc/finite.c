@@ -9,4 +9,4 @@
 #define LOOK_TASK 32768
 
 #define EACH_WIDTH "finite_real.inc"
-#include "each_width.inc"
+#include "width.h"

@@ -27,6 +27,16 @@
  * members of a task. */
 #define PEPG_FEW_PARAMETERS 128
 #define PEPG_MEMBERS 16
+/* Low-rank noise. Rows whose sums are in registers together; rows of a
+ * task of a gradient, and terms of one of its partial sums; and rows of a forward pass's task,
+ * whose values stay in the second-level cache while its layers are. */
+#define PEPG_GROUP 6
+#define PEPG_GROUPED (16 * PEPG_GROUP)
+#define PEPG_TERMS 128
+#define PEPG_ROWS (22 * PEPG_GROUP)
+/* Columns of the widest panel of any instruction set; elements of scratch of one worker. */
+#define PEPG_PANEL 64
+#define PEPG_OUTER_WORK (PEPG_TERMS * (PEPG_GROUPED + PEPG_PANEL))
 /* 64-bit words of a row that is digested, four of the widest vectors, and rows of a leaf
  * (digest.h). */
 #define PEPG_DIGEST_LANES 32
@@ -44,9 +54,34 @@ typedef struct {
     double step_size, beta_1, beta_2, epsilon, l2;
 } pepg_adam_numbers;
 
-/* Of all sizes of a network but the first. */
+/* Gates of a network's cell; 0 without one. */
+static inline ptrdiff_t gates_of(const pepg_network *network) {
+    switch (network->hidden) {
+    case PEPG_ELMAN: return 1;
+    case PEPG_GRU: return 3;
+    case PEPG_LSTM: return 4;
+    default: return 0;
+    }
+}
+
+/* Numbers of its state. */
+static inline ptrdiff_t state_size_of(const pepg_network *network) {
+    if (!gates_of(network)) return 0;
+    return (network->hidden == PEPG_LSTM ? 2 : 1) * network->sizes[1];
+}
+
+/* Parameters of a network that pepg_network_parameters has counted. */
+static inline ptrdiff_t parameters_in(const pepg_network *network) {
+    const ptrdiff_t gates = gates_of(network), *sizes = network->sizes;
+    ptrdiff_t total = gates ? (sizes[0] + sizes[1] + 2 * network->bias) * gates * sizes[1] : 0;
+    for (int l = gates ? 1 : 0; l < network->n_layers; ++l)
+        total += (sizes[l] + network->bias) * sizes[l + 1];
+    return total;
+}
+
+/* Of all blocks of weights, the largest number of columns. */
 static inline ptrdiff_t widest_of(const pepg_network *network) {
-    ptrdiff_t widest = 0;
+    ptrdiff_t widest = gates_of(network) ? gates_of(network) * network->sizes[1] : 0;
     for (int l = 1; l <= network->n_layers; ++l)
         widest = network->sizes[l] > widest ? network->sizes[l] : widest;
     return widest;
@@ -58,43 +93,63 @@ typedef struct {
     int bias;
 } pepg_layer;
 
+/* A matrix in the factors of a pair, which are `stride` numbers. */
+typedef struct {
+    ptrdiff_t rows, columns, rank, stride;
+} pepg_factor;
+
+/* Which members of a population pass through a network, and where their inputs are. */
+typedef struct {
+    ptrdiff_t rank, n_pairs, n_factors;
+    const float *factors;
+    const ptrdiff_t *members;
+    ptrdiff_t batch, member_stride, input_stride;
+    ptrdiff_t row_stride; /* of the scratch */
+} pepg_population;
+
 #define PEPG_REAL_KERNELS(real)                                                                    \
     struct {                                                                                       \
         int lanes;                                                                                 \
         void (*sample)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma,   \
-                       float *noise, real *plus, real *minus, int stream);                         \
+                float *noise, real *plus, real *minus, int stream);                                \
         void (*gradients)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta,  \
-                          const double *even, const real *sigma, real *g_mu, real *g_sigma);       \
-        void (*pair_sums)(ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t row, ptrdiff_t rows,               \
-                          const pepg_draw *draw, const double *delta, const double *even,          \
-                          real *sum_z, real *sum_zz);                                              \
-        void (*scale_sums)(ptrdiff_t lo, ptrdiff_t n, const pepg_draw *draw, const double *even,   \
-                           const real *sigma, real *g_mu, real *g_sigma);                          \
+                const double *even, const real *sigma, real *g_mu, real *g_sigma);                 \
         void (*adam)(ptrdiff_t n, const real *gradient, pepg_adam_numbers rule, real *m, real *v,  \
-                     real *step);                                                                  \
+                real *step);                                                                       \
         void (*adam_ascent)(ptrdiff_t n, const real *g_mu, pepg_adam_numbers rule, real *m,        \
-                            real *v, real *mu);                                                    \
+                real *v, real *mu);                                                                \
         void (*descent)(ptrdiff_t n, const real *g_mu, double l2, const real *mu, real *descent);  \
-        void (*velocity)(ptrdiff_t n, const real *gradient, double momentum, double scale,         \
-                         real *velocity);                                                          \
-        void (*combine)(ptrdiff_t n, double a, const real *x, double b, const real *y,             \
-                        real *step);                                                               \
+        void (*velocity)(                                                                          \
+                ptrdiff_t n, const real *gradient, double momentum, double scale, real *velocity); \
+        void (*combine)(                                                                           \
+                ptrdiff_t n, double a, const real *x, double b, const real *y, real *step);        \
         void (*ascend)(ptrdiff_t n, const real *step, real *mu);                                   \
         double (*squares)(ptrdiff_t n, double scale, const real *x);                               \
         int (*all_finite)(ptrdiff_t n, const real *x, real above);                                 \
         void (*sigma_ascent)(ptrdiff_t lo, ptrdiff_t n, const real *g_sigma,                       \
-                             const pepg_sigma_rule *rule, real *sigma);                            \
+                const pepg_sigma_rule *rule, real *sigma);                                         \
         void (*clip)(ptrdiff_t n, const real *lower, const real *upper, real *values);             \
         void (*activate)(ptrdiff_t n, int activation, real *values);                               \
         void (*layer)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,       \
-                      ptrdiff_t x_stride, real *y, ptrdiff_t y_stride);                            \
+                ptrdiff_t x_stride, real *y, ptrdiff_t y_stride);                                  \
+        void (*low_rank_sample)(pepg_factor factor, ptrdiff_t lo, ptrdiff_t hi, const float *u,    \
+                const real *mu, real scale, real *theta);                                          \
+        void (*low_rank_sum)(pepg_tile tile, pepg_factor factor, ptrdiff_t n_pairs,                \
+                const float *factors, const double *delta, real scale, real *g, real *work);       \
+        void (*low_rank_network)(const pepg_network *network, const pepg_population *who,          \
+                ptrdiff_t lo, ptrdiff_t hi, const real *mu, const real *sigma, const real *x,      \
+                real *y, real *work);                                                              \
         void (*members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,           \
-                        const real *weights, ptrdiff_t weights_stride, const real *x,              \
-                        ptrdiff_t member_stride, ptrdiff_t input_stride, real *y);                 \
-        void (*pass_lanes)(const pepg_network *network, const real *weights, const real *x,        \
-                           real *y);                                                               \
+                const real *weights, ptrdiff_t weights_stride, const real *x,                      \
+                ptrdiff_t member_stride, ptrdiff_t input_stride, real *state, real *y);            \
+        void (*pass_lanes)(                                                                        \
+                const pepg_network *network, const real *weights, const real *x, real *y);         \
         void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights,         \
-                        const real *x, ptrdiff_t x_stride, real *y, real *work);                   \
+                const real *x, ptrdiff_t x_stride, real *y, real *work);                           \
+        void (*recur)(const pepg_network *network, ptrdiff_t batch, const real *weights,           \
+                const real *x, ptrdiff_t x_stride, real *state, real *y, real *work);              \
+        void (*recur_lanes)(const pepg_network *network, const real *weights, const real *x,       \
+                real *state, real *y);                                                             \
     }
 
 typedef PEPG_REAL_KERNELS(double) pepg_kernels_f64;

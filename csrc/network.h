@@ -1,7 +1,8 @@
-/* The shape of a multilayer perceptron, from the arguments of the public functions. */
+/* What the files that pass through networks share. */
 #ifndef PEPG_NETWORK_H
 #define PEPG_NETWORK_H
 
+#include "checks.h"
 #include "kernels.h"
 
 /* Nanoseconds a weight costs in a forward pass, roughly: decides only whether a team is worth
@@ -10,15 +11,35 @@
 
 static inline int is_activation(int code) { return code >= PEPG_IDENTITY && code <= PEPG_SOFTMAX; }
 
-static inline pepg_network network_of(int n_layers, const ptrdiff_t *sizes, int bias, int hidden,
-                                      int output) {
-    return (pepg_network){n_layers, bias != 0, hidden, output, sizes};
+/* Number of parameters of a network that can be passed through, else 0. */
+static inline ptrdiff_t parameters_of(const pepg_network *network) {
+    if (!network || !is_activation(network->output)) return 0;
+    if (!is_activation(network->hidden) && !gates_of(network)) return 0;
+    return pepg_network_parameters(network);
+}
+
+/* A network as the kernels want it, which count with `bias`. */
+static inline pepg_network network_of(const pepg_network *given) {
+    pepg_network network = *given;
+    network.bias = given->bias != 0;
+    return network;
+}
+
+/* Whether a network can act in an environment. */
+static inline int is_environment_valid(
+        const pepg_environment *environment, const pepg_network *network) {
+    return is_readable(environment, sizeof *environment) && environment->reset &&
+            environment->step && environment->state_size >= 1 && environment->max_steps >= 1 &&
+            !environment->make_context == !environment->free_context &&
+            (environment->clip || !environment->scale) && parameters_of(network) &&
+            (!environment->n_choices ||
+                    environment->n_choices == network->sizes[network->n_layers]);
 }
 
 /* Whether members pass one a lane: few parameters, element-wise activations. */
 static inline int passes_in_lanes(const pepg_network *network, ptrdiff_t parameters) {
     return parameters <= PEPG_FEW_PARAMETERS && network->hidden != PEPG_SOFTMAX &&
-           network->output != PEPG_SOFTMAX;
+            network->output != PEPG_SOFTMAX;
 }
 
 #endif

@@ -88,20 +88,12 @@ static int is_resting(double work) {
     return 0;
 }
 
-/* Seconds that teams have worked since the last stall: about what they saved. */
-static _Thread_local double gained = 0.0;
-
-/* A stall that teams have paid for since the one before, such as the first call after a while of
- * other things, is the price of waking them. Any other is a sign that they are not to be had. */
-static void judge_wait(double now, double worked, double waited) {
+/* After a stall the calling thread works alone for a while. */
+static void judge_wait(double now, double waited) {
     if (waited <= STALL_SECONDS) {
-        gained += worked;
         if (next_rest > SHORTEST_REST) next_rest = next_rest / 2;
         return;
     }
-    const int is_paid_for = gained > waited;
-    gained = 0.0;
-    if (is_paid_for) return;
     rest_until = now + next_rest;
     next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
 }
@@ -128,16 +120,6 @@ static void take_tasks(int worker, void *context) {
     is_in_team = 0;
 }
 
-/* A thread that was asleep may have been woken on this very processor, where it cannot run while
- * this one spins: 8 ms were seen. So give way until all are through. Where `idle` or a task forked,
- * there is nobody to wait for in the child. */
-static void wait_for_workers(pepg_job *job, void *context, void (*idle)(void *context)) {
-    while (atomic_load(&job->working) > 0 && !forked) {
-        if (idle) idle(context);
-        YIELD();
-    }
-}
-
 #ifdef _WIN32
 /* OpenMP's own threads. */
 static int open_team(pepg_job *job, int team) {
@@ -153,28 +135,43 @@ static int open_team(pepg_job *job, int team) {
     }
     return size;
 }
+static void close_team(pepg_job *job, void *context, void (*idle)(void *context)) {
+    (void)job, (void)context, (void)idle;
+}
 #else
 static int open_team(pepg_job *job, int team) { return 1 + pepg_hire(job, team - 1); }
+
+/* Whoever has not begun by now is still asleep: to wake up takes a tick of the scheduler on some
+ * machines, many times as long as most calls. Nobody waits for those, only for who is at work. Such
+ * a thread may have been put on this very processor, where it cannot run while this one spins: so
+ * give way. Where `idle` or a task forked, there is nobody to wait for in the child. */
+static void close_team(pepg_job *job, void *context, void (*idle)(void *context)) {
+    if (!are_teams_forced) pepg_dismiss(job);
+    while (atomic_load(&job->working) > 0 && !forked) {
+        if (idle) idle(context);
+        YIELD();
+    }
+    if (!forked) pepg_release(job);
+}
 #endif
 
 /* Returns how many threads there were. */
-static int run_on_team(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
-                       void (*idle)(void *context)) {
+static int run_on_team(
+        ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context)) {
     const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
     shared_tasks tasks = {n_tasks, run, task, context, 0};
-    pepg_job job = {take_tasks, &tasks, 0};
-    const double asked = omp_get_wtime();
+    pepg_job job = {.work = take_tasks, .context = &tasks};
     team = open_team(&job, team);
     const double started = omp_get_wtime();
     take_tasks(0, &tasks);
     const double done = omp_get_wtime();
-    wait_for_workers(&job, context, idle);
+    close_team(&job, context, idle);
     if (forked) run_alone(n_tasks, task, context); /* what the others had begun is lost */
     if (idle || forked) return team;
     /* The others may still be at their last run of tasks: that much is no stall. */
     const double last_run = (done - started) * team * (double)run / (double)n_tasks;
-    const double now = omp_get_wtime(), at_end = now - done - 2 * last_run;
-    judge_wait(now, done - started, (started - asked) + (at_end > 0 ? at_end : 0));
+    const double now = omp_get_wtime();
+    judge_wait(now, now - done - 2 * last_run);
     return team;
 }
 
@@ -194,8 +191,8 @@ int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
     return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
 }
 
-void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
-                          void (*idle)(void *context)) {
+void pepg_parallel_polled(
+        ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context)) {
     last_team = team;
 #ifdef _OPENMP
     if (team > 1) {

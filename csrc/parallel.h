@@ -21,11 +21,11 @@ void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 
 /* The same for long tasks of unequal length: while the calling thread waits for the others it calls
  * `idle` again and again, and a long wait is not taken for a stalled team. */
-void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
-                          void (*idle)(void *context));
+void pepg_parallel_polled(
+        ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context));
 
-/* For tests: threads of this thread's last pepg_parallel, and teams without regard to work or
- * stalls. */
+/* For tests: threads that this thread's last pepg_parallel called for, and teams that are opened
+ * whatever the work and the stalls, and waited for while they wake up. */
 int pepg_last_team(void);
 void pepg_force_teams(int forced);
 

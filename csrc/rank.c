@@ -14,8 +14,8 @@ enum { DIGIT_BITS = 11, DIGITS = 6, BUCKETS = 1 << DIGIT_BITS };
 
 size_t pepg_centered_ranks_work_size(ptrdiff_t n) {
     return n <= PEPG_COMPARE_LIMIT
-               ? PEPG_COMPARE_LIMIT * sizeof(double)
-               : 2 * (size_t)n * sizeof(keyed) + DIGITS * BUCKETS * sizeof(size_t);
+            ? PEPG_COMPARE_LIMIT * sizeof(double)
+            : 2 * (size_t)n * sizeof(keyed) + DIGITS * BUCKETS * sizeof(size_t);
 }
 
 /* An unsigned integer that orders as the number does; -0.0 and 0.0 are one number. */
@@ -29,7 +29,7 @@ static uint64_t order_key(double x) {
 /* Least-significant-digit radix sort; digits that all keys share are skipped. Returns the sorted
  * half of `work`. */
 static const keyed *sort_rewards(ptrdiff_t n, const double *rewards, void *work) {
-    size_t(*count)[BUCKETS] = work;
+    size_t (*count)[BUCKETS] = work;
     keyed *from = (keyed *)(count + DIGITS), *to = from + n;
     memset(count, 0, DIGITS * sizeof *count);
     for (ptrdiff_t i = 0; i < n; ++i) {

@@ -16,7 +16,7 @@
 #ifndef PEPG_RNG_H
 #define PEPG_RNG_H
 
-#include "simd.h"
+#include "simd_memory.h"
 
 #define PHILOX_ROUNDS 10
 #define PHILOX_M0 0xD2511F53u
@@ -82,10 +82,11 @@ PEPG_INLINE v_f32 minus_two_log_uniform(v_u32 w) {
 PEPG_INLINE void unit_circle(v_u32 w, v_f32 *cosine, v_f32 *sine) {
     const v_f32 t = TO_F32((v_i32)w) * 0x1p-31f;
     const v_f32 q = t * t, q2 = q * q;
-    *sine = t * ((q * -0.6459637f + 1.5707964f) +
-                 q2 * ((q * -0.004673767f + 0.07968968f) + q2 * 0.00015148522f));
+    *sine = t *
+            ((q * -0.6459637f + 1.5707964f) +
+                    q2 * ((q * -0.004673767f + 0.07968968f) + q2 * 0.00015148522f));
     const v_f32 half = (q * -1.2336982f + 0.99999994f) +
-                       q2 * ((q * -0.020810628f + 0.25365075f) + q2 * 0.0008581912f);
+            q2 * ((q * -0.020810628f + 0.25365075f) + q2 * 0.0008581912f);
     *cosine = (v_f32)((v_u32)half ^ (w << 31));
 }
 
@@ -146,8 +147,8 @@ PEPG_INLINE v_u32 lane_counters(void) {
 /* Counter words number first .. first + RNG_COUNTERS - 1 of a list that has `n_blocks` blocks a
  * pair, pair by pair. The division is exact: its numbers stay below 2^17 (a tile), where float32 is
  * 100 times finer than 1 / n_blocks. */
-PEPG_INLINE void row_end_counters(rng_words *x, v_u32 lane_order, uint32_t first, uint32_t n_blocks,
-                                  uint32_t first_block, uint32_t first_pair, uint64_t generation) {
+PEPG_INLINE void row_end_counters(rng_words *x, v_u32 lane_order, uint32_t first,
+        uint32_t n_blocks, uint32_t first_block, uint32_t first_pair, uint64_t generation) {
     const float reciprocal = 1.0f / (float)n_blocks;
     for (int i = 0; i < RNG_VECTORS; ++i) {
         const v_u32 number = lane_order + (first + (uint32_t)(i * LANES_32));
@@ -162,7 +163,7 @@ PEPG_INLINE void row_end_counters(rng_words *x, v_u32 lane_order, uint32_t first
 
 /* Counter words for consecutive blocks of one pair; `lane_order` is lane_counters(). */
 PEPG_INLINE void consecutive_counters(const int vectors, rng_words *x, v_u32 lane_order,
-                                      uint32_t block, uint32_t pair, uint64_t generation) {
+        uint32_t block, uint32_t pair, uint64_t generation) {
     for (int i = 0; i < vectors; ++i) {
         x->word[0][i] = lane_order + (block + (uint32_t)(i * LANES_32));
         x->word[1][i] = (v_u32){0} + pair;

@@ -18,19 +18,11 @@
 #define RUN_NUMBERS 1024
 #define RUN_ROWS 64
 
-/* Bytes that no version will have: so nothing is read behind options whose size was not set. */
-#define MOST_OPTIONS 4096
-
 /* ---- options ---- */
 
-/* The caller's options as those of this version. A caller of an older one has fewer fields; one of
- * a newer one may have more, as long as they are 0. */
+/* The caller's options as those of this version; a caller of an older one has fewer fields. */
 static int read_options(const pepg_search_options *given, pepg_search_options *options) {
-    if (!given || given->size < sizeof *options) return 0; /* fields of the first version */
-    if (given->size > MOST_OPTIONS) return 0;
-    const char *rest = (const char *)given;
-    for (size_t i = sizeof *options; i < given->size; ++i)
-        if (rest[i]) return 0;
+    if (!is_readable(given, sizeof *options)) return 0; /* fields of the first version */
     memcpy(options, given, sizeof *options);
     pepg_sigma_rule *rule = &options->sigma_rule;
     if (rule->limits) {
@@ -47,14 +39,14 @@ static int read_options(const pepg_search_options *given, pepg_search_options *o
 static int is_size_valid(const pepg_search_options *options, size_t width) {
     const ptrdiff_t population = options->population_size;
     if (population < 2 || options->dim < 1 || (!options->unpaired && population % 2)) return 0;
-    const pepg_draw draw = {.n_pairs = options->unpaired ? population : population / 2,
-                            .dim = options->dim};
+    const pepg_draw draw = {
+            .n_pairs = options->unpaired ? population : population / 2, .dim = options->dim};
     if (!is_draw_valid(&draw)) return 0;
     const double workers = pepg_available_threads(options->n_threads);
     const double vectors = 24.0 + 2.0 * RUN_ROWS * workers, dim = (double)options->dim;
     const double noise = 4.0 * (double)draw.n_pairs * dim;
     return vectors * (dim + 1024.0) * (double)width + noise + 128.0 * (double)population <
-           (double)PTRDIFF_MAX;
+            (double)PTRDIFF_MAX;
 }
 
 ptrdiff_t pepg_run_rows(ptrdiff_t dim, ptrdiff_t rows) {
@@ -71,9 +63,10 @@ size_t pepg_run_stride(ptrdiff_t dim, ptrdiff_t rows, size_t width) {
 static size_t work_bytes(const pepg_search *search) {
     const ptrdiff_t dim = search->dim, rows = rows_of(search);
     const size_t ranks = pepg_centered_ranks_work_size(search->population_size);
-    const size_t velocity = pepg_velocity_work_size(dim) * sizeof(double); /* Adam may be replaced */
+    const size_t velocity =
+            pepg_velocity_work_size(dim) * sizeof(double); /* Adam may be replaced */
     const size_t run =
-        (size_t)search->n_workers * pepg_run_stride(dim, rows, (size_t)search->width);
+            (size_t)search->n_workers * pepg_run_stride(dim, rows, (size_t)search->width);
     const size_t most = ranks > velocity ? ranks : velocity;
     return most > run ? most : run;
 }
@@ -115,17 +108,17 @@ static size_t place(pepg_search *search, const pepg_search_options *options, cha
 /* What does not depend on the contents of memory. */
 static pepg_search begun(const pepg_search_options *options, size_t width) {
     pepg_search search = {.width = (int)width,
-                          .minimize = options->minimize != 0,
-                          .unpaired = options->unpaired != 0,
-                          .n_threads = options->n_threads,
-                          .population_size = options->population_size,
-                          .dim = options->dim,
-                          .key = options->key,
-                          .step_rule = options->step_rule,
-                          .sigma_rule = options->sigma_rule,
-                          .l2 = options->l2,
-                          .best_fitness = options->minimize ? INFINITY : -INFINITY,
-                          .n_workers = pepg_available_threads(options->n_threads)};
+            .minimize = options->minimize != 0,
+            .unpaired = options->unpaired != 0,
+            .n_threads = options->n_threads,
+            .population_size = options->population_size,
+            .dim = options->dim,
+            .key = options->key,
+            .step_rule = options->step_rule,
+            .sigma_rule = options->sigma_rule,
+            .l2 = options->l2,
+            .best_fitness = options->minimize ? INFINITY : -INFINITY,
+            .n_workers = pepg_available_threads(options->n_threads)};
     const ptrdiff_t rows = rows_of(&search);
     if (search.n_workers > rows) search.n_workers = (int)rows;
     search.step_rule.t = 0;
@@ -192,4 +185,4 @@ void pepg_search_begin(pepg_search *search) {
 }
 
 #define EACH_WIDTH "search_real.inc"
-#include "each_width.inc"
+#include "width.h"

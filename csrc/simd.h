@@ -1,4 +1,4 @@
-/* Vectors of one instruction set: the only file that knows instruction-set names.
+/* Vectors of one instruction set: with simd_memory.h the only file that knows instruction-set names.
  *
  * A translation unit gets the widest vectors its compiler flags allow: 64 bytes with AVX-512, 32
  * with AVX2, 16 otherwise (SSE2, NEON). Arithmetic is written with the GCC/Clang vector operators;
@@ -41,6 +41,15 @@ typedef uint32_t v_u32 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 typedef int32_t v_i32 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 typedef uint64_t v_u64 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
 typedef int64_t v_i64 __attribute__((vector_size(PEPG_VECTOR_BYTES)));
+
+/* Of the width that width.h is at. */
+#define v_real R(v)
+#define v_bits R(v_bits)
+#define LANES (PEPG_VECTOR_BYTES / (REAL_BITS / 8))
+typedef v_i64 v_bits_f64;
+typedef v_i32 v_bits_f32;
+typedef int64_t bits_f64;
+typedef int32_t bits_f32;
 
 #define PEPG_INLINE static inline __attribute__((always_inline))
 #define TO_F32(v) __builtin_convertvector(v, v_f32)
@@ -115,7 +124,8 @@ PEPG_INLINE v_f64 fma_f64(v_f64 a, v_f64 b, v_f64 c) {
 }
 
 /* count + 1 in the lanes where a < b. */
-PEPG_INLINE v_i64 count_less(v_i64 count, v_f64 a, v_f64 b) {
+PEPG_INLINE v_i64 count_less(
+        v_i64 count, v_f64 a, v_f64 b) {
 #if defined(PEPG_AVX512)
     const __mmask8 less = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ);
     return (v_i64)_mm512_mask_add_epi64((__m512i)count, less, (__m512i)count, _mm512_set1_epi64(1));
@@ -124,133 +134,13 @@ PEPG_INLINE v_i64 count_less(v_i64 count, v_f64 a, v_f64 b) {
 #endif
 }
 
-PEPG_INLINE v_f32 load_f32(const float *p) {
-    v_f32 v;
-    memcpy(&v, p, sizeof v);
-    return v;
+/* One number: its square root, and the next one above it. */
+PEPG_INLINE double root_f64(
+        double x) {
+    return __builtin_sqrt(x);
 }
-
-PEPG_INLINE v_f64 load_f64(const double *p) {
-    v_f64 v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-/* LANES_64 floats, widened. */
-PEPG_INLINE v_f64 load_f32_as_f64(const float *p) {
-#if defined(PEPG_AVX512)
-    return (v_f64)_mm512_cvtps_pd(_mm256_loadu_ps(p));
-#elif defined(PEPG_AVX2)
-    return (v_f64)_mm256_cvtps_pd(_mm_loadu_ps(p));
-#else
-    return (v_f64){(double)p[0], (double)p[1]};
-#endif
-}
-
-/* The first `count` lanes (0 < count < all) from memory, zero in the others; nothing past them is
- * touched. */
-PEPG_INLINE v_f32 load_first_f32(const float *p, ptrdiff_t count) {
-#if defined(PEPG_AVX512)
-    return (v_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1u), p);
-#elif defined(PEPG_AVX2)
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return (v_f32)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lane));
-#else
-    v_f32 v = {0};
-    for (ptrdiff_t lane = 0; lane < count; ++lane) v[lane] = p[lane];
-    return v;
-#endif
-}
-
-PEPG_INLINE v_f64 load_first_f64(const double *p, ptrdiff_t count) {
-#if defined(PEPG_AVX512)
-    return (v_f64)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1u), p);
-#elif defined(PEPG_AVX2)
-    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
-    return (v_f64)_mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), lane));
-#else
-    v_f64 v = {0};
-    for (ptrdiff_t lane = 0; lane < count; ++lane) v[lane] = p[lane];
-    return v;
-#endif
-}
-
-PEPG_INLINE v_f64 load_first_f32_as_f64(const float *p, ptrdiff_t count) {
-#if defined(PEPG_AVX512)
-    return (v_f64)_mm512_cvtps_pd(_mm256_maskz_loadu_ps((__mmask8)((1u << count) - 1u), p));
-#elif defined(PEPG_AVX2)
-    const __m128i lane = _mm_setr_epi32(0, 1, 2, 3);
-    return (v_f64)_mm256_cvtps_pd(
-        _mm_maskload_ps(p, _mm_cmpgt_epi32(_mm_set1_epi32((int)count), lane)));
-#else
-    v_f64 v = {0};
-    for (ptrdiff_t lane = 0; lane < count; ++lane) v[lane] = (double)p[lane];
-    return v;
-#endif
-}
-
-PEPG_INLINE void store_first_f32(float *p, v_f32 v, ptrdiff_t count) {
-#if defined(PEPG_AVX512)
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1u), (__m512)v);
-#elif defined(PEPG_AVX2)
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lane), (__m256)v);
-#else
-    for (ptrdiff_t lane = 0; lane < count; ++lane) p[lane] = v[lane];
-#endif
-}
-
-PEPG_INLINE void store_first_f64(double *p, v_f64 v, ptrdiff_t count) {
-#if defined(PEPG_AVX512)
-    _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1u), (__m512d)v);
-#elif defined(PEPG_AVX2)
-    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
-    _mm256_maskstore_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), lane), (__m256d)v);
-#else
-    for (ptrdiff_t lane = 0; lane < count; ++lane) p[lane] = v[lane];
-#endif
-}
-
-/* Ask for the cache lines of `size` bytes, `ahead` bytes behind p: what will be read soon and lies
- * where the hardware's own prefetching, which starts anew in every page, does not look yet. An
- * address past the end of memory is harmless. */
-#define CACHE_LINE 64
-PEPG_INLINE void prefetch(const void *p, ptrdiff_t ahead, size_t size) {
-    for (size_t i = 0; i < size; i += CACHE_LINE)
-        __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)ahead + i));
-}
-
-/* Stores past the caches, for what does not fit there: saves reading each line before it is
- * overwritten. The address is aligned to a whole vector; `stream_done` orders the stores before
- * what follows. */
-PEPG_INLINE void stream_f32(float *p, v_f32 v) {
-#if defined(PEPG_AVX512)
-    _mm512_stream_ps(p, (__m512)v);
-#elif defined(PEPG_AVX2)
-    _mm256_stream_ps(p, (__m256)v);
-#elif defined(PEPG_SSE2)
-    _mm_stream_ps(p, (__m128)v);
-#else
-    memcpy(p, &v, sizeof v);
-#endif
-}
-
-PEPG_INLINE void stream_f64(double *p, v_f64 v) {
-#if defined(PEPG_AVX512)
-    _mm512_stream_pd(p, (__m512d)v);
-#elif defined(PEPG_AVX2)
-    _mm256_stream_pd(p, (__m256d)v);
-#elif defined(PEPG_SSE2)
-    _mm_stream_pd(p, (__m128d)v);
-#else
-    memcpy(p, &v, sizeof v);
-#endif
-}
-
-PEPG_INLINE void stream_done(void) {
-#if defined(PEPG_SSE2) || defined(PEPG_AVX2) || defined(PEPG_AVX512)
-    _mm_sfence();
-#endif
-}
+PEPG_INLINE float root_f32(float x) { return __builtin_sqrtf(x); }
+PEPG_INLINE double above_f64(double x) { return __builtin_nextafter(x, __builtin_inf()); }
+PEPG_INLINE float above_f32(float x) { return __builtin_nextafterf(x, __builtin_inff()); }
 
 #endif

@@ -5,7 +5,8 @@
 #define PEPG_STRICT_H
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) ||           \
-    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+        defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) ||                           \
+        defined(__NO_SIGNED_ZEROS__)
 #error "pepg_fast: take -ffast-math, -Ofast and their parts out of CFLAGS: its results would be wrong"
 #endif
 

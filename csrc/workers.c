@@ -12,9 +12,9 @@
  * it gives way to whoever wants its processor. */
 #define LOOKS 100
 
-typedef struct worker {
-    struct worker *next; /* in the list of idle ones */
-    int number;          /* in its job */
+typedef struct pepg_worker {
+    struct pepg_worker *next; /* in the list of idle ones, or of those hired for a job */
+    int number;               /* in its job */
     _Atomic(pepg_job *) job;
     pthread_mutex_t lock;
     pthread_cond_t has_job;
@@ -31,20 +31,16 @@ static worker *take_idle(void) {
     return found;
 }
 
-static void make_idle(worker *self) {
-    pthread_mutex_lock(&list_lock);
-    self->next = idle_workers;
-    idle_workers = self;
-    pthread_mutex_unlock(&list_lock);
-}
-
+/* A worker that wakes up too late for a job looks for another one before it sleeps again: in a loop
+ * of calls it is awake from then on. */
 static pepg_job *next_job(worker *self) {
-    for (int looks = 0; looks < LOOKS && !atomic_load(&self->job); ++looks) sched_yield();
-    pthread_mutex_lock(&self->lock);
-    while (!atomic_load(&self->job)) pthread_cond_wait(&self->has_job, &self->lock);
-    pepg_job *const job = atomic_exchange(&self->job, NULL);
-    pthread_mutex_unlock(&self->lock);
-    return job;
+    for (pepg_job *job;;) {
+        for (int looks = 0; looks < LOOKS && !atomic_load(&self->job); ++looks) sched_yield();
+        if ((job = atomic_exchange(&self->job, NULL))) return job;
+        pthread_mutex_lock(&self->lock);
+        if (!atomic_load(&self->job)) pthread_cond_wait(&self->has_job, &self->lock);
+        pthread_mutex_unlock(&self->lock);
+    }
 }
 
 static void *work_for_good(void *argument) {
@@ -52,8 +48,6 @@ static void *work_for_good(void *argument) {
     for (;;) {
         pepg_job *const job = next_job(self);
         job->work(self->number, job->context);
-        /* In this order: whoever waits for the job finds its worker idle for the next one. */
-        make_idle(self);
         atomic_fetch_sub(&job->working, 1);
     }
     return NULL;
@@ -95,14 +89,35 @@ int pepg_hire(pepg_job *job, int wanted) {
         worker *one = take_idle();
         if (!one) one = new_worker();
         if (!one) break;
+        one->number = hired + 1;
+        one->next = job->hired;
+        job->hired = one;
         atomic_fetch_add(&job->working, 1);
         pthread_mutex_lock(&one->lock);
-        one->number = hired + 1;
         atomic_store(&one->job, job);
         pthread_cond_signal(&one->has_job);
         pthread_mutex_unlock(&one->lock);
     }
     return hired;
+}
+
+void pepg_dismiss(pepg_job *job) {
+    for (worker *one = job->hired; one; one = one->next) {
+        pepg_job *given = job;
+        if (atomic_compare_exchange_strong(&one->job, &given, NULL))
+            atomic_fetch_sub(&job->working, 1);
+    }
+}
+
+void pepg_release(pepg_job *job) {
+    pthread_mutex_lock(&list_lock);
+    while (job->hired) {
+        worker *const one = job->hired;
+        job->hired = one->next;
+        one->next = idle_workers;
+        idle_workers = one;
+    }
+    pthread_mutex_unlock(&list_lock);
 }
 
 #else

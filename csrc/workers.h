@@ -4,16 +4,25 @@
 
 #include <stdatomic.h>
 
-/* A job for several threads. Each of them calls `work` once; `working` counts those that have not
- * returned yet, and begins at 0. The job belongs to the caller, who waits until `working` is 0. */
+/* A job for several threads. Each of them calls `work` once; `working` counts those that may still
+ * do so or have not returned yet. It begins as {work, context}. The job belongs to the caller, who
+ * hires, dismisses, waits until `working` is 0, and then releases. */
 typedef struct {
     void (*work)(int worker, void *context);
     void *context;
     atomic_int working;
+    struct pepg_worker *hired;
 } pepg_job;
 
 /* Give the job to up to `wanted` threads besides the caller, numbered from 1. Returns how many have
  * it: fewer, or none, where the system has no more threads. Never to be called in a forked child. */
 int pepg_hire(pepg_job *job, int wanted);
+
+/* Take the job back from those that have not begun it, since they are still waking up: nobody has to
+ * wait for them. */
+void pepg_dismiss(pepg_job *job);
+
+/* Let others have the threads. */
+void pepg_release(pepg_job *job);
 
 #endif

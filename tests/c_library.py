@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
-HEADER = CHECKOUT / "csrc/include/pepg_fast.h"
+INCLUDE = CHECKOUT / "csrc/include"
+#: The parts of pepg_fast.h, each after those that it needs.
+PARTS = [
+    f"pepg_fast/{part}.h"
+    for part in ("base", "sampling", "networks", "low_rank", "simulation", "update", "search")
+]
+HEADER = "".join((INCLUDE / part).read_text() for part in PARTS)
 
 
 def build(folder: Path) -> Path:
@@ -51,5 +57,5 @@ def constants(header: str) -> dict[str, int]:
     return {name: int(value) for name, value in re.findall(r"^ +(PEPG_\w+) = (\d+)", header, re.M)}
 
 
-STRUCTS = structs(HEADER.read_text())
-CONSTANTS = constants(HEADER.read_text())
+STRUCTS = structs(HEADER)
+CONSTANTS = constants(HEADER)

@@ -19,7 +19,7 @@ class Settings:
     shaping: str = "centered"  # or raw
     sigma_max_change: float = np.inf
     sigma_max: float = np.inf
-    box: float | None = None  # candidates within [-box, box]
+    box: float | None = None  # candidates and the mean within [-box, box]
 
     mu_init, sigma_init, mu_lr, sigma_lr, l2 = 0.3, 0.7, 0.1, 0.2, 0.01
     momentum, sigma_min = 0.8, 1e-20
@@ -88,6 +88,8 @@ class Model:
             self.best = (theta[best].copy(), *self.drawn)
         g_mu, g_sigma = self.gradients(higher)
         self.mu = self.mu + self.optimizer_step(s.l2 * self.mu - g_mu)
+        if s.box is not None:
+            self.mu = np.clip(self.mu, -s.box, s.box)
         self.sigma = reference.sigma_step(
             self.sigma, g_sigma, s.sigma_lr, s.sigma_max_change, s.sigma_min, s.sigma_max
         )

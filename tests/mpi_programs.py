@@ -40,6 +40,10 @@ def bits(folder):
                 runner.barrier()
 
 
+def with_large_numbers(solutions, members):
+    return judge(solutions), None, {"large": 2**62 + members}
+
+
 def loop(folder):
     """The runner's parts by hand, with extras; and a run with callbacks and a centre."""
     with MPIRunner() as runner:
@@ -58,6 +62,9 @@ def loop(folder):
             assert interactions == members.sum()
             runner.update(es, rewards)
         assert same_on_all(runner, es.mu.tobytes())
+        few = a_search("few")  # of which the root evaluates none
+        extras = runner.evaluate(few, with_large_numbers).extras
+        np.testing.assert_array_equal(extras["large"], [2**62, 2**62 + 1])
         rows = []
         result = runner.run(
             es, slice_of("plain"), max_steps=4, center_every=2,
@@ -393,4 +400,5 @@ def train_elsewhere(folder):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])
+    chosen = globals()[sys.argv[1]]
+    chosen(*sys.argv[2 : 2 + chosen.__code__.co_argcount])  # some want no folder

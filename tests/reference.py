@@ -123,3 +123,35 @@ def digest(data: bytes) -> bytes:
             mixed = philox4x32(states[i : i + 4], leaf)
             sums = [(one + other) & low for one, other in zip(sums, mixed, strict=True)]
     return np.array(sums, np.uint32).tobytes()
+
+
+GATES = {"elman": 1, "gru": 3, "lstm": 4}
+
+
+def recur(sizes, cell, weights, x, state, output="identity", bias=True):
+    """(outputs, state) of one recurrent network after one input; the state is h, and c after it for an LSTM."""
+    _, hidden, outputs = sizes
+    gates, index = GATES[cell] * hidden, 0
+    h, c = state[:hidden], state[hidden:]
+
+    def layer(values, columns):
+        nonlocal index
+        end = index + len(values) * columns
+        block = np.asarray(weights[index:end], dtype=np.float64).reshape(-1, columns)
+        biases = np.asarray(weights[end : end + columns], np.float64) if bias else np.zeros(columns)
+        index = end + bias * columns
+        return values @ block + biases
+
+    a = layer(np.asarray(x, np.float64), gates).reshape(-1, hidden)
+    b = layer(np.asarray(h, np.float64), gates).reshape(-1, hidden)
+    sigmoid = ACTIVATIONS["sigmoid"]
+    if cell == "elman":
+        h = np.tanh(a[0] + b[0])
+    elif cell == "gru":
+        r, z = sigmoid(a[0] + b[0]), sigmoid(a[1] + b[1])
+        h = (1 - z) * np.tanh(a[2] + r * b[2]) + z * h
+    else:
+        i, f, g, o = a + b
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+    return ACTIVATIONS[output](layer(h, outputs)), np.concatenate([h, c])

@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 
-from pepg_fast import PEPG, checkpoints
+from pepg_fast import PEPG
+from pepg_fast.storage import checkpoints
 
 SMALL = {
     "population_size": 10,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, checkpoints
+from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer
+from pepg_fast.storage import checkpoints
 
 REQUIRED = {
     "population_size": 10,
@@ -188,9 +189,9 @@ def test_bits_do_not_depend_on_threads(dtype, teams):
 def test_generations_may_differ_in_size():
     es = make(rng=4)
     for step, n_asks in enumerate((1, 4, 2), 1):
-        key = es._population.key
+        key = es._generation.key
         twin = large(n_asks)
-        twin._population.key, twin._population.generation = key, step - 1
+        twin._generation.key, twin._generation.number = key, step - 1
         twin.mu, twin.sigma, twin.optimizer = es.mu, es.sigma, copy.deepcopy(es.optimizer)
         twin.get_parameters()
         twin.update(in_order_of_draws(advance(es, n_asks)))
@@ -346,7 +347,7 @@ def test_a_population_that_is_not_told_is_no_part_of_the_generation(ask):
         if i == ask:
             es.get_parameters()
             if not i:  # the first of a generation begins it
-                twin._population.generation += 1
+                twin._generation.number += 1
         solutions = es.get_parameters()
         assert_array_equal(solutions, twin.get_parameters())
         for search in (es, twin):
@@ -484,7 +485,7 @@ def test_noise_of_ones_own_that_was_not_asked_for_makes_new_candidates():
     es = make()
     for i in range(4):
         es.epsilon = epsilon = np.arange(15.0).reshape(5, 3) + i
-        mu = es._population.drawn[0]
+        mu = es._generation.drawn[0]
         assert_array_equal(es.theta, np.concatenate([mu + epsilon, mu - epsilon]))
         es.update(range(10), interactions=60)
     es.get_parameters()
@@ -545,7 +546,7 @@ def test_a_generation_of_nan_ends_and_the_next_begins():
     assert (es.step, es.evaluations, es.interactions) == (1, 30, 100)
     assert es.best_theta is None
     assert_array_equal(es.mu, twin.mu)
-    twin._population.generation = 1
+    twin._generation.number = 1
     advance(es, 2)
     advance(twin, 2)
     assert_array_equal(es.mu, twin.mu)
@@ -647,7 +648,7 @@ def test_another_population_size_discards_the_generation(size):
     es.population_size = size
     with pytest.raises(RuntimeError, match="get_parameters"):
         es.update(range(size), interactions=1)
-    twin._population.generation = 1
+    twin._generation.number = 1
     for interactions in (90, 10):
         solutions = es.get_parameters()
         assert_array_equal(solutions, twin.get_parameters())

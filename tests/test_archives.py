@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_files import KIND, LARGE, assert_refused, assert_same, members_of, with_digest
 
-from pepg_fast import archives, files
+from pepg_fast.storage import archives, files
 
 
 def member(array):

@@ -29,7 +29,7 @@ from pepg_fast import (
     History,
     Progress,
 )
-from pepg_fast.history import COLUMNS
+from pepg_fast.run.history import COLUMNS
 
 
 class Noted(Callback):
@@ -109,7 +109,7 @@ class TestOrder:
         ]  # fmt: skip
         assert sorted(notes[-2:]) == ["a end", "b end"]
         assert a.result is b.result is result
-        assert a.limits == (2, None, None, None, None)
+        assert a.limits == (2, None, None, None, None, None)
         assert a.limits.max_steps == 2
 
     def test_no_step(self):
@@ -570,7 +570,7 @@ class TestCSVLog:
         assert file.read_text()[: ends[0]] == text[: ends[0]]
 
     def test_rows_that_no_checkpoint_holds_are_named(self, file, tmp_path, monkeypatch):
-        monkeypatch.setattr("pepg_fast.log_tail.KEPT", 3)
+        monkeypatch.setattr("pepg_fast.run.log_tail.KEPT", 3)
         es = make()
         es.run(hill, max_steps=8, callbacks=CSVLog(file))
         es.save_checkpoint(tmp_path / "saved.npz")
@@ -609,7 +609,7 @@ class TestCSVLog:
             es.run(hill, max_steps=1, callbacks=CSVLog(file))
 
     def test_a_power_cut_takes_fewer_rows_than_checkpoints_hold(self, file, monkeypatch):
-        from pepg_fast import callbacks, log_tail
+        from pepg_fast.run import callbacks, log_tail
 
         assert callbacks.FLUSHED_EVERY < log_tail.KEPT
         flushed, flush = [], os.fsync

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from c_library import INCLUDE, PARTS, STRUCTS
 
 import pepg_fast
 from pepg_fast import NeuralNetwork, kernels
 
 PACKAGE = Path(pepg_fast.__file__).parent
-HEADER = Path(pepg_fast.get_include(), "pepg_fast.h")
+HEADERS = ["pepg_fast.h", *PARTS]
 PXD = PACKAGE / "kernels.pxd"
 CHECKOUT = Path(__file__).parents[1]
 OK, EINVAL, ENAN = 0, 1, 2
@@ -32,11 +33,13 @@ def without_comments(text):
     return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
 
 
-# What follows is for programs that link the library: tests/test_search_c.py.
-EXPORTED, _, LINKED = HEADER.read_text().partition("/* ---- searches and updates:")
-HEADER_TEXT, LINKED_TEXT = without_comments(EXPORTED), without_comments(LINKED)
+# The last part is for programs that link the library: tests/test_search_c.py.
+*EXPORTED, LINKED_TEXT = (
+    without_comments(Path(pepg_fast.get_include(), part).read_text()) for part in PARTS
+)
+HEADER_TEXT = "".join(EXPORTED)
 PXD_TEXT = re.sub(r"#.*", "", PXD.read_text())
-ENUMS = re.findall(r"^\} (pepg_\w+);", HEADER_TEXT, re.MULTILINE)
+ENUMS = re.findall(r"^typedef enum \{[^}]*\} (pepg_\w+);", HEADER_TEXT, re.MULTILINE)
 
 
 def plain_type(kind):
@@ -66,9 +69,10 @@ DECLARED = declarations(HEADER_TEXT, FUNCTIONS)
 
 
 def test_the_package_holds_what_compiled_code_needs():
-    for installed, source in [(PXD, "src/pepg_fast/kernels.pxd"),
-                              (HEADER, "csrc/include/pepg_fast.h")]:  # fmt: skip
-        assert installed.read_text() == (CHECKOUT / source).read_text(), "the installed copy is old"
+    assert PXD.is_file()
+    for name in HEADERS:
+        installed, source = Path(pepg_fast.get_include(), name), INCLUDE / name
+        assert installed.read_text() == source.read_text(), "the installed copy is old"
 
 
 def test_header_and_pxd_declare_the_same_functions():
@@ -78,25 +82,42 @@ def test_header_and_pxd_declare_the_same_functions():
 
 
 def test_header_and_pxd_declare_the_same_callbacks():
-    in_header = declarations(HEADER_TEXT, r"^typedef (\w+) (pepg_\w+)\(([^;]*)\);")
-    in_pxd = declarations(PXD_TEXT, r"^ctypedef (\w+) \(\*(pepg_\w+)\)\(([^)]*)\) noexcept nogil$")
+    in_header = declarations(HEADER_TEXT, r"^typedef (\w+ \*?) ?(pepg_\w+)\(([^;]*)\);")
+    in_pxd = declarations(
+        PXD_TEXT, r"^ctypedef (\w+\*?) \(\*(pepg_\w+)\)\(([^)]*)\) noexcept nogil$"
+    )
     assert in_header == in_pxd
-    assert set(in_header) == {"pepg_reset", "pepg_step", "pepg_interrupted"}
+    assert set(in_header) == {
+        "pepg_reset", "pepg_step", "pepg_end", "pepg_make_context", "pepg_free_context", "pepg_interrupted",
+    }  # fmt: skip
 
 
 def test_what_is_linked_only_is_declared_apart():
     linked = declarations(LINKED_TEXT, FUNCTIONS)
-    assert {"pepg_update", "pepg_search_tell", "pepg_search_run_f32"} <= set(linked)
+    assert {"pepg_search_tell", "pepg_search_run_f32"} <= set(linked)
     assert not set(linked) & set(kernels.__pyx_capi__)
-    assert "PEPG_API" not in re.sub(FUNCTIONS, "", HEADER_TEXT.partition("#endif")[2] + LINKED_TEXT,
-                                    flags=re.MULTILINE).partition("extern")[2]  # fmt: skip
+    unread = re.sub(FUNCTIONS, "", HEADER_TEXT + LINKED_TEXT, flags=re.MULTILINE)
+    assert "PEPG_API" not in re.sub("^# *define PEPG_API.*$", "", unread, flags=re.MULTILINE)
+
+
+def test_header_and_pxd_declare_the_same_structs():
+    # Cython takes the layout from the header, and the C compiler knows the fields: the names are what can be left out
+    in_pxd = dict(
+        re.findall(r"^    ctypedef struct (pepg_\w+):\n((?:        .*\n)+)", PXD_TEXT, re.M)
+    )
+    wanted = {name for name in STRUCTS if name not in ("pepg_search", "pepg_search_options")}
+    assert set(in_pxd) == wanted
+    for name, fields in in_pxd.items():
+        declared = re.findall(r"(\w+)(?=,|$)", fields, re.M)
+        assert sorted(declared) == sorted(field for field, _ in STRUCTS[name]._fields_), name
 
 
 def test_header_and_pxd_declare_the_same_constants():
     constants = dict(re.findall(r"^\s+(PEPG_\w+) = (\d+)", HEADER_TEXT, re.MULTILINE))
     constants |= re.findall(r"#define (PEPG_\w+) (\d+)", HEADER_TEXT)
     assert dict(re.findall(r"^\s+(PEPG_\w+) = (\d+)", PXD_TEXT, re.MULTILINE)) == constants
-    codes = {f"PEPG_{name.upper()}": str(code) for name, code in kernels.ACTIVATIONS.items()}
+    named = kernels.ACTIVATIONS | kernels.CELLS
+    codes = {f"PEPG_{name.upper()}": str(code) for name, code in named.items()}
     assert codes.items() <= constants.items()
 
 
@@ -135,7 +156,7 @@ NUMBERS = {
     "Py_ssize_t*": np.intp,
 }  # fmt: skip
 DOUBLES = ctypes.POINTER(ctypes.c_double)
-CALLBACKS = {
+CALLBACKS = {  # of environments
     "pepg_reset": ctypes.CFUNCTYPE(None, DOUBLES, DOUBLES, ctypes.c_uint64, ctypes.c_void_p),
     "pepg_step": ctypes.CFUNCTYPE(
         ctypes.c_int, DOUBLES, DOUBLES, DOUBLES, DOUBLES, ctypes.c_void_p
@@ -144,14 +165,43 @@ CALLBACKS = {
 
 
 def c_type(kind):
-    bare = kind.removeprefix("const ")
-    return {**SCALARS, **CALLBACKS}.get(bare, ctypes.c_void_p)
+    return SCALARS.get(kind.removeprefix("const "), ctypes.c_void_p)
+
+
+class Struct(dict):
+    """The fields of a struct of the header's, arrays for its pointers; those left out are 0."""
+
+    def __init__(self, kind, /, **fields):
+        super().__init__(fields)
+        self.kind = kind
+
+    def but(self, /, **fields):
+        return Struct(self.kind, **{**self, **fields})
+
+    def in_c(self):
+        made = STRUCTS[self.kind]()
+        for name, value in self.items():
+            if isinstance(value, np.ndarray):
+                value = value.ctypes.data
+            elif hasattr(value, "argtypes"):
+                value = ctypes.cast(value, ctypes.c_void_p)
+            setattr(made, name, value)
+        return made
+
+
+def arrays_of(arguments):
+    """The arrays among arguments and in their structs, by name."""
+    found = {k: v for k, v in arguments.items() if isinstance(v, np.ndarray)}
+    for value in arguments.values():
+        if isinstance(value, Struct):
+            found |= arrays_of(value)
+    return found
 
 
 def call(name, arguments):
     """Call a capsule's function with arguments by the names that the header gives them.
 
-    Arrays are passed where it has pointers, None for NULL.
+    Arrays and structs are passed where it has pointers, None for NULL.
     """
     result, parameters = DECLARED[name]
     assert set(arguments) == {parameter for parameter, _ in parameters}
@@ -163,8 +213,9 @@ def call(name, arguments):
             assert value.dtype == wanted, parameter
             assert value.flags.c_contiguous
             value = value.ctypes.data
-        if value is None and kind in CALLBACKS:
-            value = CALLBACKS[kind]()
+        if isinstance(value, Struct):
+            assert kind.removeprefix("const ") == value.kind, parameter
+            value = ctypes.byref(value.in_c())
         values.append(value)
     prototype = ctypes.CFUNCTYPE(c_type(result), *(c_type(kind) for _, kind in parameters))
     return prototype(address_of(name))(*values)
@@ -181,7 +232,10 @@ DRAW = {"n_pairs": N_PAIRS, "dim": DIM, "key": 2**63 + 11, "generation": 12, "fi
 RATES = {"alpha": 0.3, "beta_1": 0.8, "beta_2": 0.99, "t": 7}
 SIGMA_RULE = {"sigma_lr": 0.2, "sigma_max_change": 0.3, "sigma_min": 0.6, "sigma_max": 1.9,
               "sigma_limits": None}  # fmt: skip
-NETWORK = {"n_layers": 2, "sizes": SIZES, "bias": 1, "hidden": 2, "output": 1}
+NETWORK = Struct("pepg_network", n_layers=2, sizes=SIZES, bias=1, hidden=2, output=1)
+TO_SIGMA = Struct(
+    "pepg_sigma_rule", learning_rate=0.2, max_change=0.3, minimum=0.6, maximum=1.9, limits=None, stride=DIM
+)  # fmt: skip
 
 
 def perceptron():
@@ -291,19 +345,37 @@ def sigma_step(dtype, rng, n_threads):
     return {**arguments, "n_threads": n_threads}, {"sigma": wanted}
 
 
-def update_adam(dtype, rng, n_threads):
+def update(dtype, rng, n_threads, rule, python, moments):
+    """An update by a rule, with the arrays of its moments, of which Python has the function `python`."""
     weights, drawn, noise = gradient_inputs(dtype, rng)
-    m, v, mu, sigma = rng.uniform(0.5, 2.0, (4, DIM)).astype(dtype)
-    state = {"m": m, "v": v, "mu": mu, "sigma": sigma, "g_mu": np.empty(DIM, dtype)}
-    wanted = {name: array.copy() for name, array in state.items()}
-    kernels.update_adam(
-        DRAW["key"], DRAW["generation"], noise, None, weights, drawn, 0.3, 0.8, 0.99, 1e-6, 7, 0.01,
-        *SIGMA_RULE.values(), *wanted.values(),
-    )  # fmt: skip
-    arguments = {**DRAW, "noise": noise, "epsilon": None, "delta": weights[0], "even": weights[1],
-                 "drawn_sigma": drawn[1], **RATES, "adam_epsilon": 1e-6, "l2": 0.01, **SIGMA_RULE,
-                 **state, "n_threads": n_threads}  # fmt: skip
+    names = [*moments, "mu", "sigma"]
+    values = rng.uniform(0.5, 2.0, (len(names), DIM)).astype(dtype)
+    arrays = dict(zip(names, values, strict=True))
+    arrays["g_mu"] = np.empty(DIM, dtype)
+    wanted = {name: array.copy() for name, array in arrays.items()}
+    python(weights, drawn, noise, wanted)
+    draw = Struct("pepg_draw", **DRAW, noise=noise, epsilon=None)
+    arguments = {
+        "draw": draw, "delta": weights[0], "even": weights[1], "drawn_sigma": drawn[1],
+        "step_rule": rule.but(**{name: arrays.pop(name) for name in moments}), "l2": 0.01,
+        "sigma_rule": TO_SIGMA, **arrays, "work": velocity_work(), "n_threads": n_threads,
+    }  # fmt: skip
     return arguments, wanted
+
+
+ADAM = Struct(
+    "pepg_step_rule", kind=3, eps_hat=1, alpha=0.3, beta_1=0.8, beta_2=0.99, epsilon=1e-6, t=6
+)
+
+
+def update_by_adam(dtype, rng, n_threads):
+    def python(weights, drawn, noise, state):
+        kernels.update_adam(
+            DRAW["key"], DRAW["generation"], noise, None, weights, drawn, 0.3, 0.8, 0.99, 1e-6, 7,
+            0.01, *SIGMA_RULE.values(), *state.values(),
+        )  # fmt: skip
+
+    return update(dtype, rng, n_threads, ADAM, python, ["m", "v"])
 
 
 CLIPUP = {"rule": 2, "alpha": 0.3, "momentum": 0.8, "max_speed": 0.4}
@@ -322,19 +394,15 @@ def velocity_step(dtype, rng, n_threads):
     return {**arguments, "n_threads": n_threads}, wanted
 
 
-def update_velocity(dtype, rng, n_threads):
-    weights, drawn, noise = gradient_inputs(dtype, rng)
-    velocity, mu, sigma = rng.uniform(0.5, 2.0, (3, DIM)).astype(dtype)
-    state = {"velocity": velocity, "mu": mu, "sigma": sigma, "g_mu": np.empty(DIM, dtype)}
-    wanted = {name: array.copy() for name, array in state.items()}
-    kernels.update_velocity(
-        DRAW["key"], DRAW["generation"], noise, None, weights, drawn, *CLIPUP.values(), 0.01,
-        *SIGMA_RULE.values(), *wanted.values(),
-    )  # fmt: skip
-    arguments = {**DRAW, "noise": noise, "epsilon": None, "delta": weights[0], "even": weights[1],
-                 "drawn_sigma": drawn[1], **CLIPUP, "l2": 0.01, **SIGMA_RULE, **state,
-                 "work": velocity_work(), "n_threads": n_threads}  # fmt: skip
-    return arguments, wanted
+def update_by_clipup(dtype, rng, n_threads):
+    def python(weights, drawn, noise, state):
+        kernels.update_velocity(
+            DRAW["key"], DRAW["generation"], noise, None, weights, drawn, *CLIPUP.values(), 0.01,
+            *SIGMA_RULE.values(), *state.values(),
+        )  # fmt: skip
+
+    rule = Struct("pepg_step_rule", kind=2, alpha=0.3, momentum=0.8, max_speed=0.4)
+    return update(dtype, rng, n_threads, rule, python, ["velocity"])
 
 
 def norm(dtype, rng, n_threads):
@@ -353,10 +421,8 @@ def clip(dtype, rng, n_threads):
 
 
 def forward_work(dtype, batch, n_threads):
-    sizes = {"n_layers": NETWORK["n_layers"], "sizes": SIZES}
-    return np.zeros(
-        call("pepg_forward_work_size", {**sizes, "batch": batch, "n_threads": n_threads}), dtype
-    )
+    sizes = {"network": NETWORK, "batch": batch, "n_threads": n_threads}
+    return np.zeros(call("pepg_forward_work_size", sizes), dtype)
 
 
 def forward(dtype, rng, n_threads, batch=9):
@@ -369,7 +435,7 @@ def forward(dtype, rng, n_threads, batch=9):
     network.batch(weights, x, wanted)
     if batch == 1 and dtype == np.float64:
         np.testing.assert_array_equal(network.one(weights, x[0]), wanted[0])
-    arguments = {**NETWORK, "batch": batch, "weights": weights, "x": x,
+    arguments = {"network": NETWORK, "batch": batch, "weights": weights, "x": x,
                  "y": unwritten(dtype, batch, SIZES[-1]),
                  "work": forward_work(dtype, batch, n_threads), "n_threads": n_threads}  # fmt: skip
     return arguments, {"y": wanted}
@@ -384,11 +450,27 @@ def forward_population(dtype, rng, n_threads):
     network = perceptron()
     solutions = rng.standard_normal((n, network.n_parameters)).astype(dtype)
     x = rng.standard_normal((n, batch, inputs)).astype(dtype)
-    arguments = {**NETWORK, "n": n, "batch": batch, "weights": solutions,
+    arguments = {"network": NETWORK, "n": n, "batch": batch, "weights": solutions,
                  "weights_stride": network.n_parameters, "x": x, "member_stride": batch * inputs,
                  "input_stride": inputs, "y": unwritten(dtype, n, batch, outputs),
                  "work": forward_work(dtype, batch, n_threads), "n_threads": n_threads}  # fmt: skip
     return arguments, {"y": network.population(solutions, x)}
+
+
+def forward_recurrent(dtype, rng, n_threads):
+    n, batch, (inputs, _, outputs) = 70, 4, SIZES
+    code = kernels.CELLS["lstm"]
+    network = kernels.Perceptron(list(SIZES), True, code, NETWORK["output"])
+    solutions = rng.standard_normal((n, network.n_parameters)).astype(dtype)
+    x = rng.standard_normal((n, batch, inputs)).astype(dtype)
+    state = rng.standard_normal((n, batch, network.state_size)).astype(dtype)
+    shape = NETWORK.but(hidden=code)
+    work = {"network": shape, "batch": batch, "n_threads": n_threads}
+    arguments = {"network": shape, "n": n, "batch": batch, "weights": solutions,
+                 "weights_stride": network.n_parameters, "x": x, "member_stride": batch * inputs,
+                 "input_stride": inputs, "state": state.copy(), "y": unwritten(dtype, n, batch, outputs),
+                 "work": np.zeros(call("pepg_forward_work_size", work), dtype), "n_threads": n_threads}  # fmt: skip
+    return arguments, {"y": network.recur(solutions, x, state), "state": state}
 
 
 def activate(dtype, rng, n_threads):
@@ -418,12 +500,18 @@ def simulate(dtype, rng, n_threads):
     outputs = {name: array.copy() for name, array in wanted.items()}
     addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in (reset, step)]
     kernels.Environment(*addresses, 0, 1, 11).simulate(network, solutions, 5, *wanted.values(), 1)
+    shape = {
+        "environment": Struct(
+            "pepg_environment", size=ctypes.sizeof(STRUCTS["pepg_environment"]), reset=reset, step=step,
+            state_size=1, max_steps=11,
+        ),
+        "network": NETWORK, "options": None,
+    }  # fmt: skip
     size = call(
-        f"{function_name(simulate, dtype)}_work_size",
-        {"n_layers": NETWORK["n_layers"], "sizes": SIZES, "state_size": 1, "n_threads": n_threads},
+        f"pepg_simulate_work_size{'_f32' * (dtype == np.float32)}",
+        {**shape, "n_threads": n_threads},
     )
-    arguments = {"reset": reset, "step": step, "data": None, "state_size": 1, "max_steps": 11,
-                 **NETWORK, "n": members, "weights": solutions,
+    arguments = {**shape, "n": members, "weights": solutions,
                  "weights_stride": network.n_parameters, "episodes": episodes, "seed": 5,
                  **outputs, "work": np.zeros(size, np.uint8), "interrupted": None,
                  "context": None, "n_threads": n_threads}  # fmt: skip
@@ -432,8 +520,8 @@ def simulate(dtype, rng, n_threads):
 
 IN_BOTH_WIDTHS = [
     normals, sample, mirror, gradients, gradients_drawn_again, gradients_epsilon, adam, sigma_step,
-    update_adam, velocity_step, update_velocity, norm, clip, forward_one, forward, forward_population, activate,
-    simulate,
+    update_by_adam, velocity_step, update_by_clipup, norm, clip, forward_one, forward, forward_population,
+    forward_recurrent, activate, simulate,
 ]  # fmt: skip
 CASES = [
     *(pytest.param(case, np.float64, id=case.__name__)
@@ -444,9 +532,10 @@ CASES = [
 
 
 def function_name(case, dtype):
-    name = {"gradients_drawn_again": "gradients", "forward_one": "forward"}.get(
-        case.__name__, case.__name__
-    )
+    name = {
+        "gradients_drawn_again": "gradients", "forward_one": "forward", "update_by_adam": "update",
+        "update_by_clipup": "update",
+    }.get(case.__name__, case.__name__)  # fmt: skip
     return f"pepg_{name}{'_f32' * (dtype == np.float32)}"
 
 
@@ -455,18 +544,18 @@ def function_name(case, dtype):
 def test_ctypes_gets_the_bits_that_python_gets(case, dtype, n_threads, teams, rng):
     arguments, wanted = case(dtype, rng, n_threads)
     assert call(function_name(case, dtype), arguments) == OK
+    outputs = arrays_of(arguments)
     for name, array in wanted.items():
-        assert arguments[name].dtype == array.dtype
-        assert arguments[name].tobytes() == array.tobytes(), name
+        assert outputs[name].dtype == array.dtype
+        assert outputs[name].tobytes() == array.tobytes(), name
 
 
 # NULL means something for these: not wanted, drawn again, none.
 MAY_BE_NULL = {
     sample: {"noise", "plus", "minus"}, mirror: {"plus", "minus"}, gradients: {"noise"},
     gradients_drawn_again: {"noise"}, sigma_step: {"sigma_limits"},
-    update_adam: {"noise", "epsilon", "sigma_limits", "g_mu"},
-    update_velocity: {"noise", "epsilon", "sigma_limits", "g_mu"},
-    simulate: {"data", "interrupted", "context"},
+    update_by_adam: {"noise", "g_mu", "work"}, update_by_clipup: {"noise", "g_mu"},
+    simulate: {"interrupted", "context", "options"},
 }  # fmt: skip
 OUT_OF_RANGE = {
     "n_pairs": [0, -1], "dim": [0, -1, 2**34 + 1], "first_pair": [2**32, 2**64 - 1],
@@ -474,16 +563,32 @@ OUT_OF_RANGE = {
     "max_steps": [0, -1], "episodes": [0, -1], "hidden": [-1, 5], "output": [-1, 5],
     "activation": [-1, 5], "rule": [-1, 3], "n_rows": [0, -1], "sizes": [np.array(sizes, np.intp) for sizes in
                                      ([0, 6, 2], [3, -1, 2], [3, 6, 0], [2**40, 2**40, 2])],
+    "l2": [np.nan, np.inf],
+}  # fmt: skip
+FIELDS_OUT_OF_RANGE = {
+    **OUT_OF_RANGE, "size": [0, 8], "kind": [-1, 4], "t": [2**64 - 1], "alpha": [np.nan, -np.inf],
+    "beta_1": [1.0, -0.1], "beta_2": [1.0, np.nan], "epsilon": [np.inf], "momentum": [-0.1, 1.0],
+    "max_speed": [-1.0, np.nan], "learning_rate": [np.inf], "max_change": [0.0, np.nan],
+    "minimum": [0.0, 2.0], "maximum": [0.5, np.nan],
 }  # fmt: skip
 
 
-def refused(case, dtype):
-    """Changes of one argument that the header does not allow: (name, value)."""
+def refused(case, dtype, arguments):
+    """Changes of one argument, or field of one, that the header does not allow: (name, value)."""
     for name, kind in DECLARED[function_name(case, dtype)][1]:
         yield from ((name, value) for value in OUT_OF_RANGE.get(name, []))
-        is_pointer = kind.endswith("*") or kind in CALLBACKS or kind == "pepg_interrupted"
+        bare = kind.removeprefix("const ")
+        is_pointer = kind.endswith("*") or bare == "pepg_interrupted" or bare in STRUCTS
         if is_pointer and name not in MAY_BE_NULL.get(case, ()):
             yield name, None
+        struct = arguments[name]
+        for field, value in struct.items() if isinstance(struct, Struct) else ():
+            if not isinstance(value, (np.ndarray, ctypes._CFuncPtr)):
+                values = FIELDS_OUT_OF_RANGE.get(field, []) if value is not None else []
+            else:
+                values = [*OUT_OF_RANGE.get(field, []), None]
+            for value in values if field not in MAY_BE_NULL.get(case, ()) else ():
+                yield name, struct.but(**{field: value})
     if case is centered_ranks:
         yield "n", 1
 
@@ -491,14 +596,15 @@ def refused(case, dtype):
 @pytest.mark.parametrize(("case", "dtype"), CASES)
 def test_a_refused_call_writes_nothing(case, dtype, rng):
     arguments, _ = case(dtype, rng, 1)
-    before = {k: v.copy() for k, v in arguments.items() if isinstance(v, np.ndarray)}
-    changes = list(refused(case, dtype))
+    arrays = arrays_of(arguments)
+    before = {name: array.copy() for name, array in arrays.items()}
+    changes = list(refused(case, dtype, arguments))
     assert len(changes) >= 3
     for name, change in changes:
         status = call(function_name(case, dtype), {**arguments, name: change})
         assert status == EINVAL, (name, change)
         for other, array in before.items():
-            assert arguments[other].tobytes() == array.tobytes(), (name, change, other)
+            assert arrays[other].tobytes() == array.tobytes(), (name, change, other)
 
 
 def test_nan_rewards_have_a_status_of_their_own(rng):
@@ -511,10 +617,9 @@ def test_nan_rewards_have_a_status_of_their_own(rng):
 def test_parameters_are_counted():
     for bias in (0, 1):
         wanted = kernels.Perceptron(list(SIZES), bool(bias), 0, 0).n_parameters
-        arguments = {"n_layers": 2, "sizes": SIZES, "bias": bias}
-        assert call("pepg_network_parameters", arguments) == wanted
+        assert call("pepg_network_parameters", {"network": NETWORK.but(bias=bias)}) == wanted
     for sizes in OUT_OF_RANGE["sizes"]:
-        assert call("pepg_network_parameters", {"n_layers": 2, "sizes": sizes, "bias": 1}) == 0
+        assert call("pepg_network_parameters", {"network": NETWORK.but(sizes=sizes)}) == 0
 
 
 # ---- numba -----------------------------------------------------------------------------------
@@ -699,7 +804,6 @@ def test_cython_gets_every_function(tmp_path, monkeypatch):
     names = sorted(DECLARED)
     addresses = ", ".join(f'"{name}": <uintptr_t><void*>{name}' for name in names)
     (tmp_path / "every.pyx").write_text(
-        "# cython: freethreading_compatible=True\n"
         "from libc.stdint cimport uintptr_t\n"
         f"from pepg_fast.kernels cimport {', '.join(names)}\n"
         f"def addresses():\n    return {{{addresses}}}\n"

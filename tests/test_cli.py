@@ -59,6 +59,27 @@ def test_help_and_version(capsys, arguments):
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message", "usage"),
+    [
+        (["trian", "x"], "pepg-fast: error: argument COMMAND: invalid choice: 'trian'", ""),
+        (["xor", "--sede", "3"], "xor: error: unrecognized arguments: --sede 3; did you mean --seed?", "pepg-fast xor"),
+        (["train", "Walk-v0", "--out", "x"], "--out x; did you mean --output-activation?", "pepg-fast train"),
+        (["train", "W-v0", "--normalise-observations=1"], "mean --normalize-observations?", "pepg-fast train"),
+        (["xor", "--zzz"], "pepg-fast xor: error: unrecognized arguments: --zzz\n", "pepg-fast xor"),
+        (["train", "Walk-v0", "--activation", "tahn"], "did you mean tanh?\n", ""),
+        ([], "pepg-fast: error: the following arguments are required: COMMAND", "pepg-fast"),
+    ],
+)  # fmt: skip
+def test_what_is_misspelt_is_said_with_what_was_meant(capsys, arguments, message, usage):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in error
+    assert error.startswith(f"usage: {usage} ") if usage else error.count("\n") == 1
+
+
 def test_a_reader_that_has_seen_enough_ends_it_quietly():
     """As in `pepg-fast xor | head -1`."""
     reader, writer = os.pipe()
@@ -74,24 +95,31 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly():
 @pytest.mark.parametrize(
     "command", ["config", "xor --seed 3", "train CartPole-v1 --max-steps 1 --workers 1"]
 )
-def test_closed_streams_fail_no_command(command, closed, tmp_path):
+def test_closed_streams_fail_no_command(command, closed, each_case):
     if command.startswith("train"):
         pytest.importorskip("gymnasium")
         pytest.importorskip("loky")
-    line = f"exec '{sys.executable}' -m pepg_fast {command} {closed}"
-    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, timeout=120, check=False)
-    assert done.returncode == 0
+
+    def run(folder, command, closed):
+        line = f"exec '{sys.executable}' -m pepg_fast {command} {closed}"
+        return subprocess.run(["sh", "-c", line], cwd=folder, timeout=120)
+
+    assert each_case(run).returncode == 0
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
 @pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize("command", ["config", "--help", "train --help", "--version"])
-def test_a_full_disk_is_named_and_an_error(command, buffered):
-    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "pepg_fast", *command.split()]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False, env=BUFFERED
-        )
+def test_a_full_disk_is_named_and_an_error(command, buffered, each_case):
+    def run(folder, command, buffered):
+        flags = [] if buffered else ["-u"]
+        with open("/dev/full", "w") as full:
+            return subprocess.run(
+                [sys.executable, *flags, "-m", "pepg_fast", *command.split()],
+                stdout=full, stderr=subprocess.PIPE, timeout=60, env=BUFFERED,
+            )  # fmt: skip
+
+    done = each_case(run)
     assert done.returncode == 2
     assert done.stderr.startswith(b"pepg-fast: ")
     assert b"[Errno 28]" in done.stderr
@@ -141,12 +169,12 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("before", PROGRAMS.values(), ids=PROGRAMS)
-def test_importing_the_package_changes_nothing_global(before):
-    program = f"""
+def test_importing_the_package_changes_nothing_global(before, each_case):
+    program = """
         import os, signal, sys, threading, warnings
         import numpy
 
-        {before}
+        exec(os.environ["BEFORE"])
 
         def state():
             handlers = [signal.getsignal(number) for number in signal.valid_signals()]
@@ -161,9 +189,14 @@ def test_importing_the_package_changes_nothing_global(before):
         from pepg_fast import cli
         assert [state()] == states
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip
+
+    def run(folder, before):
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60,
+            env=os.environ | {"BEFORE": before},
+        )  # fmt: skip
+
+    done = each_case(run)
     assert (done.returncode, done.stderr) == (0, "")
 
 

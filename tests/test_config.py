@@ -62,7 +62,7 @@ def test_threads_follow_openmp():
 
 
 def test_the_import_loads_numpy_and_little_else():
-    """It may cost 1.3 times `import numpy`; files, random generators and the command line come when used."""
+    """It may cost 1.15 times `import numpy`; files, random generators and the command line come when used."""
     run = python(  # dataclasses load what some versions of NumPy do, and others do not
         "import sys, numpy, dataclasses; before = set(sys.modules); import pepg_fast;"
         "print(*sorted(set(sys.modules) - before))"

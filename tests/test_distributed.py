@@ -11,11 +11,11 @@ from searches import make
 
 from pepg_fast import PEPG, SGD, ClipUp, Decay, EvaluationError
 from pepg_fast.distributed import Costs, each
-from pepg_fast.distributed.replica import Behind, Order, Replica, Told
+from pepg_fast.distributed.replica import Behind, Order, Replica, Update
 from pepg_fast.distributed.slices import edges, evaluate_slice, joined, try_slice
 from pepg_fast.distributed.splitting import WAYS, choose, column_edges, seconds_of
 from pepg_fast.distributed.state import Fingerprint, check_search, fingerprint
-from pepg_fast.evaluation import Failure
+from pepg_fast.run.evaluation import Failure
 
 SOLUTIONS = np.arange(12.0).reshape(4, 3)
 
@@ -155,7 +155,7 @@ def test_the_way_is_the_quickest_by_far():
     assert choose(128, 6020, 8, 1, costs) == "whole"
     assert choose(50, 100, 8, 4, costs) == "whole"  # waiting would take longer
     assert choose(1000, 1_000_000, 8, 16, costs) == "columns"
-    assert choose(100_000, 9, 8, 16, costs) == "blocks"  # too few columns to share out
+    assert choose(100_000, 9, 8, 16, costs) == "whole"  # too few columns to share out
     assert choose(16, 1_000_000, 8, 16, costs) == "whole"  # as much traffic as work
     for way in WAYS:
         assert seconds_of(way, 1000, 10_000, 4, 4, costs) > 0
@@ -242,7 +242,7 @@ def test_a_fingerprint_tells_what_a_search_is_made_of(name, changes):
         ("optimizer.t (2 and 1)", lambda es: setattr(es.optimizer, "t", 2)),
         ("generation", lambda es: setattr(es, "population_size", 10)),
         ("draws told", lambda es: es.update(np.arange(10.0), interactions=3)),
-        ("rewards told", lambda es: es._fitness.told[0].__setitem__(0, 0.5)),
+        ("rewards told", lambda es: es._generation.told.rewards[0].__setitem__(0, 0.5)),
     ],
 )
 def test_a_fingerprint_tells_what_became_of_it(name, change):
@@ -268,7 +268,7 @@ def test_a_fingerprint_tells_what_numpys_generators_have_drawn():
     assert fingerprint(es) != fingerprint(legacy)
     for one in (es, same):
         one.update(np.arange(10.0))
-    same._population.rng.normal()
+    same._generation.rng.normal()
     assert fingerprint(es).differences(fingerprint(same)) == "rng"
 
 
@@ -311,25 +311,6 @@ def test_a_replica_that_is_not_where_the_search_is_says_so():
     behind = replica.evaluate(order._replace(search=b""))
     assert Fingerprint(behind.parts) == fingerprint(es)
     replica._es = make()
-    broken = Told([1, 2], None, None)
+    broken = Update([1, 2], None)
     behind = replica.evaluate(order._replace(news=[broken]))
     assert (behind.parts, behind.error[:27]) == (None, "ValueError: rewards: wanted")
-    assert replica.part(order, "columns") == Behind()
-
-
-@pytest.mark.parametrize("way", ["columns", "block_sums"])
-def test_a_replicas_part_does_not_depend_on_how_it_would_shape_rewards(way):
-    pytest.importorskip("ray")
-    rewards = np.random.default_rng(0).normal(size=10)
-    es = make(fitness_shaping="raw")
-    es.get_parameters(members=slice(0, 0))
-    replica, parts = Replica(), []
-    replica._es, replica._search = make(), fingerprint(es).digest
-
-    def gradients(work):
-        order = Order([], fingerprint(es).digest, work.weights, 0, 3 if way == "columns" else 1)
-        parts.extend([replica.part(order, way), getattr(work, way)(order.lo, order.hi)])
-        return work.whole()
-
-    es.update(rewards, gradients=gradients)
-    assert_array_equal(*parts)

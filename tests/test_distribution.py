@@ -9,7 +9,8 @@ import reference
 from numpy.testing import assert_array_equal
 from tolerance import assert_close, rtol_of
 
-from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, checkpoints, kernels
+from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, Optimizer, kernels
+from pepg_fast.storage import checkpoints
 
 REQUIRED = {
     "population_size": 10,
@@ -452,7 +453,9 @@ def box_of(bounds, dtype=np.float64):
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("box", BOXES)
-def test_bounds_clip_what_is_handed_out_and_not_the_gradient(dtype, box, symmetric, source):
+def test_bounds_clip_what_is_handed_out_and_the_mean_but_not_the_gradient(
+    dtype, box, symmetric, source
+):
     options = {"dtype": dtype, "symmetric": symmetric, "keep_gradient": True}
     es = make(rng=SOURCES[source](), **options, **BOXES[box])
     twin = make(rng=SOURCES[source](), **options)
@@ -465,6 +468,7 @@ def test_bounds_clip_what_is_handed_out_and_not_the_gradient(dtype, box, symmetr
         rewards = sphere(solutions)
         es.update(rewards)
         twin.update(rewards)
+        np.clip(twin.mu, low, high, out=twin.mu)
         for name in ("mu", "sigma", "gradient"):
             assert_array_equal(getattr(es, name), getattr(twin, name), err_msg=name)
         if rewards.max() == es.best_fitness:
@@ -486,7 +490,7 @@ def test_the_best_of_a_streamed_population_is_within_bounds(dtype, box, index):
     assert_array_equal(es.best_theta, twin.theta[index], strict=True)
 
 
-def test_the_mean_is_not_confined_but_the_centre_is(dtype):
+def test_the_center_is_the_mean_within_bounds(dtype):
     es = make(mu_init=[-3.0, 0.5, 3.0], lower=-1.0, upper=[2.0, 2.0, 2.5], dtype=dtype)
     assert_array_equal(es.mu, [-3.0, 0.5, 3.0])
     assert_array_equal(es.center, [-1.0, 0.5, 2.5])
@@ -522,6 +526,34 @@ def test_out_and_noise_of_ones_own_are_within_bounds(rng):
     es.epsilon = epsilon = 5 * rng.standard_normal((5, 3))
     wanted = np.clip(np.concatenate([es.mu + epsilon, es.mu - epsilon]), 0.0, 1.0)
     assert_array_equal(es.theta, wanted)
+
+
+WAYS_TO_MOVE = {
+    "adam": {}, "sgd": {"optimizer": SGD}, "clipup": {"optimizer": ClipUp}, "raw": {"fitness_shaping": "raw"},
+    "one's own": {"optimizer": Plain}, "array rates": {"mu_lr": [20.0] * 3}, "decay": {"sigma_decay": 0.99},
+    "a schedule": {"mu_lr": lambda step: 20.0}, "unpaired": {"symmetric": False}, "kept": {"keep_gradient": True},
+    "replayed": {"rng": np.random.RandomState(1)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS_TO_MOVE)
+def test_the_mean_stays_within_bounds(way, dtype):
+    ends = {"lower": [-0.5, -np.inf, 0.25], "upper": [0.75, 5.0, 0.25]}
+    es = make(**{"mu_lr": 20.0, "l2_coeff": 0.0} | ends | WAYS_TO_MOVE[way], dtype=dtype)
+    for _ in range(5):
+        es.update(es.get_parameters().sum(axis=1))
+        assert (es.mu >= es.lower).all()
+        assert (es.mu <= es.upper).all()
+    assert es.mu[0] == dtype.type(0.75)
+
+
+def test_a_mean_that_was_put_outside_the_bounds_stays_until_the_search_moves():
+    es = make(mu_init=9.0, lower=0.0, upper=1.0)
+    assert (es.mu == 9).all()
+    es.get_parameters()
+    assert (es.mu == 9).all()
+    es.update(range(10))
+    assert (es.mu == 1).all()
 
 
 def test_within_bounds_it_finds_the_best_corner():

@@ -13,7 +13,7 @@ import searches
 from searches import assert_same, by_hand, hill, hills, make
 
 from pepg_fast import EvaluationError, _checks
-from pepg_fast.evaluation import Evaluator
+from pepg_fast.run.evaluation import Evaluator
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12's
 

@@ -6,14 +6,13 @@ import math
 import os
 import re
 import stat
-import tempfile
 import zipfile
 
 import numpy as np
 import pytest
 from stored_states import nested
 
-from pepg_fast import files
+from pepg_fast.storage import files
 
 KIND = "checkpoint"
 STATE = {
@@ -159,7 +158,11 @@ def test_text_of_what_are_no_characters_is_refused(target):
 def test_bits_that_are_no_value_of_their_dtype_are_refused(target, dtype):
     """NumPy relies on them where it counts or selects by an array of bool."""
     dtype = np.dtype(dtype)
-    files.save(target, "kind", {"x": np.frombuffer(b"\xff" * dtype.itemsize, dtype)})
+    files.save(target, "kind", {"x": np.zeros(1, dtype)})
+    members = members_of(target.read_bytes())
+    (array,) = (name for name in members if name != "meta.npy")
+    members[array] = members[array][: -dtype.itemsize] + b"\xff" * dtype.itemsize
+    target.write_bytes(signed(members))
     with pytest.raises(ValueError, match=r"not a usable kind file: it.* (of bool|a character)"):
         files.load(target, "kind")
 
@@ -449,23 +452,6 @@ def test_a_loop_of_links_is_refused(tmp_path):
             call()
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     assert (tmp_path / "a").is_symlink()
-
-
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs another user's rights")
-def test_what_is_left_of_a_file_that_only_can_be_read_is_removed():
-    if os.geteuid():
-        pytest.skip("needs root, who becomes somebody else")
-    with tempfile.TemporaryDirectory() as folder:  # tmp_path is in a folder of root's alone
-        left_over = os.path.join(folder, ".x.0123456789ab.pepg_fast.tmp")
-        os.close(os.open(left_over, os.O_CREAT, 0o400))
-        for path in (folder, left_over):
-            os.chown(path, 65534, 65534)
-        try:
-            os.seteuid(65534)
-            files.write(os.path.join(folder, "y"), b"")
-        finally:
-            os.seteuid(0)
-        assert os.listdir(folder) == ["y"]
 
 
 def test_a_name_as_long_as_names_can_be(tmp_path):

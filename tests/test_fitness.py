@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
-from pepg_fast import PEPG, Decay, checkpoints, utility_function
-from pepg_fast.fitness import NAN_POLICIES, SHAPINGS, TIES, Fitness
-from pepg_fast.shaping import _log
+from pepg_fast import PEPG, Decay, utility_function
+from pepg_fast.search.fitness import NAN_POLICIES, SHAPINGS, TIES, Fitness
+from pepg_fast.search.generation import Generation
+from pepg_fast.search.shaping import _log
+from pepg_fast.storage import checkpoints
 
 REQUIRED = {
     "population_size": 10,
@@ -44,10 +46,11 @@ def told(rewards, **changes) -> PEPG:
 
 def weights_of(rewards, shaping="centered", ties="average", *, maximize=True, nan="raise", symmetric=True):  # fmt: skip
     """What the kernels get."""
-    fitness = Fitness(shaping, ties, maximize, nan, symmetric)
-    fitness.resize(len(rewards))
-    fitness.read(rewards)
-    return fitness.weights(rewards)
+    options = {"fitness_shaping": shaping, "ties": ties, "maximize": maximize, "nan_policy": nan}
+    generation = Generation(len(rewards), 1, np.dtype(float), symmetric, None, 1)
+    fitness = Fitness(options, symmetric, float)
+    fitness.read(rewards, generation.rewards)
+    return fitness.weights(rewards, generation)
 
 
 def assert_same(a, b) -> None:

@@ -1,9 +1,10 @@
-"""functions.py: this package's own callables as data."""
+"""storage/callable_registry.py: this package's own callables as data."""
 
 import numpy as np
 import pytest
 
-from pepg_fast import Decay, functions, presets
+from pepg_fast import Decay, presets
+from pepg_fast.storage import callable_registry
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from pepg_fast import Decay, functions, presets
     ids=str,
 )
 def test_a_round_trip(value):
-    again = functions.from_state(functions.to_state(value))
+    again = callable_registry.from_state(callable_registry.to_state(value))
     if isinstance(value, np.ndarray):
         np.testing.assert_array_equal(again, value)
     else:
@@ -36,7 +37,7 @@ class MyDecay(Decay):
 
 @pytest.mark.parametrize("value", [lambda step: 0.1, np.tanh, MyDecay(0.1, 0.5), print], ids=str)
 def test_a_users_callable_is_no_data(value):
-    assert functions.to_state(value) is None
+    assert callable_registry.to_state(value) is None
 
 
 @pytest.mark.parametrize(
@@ -45,4 +46,4 @@ def test_a_users_callable_is_no_data(value):
 )  # fmt: skip
 def test_other_data_is_refused(stored):
     with pytest.raises(ValueError, match=r"callable: wanted|factor: wanted"):
-        functions.from_state(stored)
+        callable_registry.from_state(stored)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,33 +44,53 @@ def mpiexec(n, *command, timeout=300, **variables) -> subprocess.CompletedProces
     )  # fmt: skip
 
 
-def program(n, name, *arguments) -> str:
-    """What a program of mpi_programs.py printed; it must end well."""
-    done = mpiexec(n, TESTS / "mpi_programs.py", name, *arguments)
+def program(n, name, folder) -> subprocess.CompletedProcess:
+    """Run one of mpi_programs.py in a folder."""
+    done = mpiexec(n, TESTS / "mpi_programs.py", name, folder)
+    done.folder = folder
+    return done
+
+
+def printed(done) -> str:
+    """What a program printed; it must have ended well."""
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+def runs(n, name):
+    """Mark a test whose fixture `done` is a program on n ranks."""
+    return pytest.mark.runs(do=lambda folder: program(n, name, folder))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 8])
-def test_every_number_of_ranks_gives_the_bits_of_one_process(n, tmp_path):
-    program(n, "bits", tmp_path)
+def test_every_number_of_ranks_gives_the_bits_of_one_process(n, each_case):
+    done = each_case(lambda folder, n: program(n, "bits", folder))
+    printed(done)
     for name in CASES:
         wanted = by_itself(name, 3)
         for split in SPLITS:
             for rank in range(n):
-                es = PEPG.load_checkpoint(tmp_path / f"{name}-{split}-{rank}")
+                es = PEPG.load_checkpoint(done.folder / f"{name}-{split}-{rank}")
                 assert_same(es, wanted)
 
 
-def test_evaluate_update_extras_callbacks_and_limits(tmp_path):
-    assert "done" in program(3, "loop", tmp_path)
-    assert Checkpoints.latest(tmp_path / "checkpoints").name == "step_000000007.npz"
+@runs(3, "loop")
+def test_evaluate_update_extras_callbacks_and_limits(done):
+    assert "done" in printed(done)
+    assert Checkpoints.latest(done.folder / "checkpoints").name == "step_000000007.npz"
 
 
-def test_the_roots_search_goes_to_all():
-    printed = program(2, "shared")
-    called, rest = printed.split(" ", 1)
+def test_a_way_of_sharing_out_that_there_is_not_is_refused():
+    program = "from pepg_fast.distributed import MPIRunner; MPIRunner(split='blocks')"
+    done = mpiexec(1, "-c", program)
+    assert done.returncode
+    assert "split: wanted 'auto', 'whole' or 'columns', got 'blocks'" in done.stderr
+
+
+@runs(2, "shared")
+def test_the_roots_search_goes_to_all(done):
+    called, rest = printed(done).split(" ", 1)
     assert called == "5"
     assert "es: wanted the same search on all ranks, that of rank 1 differs from rank 0's" in rest
     es = PEPG(10, 3, 0.0, 1.0, 0.1, 0.1, rng=0)
@@ -78,8 +99,9 @@ def test_the_roots_search_goes_to_all():
     assert json.loads(rest[rest.index("[") :]) == es.mu.tolist()
 
 
-def test_ranks_that_differ_are_told_in_what():
-    lines = program(2, "differing").splitlines()
+@runs(2, "differing")
+def test_ranks_that_differ_are_told_in_what(done):
+    lines = printed(done).splitlines()
     assert [line.split()[0] for line in lines] == [
         "mu", "theta", "sigma_lr", "step", "upper", "theta_size", "dtype",
     ]  # fmt: skip
@@ -89,34 +111,45 @@ def test_ranks_that_differ_are_told_in_what():
         assert name in message.split("differs from rank 0's in ")[1].split(";")[0]
 
 
-def test_candidates_that_all_ranks_changed_are_evaluated():
-    program(2, "edited")
+@runs(2, "edited")
+def test_candidates_that_all_ranks_changed_are_evaluated(done):
+    printed(done)
+
+
+def in_halves(folder, before, after):
+    """A program on some ranks, and from its last checkpoint on another on others."""
+    first = program(*before, folder)
+    return first, Checkpoints.latest(folder).name, program(*after, folder)
 
 
 @pytest.mark.slow
-def test_a_checkpoint_goes_on_at_another_number_of_ranks(tmp_path):
-    program(3, "first_half", tmp_path)
-    assert Checkpoints.latest(tmp_path).name == "step_000000003.npz"
-    program(2, "second_half", tmp_path)
+@pytest.mark.runs(do=lambda folder: in_halves(folder, (3, "first_half"), (2, "second_half")))
+def test_a_checkpoint_goes_on_at_another_number_of_ranks(done):
+    first, checkpoint, second = done
+    printed(first)
+    assert checkpoint == "step_000000003.npz"
+    printed(second)
     for rank in range(2):
-        assert_same(PEPG.load_checkpoint(tmp_path / f"end-{rank}"), by_itself("wide", 6))
+        assert_same(PEPG.load_checkpoint(second.folder / f"end-{rank}"), by_itself("wide", 6))
 
 
 @pytest.mark.slow
-def test_a_root_that_is_killed_between_collecting_and_updating_loses_that_step_alone(tmp_path):
-    done = mpiexec(2, TESTS / "mpi_programs.py", "killed", tmp_path)
-    assert done.returncode != 0
-    assert Checkpoints.latest(tmp_path).name == "step_000000002.npz"
-    program(3, "second_half", tmp_path)
+@pytest.mark.runs(do=lambda folder: in_halves(folder, (2, "killed"), (3, "second_half")))
+def test_a_root_that_is_killed_between_collecting_and_updating_loses_that_step_alone(done):
+    first, checkpoint, second = done
+    assert first.returncode != 0
+    assert checkpoint == "step_000000002.npz"
+    printed(second)
     for rank in range(3):
-        assert_same(PEPG.load_checkpoint(tmp_path / f"end-{rank}"), by_itself("wide", 6))
+        assert_same(PEPG.load_checkpoint(second.folder / f"end-{rank}"), by_itself("wide", 6))
 
 
-def test_the_executor_of_mpi4py_does_as_it_is():
-    module = ("-m", "mpi4py.futures", TESTS / "mpi_programs.py", "futures")
-    done = mpiexec(3, *module)
-    assert done.returncode == 0, done.stderr
-    workers, mu = done.stdout.split(" ", 1)
+FUTURES = ("-m", "mpi4py.futures", TESTS / "mpi_programs.py", "futures")
+
+
+@pytest.mark.runs(do=lambda folder: mpiexec(3, *FUTURES))
+def test_the_executor_of_mpi4py_does_as_it_is(done):
+    workers, mu = printed(done).split(" ", 1)
     assert workers == "2"
     np.testing.assert_array_equal(json.loads(mu), by_itself("plain", 3).mu)
 
@@ -139,8 +172,8 @@ def test_the_executor_of_mpi4py_does_as_it_is():
         ("elsewhere", ["rank 1 of 2:", "KeyError: 'mine'"]),
     ],
 )  # fmt: skip
-def test_a_failure_on_one_rank_ends_all_with_its_traceback(name, messages, tmp_path):
-    done = mpiexec(2, TESTS / "mpi_programs.py", name, tmp_path)
+def test_a_failure_on_one_rank_ends_all_with_its_traceback(name, messages, each_case):
+    done = each_case(lambda folder, name, messages: program(2, name, folder))
     assert done.returncode != 0
     assert done.stderr.count("Traceback") >= 1
     for message in messages:
@@ -150,27 +183,29 @@ def test_a_failure_on_one_rank_ends_all_with_its_traceback(name, messages, tmp_p
     ]
     assert len(shown) == 1
     if name in ("raising", "nan", "wrong_count", "mixed", "leaving"):  # what all ranks know of
-        assert Checkpoints.latest(tmp_path).name == "step_000000001.npz"
+        assert Checkpoints.latest(done.folder).name == "step_000000001.npz"
 
 
-def test_a_root_that_leaves_instead_of_sharing_ends_all():
-    done = mpiexec(2, TESTS / "mpi_programs.py", "share_leaves", timeout=60)
+@runs(2, "share_leaves")
+def test_a_root_that_leaves_instead_of_sharing_ends_all(done):
     assert done.returncode != 0
     assert "share: the root failed" in done.stderr
 
 
 @pytest.mark.slow
-def test_a_rank_that_dies_ends_all(tmp_path):
-    assert mpiexec(2, TESTS / "mpi_programs.py", "dying", tmp_path).returncode != 0
+@runs(2, "dying")
+def test_a_rank_that_dies_ends_all(done):
+    assert done.returncode != 0
 
 
-def test_an_interrupt_on_one_rank_ends_the_run_on_all(tmp_path):
-    printed = program(2, "interrupt", tmp_path)
-    assert printed.count("ended: interrupted at 1") == 2
+@runs(2, "interrupt")
+def test_an_interrupt_on_one_rank_ends_the_run_on_all(done):
+    assert printed(done).count("ended: interrupted at 1") == 2
 
 
-def test_without_abort_all_ranks_have_the_error_and_can_go_on(tmp_path):
-    index, mu = program(2, "caught", tmp_path).split(" ", 1)
+@runs(2, "caught")
+def test_without_abort_all_ranks_have_the_error_and_can_go_on(done):
+    index, mu = printed(done).split(" ", 1)
     assert index == "7"
     np.testing.assert_array_equal(json.loads(mu), by_itself("plain", 3).mu)
 
@@ -178,20 +213,29 @@ def test_without_abort_all_ranks_have_the_error_and_can_go_on(tmp_path):
 # ---- the example ------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_the_parallel_example_is_one_search_at_any_number_of_ranks(tmp_path):
+def parallel_example(folder):
+    """The example on 1 and on 4 ranks, each resumed once."""
     pytest.importorskip("Box2D")
     example = TESTS.parent / "examples" / "bipedalwalker_parallel.py"
-    best = {}
-    for n in (1, 4):
-        folder = tmp_path / str(n)
+
+    def on(n):
         for more in ([], ["--resume"]):
-            done = mpiexec(
-                n, "-W", "ignore", example, "--generations", 1, "--population-size", 4, "--folder", folder, *more
-            )  # fmt: skip
+            done = mpiexec(n, "-W", "ignore", example, "--generations", 1, "--population-size", 4,
+                           "--folder", folder / str(n), *more)  # fmt: skip
             assert done.returncode == 0, done.stderr
             assert done.stdout.count("Max Reward Step") == 1
-        es = PEPG.load_checkpoint(Checkpoints.latest(folder))
+
+    with ThreadPoolExecutor() as both:
+        list(both.map(on, (1, 4)))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.runs(do=parallel_example)
+def test_the_parallel_example_is_one_search_at_any_number_of_ranks(done):
+    best = {}
+    for n in (1, 4):
+        es = PEPG.load_checkpoint(Checkpoints.latest(done / str(n)))
         best[n] = es.step, es.interactions, es.best_fitness, es.mu.tobytes(), es.sigma.tobytes()
     assert best[1] == best[4]
     assert best[1][0] == 2

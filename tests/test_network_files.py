@@ -12,8 +12,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import pepg_fast
-from pepg_fast import PEPG, NeuralNetwork, files
+from pepg_fast import PEPG, NeuralNetwork
 from pepg_fast.nn import activation_to_name
+from pepg_fast.storage import files
 
 NATIVE = ["identity", "sigmoid", "tanh", "relu", "softmax"]
 

@@ -12,11 +12,10 @@ from pepg_fast import (
     CSVLog,
     History,
     NeuralNetwork,
-    files,
-    legacy,
     plot_histories,
     plot_history,
 )
+from pepg_fast.storage import files, legacy
 
 
 def search():

@@ -30,7 +30,7 @@ from opcodes import (
 )
 from test_legacy import LOADERS, contents
 
-from pepg_fast import pickle_reader
+from pepg_fast.storage import pickle_reader
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 MiB = 2**20

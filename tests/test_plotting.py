@@ -9,7 +9,7 @@ import pytest
 from searches import hill, make
 
 from pepg_fast import CSVLog, History, plot_histories, plot_history
-from pepg_fast.history import COLUMNS
+from pepg_fast.run.history import COLUMNS
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -135,21 +135,41 @@ class TestAxes:
         scales = [axes.get_yscale() for axes in plot_history(result).axes]
         assert scales == ["linear", "log", "log"]
 
-    @pytest.mark.parametrize("spread", [1.0, 1.5, 30.0, 1e12])
-    def test_numbers_on_a_logarithmic_axis_are_written_out(self, spread):
-        figure = plot_history(history_of(sigma_median=np.geomspace(1.0, spread, 5)))
-        drawn(figure)
-        sigma = figure.axes[1]
-        low, high = sigma.get_ylim()
+    @pytest.mark.parametrize(
+        ("least", "spread"),
+        [(1.0, 1.0), (3e-7, 1.0 + 1e-9), (1.0, 1.5), (3e-7, 9.0), (1.0, 300.0), (3e-7, 1e12)],
+    )
+    @pytest.mark.parametrize("has_zero", [False, True])
+    def test_numbers_on_a_logarithmic_axis_are_written_out(self, spread, least, has_zero):
+        values = np.geomspace(least, least * spread, 5)
+        values[2] *= not has_zero
+        names = ["gradient_norm", "best", "mean", "best_fitness"]
+        if not has_zero:
+            names += [
+                f"sigma_{name}" for name in ("smallest", "lower", "median", "upper", "largest")
+            ]
+        history = history_of(**dict.fromkeys(names, values))
+        fitness, sigma, gradient = drawn(plot_history(history, fitness_scale="log")).axes
+        figures = [fitness, gradient]
+        if not has_zero:
+            figures += [sigma, drawn(plot_histories({"one": history})).axes[-1]]
+        for axes in figures:
+            shown = self._numbers(axes)
+            assert len(set(shown)) >= 3
+            assert all(number >= 0 for number in shown)
+            assert (0.0 in shown) == has_zero
+            if has_zero:
+                assert axes.get_ylim()[0] <= 0
+
+    def _numbers(self, axes):
+        low, high = axes.get_ylim()
         ticks = zip(
-            [*sigma.get_yticks(), *sigma.get_yticks(minor=True)],
-            [*sigma.get_yticklabels(), *sigma.get_yticklabels(minor=True)],
+            [*axes.get_yticks(), *axes.get_yticks(minor=True)],
+            [*axes.get_yticklabels(), *axes.get_yticklabels(minor=True)],
             strict=True,
         )
         shown = [label.get_text() for at, label in ticks if low <= at <= high]
-        shown = [text for text in shown if text]
-        assert shown
-        assert all(float(text) > 0 for text in shown)
+        return [float(text.replace("\N{MINUS SIGN}", "-")) for text in shown if text]
 
     def test_a_title(self, result):
         assert plot_history(result, title="Hill").axes[0].get_title(loc="left") == "Hill"
@@ -218,7 +238,7 @@ class TestLines:
         [
             ([0.0] * 5, "linear"),
             ([np.nan] * 5, "linear"),
-            ([0.0, 1.0, 0.0, 2.0, np.nan], "log"),
+            ([0.0, 1.0, 0.0, 2.0, np.nan], "symlog"),
             ([1e-100, 1.0, 1e100, 1.0, 1.0], "log"),
         ],
     )
@@ -230,7 +250,9 @@ class TestLines:
         drawn(plot_history(make(l2_coeff=0.0).run(lambda x: 0.0, max_steps=3)))
 
     def test_a_sigma_that_fell_to_its_least(self):
-        drawn(plot_history(make(sigma_lr=50.0, population_size=4).run(hill, max_steps=60)))
+        with pytest.warns(UserWarning, match="sigma was at its least value"):
+            result = make(sigma_lr=50.0, population_size=4).run(hill, max_steps=60)
+        drawn(plot_history(result))
 
 
 class TestFigures:

@@ -1,8 +1,10 @@
 """Presets against the formulas of the packages they are named after (peers.py), over several generations."""
 
+import ast
 import inspect
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import peers
@@ -10,6 +12,8 @@ import pytest
 from scipy.optimize import Bounds
 
 from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, presets
+from pepg_fast.search import options
+from pepg_fast.search.options import Option
 
 N, D = 5, 7  # pairs, parameters
 RTOL = 1e-10
@@ -286,7 +290,8 @@ def test_fcmaes_follows_the_formula(settings, mu, sigma, noise, rewards):
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("settings", FCMAES)
 def test_fcmaes_follows_the_formula_within_bounds(settings, normalize, mu, sigma, noise, rewards):
-    bounds = np.linspace(-5.0, -3.0, D), np.linspace(-5.0, -3.0, D) + 7.0
+    """Bounds that the mean does not reach, for there it is stopped."""
+    bounds = np.linspace(-12.0, -9.0, D), np.linspace(-12.0, -9.0, D) + 20.0
     formulas = FCMAES[settings] | {"normalize": normalize}
     es = fcmaes(mu, sigma, bounds, **formulas)
     wanted = peers.fcmaes(mu, sigma, noise, rewards, bounds=bounds, **formulas)
@@ -679,3 +684,31 @@ def test_estools_weight_decay_is_that_of_all_candidates_of_a_generation():
         several.get_parameters()
         several.update(part.ravel(), interactions=1)
     np.testing.assert_array_equal(several.mu, whole.mu)
+
+
+@pytest.mark.parametrize("package", SEARCHES)
+def test_an_option_that_a_preset_does_not_know_passes_through(package, monkeypatch):
+    loudness = Option("float", 1.0, "How loud it is.", options.number(positive=True))
+    loudness.__set_name__(PEPG, "loudness")
+    monkeypatch.setattr(PEPG, "loudness", loudness, raising=False)
+    options.arguments_of.cache_clear()
+    try:
+        assert SEARCHES[package]().loudness == 1.0
+        assert SEARCHES[package](loudness=3).loudness == 3.0
+        with pytest.raises(ValueError, match="loudness: wanted a number above 0, got 0"):
+            SEARCHES[package](loudness=0)
+        with pytest.raises(TypeError, match=r"argument 'loudnes'\. Did you mean 'loudness'"):
+            SEARCHES[package](loudnes=3)
+    finally:
+        options.arguments_of.cache_clear()
+
+
+@pytest.mark.parametrize("name", options.arguments_of(PEPG))
+def test_presets_take_names_and_defaults_of_options_from_the_list(name):
+    for path in Path(presets.__file__).parent.glob("*.py"):
+        texts = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant)
+        }
+        assert name not in texts, path

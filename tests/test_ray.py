@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from distributed_searches import (
     CASES,
-    SPLITS,
     Once,
     Shifting,
     Slowly,
@@ -31,7 +30,6 @@ from distributed_searches import (
     sleeps,
     slice_of,
     with_extras,
-    with_pids,
 )  # fmt: skip
 from searches import assert_same
 
@@ -66,12 +64,9 @@ def three(cluster):
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_search_has_the_bits_of_one_process(three, name):
-    for split in SPLITS:
-        three.split = split
-        es = a_search(name)
-        three.run(es, slice_of(name), max_steps=3)
-        assert_same(es, by_itself(name, 3))
-    three.split = "auto"
+    es = a_search(name)
+    three.run(es, slice_of(name), max_steps=3)
+    assert_same(es, by_itself(name, 3))
 
 
 def test_evaluate_and_update_by_hand_with_extras(three):
@@ -113,9 +108,8 @@ def test_a_search_that_was_changed_is_sent_again(three):
     ],
     ids=["mu", "sigma", "theta", "fitness_shaping", "alpha"],
 )
-@pytest.mark.parametrize("split", ["whole", "columns"])
-def test_a_change_that_no_sum_shows_reaches_the_workers(three, split, change):
-    es, other, three.split = a_search("plain"), a_search("plain"), split
+def test_a_change_that_no_sum_shows_reaches_the_workers(three, change):
+    es, other = a_search("plain"), a_search("plain")
     for one in (es, other):
         one.run(fitness_of, max_steps=1)
     three.evaluate(es, each(fitness_of))
@@ -129,7 +123,6 @@ def test_a_change_that_no_sum_shows_reaches_the_workers(three, split, change):
     np.testing.assert_array_equal(rewards, wanted)
     three.update(es, rewards)
     other.update(wanted)
-    three.split = "auto"
     assert_same(es, other)
 
 
@@ -172,12 +165,10 @@ def test_more_slices_than_workers_and_more_workers_than_members(cluster, three):
 
 
 @pytest.mark.parametrize("how", [exits, killed])
-@pytest.mark.parametrize("split", ["whole", "columns"])
-def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(three, how, split, tmp_path):
-    es, losses, three.split = a_search("plain"), three.n_losses, split
+def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(three, how, tmp_path):
+    es, losses = a_search("plain"), three.n_losses
     three.run(es, each(fitness_of), max_steps=1)
     three.run(es, Once(tmp_path, how), max_steps=3)
-    three.split = "auto"
     assert three.n_losses == losses + 1
     assert_same(es, by_itself("plain", 4))
 
@@ -247,23 +238,6 @@ def test_a_slow_slice_is_given_out_again(cluster, n_workers, tmp_path):
     assert_same(es, by_itself("plain", 3))
 
 
-@pytest.mark.parametrize("split", ["columns", "blocks"])
-def test_an_actor_that_stops_before_a_shared_update_is_not_waited_for(cluster, split):
-    with RayRunner(2, timeout=3.0, split=split) as runner:
-        es = a_search("plain")
-        for _ in range(2):
-            rewards, _, extras = runner.evaluate(es, with_pids)
-            if es.step:
-                os.kill(int(extras["pid"][0]), signal.SIGSTOP)
-            began = time.monotonic()
-            runner.update(es, rewards)
-            assert time.monotonic() - began < 60
-        assert runner.n_reissued == 1
-        runner.run(es, each(fitness_of), max_steps=1)
-        assert len(runner._workers) == 2
-    assert_same(es, by_itself("plain", 3))
-
-
 def test_workers_that_never_start_are_given_up(cluster, monkeypatch):
     monkeypatch.setattr("pepg_fast.distributed.over_ray._SILENCE", 1.0)
     with RayRunner(1, num_cpus=1000, timeout=0.5) as runner:
@@ -297,9 +271,8 @@ def test_a_driver_that_is_killed_between_collecting_and_updating_loses_that_step
     [
         ({"n_workers": 0}, ValueError, "n_workers: wanted at least 1, got 0"),
         ({"num_cpus": 0}, ValueError, "num_cpus: wanted a number above 0"),
-        ({"split": "x"}, ValueError, "split: wanted"),
+        ({"split": "columns"}, TypeError, "unexpected keyword argument 'split'"),
         ({"timeout": -1}, ValueError, "timeout: wanted a number above 0"),
-        ({"costs": 3}, TypeError, "costs: wanted a Costs, got int"),
     ],
 )
 def test_bad_arguments_are_refused(cluster, options, error, message):
@@ -333,3 +306,48 @@ def test_a_runner_that_is_closed_says_so(cluster):
     with pytest.raises(RuntimeError, match="wanted one that is open, this one is closed"):
         runner.run(a_search("plain"), slice_of("plain"), max_steps=1)
     assert runner._workers == []
+
+
+# ---- training ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_over_ray_a_run_has_the_bits_of_one_process(tmp_path, cluster):
+    pytest.importorskip("gymnasium")
+    from test_training import SMALL, assert_same_state, changed
+
+    from pepg_fast.training import train
+
+    train("Walk-v0", SMALL, folder=tmp_path / "whole")
+    with RayRunner(2) as runner:
+        train("Walk-v0", changed(max_steps=5), folder=tmp_path / "parts", runner=runner)
+
+        def lose_one(es, row):
+            if es.step == 8:
+                ray.kill(runner._workers[0].actor)
+
+        result = train(
+            None, SMALL, folder=tmp_path / "parts", resume=True, runner=runner, callbacks=lose_one
+        )
+        assert runner.n_losses == 1
+    assert result.step == 12
+    assert_same_state(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_the_command_line_trains_over_ray(tmp_path, monkeypatch, capsys, cluster):
+    pytest.importorskip("gymnasium")
+    from test_training import OPTIONS, changed
+
+    from pepg_fast import cli
+    from pepg_fast.training import Policy, train
+    from pepg_fast.training import config as configs
+
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "Walk-v0", *OPTIONS, "--max-steps", "3", "--ray", "--quiet"]) == 0
+    settings = configs.read_toml("runs/Walk-v0/config.toml")
+    assert settings["max_steps"] == 3
+    plain = train("Walk-v0", changed(max_steps=3))
+    assert np.array_equal(Policy.load("runs/Walk-v0/policy.npz").network.weights, plain.mu)
+    assert cli.main(["train", "Walk-v0", "--address", "auto"]) == 2
+    assert "--address: wanted --ray with it" in capsys.readouterr().err

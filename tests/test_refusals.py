@@ -7,8 +7,9 @@ import pickle
 
 import numpy as np
 import pytest
+from snapshots import snapshot
 
-from pepg_fast import PEPG, SGD, Adam, ClipUp, Optimizer, minimize
+from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, NeuralNetwork, Optimizer, minimize
 
 NAN, INF = float("nan"), float("inf")
 
@@ -29,14 +30,7 @@ def make(optimizer=Adam, **options):
 
 def state(es):
     """Everything that an update could leave behind."""
-    kept = {
-        name: copy.deepcopy(value)
-        for name, value in vars(es).items()
-        if name not in ("_population", "_fitness", "optimizer")
-    }
-    return pickle.dumps(
-        [kept, copy.deepcopy(vars(es.optimizer)), es._population.__getstate__(), es._fitness.told]
-    )
+    return pickle.dumps(snapshot(es))
 
 
 def read_only(array):
@@ -270,7 +264,7 @@ def test_candidates_are_not_written_over_the_search_itself(name):
     es.update(es.get_parameters()[:, 0])
     es.get_parameters()
     own = (
-        es._population.bounds[0]
+        es._generation.lower
         if name == "lower"
         else getattr(es.optimizer if name in "mv" else es, name)
     )
@@ -355,3 +349,33 @@ def test_one_limit_is_enough(side):
 def test_minimizing_an_empty_array_is_refused_by_name(mu, sigma, name):
     with pytest.raises(ValueError, match=f"{name}: wanted at least one number"):
         minimize(abs, mu, sigma)
+
+
+@pytest.mark.parametrize("flag", [True, False, np.True_, np.False_], ids=repr)
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("population_size", lambda flag: PEPG(flag, 3, 0.0, 1.0, 0.1, 0.1)),
+        ("theta_size", lambda flag: PEPG(10, flag, 0.0, 1.0, 0.1, 0.1)),
+        ("n_threads", lambda flag: make(n_threads=flag)),
+        ("num_interactions", lambda flag: make(num_interactions=flag)),
+        ("popsize_max", lambda flag: make(num_interactions=9, popsize_max=flag)),
+        ("input_size", lambda flag: NeuralNetwork(flag, 1)),
+        ("hidden_sizes", lambda flag: NeuralNetwork(1, 1, [flag])),
+        ("every", lambda flag: Decay(0.1, 0.9, every=flag)),
+        ("max_steps", lambda flag: make().run(sum, max_steps=flag)),
+        ("center_every", lambda flag: make().run(sum, max_steps=1, center_every=flag)),
+        ("interactions", lambda flag: make().run(lambda x: (1.0, flag), max_steps=1)),
+        ("interactions", lambda flag: told(flag)),
+        ("interactions", lambda flag: told([flag] * 10)),
+    ],
+)
+def test_a_flag_is_no_whole_number(name, call, flag):
+    with pytest.raises((TypeError, ValueError), match=rf"{name}.*: wanted .*|wanted .*{name}"):
+        call(flag)
+
+
+def told(interactions):
+    es = make(num_interactions=100)
+    es.get_parameters()
+    es.update(np.arange(10.0), interactions=interactions)

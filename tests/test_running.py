@@ -31,7 +31,8 @@ from pepg_fast import (
     maximize,
     minimize,
 )
-from pepg_fast.history import COLUMNS
+from pepg_fast.run import callbacks
+from pepg_fast.run.history import COLUMNS
 
 
 def valley(solution) -> float:
@@ -226,7 +227,9 @@ class TestLimits:
         es = make(maximize=sense > 0)
         values = iter([1.0, 2.0, 2.0, 3.0] + [3.0] * 20)  # of each generation
         evaluate = lambda solutions: np.full(10, sense * next(values))
-        result = es.run(evaluate, vectorized=True, patience=patience, max_steps=20)
+        stands_still = pytest.warns(UserWarning, match="best fitness so far, -?3, in 10 steps")
+        with stands_still if patience == 7 else contextlib.nullcontext():
+            result = es.run(evaluate, vectorized=True, patience=patience, max_steps=20)
         assert result.reason == "patience"
         assert result.step == (2 if patience == 1 else 4) + (1 if patience == 1 else patience)
         assert result.best_fitness == sense * (2.0 if patience == 1 else 3.0)
@@ -236,6 +239,17 @@ class TestLimits:
         assert es.run(flat, max_steps=5).reason == "max_steps"
         result = es.run(flat, patience=3)
         assert (result.reason, len(result.history)) == ("patience", 3)
+
+    @pytest.mark.parametrize(("tolerance", "steps"), [(None, 7), (0.0, 7), (0.4, 6), (0.5, 4)])
+    @pytest.mark.parametrize("sense", [1, -1])
+    def test_with_a_tolerance_small_steps_count_together(self, tolerance, steps, sense):
+        values = iter([1.0, 1.3, 1.45, 1.5, *[1.5] * 9])
+        evaluate = lambda solutions: np.full(10, sense * next(values))
+        how = {"patience": 3, "patience_tolerance": tolerance, "max_steps": 9}
+        es = make(maximize=sense > 0)
+        result = es.run(evaluate, vectorized=True, **how)
+        assert (result.reason, result.step) == ("patience", steps)
+        assert result.best_fitness == sense * 1.5
 
     def test_without_any_number_there_is_no_improvement(self):
         es = make()
@@ -330,15 +344,23 @@ class TestLimits:
             ({"max_steps": 2.5}, TypeError),
             ({"max_steps": "3"}, TypeError),
             ({"max_steps": math.nan}, TypeError),
+            ({"max_steps": np.array([1.0, 2.0])}, TypeError),
             ({"max_evaluations": 9}, ValueError),
+            ({"max_evaluations": np.array([20.0, 30.0])}, TypeError),
             ({"max_evaluations": 20.5}, TypeError),
             ({"max_evaluations": "20"}, TypeError),
             ({"target_fitness": math.nan}, ValueError),
             ({"target_fitness": "high"}, TypeError),
             ({"target_fitness": [1.0, 2.0]}, TypeError),
             ({"patience": 0}, ValueError),
+            ({"patience": np.array([1.0, 2.0])}, TypeError),
             ({"patience": 1.5}, TypeError),
             ({"patience": "1"}, TypeError),
+            ({"patience": 1, "patience_tolerance": -0.1}, ValueError),
+            ({"patience": 1, "patience_tolerance": math.nan}, ValueError),
+            ({"patience": 1, "patience_tolerance": math.inf}, ValueError),
+            ({"patience": 1, "patience_tolerance": "0.1"}, TypeError),
+            ({"max_steps": 1, "patience_tolerance": 0.1}, ValueError),
             ({"time_limit": math.nan}, ValueError),
             ({"time_limit": "soon"}, TypeError),
             ({"time_limit": -1.0}, ValueError),
@@ -356,7 +378,7 @@ class TestLimits:
     )
     def test_bad_ones_are_named_and_nothing_begins(self, limit, error):
         es, evaluate = make(), Counted()
-        (name,) = limit
+        name = list(limit)[-1]
         with pytest.raises(error, match=f"^{name}: wanted "):
             es.run(evaluate, **({"max_steps": 1} | limit))
         assert evaluate.calls == 0
@@ -930,9 +952,10 @@ class TestResult:
         assert (es.mu == 7.0).all()
 
     def test_its_mean_is_within_the_bounds(self):
-        es = make(mu_init=0.9, upper=1.0, mu_lr=5.0)
-        result = es.run(lambda x: x.sum(), max_steps=5)
-        assert (es.mu > 1.0).any()
+        es = make(mu_init=2.0, upper=1.0)
+        with pytest.warns(UserWarning, match="outside the bounds"):
+            result = es.run(lambda x: x.sum(), max_steps=0)
+        assert (es.mu > 1.0).all()
         np.testing.assert_array_equal(result.mu, es.center)
         assert (result.mu <= 1.0).all()
 
@@ -1004,6 +1027,17 @@ class TestMaximizeAndMinimize:
         assert result.reason == "target_fitness"
         np.testing.assert_allclose(result.best_theta, 1.0, atol=1e-4)
 
+    @pytest.mark.parametrize("size", [2, 30])
+    def test_an_optimum_near_an_edge_is_found(self, size):
+        """Where the mean may leave the box, it goes to where all candidates are clipped alike."""
+        best = np.resize([0.95, 0.02], size)
+        for seed in range(6):
+            result = minimize(
+                lambda x: ((x - best) ** 2).sum(axis=1), np.full(size, 0.5), 0.3, lower=0.0, upper=1.0,
+                rng=seed, max_steps=600, vectorized=True,
+            )  # fmt: skip
+            np.testing.assert_allclose(result.mu, best, atol=1e-3)
+
     @pytest.mark.parametrize("seed", range(3))
     def test_they_find_the_bottom_of_an_ellipsoid(self, seed):
         result = minimize(
@@ -1018,6 +1052,7 @@ class TestMaximizeAndMinimize:
         other = minimize(lambda x: 2.0**9 * valley(x * 2.0**7), np.zeros(4), 2.0**-8, **kwargs)
         np.testing.assert_allclose(other.mu * 2.0**7, one.mu, rtol=1e-3)
 
+    @pytest.mark.filterwarnings("ignore:all candidates had the same fitness")
     def test_a_thousand_steps_if_there_is_no_limit(self):
         assert minimize(lambda x: 0.0, [0.0], 1.0).step == 1000
         assert minimize(lambda x: 0.0, [0.0], 1.0, patience=3).step == 4
@@ -1104,8 +1139,14 @@ class TestMaximizeAndMinimize:
             ((valley, ["a"], 1.0), {}, TypeError, "mu_init: wanted numbers"),
             ((valley, [0.0], 0.0), {}, ValueError, "sigma_init: wanted"),
             ((valley, [0.0], None), {}, TypeError, "sigma_init: wanted a number above 0"),
-            ((3, [0.0], 1.0), {}, TypeError, "f: wanted a callable, got int"),
-            ((valley, [0.0], 1.0), {"maximize": True}, TypeError, "maximize: wanted no such opt"),
+            ((3, [0.0], 1.0), {}, TypeError, "f: wanted a callable or a native function, got int"),
+            ((valley, [0.0], 1.0), {"maximize": True}, TypeError, "maximize: not accepted here"),
+            (
+                (valley, [0.0], 1.0),
+                {"max_steps": np.ones(2)},
+                TypeError,
+                "max_steps: wanted a whole",
+            ),
             ((valley, [0.0], 1.0), {"popsize": 9}, TypeError, "popsize"),
             ((valley, [0.0], 1.0), {"population_size": 9}, ValueError, "population_size: wanted"),
             ((valley, [0.0], 1.0), {"max_steps": -1}, ValueError, "max_steps: wanted"),
@@ -1214,3 +1255,72 @@ def test_a_start_outside_the_box_is_refused():
         ValueError, match=r"mu_init: wanted numbers from lower = -1.0 to upper = 1.0, got 3.0"
     ):
         minimize(valley, np.full(3, 3.0), 1.0, lower=-1, upper=1)
+
+
+def rastrigin(x):
+    return 10.0 * x.shape[-1] + (x * x - 10.0 * np.cos(2.0 * np.pi * x)).sum(axis=-1)
+
+
+class TestRestarts:
+    @pytest.mark.parametrize("sense", [1, -1])
+    def test_a_search_that_ends_in_a_local_optimum_is_rescued(self, sense):
+        def search(restarts, rng):
+            return (minimize if sense == 1 else maximize)(
+                lambda x: sense * rastrigin(x), np.full(5, 3.0), 2.0, vectorized=True, rng=rng, max_steps=4000,
+                target_fitness=sense * 1e-6, patience=100, restarts=restarts,
+            )  # fmt: skip
+
+        for rng in range(3):
+            alone, result = search(0, rng), search(6, rng)
+            assert (alone.reason, alone.tried) == ("patience", ())
+            assert sense * alone.best_fitness > 0.9
+            assert result.reason == "target_fitness"
+            assert result.tried[0].best_fitness == alone.best_fitness  # the first is as it was
+            assert result.best_fitness == result.tried[-1].best_fitness
+            sizes = [one.evaluations // one.step for one in result.tried]
+            assert sizes == [18 * 2**i for i in range(len(sizes))]
+            assert result.evaluations == sum(one.evaluations for one in result.tried)
+            assert f"tried: {len(sizes)} searches, best " in repr(result)
+            again = search(6, rng)
+            np.testing.assert_array_equal(again.best_theta, result.best_theta)
+
+    @pytest.mark.parametrize(
+        "limits", [{"max_steps": 500}, {"max_evaluations": 7000}, {"time_limit": 0.0}], ids=str
+    )
+    def test_limits_are_those_of_all_together(self, limits):
+        steps = []
+        result = minimize(
+            rastrigin, np.full(5, 3.0), 2.0, rng=0, restarts=9, patience=50,
+            callbacks=lambda es, row: steps.append(row), **limits,
+        )  # fmt: skip
+        assert result.reason == next(iter(limits))
+        assert (
+            len(steps)
+            == sum(one.step for one in result.tried)
+            == sum(len(one.history) for one in result.tried)
+        )
+        if "max_steps" in limits:
+            assert len(steps) == 500
+            assert len(result.tried) > 1
+        if "max_evaluations" in limits:
+            assert result.evaluations <= 7000
+        assert result.best_fitness == min(one.best_fitness for one in result.tried)
+
+    @pytest.mark.parametrize("rng", [None, np.random.SeedSequence(3), np.random.default_rng(3)])
+    def test_any_source_of_noise(self, rng):
+        with pytest.warns(UserWarning, match="same fitness"):
+            result = minimize(lambda x: 1.0, [0.0], 1.0, rng=rng, restarts=1, patience=12)
+        assert len(result.tried) == 2
+        assert result.reason == "patience"
+
+    def test_what_is_none_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="restarts: wanted at least 0, got -1"):
+            minimize(rastrigin, np.zeros(2), 1.0, restarts=-1)
+        with pytest.raises(ValueError, match="restarts: wanted no CSVLog"):
+            minimize(
+                rastrigin,
+                np.zeros(2),
+                1.0,
+                restarts=1,
+                callbacks=callbacks.CSVLog(tmp_path / "log.csv"),
+            )

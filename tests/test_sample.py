@@ -106,6 +106,13 @@ class TestRecycledArray:
         assert not np.shares_memory(np.asarray(held), recycled.get())
         np.testing.assert_array_equal(np.array(held), before)
 
+    def test_what_there_is_stays_where_there_is_no_memory_for_more(self):
+        recycled = kernels.RecycledArray()
+        held = recycled.empty(3, 4, np.dtype(float))
+        with pytest.raises(MemoryError):
+            recycled.empty(2**26, 2**26, np.dtype(float))
+        assert recycled.get() is held
+
     @pytest.mark.parametrize(("rows", "dtype"), [(4, float), (3, np.float32)])
     def test_another_shape_or_width_is_new(self, rows, dtype):
         recycled = kernels.RecycledArray()
@@ -115,19 +122,40 @@ class TestRecycledArray:
         assert again.dtype == dtype
 
 
-@pytest.mark.parametrize("offset", range(5))
-def test_a_population_past_the_caches_is_the_same(isa, dtype, offset, rng):
-    """Above 100 MB populations are written another way: aligned, misaligned and with any row length."""
-    dim = 13_000_000 // dtype.itemsize + offset
-    drawn = distribution(dim, dtype, rng)
-    memory = np.empty(10 * dim + 64, dtype)
-    large, small = memory[offset : offset + 10 * dim].reshape(10, dim), np.empty((2, dim), dtype)
-    memory[offset + 10 * dim :] = 7.0
-    kernels.sample(3, 4, 0, *drawn, None, None, large)
-    for pair in (0, 4):
-        kernels.sample(3, 4, pair, *drawn, None, None, small)
-        np.testing.assert_array_equal(large[[pair, pair + 5]], small)
-    np.testing.assert_array_equal(memory[offset + 10 * dim :], 7.0)
+@pytest.fixture(params=[True, False], ids=["past the caches", "through them"])
+def stream(request):
+    kernels.force_stores(request.param)
+    yield request.param
+    kernels.force_stores(None)
+
+
+@pytest.mark.parametrize("dim", [1, 15, 1000, 1024, 2048, 6020])
+@pytest.mark.parametrize("offset", [0, 1, 2, 5])
+def test_a_population_past_the_caches_is_the_same(isa, dtype, stream, dim, offset, rng):
+    """Rows of any length, aligned to cache lines or not, both halves at the same place of a page or not."""
+    drawn, pairs = distribution(dim, dtype, rng), 8
+    memory, kept = np.full(2 * pairs * dim + 64, 7.0, dtype), np.full((pairs, dim), 7.0, np.float32)
+    end = offset + 2 * pairs * dim
+    kernels.sample(3, 4, 0, *drawn, None, kept, memory[offset:end].reshape(2 * pairs, dim))
+    kernels.force_stores(False)
+    wanted, noise = np.empty((2 * pairs, dim), dtype), np.empty((pairs, dim), np.float32)
+    kernels.sample(3, 4, 0, *drawn, None, noise, wanted)
+    np.testing.assert_array_equal(memory[offset:end].reshape(2 * pairs, dim), wanted)
+    np.testing.assert_array_equal(kept, noise)
+    assert (memory[:offset] == 7).all()
+    assert (memory[end:] == 7).all()
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_large_populations_are_written_both_ways_to_the_same_bits(dtype, symmetric, rng):
+    """The way of the first calls changes from one to the next, to find the faster one."""
+    drawn = distribution(600_000, dtype, rng)
+    shape = (8 if symmetric else 4, 600_000)
+    first, again = np.empty(shape, dtype), np.empty(shape, dtype)
+    kernels.sample(3, 4, 0, *drawn, None, None, first, symmetric=symmetric)
+    for _ in range(12):
+        kernels.sample(3, 4, 0, *drawn, None, None, again, symmetric=symmetric)
+        np.testing.assert_array_equal(again, first)
 
 
 @pytest.mark.parametrize("dim", [1, 3, 17, 1025])

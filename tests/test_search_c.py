@@ -1,10 +1,11 @@
 """The search in the C library: the bits of `PEPG`, and what it refuses.
 
-The C tests (tests/native/test_search.c) have the same on every instruction set and in teams.
+The C tests (tests/native/test_search_real.inc) have the same on every instruction set and in teams.
 """
 
 import ctypes
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -14,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_library import CHECKOUT, CONSTANTS, STRUCTS, build
-from walk import built
+from native_library import built
 
-from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, Simulation, kernels, streams
+from pepg_fast import PEPG, SGD, Adam, ClipUp, NeuralNetwork, Simulation, kernels
+from pepg_fast.search import streams
 
 pytestmark = pytest.mark.skipif(
     not (
@@ -26,6 +28,24 @@ pytestmark = pytest.mark.skipif(
     ),
     reason="no cmake, cc, or make or ninja",
 )
+
+
+def test_without_a_compiler_one_line_says_what_to_install(tmp_path):
+    found = subprocess.run(
+        ["cmake", "-S", CHECKOUT, "-B", tmp_path], env=os.environ | {"CC": "no-such-compiler"},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert found.returncode != 0
+    (line,) = [one for one in found.stderr.splitlines() if "needs a C compiler" in one]
+    for system in (
+        "Debian and Ubuntu: apt",
+        "Fedora: dnf",
+        "macOS: xcode-select",
+        "Windows: winget",
+    ):
+        assert system in line
+    assert "CMAKE_C_COMPILER not set" not in found.stderr
+
 
 OK, EINVAL, ENAN, EINTERRUPTED, ESTATE = (
     CONSTANTS[f"PEPG_{name}"] for name in ("OK", "EINVAL", "ENAN", "EINTERRUPTED", "ESTATE")
@@ -138,7 +158,7 @@ def assert_same(es, search):
     assert np.array_equal(es.sigma, search.array("sigma"))
     struct = search.struct
     assert (struct.step, struct.evaluations) == (es.step, es.evaluations)
-    assert struct.generation == es._population.generation
+    assert struct.generation == es._generation.number
     assert (struct.best_fitness, bool(struct.has_best)) == (
         es.best_fitness,
         es.best_theta is not None,
@@ -163,7 +183,7 @@ def follow(es, search, generations, reward):
 
 
 def sphere(theta):
-    return -np.array([math.fsum((row.astype(float) - 1.0) ** 2) for row in theta])
+    return -((theta.astype(float) - 1.0) ** 2).sum(axis=1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -304,7 +324,7 @@ def test_runs_have_the_bits_of_pepg(library, unpaired, dtype):
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory):
-    return ctypes.CDLL(str(built(tmp_path_factory.mktemp("walk"))))
+    return ctypes.CDLL(str(built("walk", tmp_path_factory.mktemp("walk"))))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -322,7 +342,8 @@ def test_simulated_searches_have_the_bits_of_pepg(library, walk, each_isa, episo
     reset, step = (
         ctypes.cast(function, ctypes.c_void_p) for function in (walk.walk_reset, walk.walk_step)
     )
-    environment = STRUCTS["pepg_environment"](reset, step, None, 4, 30)
+    kind = STRUCTS["pepg_environment"]
+    environment = kind(ctypes.sizeof(kind), reset, step, state_size=4, max_steps=30)
     wants = ctypes.byref(environment), ctypes.byref(shape), ctypes.c_ssize_t(episodes)
     size = library.pepg_search_simulate_size(ctypes.byref(search.struct), *wants)
     work = np.empty(size, np.uint8)
@@ -379,8 +400,8 @@ assert sys.argv[1] in open("/proc/self/maps").read()
 # ---- programs --------------------------------------------------------------------------------------------------
 
 
-def test_the_readmes_c_prints_what_it_says(library, tmp_path):
-    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+def test_the_c_of_the_docs_prints_what_they_say(library, tmp_path):
+    text = (CHECKOUT / "docs/how-to/embedding.md").read_text(encoding="utf-8")
     program, shown = re.search(
         r"^```c\n(.*?)^```\n\nIt prints:\n\n```\n(.*?)^```", text, re.M | re.S
     ).groups()

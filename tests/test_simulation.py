@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from walk import built
+from native_library import built
 
 import pepg_fast
-from pepg_fast import NeuralNetwork, Simulation, kernels
+from pepg_fast import NeuralNetwork, RecurrentNetwork, Simulation, kernels
 
 NORMAL, NAN_REWARD, INFINITE_OBSERVATION, SLOW, HUGE_REWARD = range(5)
 SHAPE = {"state_size": 4, "observation_size": 2, "action_size": 1}
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory) -> Path:
-    return built(tmp_path_factory.mktemp("native"))
+    return built("walk", tmp_path_factory.mktemp("native"))
 
 
 @pytest.fixture
@@ -69,12 +69,13 @@ def episode(act, seed: int, max_steps: int) -> tuple[float, int, list]:
     return total, len(seen), seen
 
 
-def actor(network: NeuralNetwork, weights: np.ndarray):
-    """One member's policy through the public forward pass, in the width of its weights."""
+def actor(network: NeuralNetwork | RecurrentNetwork, weights: np.ndarray):
+    """One member's policy of one episode, through the public forward pass, in the width of its weights."""
+    memory = [np.zeros((1, network.state_size), weights.dtype)] if network.state_size else []
 
     def act(observation):
         x = np.array([observation], dtype=weights.dtype)
-        return float(network.forward_population(weights[None], x)[0, 0])
+        return float(network.forward_population(weights[None], x, *memory)[0, 0])
 
     return act
 
@@ -87,10 +88,15 @@ NETWORKS = {
     "2-40-40-1": NeuralNetwork(2, 1, [40, 40], "sigmoid"),
     "softmax": NeuralNetwork(2, 1, [5], "softmax"),
     "no bias": NeuralNetwork(2, 1, [4, 4], "tanh", bias=False),
+    "gru": RecurrentNetwork(2, 1, 4),  # 101 parameters, one a lane
+    "lstm": RecurrentNetwork(2, 1, 3, "lstm", "tanh"),
+    "elman": RecurrentNetwork(2, 1, 20, "elman", bias=False),
+    "large gru": RecurrentNetwork(2, 1, 11),
+    "large lstm": RecurrentNetwork(2, 1, 9, "lstm"),
 }
 
 
-def members(network: NeuralNetwork, n: int, dtype=np.float64) -> np.ndarray:
+def members(network: NeuralNetwork | RecurrentNetwork, n: int, dtype=np.float64) -> np.ndarray:
     return (np.random.default_rng(n).normal(size=(n, network.number_of_parameters)) / 2).astype(
         dtype
     )
@@ -112,7 +118,7 @@ def test_equal_to_a_loop_in_python(walk, network, dtype, isa):
 
 
 @pytest.mark.usefixtures("teams")
-@pytest.mark.parametrize("name", ["2-3-1", "2-40-40-1"])
+@pytest.mark.parametrize("name", ["2-3-1", "2-40-40-1", "gru", "large lstm"])
 @pytest.mark.parametrize("episodes", [1, 5, 31, 32, 33, 70])
 def test_the_same_bits_at_any_number_of_threads(walk, name, episodes, dtype):
     network, sim = NETWORKS[name], walk()
@@ -128,7 +134,7 @@ def test_the_same_bits_at_any_number_of_threads(walk, name, episodes, dtype):
             assert kernels.last_team() == n_threads
 
 
-@pytest.mark.parametrize("name", ["2-3-1", "2-40-40-1"])
+@pytest.mark.parametrize("name", ["2-3-1", "2-40-40-1", "lstm", "large gru"])
 def test_a_member_does_not_feel_the_others(walk, name):
     network, sim = NETWORKS[name], walk()
     solutions = members(network, 20)
@@ -175,7 +181,7 @@ def test_an_episode_ends_at_max_steps(walk):
     np.testing.assert_array_equal(steps, 1)
 
 
-@pytest.mark.parametrize("name", ["2-3-1", "2-40-40-1", "softmax"])
+@pytest.mark.parametrize("name", ["2-3-1", "2-40-40-1", "softmax", "gru", "large lstm"])
 def test_a_rollout_is_an_episode_of_evaluate(walk, name, dtype):
     network, sim = NETWORKS[name], walk(25)
     solution = members(network, 1, dtype)[0]
@@ -277,7 +283,11 @@ class TestRefuses:
     @pytest.mark.parametrize(
         ("change", "error", "message"),
         [
-            ({"network": None}, TypeError, "network: wanted a NeuralNetwork, got NoneType"),
+            (
+                {"network": None},
+                TypeError,
+                "network: wanted a NeuralNetwork or RecurrentNetwork, got NoneType",
+            ),
             ({"network": NeuralNetwork(3, 1)}, ValueError, r"network: wanted 2 inputs .*, got 3"),
             ({"network": NeuralNetwork(2, 2)}, ValueError, r"network: wanted 1 outputs .*, got 2"),
             (
@@ -296,7 +306,7 @@ class TestRefuses:
             ({"episodes": 2**62}, ValueError, "episodes: "),
             ({"seed": 0.5}, TypeError, "seed: wanted a whole number"),
             ({"n_threads": 0}, ValueError, "n_threads: wanted at least 1"),
-            ({"nan_policy": "ignore"}, ValueError, "nan_policy: wanted one of raise, worst, keep"),
+            ({"nan_policy": "ignore"}, ValueError, "nan_policy: wanted 'raise', 'worst' or 'keep'"),
         ],
     )
     def test_bad_arguments(self, walk, change, error, message):

@@ -1,4 +1,4 @@
-"""A search in parts: slices of a population, gradients by columns and by blocks of pairs, the bits of the whole."""
+"""A search in parts: slices of a population, gradients by columns, the bits of the whole."""
 
 import copy
 import itertools
@@ -64,17 +64,6 @@ def by_columns(size):
         ends = [min(16 * step, work.theta_size) for step in steps]
         parts = [work.columns(lo, hi) for lo, hi in itertools.pairwise(ends)]
         return tuple(np.concatenate(gradient) for gradient in zip(*parts, strict=True))
-
-    return gradients
-
-
-def by_pairs(size):
-    """Each its blocks of pairs."""
-
-    def gradients(work):
-        ends = edges(work.n_blocks, size)
-        parts = [work.block_sums(lo, hi) for lo, hi in itertools.pairwise(ends)]
-        return work.of_sums(np.concatenate(parts))
 
     return gradients
 
@@ -177,10 +166,10 @@ def test_a_slice_into_memory_of_ones_own(dtype):
     assert_array_equal(out, other.get_parameters()[5:8])
     with pytest.raises(ValueError, match=r"out: wanted shape \(2, 3\)"):
         es.get_members(slice(0, 2), out=out)
-    generation = es._population.generation
+    generation = es._generation.number
     with pytest.raises(ValueError, match=r"out: wanted shape \(2, 3\)"):
         es.get_parameters(members=slice(0, 2), out=out)
-    assert es._population.generation == generation
+    assert es._generation.number == generation
 
 
 @pytest.mark.parametrize("call", ["get_parameters", "get_members"])
@@ -209,9 +198,8 @@ def test_members_of_nothing_are_refused():
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("split", [by_columns, by_pairs])
 @pytest.mark.parametrize(("n_pairs", "dim"), [(1, 1), (7, 40), (64, 17), (130, 33), (200, 2100)])
-def test_parts_have_the_bits_of_the_whole(isa, dtype, split, size, n_pairs, dim, rng):
+def test_parts_have_the_bits_of_the_whole(isa, dtype, size, n_pairs, dim, rng):
     options = {
         "population_size": 2 * n_pairs,
         "theta_size": dim,
@@ -226,24 +214,22 @@ def test_parts_have_the_bits_of_the_whole(isa, dtype, split, size, n_pairs, dim,
         for es in (whole, parts):
             es.get_parameters(members=slice(0, 1))
         whole.update(rewards)
-        parts.update(rewards, gradients=split(size))
+        parts.update(rewards, gradients=by_columns(size))
         assert_array_equal(parts.gradient, whole.gradient)
     assert_same(parts, whole)
 
 
-@pytest.mark.parametrize("split", [by_columns, by_pairs])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_search_can_be_split(kind, split):
+def test_every_kind_of_search_can_be_split(kind):
     whole, parts = (a_search(kind, population_size=140) for _ in range(2))
     for _ in range(3):
         rewards = judge(whole.get_parameters())
         parts.get_parameters(members=slice(7, 9))
         tell(whole, rewards)
-        tell(parts, rewards, gradients=split(3))
+        tell(parts, rewards, gradients=by_columns(3))
     assert_same(parts, whole)
 
 
-@pytest.mark.parametrize("split", [by_columns, by_pairs])
 @pytest.mark.parametrize(
     "options",
     [
@@ -260,7 +246,7 @@ def test_every_kind_of_search_can_be_split(kind, split):
     ],
     ids=lambda options: " ".join(map(str, options)),
 )
-def test_every_rule_can_be_split(dtype, options, split, rng):
+def test_every_rule_can_be_split(dtype, options, rng):
     options = {"population_size": 150, "theta_size": 2100, "dtype": dtype} | options
     whole, parts = make(**options), make(**options)
     for _ in range(3):
@@ -268,19 +254,18 @@ def test_every_rule_can_be_split(dtype, options, split, rng):
         whole.get_parameters()
         parts.get_parameters(members=slice(0, 0))
         whole.update(rewards)
-        parts.update(rewards, gradients=split(3))
+        parts.update(rewards, gradients=by_columns(3))
     assert_same(parts, whole)
 
 
-@pytest.mark.parametrize("split", [by_columns, by_pairs])
-def test_explicit_noise_can_be_split(dtype, split, rng):
+def test_explicit_noise_can_be_split(dtype, rng):
     noise = rng.normal(size=(70, 50))
     whole, parts = (make(population_size=140, theta_size=50, dtype=dtype) for _ in range(2))
     for es in (whole, parts):
         es.epsilon = noise
     rewards = judge(whole.theta)
     whole.update(rewards)
-    parts.update(rewards, gradients=split(4))
+    parts.update(rewards, gradients=by_columns(4))
     assert_same(parts, whole)
 
 
@@ -290,11 +275,12 @@ def test_parts_have_the_same_bits_with_every_isa_and_thread_count(each_isa, dtyp
     for name in each_isa:
         kernels.select_isa(name)
         for n_threads in (1, 2, 3):
-            sums = np.empty((3, 2, 3000), dtype)
             g = np.empty((4, 3000), dtype)
-            kernels.block_sums(3, 4, None, weights, drawn, 0, sums, n_threads)
-            kernels.gradients_of_sums(None, weights, drawn, sums, g[0], g[1], n_threads)
-            kernels.gradient_columns(3, 4, None, weights, drawn, 0, g[2], g[3], n_threads)
+            kernels.gradients(3, 4, None, None, weights, drawn, g[0], g[1], n_threads)
+            for lo, hi in ((0, 16), (16, 2000), (2000, 3000)):
+                part = np.empty((2, hi - lo), dtype)
+                kernels.gradient_columns(3, 4, None, weights, drawn, lo, *part, n_threads)
+                g[2:, lo:hi] = part
             assert_array_equal(g[:2], g[2:])
             results.append(g)
     for result in results[1:]:
@@ -323,5 +309,3 @@ def test_columns_that_are_not_there_are_refused(lo):
     g, weights, drawn = np.empty(16), np.zeros((2, 5)), np.ones((2, 32))
     with pytest.raises(ValueError, match="wanted"):
         kernels.gradient_columns(1, 1, None, weights, drawn, lo, g, g.copy())
-    with pytest.raises(ValueError, match="wanted"):
-        kernels.block_sums(1, 1, None, weights, drawn, abs(lo), np.empty((1, 2, 32)))

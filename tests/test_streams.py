@@ -8,7 +8,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from stored_states import changed
 
-from pepg_fast import PEPG, files, streams
+from pepg_fast import PEPG
+from pepg_fast.search import streams
+from pepg_fast.storage import files
 
 NAMES = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 HUGE = 2**128

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,15 +18,18 @@ pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
 
 import envs
+import gymnasium
 
-from pepg_fast import NeuralNetwork, cli, history
-from pepg_fast.history import COLUMNS, HEADER
-from pepg_fast.training import Policy, TrainConfig, commands, score, train
+from pepg_fast import NeuralNetwork, cli
+from pepg_fast.run import history
+from pepg_fast.run.history import COLUMNS, HEADER
+from pepg_fast.training import Policy, TrainConfig, commands, progress, score, train
 from pepg_fast.training import config as configs
 from pepg_fast.training.run_folder import RunFolder, find, new_folder
 
 QUICK = ["--population-size", "8", "--hidden-sizes", "3", "--max-steps", "4", "--workers", "0",
          "--center-every", "2", "--seed", "3"]  # fmt: skip
+pytestmark = pytest.mark.usefixtures("no_picture")
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +58,113 @@ def test_train_makes_a_run_and_says_what_to_do_next(capsys):
     assert "at step 8" in capsys.readouterr().out
 
 
+def test_the_summary_sets_what_is_a_mean_apart_from_luck(capsys):
+    assert run("train", "Walk-v0", *QUICK, "--episodes", 2) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"          centre: -?[\d.]+ \(mean of 5 episodes\)", lines[1])
+    assert re.fullmatch(r"     best centre: -?[\d.]+ \(mean of the same 5 episodes\)", lines[2])
+    assert re.fullmatch(
+        r"   luckiest draw: -?[\d.]+ \(one candidate of \d+, its return in 2 episodes: .*\)",
+        lines[3],
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "limits", "options"),
+    [
+        ({"reason": "interrupted"}, {}, "--max-steps 500"),
+        ({"reason": "interrupted"}, {"max_steps": 1000}, "--max-steps 1000"),
+        ({"reason": "interrupted"}, {"max_interactions": 10**6, "time_limit": 60.0},
+         "--max-interactions 1000000 --time-limit 60.0"),
+        ({"reason": "interrupted", "target": 475.0}, {}, "--max-steps 500 --target 475.0"),
+        ({"reason": "max_steps"}, {"max_steps": 7}, "--max-steps 14"),
+        ({"reason": "max_interactions"}, {"max_steps": 1000, "max_interactions": 700},
+         "--max-steps 1000 --max-interactions 1400"),
+        ({"reason": "time_limit"}, {"max_steps": 1000, "time_limit": 2.5}, "--max-steps 1000 --time-limit 5.0"),
+        ({"reason": "target", "target": 9.0}, {"target": 9.0}, "--max-steps 14"),
+        ({"reason": "target", "target": 475.0}, {}, "--max-steps 500"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_going_on_is_to_the_runs_own_limits_or_beyond_that_which_was_reached(
+    result, limits, options
+):
+    so_far = {"step": 7, "evaluations": 56, "interactions": 700, "target": limits.get("target")}
+    ended = SimpleNamespace(**so_far | result)
+    assert commands._limits_to_go_on(ended, TrainConfig(**limits)) == f" {options}"
+
+
+def test_an_environments_own_target_is_that_of_a_run_without_limits(capsys):
+    easy = [*QUICK[:4], *QUICK[6:]]
+    registered = gymnasium.spec("CartPole-v1")
+    before, registered.reward_threshold = registered.reward_threshold, 1.0
+    try:
+        assert run("train", "CartPole-v1", *easy) == 0
+        out = capsys.readouterr().out
+        assert "the centre reached the target at step 2" in out
+        assert "target: 1, the environment's own (--target sets another)" in out
+        assert "target" not in Path("runs/CartPole-v1/config.toml").read_text()
+        assert run("train", "CartPole-v1", *easy, "--max-steps", 3) == 0
+        assert "the steps were used up at step 3" in capsys.readouterr().out
+        assert train("CartPole-v1", TrainConfig(center_every=0, max_evaluations=8)).target is None
+    finally:
+        registered.reward_threshold = before
+
+
+def test_a_search_that_cannot_move_is_in_the_summary(capsys):
+    with (
+        pytest.warns(UserWarning, match="same fitness, 5, in 10 steps"),
+        pytest.warns(UserWarning, match="same fitness, 5, in the first generation"),
+    ):
+        assert run("train", "CartPole-v1", *QUICK[:4], "--max-steps", 12, *QUICK[6:], "--max-episode-steps", 5,
+                   "--sigma-init", 1e-9) == 0  # fmt: skip
+    assert re.search(
+        "warning: all candidates had the same fitness, 5, .*larger sigma_init",
+        capsys.readouterr().out,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:all candidates had")
+def test_a_stuck_run_is_followed_by_one_with_twice_the_population(capsys):
+    flat = [*QUICK[:4], *QUICK[6:], "--max-episode-steps", 5, "--seed", 3]
+    assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--patience", 2) == 0
+    out = capsys.readouterr().out
+    found = [configs.read_toml(f"runs/CartPole-v1{end}/config.toml") for end in ("", "-2", "-3")]
+    assert [(one["population_size"], one["seed"]) for one in found] == [(8, 3), (16, 4), (32, 5)]
+    assert out.count("the best fitness had not improved for as many steps as `patience`") == 3
+    tried = "runs/CartPole-v1 (5.00), runs/CartPole-v1-2 (5.00), runs/CartPole-v1-3 (5.00)"
+    assert f"tried: {tried}; best center of each" in out
+    assert not Path("runs/CartPole-v1-4").exists()
+    assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--max-steps", 1) == 0
+    assert not Path("runs/CartPole-v1-5").exists()
+    assert run("train", "--resume", "CartPole-v1", "--restarts", 1) == 2
+    assert "--restarts: wanted a new run" in capsys.readouterr().err
+
+
+def test_a_rate_given_on_resuming_counts_from_then_on(capsys):
+    assert run("train", "Walk-v0", *QUICK) == 0
+    assert run("train", "--resume", "Walk-v0", "--max-steps", 8, "--mu-lr", 0.01) == 0
+    assert configs.read_toml("runs/Walk-v0/config.toml")["mu_lr"] == 0.01
+    assert run("train", "--resume", "Walk-v0", "--max-steps", 9, "--sigma-init", 0.9) == 2
+    assert "cannot change these: sigma_init" in capsys.readouterr().err
+
+
 def _last_command(out: str) -> list[str]:
     command = out.strip().splitlines()[-1].partition("pepg-fast ")[2].split()
     return [*command, "--workers", "0"]
 
 
-def test_every_setting_is_an_option_and_has_a_help_text():
-    grouped = [name for names in commands.GROUPS.values() for name in names]
-    assert sorted(grouped) == sorted(configs.NAMES)
-    assert set(commands._descriptions()) == set(configs.NAMES)
+def test_every_setting_is_an_option_and_has_a_help_text(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        run("train", "--help")
+    text = capsys.readouterr().out
+    for setting in configs.SETTINGS:
+        option = {"env_args": "--env-arg"}.get(setting.name, "--" + setting.name.replace("_", "-"))
+        (line,) = re.findall(rf"^  {option}[ ,].*(?:\n {{20,}}.*)?", text, re.M)
+        assert len(line.split("  ")[-1].strip()) > 15, line
+        assert setting.name == "env_args" or setting.metadata["help"][1:].rstrip(".")[:10] in line
+        assert f"{setting.name} : " in TrainConfig.__doc__
 
 
 def test_options_become_settings():
@@ -150,12 +252,7 @@ def test_errors_are_one_line(capsys, arguments, message):
     assert not Path("runs").exists()
 
 
-@pytest.fixture
-def without_curves(monkeypatch):
-    monkeypatch.setattr("pepg_fast.plotting.plot_history", lambda *_, **__: None)
-
-
-def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys, without_curves):
+def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys):
     env_id, folder = "envs:ns/Walk-v0", "runs/envs-ns-Walk-v0"
     assert run("train", env_id, *QUICK, "--quiet") == 0
     assert os.listdir("runs") == [Path(folder).name]
@@ -187,9 +284,7 @@ def test_ids_whose_folders_have_the_same_name_are_told_apart():
     assert find("ns-Walk-v0", runs) == Path("ns-Walk-v0")
 
 
-def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(
-    capsys, without_curves
-):
+def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(capsys):
     assert run("train", "ns/Walk-v0", *QUICK, "--quiet", "--name", "mine", "--runs", "there") == 0
     assert run("evaluate", "mine", "--runs", "there", "--episodes", 2, "--workers", 0) == 0
     Path("there/mine/config.toml").write_text("[")
@@ -207,7 +302,7 @@ def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(
     ],
 )
 def test_what_an_environment_has_to_return_is_said_by_every_command(
-    capsys, without_curves, env, command, args, message
+    capsys, env, command, args, message
 ):
     if command == "train":
         arguments = ["train", env, *QUICK, "--env-arg", args]
@@ -256,11 +351,13 @@ def test_debug_shows_where(capsys):
         (["--activation", "swish"], "invalid choice: 'swish'"),
     ],
 )
-def test_words_that_are_no_options_are_said_with_the_usage(capsys, arguments, message):
+def test_values_that_are_none_are_said_in_a_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as stop:
         run("train", "Walk-v0", *arguments)
     assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "play", "plot"])
@@ -289,13 +386,17 @@ def test_evaluate_prints_what_score_finds(capsys):
         expected = score(policy, episodes=7, seed=5, workers=0)
         assert line.partition(": ")[2].strip() == str(expected)
     assert [line.partition(":")[0] for line in lines] == ["centre", "best centre", "best"]
+    options = ["--episodes", 7, "--seed", 5, "--workers", 0]
+    for policy, line in zip(("center", "best_center", "best"), lines, strict=True):
+        assert run("evaluate", "Walk-v0", *options, "--policy", policy) == 0
+        assert capsys.readouterr().out.splitlines() == [line]
+    assert run("evaluate", "Walk-v0", "--network", "net.npz", "--policy", "best") == 2
+    assert "--policy: wanted a run with it" in capsys.readouterr().err
 
 
 @pytest.fixture
 def wandering(tmp_path):
     """An environment that leaves the working folder, under an id."""
-    import gymnasium
-
     gymnasium.register(
         "Wanders-v0", envs.Wanders, kwargs={"when": "init", "folder": str(tmp_path / "elsewhere")}
     )
@@ -352,7 +453,6 @@ def test_evaluate_reads_networks(capsys):
 def test_evaluate_reads_the_networks_of_pepg_es(capsys):
     """The author's own walker, in worlds that nobody walked in before."""
     pytest.importorskip("Box2D")
-    import gymnasium
     from test_legacy import BIPEDAL
 
     if not BIPEDAL.exists():
@@ -398,9 +498,12 @@ def test_play_films(capsys):
     ("driver", "status", "said"),
     [
         ({"SDL_VIDEODRIVER": "dummy"}, 0, r"seed 0: return [\d.]+ in \d+ steps\nseed 1: return"),
-        ({}, 2, r"no screen to play on \(.*\): --video FILE films instead\n$"),
+        *(
+            (driver, 2, r"no screen to play on \(.*\): --video FILE films instead\n$")
+            for driver in ({}, {"SDL_VIDEODRIVER": "x11"}, {"SDL_VIDEODRIVER": "nonsense"})
+        ),
     ],
-    ids=["a window", "no screen"],
+    ids=["a window", "no screen", "no X server", "no such driver"],
 )
 def test_play_in_a_window(driver, status, said):
     pytest.importorskip("pygame")
@@ -460,9 +563,10 @@ def test_a_picture_whose_name_has_no_ending_is_told_by_its_own(capsys):
     [(b"r\xff\xfen", "utf-8"), (b"$x_$\n\xff", "ascii"), ("_ü€".encode(), "ascii")],
     ids=ascii,
 )
-def test_a_run_of_any_name(monkeypatch, name, encoding):
+def test_a_run_of_any_name(monkeypatch, no_picture, name, encoding):
     """With an output that takes UTF-8 or only ASCII."""
     pytest.importorskip("matplotlib")
+    no_picture.undo()
     name = os.fsdecode(name)
     told = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(told, encoding, "strict"))
@@ -491,11 +595,12 @@ def test_a_pipe_in_the_place_of_a_history_is_not_waited_for(capsys):
     assert "history.csv" in capsys.readouterr().err
 
 
-def test_a_terminal_shows_one_live_line_and_a_pipe_none():
+def test_a_terminal_shows_one_live_line_and_a_pipe_one_now_and_then(monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     command = [
         sys.executable,
         "-m",
-        "pepg_fast",
+        "without_picture",
         "train",
         "CartPole-v1",
         *QUICK,
@@ -505,7 +610,7 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_none():
     line = shown_on_terminal(command).rstrip()
     assert "\n" not in line
     last = [text for text in line.split("\r") if text.strip()][-1]
-    for word in ("step 30", "steps/s", "best", "mean", "centre", "sigma"):
+    for word in ("step 30", "steps/s", "best", "mean", "centre", "length", "sigma"):
         assert word in last
     assert "ETA" in line
     # a target alone has no share that is used up
@@ -522,9 +627,15 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_none():
         "t",
     ]
     assert "step" in shown_on_terminal(target)
+    monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
+    assert run(*command[3:]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert re.match(
+        r"step 1, [\d.e+]+ steps/s, best [\d.]+, mean [\d.]+, length [\d.]+, sigma", lines[0]
+    )
     quiet = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert quiet.stderr == ""
-    assert "runs/CartPole-v1-2" in quiet.stdout
+    assert "runs/CartPole-v1-3" in quiet.stdout
 
 
 def test_a_folder_of_the_users_stays_where_a_run_is_refused():

@@ -207,3 +207,40 @@ def test_what_toml_cannot_hold_is_named(tmp_path, args):
 def test_the_name_of_an_environment_is_text(tmp_path):
     with pytest.raises(ValueError, match="env_id: wanted Unicode text"):
         configs.write_toml(tmp_path / "c.toml", "Walk\udcff-v0", TrainConfig())
+
+
+@pytest.mark.parametrize(
+    "name", [each.name for each in configs.SETTINGS if "int" in str(each.type).split("[")[0]]
+)
+@pytest.mark.parametrize("text", ["true", "false"])
+def test_a_flag_is_no_number_of_anything(name, text, tmp_path):
+    (tmp_path / "c.toml").write_text(f"{name} = {text}\n")
+    with pytest.raises(
+        ValueError, match=f"c.toml: {name}: wanted a whole number, got {text.title()}"
+    ):
+        configs.read_toml(tmp_path / "c.toml")
+
+
+def deep(levels=60):
+    return [deep(levels - 1)] if levels else []
+
+
+@pytest.mark.parametrize(
+    ("training", "names"),
+    [
+        *(
+            ({"settings": {"env_args": value}}, ["env_args"])
+            for value in (None, 3, "{", "[" * 100_000, "9" * 5000, np.zeros(3), deep())
+        ),
+        ({"settings": {"seed": np.zeros(2), "l2_coeff": deep()}}, ["l2_coeff", "seed"]),
+        ({"fingerprints": {"seed": np.zeros(2), "l2_coeff": deep()}}, ["l2_coeff", "seed"]),
+        ({"fingerprints": {"seed": "4"}}, ["seed"]),
+        *(
+            ({name: value}, [])
+            for name in ("settings", "known_as", "fingerprints")
+            for value in (None, 3, [], {}, np.zeros(2), {"no": "setting"})
+        ),
+    ],
+)
+def test_odd_settings_in_a_checkpoint_are_others_or_none(training, names):
+    assert configs.edited(training, "Walk-v0", TrainConfig(seed=4)) == names

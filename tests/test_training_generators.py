@@ -14,12 +14,11 @@ import envs
 from test_training_rollouts import task
 
 from pepg_fast import NeuralNetwork
-from pepg_fast.distributed import replica
 from pepg_fast.training import TrainConfig, generators, score, train
-from pepg_fast.training.generation import Generation, close_kept
+from pepg_fast.training.generation import Generation
 from pepg_fast.training.playing import play
 from pepg_fast.training.policy import Policy
-from pepg_fast.training.rollouts import EpisodeError, Rollouts
+from pepg_fast.training.rollouts import Asked, EpisodeError, Rollouts
 from pepg_fast.training.spaces import Interface
 from pepg_fast.training.workers import Workers
 
@@ -51,7 +50,7 @@ def returns_of(what, seeds, n_workers):
 
 def in_a_worker(what, seeds, weights):
     """What a worker process does, without the process."""
-    return Rollouts(what, is_worker=True).run(weights, seeds, None, True)
+    return Rollouts(what, is_worker=True).run(Asked(weights, seeds, None, True))
 
 
 @pytest.mark.parametrize("new_env", [False, True])
@@ -65,14 +64,14 @@ def test_an_episode_in_a_worker_is_a_function_of_its_seed(case, new_env):
     assert together.returns.tolist() == [one.returns[0] for one in one_by_one]
     np.testing.assert_equal(together.statistics, [one.statistics[0] for one in one_by_one])
     assert together.returns[0] == together.returns[3]
-    plain = Rollouts(task()).run(weights, seeds, None, False)
+    plain = Rollouts(task()).run(Asked(weights, seeds, None, False))
     noise = (together.returns - plain.returns) / (1 if case["when"] == "step" else plain.lengths)
     assert (noise != 0.0).all()
     if case["when"] != "init" or new_env:
         assert len(np.unique(noise.round(9))) == 4
     rollouts = Rollouts(what, is_worker=True)  # and whatever it ran before
-    rollouts.run(weights[:2], seeds[:2], None, False)
-    assert rollouts.run(weights[2:], seeds[2:], None, False).returns.tolist() == (
+    rollouts.run(Asked(weights[:2], seeds[:2], None, False))
+    assert rollouts.run(Asked(weights[2:], seeds[2:], None, False)).returns.tolist() == (
         together.returns[2:].tolist()
     )
 
@@ -90,7 +89,7 @@ def test_one_that_seeds_them_itself_has_the_same_episodes_everywhere():
     what = task(envs.Draws, env_args={"seeds_itself": True})
     weights, seeds = weights_for(what, 9), np.arange(9)
     with pytest.warns(UserWarning, match="draws from the global generator of np.random"):
-        here = Rollouts(what).run(weights, seeds, None, False).returns
+        here = Rollouts(what).run(Asked(weights, seeds, None, False)).returns
     there = in_a_worker(what, seeds, weights).returns
     assert there.tolist() == here.tolist()
     assert len(np.unique(there)) == 9
@@ -122,8 +121,8 @@ def test_in_the_callers_process_it_is_noticed_and_nothing_is_seeded(case, monkey
     what = task(envs.Draws, env_args=case)
     rollouts, weights = Rollouts(what), weights_for(what, 3)
     with pytest.warns(UserWarning, match="draws from") as caught:
-        rollouts.run(weights, np.arange(3), None, False)
-    rollouts.run(weights, np.arange(3), None, False)  # and not again
+        rollouts.run(Asked(weights, np.arange(3), None, False))
+    rollouts.run(Asked(weights, np.arange(3), None, False))  # and not again
     assert len(caught) == 1
     text = str(caught[0].message)
     for word in ("Draws: ", f"generator of {case['source']},", "number of workers", "np_random"):
@@ -135,7 +134,7 @@ def test_others_keep_their_bits_and_the_generators_theirs():
     what = task()
     weights, seeds = weights_for(what, 9), np.arange(9)
     before = generators.states()
-    expected = Rollouts(what).run(weights, seeds, None, False)
+    expected = Rollouts(what).run(Asked(weights, seeds, None, False))
     assert generators.states() == before
     assert in_a_worker(what, seeds, weights).returns.tobytes() == expected.returns.tobytes()
 
@@ -150,16 +149,14 @@ def test_scores_and_training_runs_say_so_too():
 
 
 @pytest.mark.parametrize("is_actor", [False, True])
-def test_rays_actors_are_workers_and_ranks_are_not(is_actor, monkeypatch):
-    monkeypatch.setattr(replica, "is_here", False)
-    if is_actor:
-        replica.Replica()
+def test_rays_actors_are_workers_and_ranks_are_not(is_actor):
     what = task(envs.Draws)
     work = Generation(what, np.arange(3)[:, None], None, False)
+    work.take_over(None, is_worker=is_actor)
     told = contextlib.nullcontext() if is_actor else pytest.warns(UserWarning, match="draws from")
     with told:
         fitness, _, _ = work(weights_for(what, 3), np.arange(3))
-    close_kept()
+    work.close()
     expected = in_a_worker(what, np.arange(3), weights_for(what, 3)).returns
     assert (fitness.tolist() == expected.tolist()) == is_actor
 

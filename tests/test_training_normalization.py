@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pepg_fast.training.normalization import LEAST_STD, Moments, Statistics
+from pepg_fast.training.normalization import FORMER_FLOOR, Moments, Statistics
 
 
 def collected(observations, lengths) -> list:
@@ -77,10 +77,27 @@ def test_a_normalizer_gives_mean_0_and_deviation_1_within_its_clip(rng):
     np.testing.assert_array_equal(clipped, np.clip(z, -1.5, 1.5))
 
 
-def test_a_constant_observation_is_not_blown_up():
+@pytest.mark.parametrize("scale", [1e-7, 1e-3, 1.0, 1e9])
+def test_the_unit_of_an_observation_does_not_matter(scale, rng):
+    x = rng.normal(0.0, scale, (1000, 1))
+    statistics = Statistics.none(1).merged(
+        1000.0, x.mean(axis=0), ((x - x.mean(axis=0)) ** 2).sum(axis=0)
+    )
+    assert statistics.normalizer(np.inf)(x).std() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("value", "deviation"), [(7.0, 0.0), (0.1, 1e-17), (3e6, 1e-4), (0, 9e-9)])
+def test_a_constant_observation_is_0(value, deviation):
+    squares = np.array([10.0 * deviation**2])
+    statistics = Statistics.none(1).merged(10.0, np.array([value]), squares)
+    z = statistics.normalizer(5.0)(np.array([[value], [value + 1.0]]))
+    np.testing.assert_array_equal(z, 0.0)
+
+
+def test_a_floor_of_former_runs_is_kept():
     statistics = Statistics.none(1).merged(10.0, np.array([7.0]), np.array([0.0]))
-    z = statistics.normalizer(5.0)(np.array([[7.0], [7.001]]))
-    np.testing.assert_allclose(z, [[0.0], [0.001 / LEAST_STD]], rtol=1e-9)
+    z = statistics.normalizer(5.0, FORMER_FLOOR)(np.array([[7.0], [7.001]]))
+    np.testing.assert_allclose(z, [[0.0], [0.001 / FORMER_FLOOR]], rtol=1e-9)
 
 
 def test_without_observations_nothing_changes():

@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("gymnasium")
 import envs
 
-from pepg_fast import NeuralNetwork, files
-from pepg_fast.evaluation import EvaluationError
+from pepg_fast import NeuralNetwork
+from pepg_fast.run.evaluation import EvaluationError
+from pepg_fast.storage import files
 from pepg_fast.training import Policy, score
 from pepg_fast.training.normalization import Normalizer
 from pepg_fast.training.policy import PolicyFile, Weights

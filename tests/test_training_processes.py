@@ -68,12 +68,11 @@ gymnasium.register("Local-v0", envs.Turns)
 
 #: Modules that the main process, its workers and loky's helpers import, but Python not by itself before it is there.
 SHADOWS = (
-    "loky", "numpy", "random", "signal", "typing", "gymnasium", "cloudpickle", "pickle", "multiprocessing", "argparse",
-    "sitecustomize", "usercustomize",
+    "loky", "numpy", "random", "signal", "typing", "gymnasium", "cloudpickle", "filelock", "pickle", "multiprocessing",
+    "argparse", "sitecustomize", "usercustomize",
 )  # fmt: skip
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no safe path")
 def test_the_folder_comes_last_in_all_processes(command, tmp_path):
     (tmp_path / "local_envs.py").write_text(LOCAL)
     for name in SHADOWS:
@@ -118,7 +117,6 @@ def test_only_commands_that_make_environments_look_there(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["-P", "-I"])
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no -P")
 def test_who_asks_python_to_leave_the_folder_out_is_heard(flag, tmp_path):
     (tmp_path / "local_envs.py").write_text(LOCAL)
     command = [sys.executable, flag, "-m", "pepg_fast", "train", "local_envs:Local-v0", *TINY]
@@ -185,7 +183,7 @@ def rows(folder):
 @contextlib.contextmanager
 def slow_run(folder, **options):
     """A run that goes on until it is stopped, in a session of its own, once it has some generations."""
-    command = [sys.executable, "-m", "pepg_fast", "train", "envs:Slow-v0", *TINY[:-1], "--workers", "1",
+    command = [sys.executable, "-m", "without_picture", "train", "envs:Slow-v0", *TINY[:-1], "--workers", "1",
                "--max-steps", "100000", "--checkpoint-every", "100000", "--name", "slow"]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": TESTS}
     process = subprocess.Popen(

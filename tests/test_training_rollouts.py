@@ -6,10 +6,10 @@ import pytest
 gymnasium = pytest.importorskip("gymnasium")
 import envs  # noqa: E402
 
-from pepg_fast import NeuralNetwork  # noqa: E402
+from pepg_fast import NeuralNetwork, RecurrentNetwork  # noqa: E402
 from pepg_fast.training.normalization import Normalizer, Statistics, merged  # noqa: E402
 from pepg_fast.training.policy import Policy  # noqa: E402
-from pepg_fast.training.rollouts import EpisodeError, Rollouts, Task, make_env, remembers  # noqa: E402
+from pepg_fast.training.rollouts import Asked, EpisodeError, Rollouts, Task, make_env, remembers  # noqa: E402
 from pepg_fast.training.spaces import Interface  # noqa: E402
 
 NORMALIZER = Normalizer(np.array([1.0, 0.5]), np.array([0.2, 3.0]), 2.0)
@@ -51,7 +51,7 @@ def test_together_they_are_what_they_are_one_by_one(env, normalizer, rng):
     weights = rng.normal(size=(9, what.network.number_of_parameters))
     seeds = rng.integers(1000, size=9)
     returns, lengths, seen = one_by_one(what, weights, seeds, normalizer)
-    episodes = Rollouts(what).run(weights, seeds, normalizer, True)
+    episodes = Rollouts(what).run(Asked(weights, seeds, normalizer, True))
     np.testing.assert_array_equal(episodes.returns, returns)
     np.testing.assert_array_equal(episodes.lengths, lengths)
     everything = np.concatenate(seen)
@@ -60,13 +60,30 @@ def test_together_they_are_what_they_are_one_by_one(env, normalizer, rng):
     np.testing.assert_allclose(statistics.mean, everything.mean(axis=0), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("cell", "hidden"), [("gru", 3), ("lstm", 7), ("elman", 5)])
+def test_each_episode_has_a_memory_of_its_own(cell, hidden, rng):
+    """Also beside one that fails once the others have been passed through."""
+    what = task(network=RecurrentNetwork(2, 1, hidden, cell), on_failure="worst")
+    weights = rng.normal(size=(9, what.network.number_of_parameters))
+    seeds = rng.integers(1000, size=9)
+    returns, lengths, _ = one_by_one(what, weights, seeds, NORMALIZER)
+    weights[4], returns[4], lengths[4] = np.nan, np.nan, 0
+    rollouts = Rollouts(what)
+    for _ in range(2):
+        episodes = rollouts.run(Asked(weights, seeds, NORMALIZER, True))
+        np.testing.assert_array_equal(episodes.returns, returns)
+        np.testing.assert_array_equal(episodes.lengths, lengths)
+    alone = rollouts.run(Asked(weights[2:3], seeds[2:3], NORMALIZER))
+    np.testing.assert_array_equal(alone.returns, returns[2:3])
+
+
 def test_environments_are_used_again_and_tell_nothing_of_it(rng):
     what = task()
     weights = rng.normal(size=(5, what.network.number_of_parameters))
     rollouts = Rollouts(what)
-    first = rollouts.run(weights, np.arange(5), None, False)
-    rollouts.run(weights[::-1].copy(), np.arange(7, 12), None, False)
-    again = rollouts.run(weights, np.arange(5), None, False)
+    first = rollouts.run(Asked(weights, np.arange(5), None, False))
+    rollouts.run(Asked(weights[::-1].copy(), np.arange(7, 12), None, False))
+    again = rollouts.run(Asked(weights, np.arange(5), None, False))
     np.testing.assert_array_equal(first.returns, again.returns)
     assert first.statistics is None
 
@@ -79,15 +96,15 @@ def test_new_environments_where_a_reset_leaves_something_behind():
     what = task("BipedalWalker-v3", (), new_env=True, max_episode_steps=150)
     weights = 0.3 * np.random.default_rng(0).normal(size=(6, what.network.number_of_parameters))
     rollouts = Rollouts(what)
-    first = rollouts.run(weights, np.arange(6), None, False)
-    again = rollouts.run(weights[::-1].copy(), np.arange(6)[::-1], None, False)
+    first = rollouts.run(Asked(weights, np.arange(6), None, False))
+    again = rollouts.run(Asked(weights[::-1].copy(), np.arange(6)[::-1], None, False))
     np.testing.assert_array_equal(first.returns, again.returns[::-1])
 
 
 def test_a_shift_is_in_the_fitness_alone(rng):
     what = task()
     weights = rng.normal(size=(3, what.network.number_of_parameters))
-    episodes = Rollouts(what).run(weights, np.arange(3), None, False)
+    episodes = Rollouts(what).run(Asked(weights, np.arange(3), None, False))
     np.testing.assert_allclose(
         episodes.fitness(-0.5), episodes.returns - 0.5 * episodes.lengths, rtol=1e-15
     )
@@ -96,8 +113,8 @@ def test_a_shift_is_in_the_fitness_alone(rng):
 def test_a_floor_is_in_the_fitness_alone(rng):
     what = task(reward_floor=-0.5)
     weights = rng.normal(size=(6, what.network.number_of_parameters))
-    episodes = Rollouts(what).run(weights, np.arange(6), None, False)
-    plain = Rollouts(task()).run(weights, np.arange(6), None, False)
+    episodes = Rollouts(what).run(Asked(weights, np.arange(6), None, False))
+    plain = Rollouts(task()).run(Asked(weights, np.arange(6), None, False))
     np.testing.assert_array_equal(episodes.returns, plain.returns)
     env = envs.Walk()
     for row, seed, fitness in zip(weights, range(6), episodes.fitness(0.25), strict=True):
@@ -118,18 +135,18 @@ def test_an_environment_that_raises_is_named_by_episode_and_seed():
     with pytest.raises(
         EpisodeError, match=r"ZeroDivisionError: the walker tripped .*seed 14"
     ) as caught:
-        rollouts.run(weights, np.array([12, 13, 14, 15]), None, False)
+        rollouts.run(Asked(weights, np.array([12, 13, 14, 15]), None, False))
     assert (caught.value.index, caught.value.seed) == (2, 14)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     # and they go on with new environments
-    assert len(rollouts.run(weights, np.arange(1, 5), None, False).returns) == 4
+    assert len(rollouts.run(Asked(weights, np.arange(1, 5), None, False)).returns) == 4
 
 
 def test_a_reward_that_is_no_number_is_an_error():
     what = task(envs.GivesNaN)
     with pytest.raises(EpisodeError, match="a reward is NaN"):
         Rollouts(what).run(
-            np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False
+            Asked(np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False)
         )
 
 
@@ -137,7 +154,10 @@ def test_max_episode_steps_cuts_episodes_of_both_kinds_of_environment():
     for env in (envs.Walk, "Walk-v0", "CartPole-v1"):
         what = task(env, max_episode_steps=5)
         weights = np.zeros((2, what.network.number_of_parameters))
-        assert Rollouts(what).run(weights, np.arange(2), None, False).lengths.tolist() == [5, 5]
+        assert Rollouts(what).run(Asked(weights, np.arange(2), None, False)).lengths.tolist() == [
+            5,
+            5,
+        ]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +179,7 @@ def shown(**args):
     """Episodes of an environment that shows something."""
     what = task(envs.Shows, env_args=args)
     weights = np.ones((2, what.network.number_of_parameters))
-    return Rollouts(what).run(weights, np.arange(2), None, False)
+    return Rollouts(what).run(Asked(weights, np.arange(2), None, False))
 
 
 @pytest.mark.parametrize(
@@ -196,9 +216,9 @@ def test_observations_of_other_kinds_are_taken(kind):
 def test_observations_whose_squares_overflow_are_refused_where_statistics_are_taken():
     what = task(envs.Shows, env_args={"observation": np.array([0.0, 1e101])})
     weights = np.zeros((2, what.network.number_of_parameters))
-    assert len(Rollouts(what).run(weights, np.arange(2), None, False).returns) == 2
+    assert len(Rollouts(what).run(Asked(weights, np.arange(2), None, False)).returns) == 2
     with pytest.raises(EpisodeError, match=r"wanted numbers up to 1e\+100, got 1e\+101 at index 1"):
-        Rollouts(what).run(weights, np.arange(2), None, True)
+        Rollouts(what).run(Asked(weights, np.arange(2), None, True))
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, lambda x: np.array([x])])
@@ -233,7 +253,7 @@ def test_an_infinite_penalty_has_no_floor():
     what = task(envs.Shows, env_args={"reward": -np.inf}, reward_floor=-1.0)
     with pytest.raises(EpisodeError, match="a reward is -inf, which reward_floor cannot lift"):
         Rollouts(what).run(
-            np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False
+            Asked(np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False)
         )
 
 
@@ -245,7 +265,7 @@ def test_an_environment_that_cannot_close_does_not_hide_the_error(tmp_path):
     weights = np.zeros((3, what.network.number_of_parameters))
     rollouts._environments(3, print)[0].close()
     with pytest.raises(EpisodeError, match="observation: wanted 2 numbers"):
-        rollouts.run(weights, np.arange(3), None, False)
+        rollouts.run(Asked(weights, np.arange(3), None, False))
     with pytest.warns(UserWarning, match=r"close\(\) raised FileNotFoundError"):
         rollouts.close()
     assert not list(tmp_path.iterdir())
@@ -259,8 +279,8 @@ def test_an_observation_that_nobody_will_act_on_may_be_anything(rng):
 
     what = task()
     weights = rng.normal(size=(4, what.network.number_of_parameters))
-    wanted = Rollouts(what).run(weights, np.arange(4), None, True)
-    found = Rollouts(task(Last)).run(weights, np.arange(4), None, True)
+    wanted = Rollouts(what).run(Asked(weights, np.arange(4), None, True))
+    found = Rollouts(task(Last)).run(Asked(weights, np.arange(4), None, True))
     np.testing.assert_array_equal(found.returns, wanted.returns)
     np.testing.assert_equal(found.statistics, wanted.statistics)
 
@@ -288,7 +308,7 @@ def test_what_steps_and_resets_have_to_return_is_said(env, limit, args, message)
     what = task(env, env_args=args, max_episode_steps=limit)
     weights = np.zeros((3, what.network.number_of_parameters))
     with pytest.raises(EpisodeError, match=f"TypeError: {message}") as caught:
-        Rollouts(what).run(weights, np.array([5, 6, 7]), None, False)
+        Rollouts(what).run(Asked(weights, np.array([5, 6, 7]), None, False))
     assert (caught.value.index, caught.value.seed) == (0, 5)
     assert isinstance(caught.value.__cause__, TypeError)
 
@@ -300,7 +320,7 @@ def test_what_reset_has_to_take_is_said(env):
         EpisodeError, match=r"reset: wanted one that takes seed and options, .*unexpected keyword"
     ):
         Rollouts(what).run(
-            np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False
+            Asked(np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False)
         )
 
 
@@ -319,7 +339,7 @@ def test_an_error_of_the_environments_own_stays_as_it_is():
         what = task(Unpacks)
         weights = np.zeros((1, what.network.number_of_parameters))
         with pytest.raises(EpisodeError, match=message):
-            Rollouts(what).run(weights, np.array([seed]), None, False)
+            Rollouts(what).run(Asked(weights, np.array([seed]), None, False))
 
 
 def ending(terminated, truncated):
@@ -329,7 +349,7 @@ def ending(terminated, truncated):
 
     what = task(Ends)
     weights = np.zeros((2, what.network.number_of_parameters))
-    return Rollouts(what).run(weights, np.arange(2), None, False)
+    return Rollouts(what).run(Asked(weights, np.arange(2), None, False))
 
 
 @pytest.mark.parametrize(
@@ -364,7 +384,7 @@ def test_a_network_that_gives_nan_is_named_by_its_candidate():
     with pytest.raises(
         EpisodeError, match=r"ValueError: action: wanted numbers, got NaN from the network.*seed 12"
     ) as caught:
-        Rollouts(what).run(weights, np.arange(10, 14), None, False)
+        Rollouts(what).run(Asked(weights, np.arange(10, 14), None, False))
     assert caught.value.index == 2
 
 
@@ -403,9 +423,12 @@ def test_max_episode_steps_takes_the_place_of_limits_as_for_an_id(limits, outerm
 
     what = task(makes, max_episode_steps=10)
     weights = np.zeros((2, what.network.number_of_parameters))
-    assert Rollouts(what).run(weights, np.arange(2), None, False).lengths.tolist() == [10, 10]
+    assert Rollouts(what).run(Asked(weights, np.arange(2), None, False)).lengths.tolist() == [
+        10,
+        10,
+    ]
     own = min([*limits, *([6] if outermost else [])], default=None)
-    lengths = Rollouts(task(makes)).run(weights, np.arange(2), None, False).lengths
+    lengths = Rollouts(task(makes)).run(Asked(weights, np.arange(2), None, False)).lengths
     assert own is None or lengths.tolist() == [own, own]
 
 
@@ -413,7 +436,9 @@ def test_max_episode_steps_of_registered_environments_made_by_a_function():
     for env in ("Pendulum-v1", lambda: gymnasium.make("Pendulum-v1")):
         what = task(env, max_episode_steps=205)  # beyond the registered 200
         weights = np.zeros((1, what.network.number_of_parameters))
-        assert Rollouts(what).run(weights, np.arange(1), None, False).lengths.tolist() == [205]
+        assert Rollouts(what).run(Asked(weights, np.arange(1), None, False)).lengths.tolist() == [
+            205
+        ]
 
 
 def test_environments_that_are_not_gymnasiums_are_taken():
@@ -421,8 +446,8 @@ def test_environments_that_are_not_gymnasiums_are_taken():
     weights = np.ones((3, plain.network.number_of_parameters))
     ducks = Rollouts(task(envs.Ducks, max_episode_steps=5))
     for _ in range(2):
-        wanted = Rollouts(plain).run(weights, np.arange(3), None, False)
-        found = ducks.run(weights, np.arange(3), None, False)
+        wanted = Rollouts(plain).run(Asked(weights, np.arange(3), None, False))
+        found = ducks.run(Asked(weights, np.arange(3), None, False))
         np.testing.assert_array_equal(found.returns, wanted.returns)
         assert found.lengths.tolist() == [5, 5, 5]
 
@@ -448,7 +473,7 @@ def test_environments_get_and_keep_actions_like_samples(space):
 
     what = task(Keeps)
     weights = np.random.default_rng(0).normal(size=(4, what.network.number_of_parameters))
-    Rollouts(what).run(100 * weights, np.arange(4), None, False)
+    Rollouts(what).run(Asked(100 * weights, np.arange(4), None, False))
     for action, copy in kept:
         np.testing.assert_array_equal(action, copy)
         if isinstance(action, np.ndarray):

@@ -1,6 +1,7 @@
 """The files of a run after a crash: whichever of them reached the disk, the resumed run is the uncut one."""
 
 import dataclasses
+import errno
 import itertools
 import os
 import shutil
@@ -14,18 +15,13 @@ import envs
 from test_training import assert_same_state, changed
 
 from pepg_fast import Checkpoints, CSVLog
-from pepg_fast.history import COLUMNS
+from pepg_fast.run.history import COLUMNS
 from pepg_fast.training import train
+from pepg_fast.training.normalization import FORMER_FLOOR
 from pepg_fast.training.run_folder import RunFolder
 
 SHORT = changed(max_steps=4, checkpoint_every=2, center_every=2)
 FILES = ("checkpoint.npz", "checkpoint-1.npz", "policy.npz", "history.csv", "config.toml")
-
-
-@pytest.fixture
-def no_picture(monkeypatch):
-    """Drawing takes longer than such a run."""
-    monkeypatch.setattr("pepg_fast.plotting.plot_history", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +38,7 @@ def uncut(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         replace = os.replace
-        patch.setattr("pepg_fast.plotting.plot_history", lambda *_, **__: None)
+        patch.setattr("pepg_fast.run.plotting.plot_history", lambda *_, **__: None)
         patch.setattr(os, "replace", lambda *names: (replace(*names), note()))
         train("Walk-v0", SHORT, folder=folder, callbacks=note)
     note()
@@ -93,7 +89,7 @@ def test_a_resumed_run_has_all_files_whatever_reached_the_disk(
         for name, content in zip(FILES, contents, strict=True):
             if content is not None:
                 (folder / name).write_bytes(content)
-        (folder / ".checkpoint-1.npz.link").touch()  # of a save that was killed
+        (folder / ".lock").touch()  # of a process that was killed
         train(None, folder=folder, resume=True)
         assert_same_files(folder, whole)
         shutil.rmtree(folder)
@@ -117,7 +113,7 @@ def test_without_its_newest_checkpoint_a_run_goes_on_from_the_one_before(
 
 
 def test_rows_that_nobody_has_are_named(tmp_path, no_picture, monkeypatch):
-    monkeypatch.setattr("pepg_fast.log_tail.KEPT", 2)
+    monkeypatch.setattr("pepg_fast.run.log_tail.KEPT", 2)
     train("Walk-v0", SHORT, folder=tmp_path)
     text = (tmp_path / "history.csv").read_text()
     cut = text.index("\n2,") + 1
@@ -177,3 +173,56 @@ def test_a_relative_path_in_a_folder_that_is_gone_is_named(tmp_path, monkeypatch
     for use in (CSVLog, Checkpoints, RunFolder):
         with pytest.raises(FileNotFoundError, match=r"working folder.*has been removed: 'mine'"):
             use("mine")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", [*FILES, "curve.png", ".lock"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_by_name_and_stays(
+    uncut, tmp_path, no_picture, name
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    os.mkfifo(folder / name)
+    with pytest.raises(OSError, match=f"{name} is a device or a pipe"):
+        train("Walk-v0", SHORT, folder=folder)
+    assert os.listdir(folder) == [name]
+    shutil.copytree(uncut[0], folder, dirs_exist_ok=True, ignore=lambda *_: [name])
+    with pytest.raises(OSError, match=name):
+        train(None, folder=folder, resume=True)
+    assert (folder / name).is_fifo()
+
+
+def test_a_pipe_that_takes_the_previous_checkpoints_place_during_a_run(tmp_path, no_picture):
+    def put(es, row):
+        if es.step == 3:
+            os.mkfifo(tmp_path / "run" / "checkpoint-1.npz")
+
+    with pytest.raises(OSError, match=r"checkpoint-1.npz is a device or a pipe"):
+        train("Walk-v0", SHORT, folder=tmp_path / "run", callbacks=put)
+    assert (tmp_path / "run" / "checkpoint-1.npz").is_fifo()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, no_picture, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    asked = []
+
+    def flock(*_):
+        asked.append(number)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert train("Walk-v0", SHORT, folder=tmp_path / "run").step == 4
+    assert asked
+
+
+def test_a_run_that_was_begun_with_a_floor_of_deviations_keeps_it(tmp_path, no_picture):
+    config = dataclasses.replace(SHORT, max_steps=2, normalize_observations=True)
+    train("Walk-v0", config, folder=tmp_path)
+    files = RunFolder(tmp_path)
+    es = files.load_checkpoint()
+    assert es.training.pop("floor") is None
+    es.save_checkpoint(files.checkpoint)
+    train(None, dataclasses.replace(config, max_steps=4), folder=tmp_path, resume=True)
+    assert files.load_checkpoint().training["floor"] == FORMER_FLOOR

@@ -198,7 +198,8 @@ def test_a_box_has_no_action_for_nan(scaled, high):
 @pytest.mark.parametrize("which", ["observation", "action"])
 def test_spaces_without_a_number_are_refused(which):
     empty = spaces.Box(-1.0, 1.0, (2, 0))
-    with pytest.raises(ValueError, match=f"Words: wanted {which}s of at least one number, got Box"):
+    wanted = f"Words: wanted {which}s of at least one number.*, got Box"
+    with pytest.raises(ValueError, match=wanted):
         if which == "action":
             interface(empty)
         else:
@@ -212,10 +213,12 @@ def test_spaces_that_are_missing_or_of_another_package_are_named():
 
     env = envs.Words(spaces.Discrete(2))
     env.observation_space = Box()
-    with pytest.raises(ValueError, match=rf"wanted Box observations, got Box\(4,\) of {__name__};"):
+    with pytest.raises(
+        ValueError, match=rf"MultiBinary observations, got Box\(4,\) of {__name__};"
+    ):
         Interface.of(env, "Words", True)
     del env.observation_space
-    with pytest.raises(ValueError, match="wanted Box observations, got None;"):
+    with pytest.raises(ValueError, match="MultiBinary observations, got None;"):
         Interface.of(env, "Words", True)
 
 
@@ -244,23 +247,221 @@ def test_an_image_is_a_vector():
     assert face.observation_size == 36
 
 
+@pytest.mark.parametrize("action", [spaces.Dict({}), spaces.Tuple([]), spaces.Text(3), None])
+def test_other_actions_are_refused_with_a_hint_that_helps(action):
+    env = envs.Words(spaces.Discrete(2))
+    env.action_space = action
+    wanted = (
+        "Words: wanted Box, Discrete, MultiDiscrete or MultiBinary actions, got .*TransformAction"
+    )
+    with pytest.raises(ValueError, match=wanted) as caught:
+        Interface.of(env, "Words", True)
+    assert "FlattenObservation" not in str(caught.value)
+
+
+PICTURE = spaces.Box(0, 255, (96, 96, 3), np.uint8)
+NODES = spaces.Box(0, 1, (2,))
+
+
 @pytest.mark.parametrize(
-    "action",
+    ("space", "hint"),
     [
-        spaces.MultiDiscrete([2, 2]),
-        spaces.MultiBinary(3),
-        spaces.Dict({}),
-        spaces.Box(0, 9, (1,), np.int64),
+        (spaces.Text(5), "FlattenObservation"),
+        (spaces.Sequence(NODES), "pad it to a Box"),
+        (spaces.Graph(NODES, None), "a Box of features"),
+        (spaces.OneOf([NODES, NODES]), "TransformObservation"),
+        (PICTURE, "GrayscaleObservation and ResizeObservation.*FlattenObservation"),
+        (spaces.Box(0, 255, (4, 84, 84), np.uint8), "ResizeObservation"),
     ],
+    ids=lambda given: type(given).__name__,
 )
-def test_other_actions_are_refused_with_what_is_supported(action):
-    with pytest.raises(ValueError, match=r"Words: wanted Box or Discrete actions.*supported are"):
-        interface(action)
+@pytest.mark.parametrize("inside", [False, True])
+def test_other_observations_are_refused_with_a_hint_that_helps(space, hint, inside):
+    at = ""
+    if inside:
+        at, space = r" at \['a'\]\[0\]", spaces.Dict({"a": spaces.Tuple([space, NODES])})
+        if hint == "FlattenObservation":  # text is left out
+            assert interface(spaces.Discrete(2), observation=space).observation_size == 2
+            return
+    with pytest.raises(ValueError, match=f"Words: wanted .* got .*{at}; .*{hint}") as caught:
+        interface(spaces.Discrete(2), observation=space)
+    helps = "FlattenObservation" in hint or "picture" in str(caught.value)
+    assert helps or "FlattenObservation" not in str(caught.value)
 
 
-def test_other_observations_are_refused_with_what_is_supported():
-    with pytest.raises(ValueError, match=r"wanted Box observations, got Text.*FlattenObservation"):
-        Interface.of(envs.Words(), "Words", True)
+def test_observations_of_text_alone_are_refused():
+    space = spaces.Dict({"a": spaces.Text(3)})
+    with pytest.raises(ValueError, match="Words: wanted observations of at least one number"):
+        interface(spaces.Discrete(2), observation=space)
+
+
+# ---- observations of several parts --------------------------------------------------------------------------------
+
+
+def leaves():
+    """Spaces without others in them."""
+    sizes = arrays_of.arrays(
+        np.int64, arrays_of.array_shapes(max_dims=2, max_side=3), elements=st.integers(1, 4)
+    )
+    return st.one_of(
+        st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 5), st.integers(-9, 9)),
+        sizes.map(lambda nvec: spaces.MultiDiscrete(nvec, start=nvec - 3)),
+        arrays_of.array_shapes(max_dims=2, max_side=3).map(spaces.MultiBinary),
+        arrays_of.array_shapes(min_dims=0, max_dims=2, max_side=3).map(lambda shape: spaces.Box(-2, 2, shape)),
+        st.just(spaces.Box(0, 255, (2, 3), np.uint8)),
+    )  # fmt: skip
+
+
+def nested(inner):
+    names = st.lists(st.sampled_from("zbaQ"), min_size=1, max_size=3, unique=True)
+    return st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(spaces.Tuple),
+        names.flatmap(
+            lambda keys: st.lists(inner, min_size=len(keys), max_size=len(keys)).map(
+                lambda parts: spaces.Dict(dict(zip(keys, parts, strict=True)))
+            )
+        ),
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(space=st.recursive(leaves(), nested, max_leaves=5), seed=st.integers(0, 99))
+def test_observations_are_flattened_as_gymnasium_does(space, seed):
+    face = interface(spaces.Discrete(2), observation=space)
+    assert face.observation_size == spaces.utils.flatdim(space)
+    space.seed(seed)
+    for again in (face, Interface.from_state(face.to_state())):
+        for _ in range(3):
+            given_ = space.sample()
+            np.testing.assert_array_equal(
+                again.observation(given_), spaces.utils.flatten(space, given_)
+            )
+
+
+def test_text_among_other_parts_is_left_out():
+    space = spaces.Dict(
+        {"seen": NODES, "task": spaces.Text(9), "a": spaces.Tuple([spaces.Text(3), NODES])}
+    )
+    face = interface(spaces.Discrete(2), observation=space)
+    seen = {"seen": [0.25, 0.5], "task": "go", "a": ("x", np.array([1.0, 0.0]))}
+    assert face.observation(seen).tolist() == [1.0, 0.0, 0.25, 0.5]
+    assert face.observations.left_out() == ["['a'][0]", "['task']"]
+
+
+CARDS = spaces.Dict(
+    {
+        "hand": spaces.Discrete(3, start=1),
+        "pair": spaces.Tuple([spaces.MultiDiscrete([2, 2]), NODES]),
+    }
+)
+GOOD = {"hand": 1, "pair": ([0, 1], [0.0, 0.0])}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"hand": 0}, r"observation\['hand'\]: wanted whole numbers from \[1\] to \[3\], got 0"),
+        ({"hand": 4}, "got 4"),
+        ({"hand": 1.5}, "got 1.5"),
+        ({"hand": np.nan}, "got nan"),
+        ({"hand": "one"}, r"observation\['hand'\]: wanted numbers, got 'one'"),
+        ({"hand": [1, 2]}, "wanted whole numbers"),
+        ({"pair": ([0, 2], [0, 0])}, r"observation\['pair'\]\[0\]: wanted whole numbers"),
+        ({"pair": ([0, 1], [0, 0, 0])}, r"observation\['pair'\]\[1\]: wanted 2 numbers, got shape \(3,\)"),
+        ({"pair": ([0, 1],)}, r"observation\['pair'\]: wanted a tuple of 2"),
+        ({"pair": 3}, "wanted a tuple of 2, got 3"),
+    ],
+)  # fmt: skip
+def test_an_observation_that_is_not_of_its_space_is_named(changed, message):
+    face = interface(spaces.Discrete(2), observation=CARDS)
+    assert face.observation(GOOD).tolist() == [1, 0, 0, 1, 0, 0, 1, 0, 0]
+    with pytest.raises((ValueError, TypeError), match=message):
+        face.observation(GOOD | changed)
+    with pytest.raises(TypeError, match="observation: wanted a dict of hand, pair, got 3"):
+        face.observation(3)
+
+
+def test_choices_far_from_zero_are_told_apart():
+    face = interface(spaces.Discrete(2), observation=spaces.Discrete(3, start=2**60))
+    assert face.observation(np.int64(2**60 + 1)).tolist() == [0, 1, 0]
+
+
+# ---- actions of whole numbers -------------------------------------------------------------------------------------
+
+
+@st.composite
+def whole_spaces(draw):
+    """Any MultiDiscrete, MultiBinary or Box of whole numbers."""
+    shape = draw(arrays_of.array_shapes(min_dims=1, max_dims=2, max_side=3))
+    kind = draw(st.sampled_from(["discrete", "binary", "box"]))
+    if kind == "binary":
+        return spaces.MultiBinary(shape)
+    if kind == "discrete":
+        nvec = draw(arrays_of.arrays(np.int64, shape, elements=st.integers(1, 5)))
+        start = draw(st.sampled_from([0, -7, 2**62]))
+        return spaces.MultiDiscrete(nvec, start=np.full(shape, start))
+    dtype = np.dtype(
+        draw(st.sampled_from([np.int8, np.uint8, np.int16, np.uint32, np.int64, np.uint64]))
+    )
+    info = np.iinfo(dtype)
+    ends = st.sampled_from([int(info.min), int(info.max), 0, 5, 100]) | st.integers(
+        int(info.min), int(info.max)
+    )
+    one, other = draw(ends), draw(ends)
+    low, high = min(one, other), max(one, other)
+    low = -np.inf if info.min and draw(st.integers(0, 3)) == 0 else low
+    high = np.inf if info.min and draw(st.integers(0, 3)) == 0 else high
+    return spaces.Box(low, high, shape, dtype)
+
+
+@settings(max_examples=80, deadline=None)
+@given(space=whole_spaces(), scaled=st.booleans(), data=st.data())
+def test_every_action_of_whole_numbers_is_in_its_space_and_like_a_sample(space, scaled, data):
+    try:
+        face = interface(space, scaled)
+    except ValueError as error:  # large numbers between which there is no float64
+        if "ends of actions that float64 can hold" not in str(error):
+            raise
+        return
+    size = face.output_size
+    outputs = data.draw(arrays_of.arrays(np.float64, (3, size), elements=OUTPUTS))
+    outputs = np.concatenate([outputs, np.full((1, size), -1.0), np.full((1, size), 1.0)])
+    for again in (face, Interface.from_state(face.to_state())):
+        for action in again.actions(outputs):
+            assert is_like_a_sample(action, space)
+            assert action.flags.writeable
+
+
+def test_each_number_of_a_multi_discrete_is_the_largest_of_its_outputs():
+    face = interface(spaces.MultiDiscrete([3, 2], start=[5, -1]))
+    assert face.output_size == 5
+    rows = np.array([[0.0, 9.0, 1.0, 4.0, 3.0], [0.0, 0.0, 1.0, 3.0, 4.0]])
+    np.testing.assert_array_equal(face.actions(rows), [[6, -1], [7, 0]])
+
+
+def test_a_multi_binary_is_1_where_an_output_is_above_0():
+    face = interface(spaces.MultiBinary(3))
+    np.testing.assert_array_equal(face.actions(np.array([[-0.1, 0.0, 0.1]])), [[0, 0, 1]])
+
+
+def test_a_box_of_whole_numbers_is_spanned_and_rounded():
+    face = interface(spaces.Box(0, 10, (3,), np.int32))
+    np.testing.assert_array_equal(face.actions(np.array([[-1.0, 0.04, 9.0]])), [[0, 5, 10]])
+    half_open = interface(spaces.Box(-5, np.inf, (2,), np.int32))
+    np.testing.assert_array_equal(half_open.actions(np.array([[-7.4, 7.6]])), [[-5, 8]])
+
+
+def test_choices_of_other_numbers_are_another_action():
+    own = interface(spaces.MultiDiscrete([2, 3]))
+    assert own.within(interface(spaces.MultiDiscrete([2, 3], start=[4, 4]))).actions(np.eye(5))[
+        0
+    ].tolist() == [4, 4]
+    with pytest.raises(ValueError, match=r"wanted one of \(2, 3\) choices .* got one of \(3, 2\)"):
+        own.within(interface(spaces.MultiDiscrete([3, 2])))
+    with pytest.raises(
+        ValueError, match=r"wanted one of MultiDiscrete actions .* got one of Discrete"
+    ):
+        own.within(interface(spaces.Discrete(5)))
 
 
 @pytest.mark.parametrize("action", [spaces.Discrete(4), spaces.Box(-np.inf, 2.0, (3,), np.float32)])

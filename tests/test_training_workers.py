@@ -15,11 +15,12 @@ import pytest
 pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
 import envs
+import loky.backend.queues
 from test_training_rollouts import NORMALIZER, task
 
 from pepg_fast.training.generation import Generation
 from pepg_fast.training.rollouts import EpisodeError
-from pepg_fast.training.workers import WorkerDied, Workers
+from pepg_fast.training.workers import Workers
 
 
 def weights_for(what, n):
@@ -40,6 +41,23 @@ def test_the_results_do_not_depend_on_the_number_of_workers():
         for mine, theirs in zip(found[0].statistics, other.statistics, strict=True):
             np.testing.assert_equal(mine, theirs)
     assert len(found[0].returns) == 123
+
+
+def test_no_thread_of_lokys_is_left_whose_semaphores_the_end_of_the_interpreter_would_take(
+    monkeypatch,
+):
+    feed = loky.backend.queues.Queue._feed
+
+    def slow(*arguments):
+        feed(*arguments)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(loky.backend.queues.Queue, "_feed", staticmethod(slow))
+    what, before = task(), set(threading.enumerate())
+    with Workers(what, 2) as workers:
+        workers.run(weights_for(what, 3), Generation(what, np.arange(3)[:, None], None, False))
+        assert set(threading.enumerate()) - before
+    assert not set(threading.enumerate()) - before
 
 
 def test_environments_that_no_module_has_go_to_workers():
@@ -135,7 +153,7 @@ def test_a_second_death_over_the_same_episode_ends_it(count, tmp_path):
     weights, seeds = weights_for(what, 20), np.arange(20)[:, None]
     with Workers(what, count) as workers:
         with pytest.raises(
-            WorkerDied, match=r"died twice over the same episode .*seed 7"
+            EpisodeError, match=r"died twice over the same episode .*seed 7"
         ) as caught:
             workers.run(weights, Generation(what, seeds, None, False))
         assert caught.value.index == 7
@@ -309,7 +327,14 @@ LEFT_BEHIND = {
 
 
 @pytest.mark.parametrize("how", LEFT_BEHIND)
-def test_no_worker_keeps_the_interpreter_from_ending(how, tmp_path):
+def test_no_worker_keeps_the_interpreter_from_ending(how, each_case):
+    status, output = each_case(left_behind)
+    assert b"ended" in output
+    assert status == 0
+
+
+def left_behind(folder, how):
+    """The status and output of a script that ends so."""
     begin = f"""
         import os, sys, threading, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})
@@ -320,18 +345,18 @@ def test_no_worker_keeps_the_interpreter_from_ending(how, tmp_path):
         from pepg_fast.training import TrainConfig, train, workers
         config = TrainConfig(population_size=4, hidden_sizes=(), max_steps=1, workers=2, center_every=0)
         """
-    script = tmp_path / "parent.py"
+    script = folder / "parent.py"
     script.write_text(textwrap.dedent(begin) + textwrap.dedent(LEFT_BEHIND[how]) + "print('ended')")
     # Workers have its output too, for whose end this waits.
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", script], stdout=subprocess.PIPE, start_new_session=True
     ) as parent:
         try:
-            assert b"ended" in parent.communicate(timeout=60)[0]
+            output = parent.communicate(timeout=60)[0]
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(parent.pid, signal.SIGKILL)
-    assert parent.returncode == 0
+    return parent.returncode, output
 
 
 def _is_alive(pid):

@@ -7,7 +7,7 @@
 #define SELECT(mask, yes, no)                                                                      \
     ((v_real)(((v_bits)(mask) & (v_bits)(yes)) | (~(v_bits)(mask) & (v_bits)(no))))
 
-#if PEPG_REAL_BITS == 64
+#if REAL_BITS == 64
 #define FRACTION_BITS 52
 #define EXPONENT_BIAS 1023
 #define EXP_UNDERFLOW -708.0
@@ -30,22 +30,22 @@
 /* y = n ln 2 + r, |r| <= ln(2) / 2: returns e^r - 1 (Taylor) and sets scale = 2^n. */
 PEPG_INLINE v_real R(expm1_reduced)(v_real y, v_real *scale) {
     const v_real magic = (v_real){0} + ROUND_TO_INTEGER;
-    const v_real shifted = FMA(y, (v_real){0} + LOG2_E, magic);
+    const v_real shifted = R(fma)(y, (v_real){0} + LOG2_E, magic);
     const v_real n = shifted - magic;
-    const v_real r = FMA(n, (v_real){0} - LN2_LOW, FMA(n, (v_real){0} - LN2_HIGH, y));
-#if PEPG_REAL_BITS == 64
-    static const real term[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
-                                1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
-                                1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+    const v_real r = R(fma)(n, (v_real){0} - LN2_LOW, R(fma)(n, (v_real){0} - LN2_HIGH, y));
+#if REAL_BITS == 64
+    static const real term[] = {1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040,
+            1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600,
+            1.0 / 6227020800.0};
 #else
     static const real term[] = {1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
 #endif
     enum { TERMS = sizeof term / sizeof *term };
     v_real q = (v_real){0} + term[TERMS - 1];
 #pragma GCC unroll 12
-    for (int k = TERMS - 2; k >= 0; --k) q = FMA(q, r, (v_real){0} + term[k]);
+    for (int k = TERMS - 2; k >= 0; --k) q = R(fma)(q, r, (v_real){0} + term[k]);
     *scale = (v_real)(((v_bits)shifted + EXPONENT_BIAS) << FRACTION_BITS);
-    return FMA(r * r, q, r);
+    return R(fma)(r * r, q, r);
 }
 
 /* e^y for y <= 0; 0 below EXP_UNDERFLOW. */
@@ -53,7 +53,7 @@ PEPG_INLINE v_real R(exp_of_negative)(v_real y) {
     const v_real floor = (v_real){0} + EXP_UNDERFLOW;
     v_real scale;
     const v_real p = R(expm1_reduced)(SELECT(y < floor, floor, y), &scale);
-    return SELECT(y < floor, (v_real){0}, FMA(p, scale, scale));
+    return SELECT(y < floor, (v_real){0}, R(fma)(p, scale, scale));
 }
 
 PEPG_INLINE v_real R(magnitude)(v_real x) { return SELECT(x < 0, -x, x); }
@@ -70,7 +70,7 @@ PEPG_INLINE v_real R(tanh_vector)(v_real x) {
     const v_real a = R(magnitude)(x);
     v_real scale;
     const v_real p = R(expm1_reduced)(2 * SELECT(a > top, top, a), &scale);
-    const v_real e = FMA(scale, p, scale - 1);
+    const v_real e = R(fma)(scale, p, scale - 1);
     const v_real t = e / (e + 2);
     return SELECT(x < 0, -t, t);
 }
@@ -88,12 +88,12 @@ PEPG_INLINE v_real R(activate_vector)(int activation, v_real x) {
 PEPG_INLINE void R(activate_each)(ptrdiff_t n, int activation, real *values) {
     ptrdiff_t j = 0;
     for (; j + LANES <= n; j += LANES) {
-        const v_real y = R(activate_vector)(activation, LOAD(values + j));
+        const v_real y = R(activate_vector)(activation, R(load)(values + j));
         memcpy(values + j, &y, sizeof y);
     }
     if (j < n)
-        STORE_FIRST(values + j, R(activate_vector)(activation, LOAD_FIRST(values + j, n - j)),
-                    n - j);
+        R(store_first)(values + j,
+                R(activate_vector)(activation, R(load_first)(values + j, n - j)), n - j);
 }
 
 static void R(softmax_row)(ptrdiff_t n, real *values) {

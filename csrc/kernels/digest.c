@@ -8,8 +8,8 @@
 /* Chains of lanes [lane, lane + DIGEST_VECTORS * LANES_64), a row at a time: each word goes into
  * the state of its chain by exclusive or, and rounds of Philox2x32 without a key mix it in. As in
  * philox(), 64-bit lanes hold a word in their low half and anything in the high one. */
-static void digest_chains(ptrdiff_t n_rows, int lane, const unsigned char *restrict rows,
-                          uint64_t *restrict state) {
+static void digest_chains(
+        ptrdiff_t n_rows, int lane, const unsigned char *restrict rows, uint64_t *restrict state) {
     uint64_t first[DIGEST_VECTORS * LANES_64];
     for (int i = 0; i < DIGEST_VECTORS * LANES_64; ++i)
         first[i] = (uint32_t)(lane + i + 1) * PHILOX_W0;
@@ -39,8 +39,8 @@ static void digest_chains(ptrdiff_t n_rows, int lane, const unsigned char *restr
 }
 
 /* sums[w] += words w of Philox4x32 of the states of the chains after n_rows rows of a leaf. */
-static void digest_block(ptrdiff_t n_rows, uint64_t leaf, const unsigned char *restrict rows,
-                         uint32_t sums[4]) {
+static void digest_block(
+        ptrdiff_t n_rows, uint64_t leaf, const unsigned char *restrict rows, uint32_t sums[4]) {
     uint64_t state[PEPG_DIGEST_LANES];
     uint32_t words[2 * PEPG_DIGEST_LANES], mixed[2 * PEPG_DIGEST_LANES];
     for (int lane = 0; lane < PEPG_DIGEST_LANES; lane += DIGEST_VECTORS * LANES_64)

@@ -24,14 +24,13 @@
  * vector, or all if 0. rows, vectors and the truth of `last` are compile-time constants. w and y
  * point at the tile's first column. */
 PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg_layer layer,
-                         const real *w, const real *x, ptrdiff_t x_stride, real *y,
-                         ptrdiff_t y_stride) {
+        const real *w, const real *x, ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     v_real sum[TILE_ROWS][TILE_VECTORS];
     for (int k = 0; k < vectors; ++k) {
         v_real b = {0};
         if (layer.bias) {
             const real *biases = w + layer.in * layer.out + k * LANES;
-            b = last && k == vectors - 1 ? LOAD_FIRST(biases, last) : LOAD(biases);
+            b = last && k == vectors - 1 ? R(load_first)(biases, last) : R(load)(biases);
         }
         for (int r = 0; r < rows; ++r) sum[r][k] = b;
     }
@@ -39,18 +38,19 @@ PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg
         for (int k = 0; k < vectors; ++k) {
             if (rows == 1 && k * (int)sizeof(v_real) % CACHE_LINE == 0)
                 prefetch(w + k * LANES, WEIGHTS_AHEAD, 1);
-            const v_real column =
-                last && k == vectors - 1 ? LOAD_FIRST(w + k * LANES, last) : LOAD(w + k * LANES);
+            const v_real column = last && k == vectors - 1 ? R(load_first)(w + k * LANES, last)
+                                                           : R(load)(w + k * LANES);
             for (int r = 0; r < rows; ++r)
-                sum[r][k] = FMA((v_real){0} + x[r * x_stride + i], column, sum[r][k]);
+                sum[r][k] = R(fma)((v_real){0} + x[r * x_stride + i], column, sum[r][k]);
         }
     for (int r = 0; r < rows; ++r)
         memcpy(y + r * y_stride, sum[r], (size_t)vectors * sizeof(v_real));
 }
 
 /* The same for a number of columns known only at run time. */
-PEPG_INLINE void R(tile_of)(const int rows, ptrdiff_t columns, pepg_layer layer, const real *w,
-                            const real *x, ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
+PEPG_INLINE void R(tile_of)(
+        const int rows, ptrdiff_t columns, pepg_layer layer, const real *w, const real *x,
+        ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     const ptrdiff_t last = columns % LANES;
 #define TILE_CASE(count)                                                                           \
     case count:                                                                                    \
@@ -73,20 +73,21 @@ PEPG_INLINE void R(tile_of)(const int rows, ptrdiff_t columns, pepg_layer layer,
 }
 
 /* y += x_i w_i over `rows` (a compile-time constant) rows of weights, for columns [lo, hi). */
-PEPG_INLINE void R(add_rows)(const int rows, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t out,
-                             const real *w, const real *x, real *y) {
+PEPG_INLINE void
+R(add_rows)(const int rows, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t out, const real *w,
+        const real *x, real *y) {
     const ptrdiff_t whole = lo + (hi - lo) / LANES * LANES;
     v_real xi[8], sum;
     for (int k = 0; k < rows; ++k) xi[k] = (v_real){0} + x[k];
     for (ptrdiff_t j = lo; j < whole; j += LANES) {
-        sum = LOAD(y + j);
-        for (int k = 0; k < rows; ++k) sum = FMA(xi[k], LOAD(w + k * out + j), sum);
+        sum = R(load)(y + j);
+        for (int k = 0; k < rows; ++k) sum = R(fma)(xi[k], R(load)(w + k * out + j), sum);
         memcpy(y + j, &sum, sizeof sum);
     }
     if (whole == hi) return;
-    sum = LOAD(y + whole);
+    sum = R(load)(y + whole);
     for (int k = 0; k < rows; ++k)
-        sum = FMA(xi[k], LOAD_FIRST(w + k * out + whole, hi - whole), sum);
+        sum = R(fma)(xi[k], R(load_first)(w + k * out + whole, hi - whole), sum);
     memcpy(y + whole, &sum, sizeof sum);
 }
 
@@ -104,31 +105,45 @@ static void R(wide_row)(pepg_layer layer, const real *weights, const real *x, re
 
 /* Pre-activations of `batch` inputs, row r at y[r * y_stride], a whole number of vectors each. */
 static void R(layer_block)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,
-                           ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
+        ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     const ptrdiff_t wide = TILE_VECTORS * LANES, narrow = wide / 2, n = layer.col_hi - layer.col_lo;
     ptrdiff_t r = 0;
     for (; r + TILE_ROWS <= batch; r += TILE_ROWS)
         for (ptrdiff_t j = layer.col_lo; j < layer.col_hi; j += narrow) {
             const ptrdiff_t columns = layer.col_hi - j < narrow ? layer.col_hi - j : narrow;
-            R(tile_of)
-            (TILE_ROWS, columns, layer, weights + j, x + r * x_stride, x_stride,
-             y + r * y_stride + j, y_stride);
+            R(tile_of)(TILE_ROWS, columns, layer, weights + j, x + r * x_stride, x_stride,
+                    y + r * y_stride + j, y_stride);
         }
     for (; r < batch; ++r) {
         real *row = y + r * y_stride;
         if (n > wide)
             R(wide_row)(layer, weights, x + r * x_stride, row);
         else
-            R(tile_of)
-        (1, n, layer, weights + layer.col_lo, x + r * x_stride, x_stride, row + layer.col_lo,
-         y_stride);
+            R(tile_of)(1, n, layer, weights + layer.col_lo, x + r * x_stride, x_stride,
+                    row + layer.col_lo, y_stride);
     }
+}
+
+/* Rows of pre-activations, `padded` elements each, in place. */
+PEPG_INLINE void R(activate_rows)(
+        ptrdiff_t rows, ptrdiff_t out, ptrdiff_t padded, int activation, real *values) {
+    if (activation == PEPG_SOFTMAX)
+        for (ptrdiff_t r = 0; r < rows; ++r)
+            R(activate_block)(out, activation, values + r * padded);
+    else if (activation != PEPG_IDENTITY)
+        R(activate_block)(rows * padded, activation, values);
+}
+
+PEPG_INLINE void R(copy_rows)(
+        ptrdiff_t rows, ptrdiff_t out, const real *values, ptrdiff_t padded, real *y) {
+    for (ptrdiff_t r = 0; r < rows; ++r)
+        for (ptrdiff_t j = 0; j < out; ++j) y[r * out + j] = values[r * padded + j];
 }
 
 /* `batch` inputs through all layers to y, row-major (batch, outputs). `work` holds 2 * min(batch,
  * PEPG_BATCH) rows of PEPG_PADDED(widest layer) elements. */
 static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const real *weights,
-                             const real *x, ptrdiff_t x_stride, real *y, real *work) {
+        const real *x, ptrdiff_t x_stride, real *y, real *work) {
     const ptrdiff_t chunk = batch < PEPG_BATCH ? batch : PEPG_BATCH;
     const ptrdiff_t outputs = network->sizes[network->n_layers];
     const ptrdiff_t half = chunk * PEPG_PADDED(widest_of(network));
@@ -140,21 +155,25 @@ static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const
             const ptrdiff_t out = network->sizes[l + 1], padded = (out + LANES - 1) / LANES * LANES;
             const int activation = l == network->n_layers - 1 ? network->output : network->hidden;
             real *output = work + (l % 2 ? half : 0);
-            R(layer_block)
-            (rows, (pepg_layer){in, out, 0, out, network->bias}, w, input, stride, output, padded);
-            if (activation == PEPG_SOFTMAX)
-                for (ptrdiff_t r = 0; r < rows; ++r)
-                    R(activate_block)(out, activation, output + r * padded);
-            else if (activation != PEPG_IDENTITY)
-                R(activate_block)(rows * padded, activation, output);
+            R(layer_block)(rows, (pepg_layer){in, out, 0, out, network->bias}, w, input, stride,
+                    output, padded);
+            R(activate_rows)(rows, out, padded, activation, output);
             w += (in + network->bias) * out;
             input = output;
             in = out;
             stride = padded;
         }
-        for (ptrdiff_t r = 0; r < rows; ++r)
-            for (ptrdiff_t j = 0; j < outputs; ++j)
-                y[(lo + r) * outputs + j] = input[r * stride + j];
+        R(copy_rows)(rows, outputs, input, stride, y + lo * outputs);
+    }
+}
+
+/* Pre-activations of a layer of LANES networks, one a lane. */
+PEPG_INLINE void R(lane_layer)(
+        ptrdiff_t in, ptrdiff_t out, int bias, const v_real *w, const v_real *x, v_real *y) {
+    for (ptrdiff_t o = 0; o < out; ++o) {
+        v_real sum = bias ? w[in * out + o] : (v_real){0};
+        for (ptrdiff_t i = 0; i < in; ++i) sum = R(fma)(x[i], w[i * out + o], sum);
+        y[o] = sum;
     }
 }
 
@@ -162,60 +181,18 @@ static void R(network_block)(const pepg_network *network, ptrdiff_t batch, const
  * vector empty. At most PEPG_FEW_PARAMETERS parameters, element-wise activations. Number p of lane l
  * is at [p * LANES + l] of `weights`, `x` (inputs) and `y` (outputs), all aligned to whole vectors;
  * y may be x. */
-static void R(lanes_block)(const pepg_network *network, const real *weights, const real *x,
-                           real *y) {
+static void
+R(lanes_block)(const pepg_network *network, const real *weights, const real *x, real *y) {
     v_real values[2][PEPG_FEW_PARAMETERS];
     const v_real *w = (const v_real *)weights, *input = (const v_real *)x;
     for (int l = 0; l < network->n_layers; ++l) {
         const ptrdiff_t in = network->sizes[l], out = network->sizes[l + 1];
         const int is_last = l == network->n_layers - 1;
         v_real *output = values[l % 2];
-        for (ptrdiff_t o = 0; o < out; ++o) {
-            v_real sum = network->bias ? w[in * out + o] : (v_real){0};
-            for (ptrdiff_t i = 0; i < in; ++i) sum = FMA(input[i], w[i * out + o], sum);
-            output[o] = sum;
-        }
-        R(activate_block)
-        (out * LANES, is_last ? network->output : network->hidden, (real *)output);
+        R(lane_layer)(in, out, network->bias, w, input, output);
+        R(activate_block)(out * LANES, is_last ? network->output : network->hidden, (real *)output);
         w += (in + network->bias) * out;
         input = output;
     }
     memcpy(y, input, (size_t)network->sizes[network->n_layers] * sizeof(v_real));
-}
-
-/* Up to LANES members of a population. */
-static void R(few_members)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,
-                           const real *weights, ptrdiff_t weights_stride, const real *x,
-                           ptrdiff_t member_stride, ptrdiff_t input_stride, real *y) {
-    v_real transposed[PEPG_FEW_PARAMETERS], values[PEPG_FEW_PARAMETERS];
-    const ptrdiff_t outputs = network->sizes[network->n_layers];
-    ptrdiff_t parameters = 0;
-    for (int l = 0; l < network->n_layers; ++l)
-        parameters += (network->sizes[l] + network->bias) * network->sizes[l + 1];
-    for (int lane = 0; lane < LANES; ++lane) {
-        const real *own = weights + (lane < members ? lane : members - 1) * weights_stride;
-        for (ptrdiff_t p = 0; p < parameters; ++p) ((real *)transposed)[p * LANES + lane] = own[p];
-    }
-    for (ptrdiff_t b = 0; b < batch; ++b) {
-        for (int lane = 0; lane < LANES; ++lane) {
-            const real *own =
-                x + (lane < members ? lane : members - 1) * member_stride + b * input_stride;
-            for (ptrdiff_t i = 0; i < network->sizes[0]; ++i)
-                ((real *)values)[i * LANES + lane] = own[i];
-        }
-        R(lanes_block)(network, (const real *)transposed, (const real *)values, (real *)values);
-        for (ptrdiff_t lane = 0; lane < members; ++lane)
-            for (ptrdiff_t o = 0; o < outputs; ++o)
-                y[(lane * batch + b) * outputs + o] = ((const real *)values)[o * LANES + lane];
-    }
-}
-
-/* Any number of members of such networks. */
-static void R(members_block)(const pepg_network *network, ptrdiff_t members, ptrdiff_t batch,
-                             const real *weights, ptrdiff_t weights_stride, const real *x,
-                             ptrdiff_t member_stride, ptrdiff_t input_stride, real *y) {
-    for (ptrdiff_t lo = 0; lo < members; lo += LANES) R(few_members)
-    (network, members - lo < LANES ? members - lo : LANES, batch, weights + lo * weights_stride,
-     weights_stride, x + lo * member_stride, member_stride, input_stride,
-     y + lo * batch * network->sizes[network->n_layers]);
 }

@@ -1,5 +1,5 @@
-/* Gradients of the expected fitness from mirrored draws (Sehnke et al. 2010, equations 6 and 7;
- * pepg-es's scale).
+/* Gradients of the expected fitness from mirrored draws (Sehnke et al. 2010, section 3.2; pepg-es's
+ * scale).
  *
  *   g_mu[j] = sum_i e[i,j] delta[i] / 2n
  *   g_sigma[j] = (sum_i e[i,j]^2 even[i] / sigma[j] - sigma[j] sum_i even[i]) / 2n
@@ -17,14 +17,14 @@
 #define STRIP 64
 #define element float
 #define SUMS(name) R(name##_noise_rows)
-#define LOAD_ALL LOAD_NOISE
-#define LOAD_SOME LOAD_NOISE_FIRST
+#define LOAD_ALL R(load_noise)
+#define LOAD_SOME R(load_first_noise)
 #include "sum_rows.c"
-#if PEPG_REAL_BITS == 64
+#if REAL_BITS == 64
 #define element double
 #define SUMS(name) R(name##_epsilon_rows)
-#define LOAD_ALL LOAD
-#define LOAD_SOME LOAD_FIRST
+#define LOAD_ALL R(load)
+#define LOAD_SOME R(load_first)
 #include "sum_rows.c"
 #else
 #define sum_epsilon_rows_f32 sum_noise_rows_f32
@@ -32,8 +32,7 @@
 
 /* The same sums over normals that were not stored, drawn again four rows at a time. */
 static void R(sum_drawn_rows)(ptrdiff_t row, ptrdiff_t rows, ptrdiff_t lo, ptrdiff_t hi,
-                              const pepg_draw *draw, const double *delta, const double *even,
-                              real *sum_z, real *sum_zz) {
+        const pepg_draw *draw, const double *delta, const double *even, real *sum_z, real *sum_zz) {
     float z[PEPG_NORMALS];
     for (ptrdiff_t i = 0; i < rows; i += 4) {
         const ptrdiff_t count = rows - i < 4 ? rows - i : 4;
@@ -45,21 +44,24 @@ static void R(sum_drawn_rows)(ptrdiff_t row, ptrdiff_t rows, ptrdiff_t lo, ptrdi
 /* The sums of pairs [row, row + rows), at most PEPG_PAIRS of them, for columns [lo, hi), at most
  * PEPG_COLUMNS; whole vectors are written. */
 static void R(pair_sums_block)(ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t row, ptrdiff_t rows,
-                               const pepg_draw *draw, const double *delta, const double *even,
-                               real *restrict sum_z, real *restrict sum_zz) {
+        const pepg_draw *draw, const double *delta, const double *even, real *restrict sum_z,
+        real *restrict sum_zz) {
     const ptrdiff_t n = hi - lo, at = row * draw->dim + lo;
     for (ptrdiff_t j = 0; j < PEPG_PADDED(n); ++j) sum_z[j] = sum_zz[j] = 0;
-    if (draw->epsilon) R(sum_epsilon_rows)
-    (rows, n, (const real *)draw->epsilon + at, draw->dim, delta + row, even + row, sum_z, sum_zz);
-    else if (draw->noise) R(sum_noise_rows)(rows, n, draw->noise + at, draw->dim, delta + row,
-                                            even + row, sum_z, sum_zz);
-    else R(sum_drawn_rows)(row, rows, lo, hi, draw, delta + row, even + row, sum_z, sum_zz);
+    if (draw->epsilon)
+        R(sum_epsilon_rows)(rows, n, (const real *)draw->epsilon + at, draw->dim, delta + row,
+                even + row, sum_z, sum_zz);
+    else if (draw->noise)
+        R(sum_noise_rows)(
+                rows, n, draw->noise + at, draw->dim, delta + row, even + row, sum_z, sum_zz);
+    else
+        R(sum_drawn_rows)(row, rows, lo, hi, draw, delta + row, even + row, sum_z, sum_zz);
 }
 
 /* From sums over all pairs to gradients, in place; g_mu and g_sigma point at column lo. */
-static void R(scale_sums_block)(ptrdiff_t lo, ptrdiff_t n, const pepg_draw *draw,
-                                const double *even, const real *restrict sigma,
-                                real *restrict g_mu, real *restrict g_sigma) {
+static void
+R(scale_sums_block)(ptrdiff_t lo, ptrdiff_t n, const pepg_draw *draw, const double *even,
+        const real *restrict sigma, real *restrict g_mu, real *restrict g_sigma) {
     double even_sum = 0.0;
     for (ptrdiff_t i = 0; i < draw->n_pairs; ++i) even_sum += even[i];
     const real total = (real)even_sum, population = (real)(2 * draw->n_pairs);
@@ -76,9 +78,10 @@ static void R(scale_sums_block)(ptrdiff_t lo, ptrdiff_t n, const pepg_draw *draw
 }
 
 /* Columns [lo, hi), at most PEPG_COLUMNS of them; g_mu and g_sigma point at column lo. */
-static void R(gradients_block)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw,
-                               const double *delta, const double *even, const real *restrict sigma,
-                               real *restrict g_mu, real *restrict g_sigma) {
+static void
+R(gradients_block)(ptrdiff_t lo, ptrdiff_t hi, const pepg_draw *draw, const double *delta,
+        const double *even, const real *restrict sigma, real *restrict g_mu,
+        real *restrict g_sigma) {
     const ptrdiff_t n = hi - lo, n_pairs = draw->n_pairs;
     real sum_z[PEPG_COLUMNS], sum_zz[PEPG_COLUMNS];
     for (ptrdiff_t j = 0; j < n; ++j) g_mu[j] = g_sigma[j] = 0;

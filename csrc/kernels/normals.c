@@ -1,8 +1,8 @@
 /* Standard normals of a tile, from the counters alone (rng.h). */
 
 /* words[4 i .. 4 i + 3] = Philox4x32-10 of counters[4 i .. 4 i + 3]. */
-static void philox_block(ptrdiff_t n, const uint32_t *restrict counters, uint64_t key,
-                         uint32_t *restrict words) {
+static void philox_block(
+        ptrdiff_t n, const uint32_t *restrict counters, uint64_t key, uint32_t *restrict words) {
     for (ptrdiff_t lo = 0; lo < n; lo += RNG_COUNTERS) {
         const ptrdiff_t count = n - lo < RNG_COUNTERS ? n - lo : RNG_COUNTERS;
         rng_words x = {0};
@@ -20,8 +20,8 @@ static void philox_block(ptrdiff_t n, const uint32_t *restrict counters, uint64_
  * `n_blocks` (fewer than RNG_COUNTERS) counters a row, from `first_block` on, `n_columns` normals
  * of them; the first at out[row * stride]. */
 static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t first_block,
-                                ptrdiff_t n_blocks, ptrdiff_t n_columns, const pepg_draw *draw,
-                                float *restrict out, ptrdiff_t stride) {
+        ptrdiff_t n_blocks, ptrdiff_t n_columns, const pepg_draw *draw, float *restrict out,
+        ptrdiff_t stride) {
     float values[RNG_NORMALS];
     const v_u32 order = lane_counters();
     const ptrdiff_t n_counters = n_rows * n_blocks;
@@ -31,10 +31,10 @@ static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t 
     ptrdiff_t block = 0;
     for (ptrdiff_t first = 0; first < n_counters; first += RNG_COUNTERS) {
         const ptrdiff_t count =
-            n_counters - first < RNG_COUNTERS ? n_counters - first : RNG_COUNTERS;
+                n_counters - first < RNG_COUNTERS ? n_counters - first : RNG_COUNTERS;
         rng_words x;
         row_end_counters(&x, order, (uint32_t)first, (uint32_t)n_blocks, first_block, first_pair,
-                         draw->generation);
+                draw->generation);
         normals_in_order(RNG_VECTORS, &x, draw->key, values);
         for (ptrdiff_t i = 0; i < count; ++i) {
             const ptrdiff_t left = n_columns - 4 * block;
@@ -54,22 +54,21 @@ static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t 
 /* Normals of columns [lo, hi) of one pair, as many as `vectors` at a time fill; where it stopped.
  */
 PEPG_INLINE ptrdiff_t normals_of_row(const int vectors, ptrdiff_t lo, ptrdiff_t hi,
-                                     uint32_t first_block, uint32_t pair, const pepg_draw *draw,
-                                     float *restrict out) {
+        uint32_t first_block, uint32_t pair, const pepg_draw *draw, float *restrict out) {
     const ptrdiff_t step = 4 * LANES_32 * vectors;
     const v_u32 order = lane_counters();
     for (; lo + step <= hi; lo += step) {
         rng_words x;
-        consecutive_counters(vectors, &x, order, first_block + (uint32_t)(lo / 4), pair,
-                             draw->generation);
+        consecutive_counters(
+                vectors, &x, order, first_block + (uint32_t)(lo / 4), pair, draw->generation);
         normals_in_order(vectors, &x, draw->key, out + lo);
     }
     return lo;
 }
 
 /* noise[(row - row_lo) * stride + (col - col_lo)], col_lo a multiple of 4. */
-static void normals_block(pepg_tile tile, const pepg_draw *draw, float *restrict noise,
-                          ptrdiff_t stride) {
+static void normals_block(
+        pepg_tile tile, const pepg_draw *draw, float *restrict noise, ptrdiff_t stride) {
     const ptrdiff_t n_rows = tile.row_hi - tile.row_lo, n_columns = tile.col_hi - tile.col_lo;
     const uint32_t first_pair = (uint32_t)(draw->first_pair + (uint64_t)tile.row_lo);
     const uint32_t first_block = (uint32_t)(tile.col_lo / 4);
@@ -82,19 +81,15 @@ static void normals_block(pepg_tile tile, const pepg_draw *draw, float *restrict
     }
     if (done < n_columns)
         normals_of_row_ends(n_rows, first_pair, first_block + (uint32_t)(done / 4),
-                            (n_columns - done + 3) / 4, n_columns - done, draw, noise + done,
-                            stride);
+                (n_columns - done + 3) / 4, n_columns - done, draw, noise + done, stride);
 }
 
-/* Normals to memory past the caches. */
+/* Normals to memory past the caches, but for what is left of a cache line at both ends. */
 static void stream_copy(ptrdiff_t n, const float *restrict z, float *restrict out) {
-    const ptrdiff_t misaligned = (ptrdiff_t)((uintptr_t)out % sizeof(v_f32) / sizeof(float));
-    ptrdiff_t j = 0;
-    for (; j < n && j < (misaligned ? LANES_32 - misaligned : 0); ++j) out[j] = z[j];
-    for (; j + LANES_32 <= n; j += LANES_32) {
-        v_f32 values;
-        memcpy(&values, z + j, sizeof values);
-        stream_f32(out + j, values);
-    }
-    for (; j < n; ++j) out[j] = z[j];
+    const ptrdiff_t line = CACHE_LINE / (ptrdiff_t)sizeof(float);
+    ptrdiff_t j = elements_to_line(out, sizeof(float), n);
+    memcpy(out, z, (size_t)j * sizeof(float));
+    for (; j + line <= n; j += line)
+        for (ptrdiff_t k = j; k < j + line; k += LANES_32) stream_f32(out + k, load_f32(z + k));
+    memcpy(out + j, z + j, (size_t)(n - j) * sizeof(float));
 }

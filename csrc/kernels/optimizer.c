@@ -14,9 +14,8 @@ typedef struct {
 } R(adam_numbers);
 
 static R(adam_numbers) R(numbers_of)(pepg_adam_numbers rule) {
-    return (R(adam_numbers)){(real)rule.beta_1,     (real)(1.0 - rule.beta_1),
-                             (real)rule.beta_2,     (real)(1.0 - rule.beta_2),
-                             (real)-rule.step_size, (real)rule.epsilon};
+    return (R(adam_numbers)){(real)rule.beta_1, (real)(1.0 - rule.beta_1), (real)rule.beta_2,
+            (real)(1.0 - rule.beta_2), (real)-rule.step_size, (real)rule.epsilon};
 }
 
 /* One coordinate: -step_size m / (sqrt(v) + epsilon), Adam in its eps-hat form (Kingma and Ba 2015, end of section 2),
@@ -27,18 +26,18 @@ PEPG_INLINE real R(adam_step)(const R(adam_numbers) a, real gradient, real *m, r
     const int is_finite = (first - first) + (second - second) == 0;
     *m = is_finite ? first : *m;
     *v = is_finite ? second : *v;
-    return is_finite ? R(if_finite)(a.minus_size * first / (SQRT(second) + a.epsilon), 0) : 0;
+    return is_finite ? R(if_finite)(a.minus_size * first / (R(root)(second) + a.epsilon), 0) : 0;
 }
 
 static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_numbers rule,
-                          real *restrict m, real *restrict v, real *restrict step) {
+        real *restrict m, real *restrict v, real *restrict step) {
     const R(adam_numbers) a = R(numbers_of)(rule);
     for (ptrdiff_t j = 0; j < n; ++j) step[j] = R(adam_step)(a, gradient[j], m + j, v + j);
 }
 
 /* descent = l2 mu - g_mu, what optimizers are given. */
 static void R(descent_block)(ptrdiff_t n, const real *restrict g_mu, double l2,
-                             const real *restrict mu, real *restrict descent) {
+        const real *restrict mu, real *restrict descent) {
     const real decay = (real)l2;
     for (ptrdiff_t j = 0; j < n; ++j) descent[j] = decay * mu[j] - g_mu[j];
 }
@@ -50,7 +49,7 @@ static void R(ascend_block)(ptrdiff_t n, const real *restrict step, real *restri
 
 /* mu += Adam(l2 mu - g_mu): as in pepg-es, weight decay enters before Adam. */
 static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_adam_numbers rule,
-                                 real *restrict m, real *restrict v, real *restrict mu) {
+        real *restrict m, real *restrict v, real *restrict mu) {
     const R(adam_numbers) a = R(numbers_of)(rule);
     const real decay = (real)rule.l2;
     for (ptrdiff_t j = 0; j < n; ++j) {
@@ -61,15 +60,15 @@ static void R(adam_ascent_block)(ptrdiff_t n, const real *restrict g_mu, pepg_ad
 
 /* velocity = momentum velocity + scale gradient */
 static void R(velocity_block)(ptrdiff_t n, const real *restrict gradient, double momentum,
-                              double scale, real *restrict velocity) {
+        double scale, real *restrict velocity) {
     const real kept = (real)momentum, added = (real)scale;
     for (ptrdiff_t j = 0; j < n; ++j)
         velocity[j] = R(if_finite)(kept * velocity[j] + added * gradient[j], velocity[j]);
 }
 
 /* step = a x + b y, or none where that is no number; x, y and step may be one another. */
-static void R(combine_block)(ptrdiff_t n, double a, const real *x, double b, const real *y,
-                             real *step) {
+static void R(combine_block)(
+        ptrdiff_t n, double a, const real *x, double b, const real *y, real *step) {
     const real ra = (real)a, rb = (real)b;
     for (ptrdiff_t j = 0; j < n; ++j) step[j] = R(if_finite)(ra * x[j] + rb * y[j], 0);
 }
@@ -89,12 +88,12 @@ static double R(squares_block)(ptrdiff_t n, double scale, const real *restrict x
         sums[k] += scaled * scaled;
     }
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+            ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 /* One coordinate: the step, at most max_change of sigma itself (infinity: any), within the limits. */
-PEPG_INLINE real R(stepped_sigma)(real sigma, real step, real max_change, real minimum,
-                                  real maximum) {
+PEPG_INLINE real R(stepped_sigma)(
+        real sigma, real step, real max_change, real minimum, real maximum) {
     const real most = max_change * sigma, low = sigma - most, high = sigma + most;
     real s = sigma + step;
     s = s < low ? low : s;
@@ -107,7 +106,7 @@ PEPG_INLINE real R(stepped_sigma)(real sigma, real step, real max_change, real m
 /* A limit as a number of this width that is within it, so that sigma is within the limit as it was given. */
 PEPG_INLINE real R(at_least)(double limit) {
     const real nearest = (real)limit;
-    return (double)nearest < limit ? NEXT_AFTER(nearest, (real)INFINITY) : nearest;
+    return (double)nearest < limit ? R(above)(nearest) : nearest;
 }
 
 PEPG_INLINE real R(at_most)(double limit) { return -R(at_least)(-limit); }
@@ -115,10 +114,11 @@ PEPG_INLINE real R(at_most)(double limit) { return -R(at_least)(-limit); }
 /* sigma = clip(clip(sigma + learning_rate g_sigma, sigma -+ max_change sigma), minimum, maximum)
  * for coordinates [lo, lo + n); g_sigma and sigma point at column lo. */
 static void R(sigma_ascent_block)(ptrdiff_t lo, ptrdiff_t n, const real *restrict g_sigma,
-                                  const pepg_sigma_rule *rule, real *restrict sigma) {
+        const pepg_sigma_rule *rule, real *restrict sigma) {
     const real rate = (real)rule->learning_rate, change = (real)rule->max_change;
     real minimum = R(at_least)(rule->minimum), maximum = R(at_most)(rule->maximum);
-    if (minimum > maximum) minimum = maximum = (real)rule->minimum; /* nothing of this width lies between */
+    if (minimum > maximum)
+        minimum = maximum = (real)rule->minimum; /* nothing of this width lies between */
     if (!rule->limits) {
         for (ptrdiff_t j = 0; j < n; ++j)
             sigma[j] = R(stepped_sigma)(sigma[j], rate * g_sigma[j], change, minimum, maximum);

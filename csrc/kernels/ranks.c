@@ -3,8 +3,8 @@
 
 /* count[i] = #{j: x_j < x_i} for `vectors` (a compile-time constant) vectors of x from `lo` on; the
  * last may be cut. */
-PEPG_INLINE void count_below(const int vectors, ptrdiff_t lo, ptrdiff_t n, const double *x,
-                             double sign, double *count) {
+PEPG_INLINE void count_below(
+        const int vectors, ptrdiff_t lo, ptrdiff_t n, const double *x, double sign, double *count) {
     v_f64 own[4];
     v_i64 below[4];
     for (int k = 0; k < vectors; ++k) {
@@ -35,8 +35,8 @@ static void count_all_below(ptrdiff_t n, const double *x, double sign, double *c
 /* twice_rank[i] is twice the average rank (from 0) of x_i, n <= PEPG_COMPARE_LIMIT. Without ties
  * that is twice the number below; ties show in the sum of those, and then the number above decides
  * too. */
-static void compare_ranks_block(ptrdiff_t n, const double *restrict x,
-                                double *restrict twice_rank) {
+static void compare_ranks_block(
+        ptrdiff_t n, const double *restrict x, double *restrict twice_rank) {
     double above[PEPG_COMPARE_LIMIT];
     ptrdiff_t sum = 0;
     count_all_below(n, x, 1.0, twice_rank);

@@ -2,7 +2,7 @@
  */
 
 static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *restrict e,
-                          real *restrict plus, real *restrict minus) {
+        real *restrict plus, real *restrict minus) {
     if (plus)
         for (ptrdiff_t j = 0; j < n; ++j) plus[j] = mu[j] + e[j];
     if (minus)
@@ -10,64 +10,70 @@ static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *rest
 }
 
 /* The first `count` columns of a row, fewer than LANES. */
-PEPG_INLINE void R(sample_first)(ptrdiff_t count, const real *mu, const real *sigma, const float *z,
-                                 real *plus, real *minus) {
-    const v_real centre = LOAD_FIRST(mu, count);
-    const v_real e = LOAD_FIRST(sigma, count) * LOAD_NOISE_FIRST(z, count);
-    if (plus) STORE_FIRST(plus, centre + e, count);
-    if (minus) STORE_FIRST(minus, centre - e, count);
+PEPG_INLINE void R(sample_first)(
+        ptrdiff_t count, const real *mu, const real *sigma, const float *z, real *plus,
+        real *minus) {
+    const v_real centre = R(load_first)(mu, count);
+    const v_real e = R(load_first)(sigma, count) * R(load_first_noise)(z, count);
+    if (plus) R(store_first)(plus, centre + e, count);
+    if (minus) R(store_first)(minus, centre - e, count);
 }
 
-/* `stream`, a compile-time constant: past the caches, where both rows are aligned alike. */
+/* `stream`, a compile-time constant: past the caches, where both rows are aligned to a cache line. */
 PEPG_INLINE void R(sample_row)(const int stream, ptrdiff_t n, const real *mu, const real *sigma,
-                               const float *z, real *plus, real *minus) {
+        const float *z, real *plus, real *minus) {
     ptrdiff_t j = 0;
-    if (stream) {
-        const ptrdiff_t ahead =
-            (ptrdiff_t)((uintptr_t)(plus ? plus : minus) % sizeof(v_real) / sizeof(real));
-        if (ahead) {
-            j = LANES - ahead < n ? LANES - ahead : n;
-            R(sample_first)(j, mu, sigma, z, plus, minus);
-        }
-    }
     for (; j + LANES <= n; j += LANES) {
-        const v_real centre = LOAD(mu + j), e = LOAD(sigma + j) * LOAD_NOISE(z + j);
+        const v_real centre = R(load)(mu + j), e = R(load)(sigma + j) * R(load_noise)(z + j);
         const v_real high = centre + e, low = centre - e;
-        if (plus && stream) STREAM(plus + j, high);
-        if (minus && stream) STREAM(minus + j, low);
+        if (plus && stream) R(stream)(plus + j, high);
+        if (minus && stream) R(stream)(minus + j, low);
         if (plus && !stream) memcpy(plus + j, &high, sizeof high);
         if (minus && !stream) memcpy(minus + j, &low, sizeof low);
     }
-    if (j < n) R(sample_first)
-    (n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
+    if (j < n)
+        R(sample_first)(
+                n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
 }
 
-static void R(stream_row)(ptrdiff_t n, const real *mu, const real *sigma, const float *z,
-                          real *plus, real *minus) {
-    if (plus && minus && ((uintptr_t)plus - (uintptr_t)minus) % sizeof(v_real)) {
-        R(sample_row)(1, n, mu, sigma, z, plus, NULL);
-        R(sample_row)(1, n, mu, sigma, z, NULL, minus);
-    } else {
-        R(sample_row)(1, n, mu, sigma, z, plus, minus);
+/* Whole cache lines past the caches, and what is left at both ends through them: to write a part of a
+ * line past the caches, memory would have to read it first. The rows of a pair are written together,
+ * unless their lines do not match, or lie at nearly the same place of a page: the processor takes
+ * such addresses for one another, which costs as much as writing them. */
+static void R(stream_row)(
+        ptrdiff_t n, const real *mu, const real *sigma, const float *z, real *plus, real *minus) {
+    const ptrdiff_t line = CACHE_LINE / (ptrdiff_t)sizeof(real);
+    const uintptr_t apart = ((uintptr_t)plus - (uintptr_t)minus) % PAGE;
+    if (plus && minus && (apart % CACHE_LINE || apart < PAGE / 4 || apart > PAGE / 4 * 3)) {
+        R(stream_row)(n, mu, sigma, z, plus, NULL);
+        R(stream_row)(n, mu, sigma, z, NULL, minus);
+        return;
     }
+    const ptrdiff_t head = elements_to_line(plus ? plus : minus, sizeof(real), n);
+    const ptrdiff_t whole = (n - head) / line * line, tail = head + whole;
+    R(sample_row)(0, head, mu, sigma, z, plus, minus);
+    R(sample_row)(1, whole, mu + head, sigma + head, z + head, plus ? plus + head : NULL,
+            minus ? minus + head : NULL);
+    R(sample_row)(0, n - tail, mu + tail, sigma + tail, z + tail, plus ? plus + tail : NULL,
+            minus ? minus + tail : NULL);
 }
 
-static void R(mirror_block)(pepg_tile tile, const pepg_draw *draw, const real *mu, real *plus,
-                            real *minus) {
+static void R(mirror_block)(
+        pepg_tile tile, const pepg_draw *draw, const real *mu, real *plus, real *minus) {
     const real *epsilon = draw->epsilon;
     for (ptrdiff_t row = tile.row_lo; row < tile.row_hi; ++row) {
         const ptrdiff_t at = row * draw->dim + tile.col_lo;
-        R(mirror_row)
-        (tile.col_hi - tile.col_lo, mu + tile.col_lo, epsilon + at, plus ? plus + at : NULL,
-         minus ? minus + at : NULL);
+        R(mirror_row)(tile.col_hi - tile.col_lo, mu + tile.col_lo, epsilon + at,
+                plus ? plus + at : NULL, minus ? minus + at : NULL);
     }
 }
 
 /* One tile of a generation, as many rows at a time as keep their normals in the first-level cache.
  * `noise`, if given, receives the normals; `plus` or `minus` may be left out. `stream`: write past
  * the caches. */
-static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *mu,
-                            const real *sigma, float *noise, real *plus, real *minus, int stream) {
+static void
+R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *mu, const real *sigma,
+        float *noise, real *plus, real *minus, int stream) {
     if (draw->epsilon) {
         R(mirror_block)(tile, draw, mu, plus, minus);
         return;
@@ -81,6 +87,12 @@ static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *m
         rows.row_hi = tile.row_hi - tile.row_lo < n_rows ? tile.row_hi : tile.row_lo + n_rows;
         float *z = in_place ? noise + rows.row_lo * dim + col : scratch;
         const ptrdiff_t stride = in_place ? dim : n_columns;
+        if (stream)
+            for (ptrdiff_t at = rows.row_lo * dim + col; at < rows.row_hi * dim; at += dim) {
+                if (plus) ask_for_ends(plus + at, (size_t)n_columns * sizeof(real));
+                if (minus) ask_for_ends(minus + at, (size_t)n_columns * sizeof(real));
+                if (noise) ask_for_ends(noise + at, (size_t)n_columns * sizeof(float));
+            }
         normals_block(rows, draw, z, stride);
         for (ptrdiff_t row = rows.row_lo; row < rows.row_hi; ++row, z += stride) {
             const ptrdiff_t at = row * dim + col;
@@ -99,7 +111,7 @@ static void R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *m
 
 /* values = clip(values, lower, upper) */
 static void R(clip_block)(ptrdiff_t n, const real *restrict lower, const real *restrict upper,
-                          real *restrict values) {
+        real *restrict values) {
     for (ptrdiff_t j = 0; j < n; ++j) {
         const real x = values[j] < lower[j] ? lower[j] : values[j];
         values[j] = x > upper[j] ? upper[j] : x;

@@ -8,8 +8,7 @@
 
 /* Up to FEW_VECTORS vectors of columns: one row after the other, the sums in registers. */
 PEPG_INLINE void SUMS(few)(const int vectors, ptrdiff_t rows, ptrdiff_t n, const element *z,
-                           ptrdiff_t stride, const double *delta, const double *even, real *sum_z,
-                           real *sum_zz) {
+        ptrdiff_t stride, const double *delta, const double *even, real *sum_z, real *sum_zz) {
     const ptrdiff_t last = n - (vectors - 1) * LANES;
     v_real by_delta[FEW_VECTORS], by_even[FEW_VECTORS];
     memcpy(by_delta, sum_z, (size_t)vectors * sizeof(v_real));
@@ -29,8 +28,8 @@ PEPG_INLINE void SUMS(few)(const int vectors, ptrdiff_t rows, ptrdiff_t n, const
  * each row is read in order. The next four rows are prefetched meanwhile: they start in other
  * pages, where the hardware's own prefetching starts anew. */
 static void SUMS(many)(ptrdiff_t rows, ptrdiff_t n, const element *restrict z, ptrdiff_t stride,
-                       const double *restrict delta, const double *restrict even,
-                       real *restrict sum_z, real *restrict sum_zz) {
+        const double *restrict delta, const double *restrict even, real *restrict sum_z,
+        real *restrict sum_zz) {
     ptrdiff_t i = 0;
     for (; i + 4 <= rows; i += 4, z += 4 * stride) {
         const real d0 = (real)delta[i], d1 = (real)delta[i + 1];
@@ -45,7 +44,8 @@ static void SUMS(many)(ptrdiff_t rows, ptrdiff_t n, const element *restrict z, p
                 const real z0 = (real)z[j], z1 = (real)z[j + stride];
                 const real z2 = (real)z[j + 2 * stride], z3 = (real)z[j + 3 * stride];
                 sum_z[j] = (((sum_z[j] + z0 * d0) + z1 * d1) + z2 * d2) + z3 * d3;
-                sum_zz[j] = (((sum_zz[j] + z0 * z0 * m0) + z1 * z1 * m1) + z2 * z2 * m2) + z3 * z3 * m3;
+                sum_zz[j] =
+                        (((sum_zz[j] + z0 * z0 * m0) + z1 * z1 * m1) + z2 * z2 * m2) + z3 * z3 * m3;
             }
         }
     }
@@ -60,7 +60,7 @@ static void SUMS(many)(ptrdiff_t rows, ptrdiff_t n, const element *restrict z, p
 }
 
 static void SUMS(sum)(ptrdiff_t rows, ptrdiff_t n, const element *z, ptrdiff_t stride,
-                      const double *delta, const double *even, real *sum_z, real *sum_zz) {
+        const double *delta, const double *even, real *sum_z, real *sum_zz) {
     switch ((n + LANES - 1) / LANES) {
     case 1: SUMS(few)(1, rows, n, z, stride, delta, even, sum_z, sum_zz); break;
     case 2: SUMS(few)(2, rows, n, z, stride, delta, even, sum_z, sum_zz); break;

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from ._build import version as __version__
 from ._config import get_include, show_config
-from .nn import NeuralNetwork, identity, relu, sigmoid, softmax, tanh
+from .nn import NeuralNetwork, RecurrentNetwork, identity, relu, sigmoid, softmax, tanh
 from .optimizers import SGD, Adam, ClipUp, Optimizer
 from .pepg import PEPG
 from .schedules import Decay
-from .shaping import center_function, compute_ranks, fitness_transformation, utility_function
+from .search.shaping import center_function, compute_ranks, fitness_transformation, utility_function
 
 __all__ = [
     "PEPG",
@@ -33,10 +33,12 @@ __all__ = [
     "EvaluationError",
     "History",
     "Limits",
+    "LowRankPEPG",
     "NeuralNetwork",
     "Optimizer",
     "Policy",
     "Progress",
+    "RecurrentNetwork",
     "Result",
     "Simulation",
     "TrainConfig",
@@ -63,42 +65,51 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import presets, training
-    from .callbacks import Callback, Checkpoints, CSVLog, Limits, Progress
-    from .evaluation import EvaluationError
-    from .history import History
+    from .low_rank import LowRankPEPG
     from .optimize import maximize, minimize
-    from .plotting import plot_histories, plot_history
-    from .running import Result
-    from .simulation import Simulation
+    from .run.callback import Callback
+    from .run.callbacks import Checkpoints, CSVLog, Progress
+    from .run.failures import EvaluationError
+    from .run.history import History
+    from .run.limits import Limits
+    from .run.loop import Result
+    from .run.plotting import plot_histories, plot_history
+    from .simulation.episodes import Simulation
     from .training import Policy, TrainConfig, train
 
 #: What stands beside the search is imported only when it is used.
 _LAZY = {
-    "CSVLog": "callbacks",
-    "Callback": "callbacks",
-    "Checkpoints": "callbacks",
-    "EvaluationError": "evaluation",
-    "History": "history",
-    "Limits": "callbacks",
+    "CSVLog": "run.callbacks",
+    "Callback": "run.callback",
+    "Checkpoints": "run.callbacks",
+    "EvaluationError": "run.failures",
+    "History": "run.history",
+    "Limits": "run.limits",
+    "LowRankPEPG": "low_rank",
     "Policy": "training",
-    "Progress": "callbacks",
-    "Result": "running",
-    "Simulation": "simulation",
+    "Progress": "run.callbacks",
+    "Result": "run.loop",
+    "Simulation": "simulation.episodes",
     "TrainConfig": "training",
     "maximize": "optimize",
     "minimize": "optimize",
-    "plot_histories": "plotting",
-    "plot_history": "plotting",
+    "plot_histories": "run.plotting",
+    "plot_history": "run.plotting",
     "train": "training",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import what stands beside the search."""
-    if name in ("presets", "training"):
-        return importlib.import_module(f".{name}", __name__)
+    """Import what stands beside the search, and any module of the package by its name."""
     if name in _LAZY:
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    if not name.startswith("_"):
+        module = f"{__name__}.{name}"
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -20,13 +20,15 @@ _TEXT = (str, bytes, bytearray, memoryview)
 _NOT_REAL = (*_TEXT, complex, np.complexfloating, np.timedelta64, np.datetime64)
 #: As in csrc/parallel.c.
 MOST_THREADS = 1024
-#: What the counter of the native stream has room for, as in csrc/api.c.
+#: What the counter of the native stream has room for, as in csrc/checks.h.
 MOST_PARAMETERS, MOST_CANDIDATES = 2**34, 2**32
 
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Take a whole number, also one that is written as a float (``1e3``)."""
     try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
         number = operator.index(value)
     except TypeError:
         if not (isinstance(value, float) and value.is_integer()):
@@ -181,31 +183,42 @@ def distribution(
 
 
 def bounds(
-    lower: Any, upper: Any, size: int, dtype: "np.dtype[Any]"
+    lower: Any,
+    upper: Any,
+    size: int,
+    dtype: "np.dtype[Any]",
+    names: tuple[str, str] = ("lower", "upper"),
 ) -> "tuple[NDArray[Any], NDArray[Any]] | None":
     """Take the ends of a box, None where it has none, as one number for each coordinate; None without any."""
     if lower is None and upper is None:
         return None
     low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
+    below, above = names
     widest = np.dtype(np.float64)
-    _ordered(vector("lower", low, size, widest, infinite=True),
-             vector("upper", high, size, widest, infinite=True), "")  # fmt: skip
-    low = vector("lower", rounded(low, dtype, up=True), size, dtype, infinite=True)
-    high = vector("upper", rounded(high, dtype, up=False), size, dtype, infinite=True)
+    _ordered(vector(below, low, size, widest, infinite=True),
+             vector(above, high, size, widest, infinite=True), "", names)  # fmt: skip
+    low = vector(below, rounded(low, dtype, up=True), size, dtype, infinite=True)
+    high = vector(above, rounded(high, dtype, up=False), size, dtype, infinite=True)
     if (low == np.inf).any():
-        raise ValueError(f"lower: wanted numbers that {dtype} can hold or -inf, got {shown(lower)}")
+        raise ValueError(
+            f"{below}: wanted numbers that {dtype} can hold or -inf, got {shown(lower)}"
+        )
     if (high == -np.inf).any():
-        raise ValueError(f"upper: wanted numbers that {dtype} can hold or inf, got {shown(upper)}")
-    _ordered(low, high, f" with a {dtype} number between them (limits are rounded inwards)")
+        raise ValueError(
+            f"{above}: wanted numbers that {dtype} can hold or inf, got {shown(upper)}"
+        )
+    how = f" with a {dtype} number between them (limits are rounded inwards)"
+    _ordered(low, high, how, names)
     return low, high
 
 
-def _ordered(low: NDArray[Any], high: NDArray[Any], how: str) -> None:
+def _ordered(low: NDArray[Any], high: NDArray[Any], how: str, names: tuple[str, str]) -> None:
     """Refuse a box of which a side is empty."""
     if not (low <= high).all():
         bad = int(np.flatnonzero(low > high)[0])
+        below, above = names
         raise ValueError(
-            f"lower: wanted at most upper{how}, got {low[bad]} above {high[bad]} at index {bad}"
+            f"{below}: wanted at most {above}{how}, got {low[bad]} above {high[bad]} at index {bad}"
         )
 
 
@@ -283,12 +296,14 @@ def vector(
     result = np.empty(size, dtype=dtype)
     with np.errstate(over="ignore"):  # float32 infinities are found below
         result[...] = given
-    if nan:
-        return result
+    return result if nan else _finite(name, result, infinite)
+
+
+def _finite(name: str, result: NDArray[Any], infinite: bool) -> NDArray[Any]:
+    """Refuse NaN, and infinities unless `infinite`."""
     if np.isnan(result).any() if infinite else not np.isfinite(result).all():
-        raise ValueError(
-            f"{name}: wanted {'' if infinite else 'finite '}{dtype} numbers, got {first_bad(result)}"
-        )
+        kind = f"{'' if infinite else 'finite '}{result.dtype} numbers"
+        raise ValueError(f"{name}: wanted {kind}, got {first_bad(result)}")
     return result
 
 
@@ -307,11 +322,7 @@ def matrix(
         raise ValueError(f"{name}: wanted shape {shape}, got {given.shape}")
     with np.errstate(over="ignore"):  # float32 infinities are found below
         result = plain(given, dtype)
-    if not nan and (np.isnan(result).any() if infinite else not np.isfinite(result).all()):
-        raise ValueError(
-            f"{name}: wanted {'' if infinite else 'finite '}{dtype} numbers, got {first_bad(result)}"
-        )
-    return result
+    return result if nan else _finite(name, result, infinite)
 
 
 def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
@@ -347,8 +358,8 @@ def interactions(value: Any, size: int) -> int:
     if np.ndim(value) == 0:
         return integer("interactions", value, at_least=0)
     each = numbers("interactions", value)
-    is_whole = each.shape == (size,) and np.isfinite(each).all() and (each == np.round(each)).all()
-    if not is_whole or not (each >= 0).all():
+    is_count = each.shape == (size,) and each.dtype.kind != "b" and np.isfinite(each).all()
+    if not is_count or not ((each == np.round(each)) & (each >= 0)).all():
         raise ValueError(
             f"interactions: wanted a whole number or {size} of them, got {shown(value)}"
         )
@@ -455,3 +466,15 @@ def assign(name: str, to: NDArray[Any], value: NDArray[Any]) -> None:
     if not to.flags.writeable:
         raise ValueError(f"{name}: wanted an array that can be written to, got a read-only one")
     to[...] = value
+
+
+def attributes(
+    kind: type, found: dict[str, Any], taken: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Take attributes for an object of a class that hide neither its methods nor what it keeps itself (`taken`)."""
+    for name in found:
+        its_own = getattr(kind, name, None)
+        hides = callable(its_own) or hasattr(type(its_own), "__set__")
+        if name in taken or hides or name.startswith("__"):
+            raise ValueError(f"it has an attribute {name[:50]!r} of {kind.__name__}'s own")
+    return found

@@ -43,7 +43,7 @@ def _leave_folder() -> None:
 
     What is in it would stand in for NumPy and the standard library. `cli` puts it to the end, for environments.
     """
-    if getattr(sys.flags, "safe_path", False) or sys.flags.isolated:  # it is not there
+    if sys.flags.safe_path:  # it is not there
         return
     try:
         folder = os.getcwd()

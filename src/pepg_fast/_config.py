@@ -15,7 +15,8 @@ def get_include() -> str:
 
     Notes
     -----
-    Cython code needs no header: ``from pepg_fast.kernels cimport pepg_normals`` and nothing to link.
+    An include path for C, C++ and Cython code (``from pepg_fast.kernels cimport pepg_normals``); inside Python there is
+    nothing to link.
     """
     return os.path.join(os.path.dirname(os.path.abspath(kernels.__file__)), "include")
 

@@ -2,15 +2,20 @@
 
 import argparse
 import contextlib
+import difflib
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from . import __version__, _command, _output, show_config, xor
-from .evaluation import EvaluationError
+from . import _command, _output, xor
+from ._build import version as __version__
+from ._config import show_config
+from .benchmarks import commands as benchmarks
+from .run.failures import EvaluationError
 from .training import commands as training
 
 #: Exit statuses, as a shell has them for the signals.
@@ -32,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         at_ctrl_c = [_INTERRUPTED]  # while what is left is written: who reads it may be slow
         if arguments is None:
             _end_quietly(at_ctrl_c)
-        status = _told(status)
+        status = _final_status(status)
         at_ctrl_c[0] = status
     if stop is not None:
         stop.code = status
@@ -63,7 +68,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     return status
 
 
-def _told(status: int) -> int:
+def _final_status(status: int) -> int:
     """The exit status, once everything is written; that of a signal says more than that nobody reads any more."""
     failure = _output.settle()
     if failure is None or status >= 128:
@@ -82,7 +87,7 @@ def _folder_last() -> Iterator[None]:
         folder = os.getcwd()
     except OSError:  # it is gone
         folder = ""
-    if not folder or folder in sys.path or getattr(sys.flags, "safe_path", False):
+    if not folder or folder in sys.path or sys.flags.safe_path:
         yield
         return
     sys.path.append(folder)
@@ -100,13 +105,43 @@ def _end_quietly(status: list[int]) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that does not keep quiet of help that could not be written."""
+    """One whose errors are a line that helps, and which does not keep quiet of help that could not be written."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more, allow_abbrev=False)  # --out would be --output-activation
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is not known here, where the command's own options are, and not above."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            unknown = rest[0].partition("=")[0]
+            known = [name for action in self._actions for name in action.option_strings]
+            self.print_usage(sys.stderr)
+            self.error(f"unrecognized arguments: {' '.join(rest)}{_hint(unknown, known)}")
+        return found, rest
+
+    def error(self, message: str) -> NoReturn:
+        """End with a message of one line."""
+        if "are required" in message:
+            self.print_usage(sys.stderr)
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice:
+            message += _hint(choice[1], re.findall(r"[^', ]+", choice[2]))
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and file is sys.stdout:
             file.write(message)
-        else:
-            super()._print_message(message, file)
+        else:  # an error is one, also where nobody reads it, which older Pythons do not see to
+            with contextlib.suppress(AttributeError, OSError):
+                super()._print_message(message, file)
+
+
+def _hint(given: str, known: list[str]) -> str:
+    """What the user may have meant."""
+    near = [name for name in known if name.startswith(given)]
+    near = near or difflib.get_close_matches(given, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("--max-steps", type=int, default=2000, help="give up after this many steps")
     solve.set_defaults(run=xor.run)
 
+    benchmarks.add_to(commands)
     config = commands.add_parser(
         "config", help="print version, compiler, instruction set and threads"
     )

@@ -1,14 +1,15 @@
 from collections.abc import Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
+from typing_extensions import disjoint_base
 
 _Array = NDArray[Any]
 
 ACTIVATIONS: Final[dict[str, int]]
-VELOCITY_RULES: Final[dict[str, int]]
+CELLS: Final[dict[str, int]]
+RULES: Final[dict[str, int]]
 
 def isas_built() -> list[str]: ...
 def isas_usable() -> list[str]: ...
@@ -17,6 +18,7 @@ def select_isa(name: str | None) -> None: ...
 def available_threads(n_threads: int = 0) -> int: ...
 def last_team() -> int: ...
 def force_teams(forced: bool) -> None: ...
+def force_stores(stream: bool | None) -> None: ...
 def openmp_version() -> int: ...
 def are_plain(first: object, second: object, like: _Array) -> bool: ...
 def are_finite(*values: object) -> bool: ...
@@ -31,8 +33,6 @@ def is_distribution(
 ) -> bool: ...
 def are_moments(m: object, v: object, like: _Array, n_threads: int = 0) -> bool: ...
 def first_overlap(array: _Array, arrays: list[_Array | None]) -> int: ...
-def ask_as_usual(es: dict[str, Any]) -> _Array | None: ...
-def tell_as_usual(es: dict[str, Any], rewards: object, adam: type) -> bool: ...
 
 @final
 class Turn:
@@ -46,6 +46,103 @@ class RecycledArray:
     def get(self) -> _Array | None: ...
     def put(self, array: _Array | None) -> None: ...
 
+@disjoint_base
+class GenerationCore:
+    turn: Turn
+    rng: Any
+    key: int
+    has_key: bool
+    is_low_rank: bool
+    number: int
+    first: int
+    is_drawn: bool
+    is_pending: bool
+    told: Any
+    drawn: _Array
+    noise: NDArray[np.float32] | None
+    epsilon: _Array | None
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def theta_size(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def n_draws(self) -> int: ...
+    @property
+    def symmetric(self) -> bool: ...
+    @property
+    def lower(self) -> _Array | None: ...
+    @property
+    def upper(self) -> _Array | None: ...
+    @property
+    def array(self) -> RecycledArray: ...
+    @property
+    def part_array(self) -> RecycledArray: ...
+    @property
+    def rewards(self) -> NDArray[np.float64]: ...
+    @property
+    def weights(self) -> NDArray[np.float64]: ...
+    def refuse_in_run(self) -> None: ...
+    def describe(
+        self,
+        theta_size: int,
+        dtype: np.dtype[Any],
+        symmetric: bool,
+        lower: _Array | None,
+        upper: _Array | None,
+    ) -> None: ...
+    def resize(self, size: int) -> None: ...
+    def draw(
+        self, mu: _Array, sigma: _Array, epsilon: _Array | None, out: _Array | None, n_threads: int
+    ) -> _Array: ...
+    def begin(self, mu: _Array, sigma: _Array, epsilon: _Array | None) -> None: ...
+    def take(self, mu: _Array, sigma: _Array, epsilon: _Array, theta: _Array | None) -> None: ...
+
+@disjoint_base
+class SigmaCore:
+    @property
+    def values(self) -> _Array: ...
+    @property
+    def limits(self) -> _Array | None: ...
+    def keep(
+        self,
+        values: _Array,
+        numbers: tuple[float, float, float],
+        limits: _Array | None,
+        decay: float,
+        decay_limit: float,
+    ) -> None: ...
+    def moved(self, change: _Array, n_threads: int) -> _Array: ...
+
+@disjoint_base
+class FitnessCore:
+    maximize: bool
+    is_usual: bool
+
+def name_optimizers(adam: type, sgd: type, clipup: type) -> None: ...
+def ask(es: dict[str, Any]) -> _Array | None: ...
+def tell(es: dict[str, Any], rewards: object) -> bool: ...
+def commit(
+    copies: tuple[tuple[_Array, _Array], ...],
+    changes: tuple[tuple[dict[str, Any], dict[str, Any]], ...],
+    g: GenerationCore | None = None,
+    told: object = None,
+) -> None: ...
+def update(
+    g: GenerationCore,
+    noise: _Array | None,
+    epsilon: _Array | None,
+    weights: NDArray[np.float64],
+    rule: dict[str, Any],
+    l2: float,
+    sigma_rate: float,
+    mu: _Array,
+    sigma: SigmaCore,
+    gradient: _Array | None,
+    changes: tuple[tuple[dict[str, Any], dict[str, Any]], ...],
+    n_threads: int,
+) -> None: ...
 def digest(data: _Array, n_threads: int = 0) -> bytes: ...
 def philox4x32(counters: NDArray[np.uint32], key: int, words: NDArray[np.uint32]) -> None: ...
 def normals(
@@ -92,7 +189,6 @@ def gradients(
     g_sigma: _Array,
     n_threads: int = 0,
 ) -> None: ...
-def pairs_of_block() -> int: ...
 def gradient_columns(
     key: int,
     generation: int,
@@ -100,25 +196,6 @@ def gradient_columns(
     weights: NDArray[np.float64],
     drawn: _Array,
     lo: int,
-    g_mu: _Array,
-    g_sigma: _Array,
-    n_threads: int = 0,
-) -> None: ...
-def block_sums(
-    key: int,
-    generation: int,
-    epsilon: _Array | None,
-    weights: NDArray[np.float64],
-    drawn: _Array,
-    lo: int,
-    sums: _Array,
-    n_threads: int = 0,
-) -> None: ...
-def gradients_of_sums(
-    epsilon: _Array | None,
-    weights: NDArray[np.float64],
-    drawn: _Array,
-    sums: _Array,
     g_mu: _Array,
     g_sigma: _Array,
     n_threads: int = 0,
@@ -211,17 +288,67 @@ class Perceptron:
     n_inputs: Final[int]
     n_outputs: Final[int]
     n_parameters: Final[int]
+    state_size: Final[int]
     def __new__(cls, sizes: Sequence[int], bias: bool, hidden: int, output: int) -> Self: ...
     def one(self, weights: NDArray[np.float64], value: object) -> NDArray[np.float64] | None: ...
     def batch(self, weights: _Array, x: _Array, y: _Array, n_threads: int = 0) -> None: ...
     def population(self, solutions: _Array, inputs: _Array, n_threads: int = 0) -> _Array: ...
+    def recur(
+        self, solutions: _Array, inputs: _Array, state: _Array, n_threads: int = 0
+    ) -> _Array: ...
+
+@final
+class Tensors:
+    n_parameters: Final[int]
+    n_factors: Final[int]
+    def __new__(cls, shapes: Sequence[tuple[int, int]], rank: int) -> Self: ...
+    def sample(
+        self,
+        factors: NDArray[np.float32],
+        mu: _Array | None,
+        sigma: _Array,
+        theta: _Array,
+        n_threads: int = 0,
+    ) -> None: ...
+    def gradient(
+        self,
+        factors: NDArray[np.float32],
+        delta: NDArray[np.float64],
+        sigma: _Array,
+        g_mu: _Array,
+        n_threads: int = 0,
+    ) -> None: ...
+    def forward(
+        self,
+        network: Perceptron,
+        factors: NDArray[np.float32],
+        mu: _Array,
+        sigma: _Array,
+        members: NDArray[np.intp] | None,
+        inputs: _Array,
+        n_threads: int = 0,
+    ) -> _Array: ...
 
 def activate(activation: int, values: _Array) -> None: ...
 def capsule_pointer(capsule: object) -> tuple[int, str | None] | None: ...
 
 @final
 class Environment:
-    def __new__(cls, reset: int, step: int, data: int, state_size: int, max_steps: int) -> Self: ...
+    def __new__(
+        cls,
+        reset: int,
+        step: int,
+        data: int,
+        state_size: int,
+        max_steps: int,
+        *,
+        end: int = 0,
+        make_context: int = 0,
+        free_context: int = 0,
+        n_choices: int = 0,
+        clip: NDArray[np.float64] | None = None,
+        scale: NDArray[np.float64] | None = None,
+    ) -> Self: ...
     def simulate(
         self,
         network: Perceptron,
@@ -230,6 +357,16 @@ class Environment:
         returns: NDArray[np.float64],
         steps: NDArray[np.int64],
         n_threads: int = 0,
+        *,
+        seeds: NDArray[np.uint64] | None = None,
+        largest: float = 0.0,
+        mean: NDArray[np.float64] | None = None,
+        inverse_std: NDArray[np.float64] | None = None,
+        clip: float = ...,
+        reward_floor: float = ...,
+        lifted: NDArray[np.float64] | None = None,
+        moments: NDArray[np.float64] | None = None,
+        faults: NDArray[np.intc] | None = None,
     ) -> None: ...
     def rollout(
         self,
@@ -240,3 +377,35 @@ class Environment:
         actions: NDArray[np.float64],
         rewards: NDArray[np.float64],
     ) -> int: ...
+
+def write_row(
+    table: NDArray[np.float64],
+    index: int,
+    step: float,
+    evaluations: float,
+    interactions: float,
+    seconds: float,
+    best_fitness: float,
+    rewards: NDArray[np.float64],
+    maximize: bool,
+    sigma: _Array,
+    gradient: _Array | None,
+    n_threads: int = 0,
+) -> None: ...
+def evaluate_natively(
+    function: int,
+    data: int,
+    solutions: NDArray[np.float64],
+    rewards: NDArray[np.float64],
+    n_threads: int = 0,
+) -> None: ...
+def run_natively(
+    es: dict[str, Any],
+    function: int,
+    data: int,
+    rows: NDArray[np.float64],
+    taken: NDArray[np.int64],
+    seconds: float,
+    target: float,
+    time_limit: float,
+) -> None: ...

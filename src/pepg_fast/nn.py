@@ -1,131 +1,164 @@
-"""A multilayer perceptron whose weights are one flat vector, as an evolution strategy wants them."""
+"""Networks whose weights are one flat vector, as an evolution strategy wants them: perceptrons and recurrent ones."""
 
 import itertools
 import os
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks, kernels
+from .activations import (
+    NATIVE,
+    PREFIXES,
+    PYTHON,
+    Activation,
+    activate_rows,
+    activate_vector,
+    activation_from_name,
+    activation_to_name,
+    identity,
+    native_name,
+    relu,
+    sigmoid,
+    softmax,
+    tanh,
+)
 
-Activation = Callable[[Any], Any]
+__all__ = [
+    "CELLS", "NATIVE", "Activation", "Network", "NeuralNetwork", "RecurrentNetwork", "activation_from_name",
+    "activation_to_name", "identity", "load_network", "native_name", "network_from_state", "network_to_state", "relu",
+    "sigmoid", "softmax", "tanh",
+]  # fmt: skip
 
+_ACTIVATIONS = ("hidden_activation", "output_activation")
 
-def _real(x: Any) -> Any:
-    """Floats as they are, all else (unsigned numbers have no negative, objects no exp) as float64."""
-    array = np.asanyarray(x)
-    return array if array.dtype.kind in "fc" else array.astype(np.float64)
-
-
-def identity(x: Any) -> Any:
-    """Return the input unchanged.
-
-    Parameters
-    ----------
-    x : array_like of float
-        Of any shape.
-
-    Returns
-    -------
-    ndarray or float
-        `x` itself.
-    """
-    return x
-
-
-def sigmoid(x: Any) -> Any:
-    """Compute the logistic function, without overflow for large negative x.
-
-    Parameters
-    ----------
-    x : array_like of float
-        Of any shape.
-
-    Returns
-    -------
-    ndarray or float
-        ``1 / (1 + exp(-x))``, in the shape of `x`.
-    """
-    x = _real(x)
-    t = np.exp(-np.abs(x))
-    return np.where(np.greater_equal(x, 0), 1, t)[()] / (1 + t)
+#: Names of cells, each with the gates that it has.
+CELLS = {"elman": 1, "gru": 3, "lstm": 4}
 
 
-def tanh(x: Any) -> Any:
-    """Compute the hyperbolic tangent.
-
-    Parameters
-    ----------
-    x : array_like of float
-        Of any shape.
-
-    Returns
-    -------
-    ndarray or float
-        ``tanh(x)``, in the shape of `x`.
-    """
-    return np.tanh(x)
+_Self = TypeVar("_Self", bound="_Weighted")
 
 
-def relu(x: Any) -> Any:
-    """Compute the rectifier.
+class _Weighted:
+    """What networks have in common: weights, an output activation, files."""
 
-    Parameters
-    ----------
-    x : array_like of float
-        Of any shape.
+    #: Names of the activations that a network has.
+    _activations: tuple[str, ...] = ("output_activation",)
 
-    Returns
-    -------
-    ndarray or float
-        ``max(x, 0)``, in the shape of `x`.
-    """
-    return np.maximum(x, 0)
+    sizes: NDArray[np.int_]
+    bias: bool
+    number_of_parameters: int
+    _output_activation: Activation
+    _weights: NDArray[np.float64] | None
+
+    def _prepare(self) -> None:
+        """Build what the kernels need from the sizes and activations."""
+        raise NotImplementedError
+
+    @property
+    def output_activation(self) -> Activation:
+        """Activation of the output layer."""
+        return self._output_activation
+
+    @output_activation.setter
+    def output_activation(self, value: Activation | str) -> None:
+        self._output_activation = _checks.activation("output_activation", value, NATIVE)
+        self._prepare()
+
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """The parameters, a float64 vector; assigning copies. None until assigned."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, value: ArrayLike) -> None:
+        given = _checks.numbers("weights", value, f"{self.number_of_parameters} numbers")
+        weights = np.array(given, dtype=np.float64, order="C").reshape(-1)
+        if weights.size != self.number_of_parameters:
+            raise ValueError(
+                f"weights: wanted {self.number_of_parameters} numbers (number_of_parameters), "
+                f"got {weights.size}"
+            )
+        self._weights = weights
+
+    def _assigned_weights(self) -> NDArray[np.float64]:
+        if self._weights is None:
+            raise RuntimeError("weights: assign network.weights before calling the network")
+        return self._weights
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what `_prepare` builds."""
+        state = self.__dict__.copy()
+        for built in ("_perceptron", "_layers", "_linear"):
+            state.pop(built, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore and build the rest."""
+        self.__dict__.update(state)
+        self._prepare()
+
+    def save_network(self, filename: "str | PathLike[str]") -> None:
+        """Write sizes, activations and weights to a file, whole or not at all.
+
+        Parameters
+        ----------
+        filename : path
+            Written as given; the format is NumPy's npz whatever the name says.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older file of that name is left as it was.
+
+        Warns
+        -----
+        UserWarning
+            If an activation is a Python callable, which no file can hold: all else is saved, and `load_network` needs
+            the callable as its argument.
+
+        Notes
+        -----
+        Native activations and NumPy's ufuncs are stored by name.
+        """
+        # Imported where used: they are a fifth of the package's import.
+        from . import _caller
+        from .storage import files
+
+        shape = network_to_state(self)
+        saved = files.save(filename, "network", shape | {"weights": self._weights})
+        missing = [
+            f"{key}= ({shape[key].removeprefix(PYTHON)})"
+            for key in _ACTIVATIONS
+            if shape.get(key, "").startswith(PYTHON)
+        ]
+        if missing:
+            _caller.warn(
+                f"save_network: {saved} holds all but the Python code of activations: load_network will need "
+                f"{' and '.join(missing)}"
+            )
+
+    @classmethod
+    def _load(
+        cls: "type[_Self]",
+        filename: "str | PathLike[str]",
+        given: dict[str, Activation | str | None],
+    ) -> "_Self":
+        """Read a network of this class; activations that are not None take the place of the stored ones."""
+        state, activations = _read(filename, given)
+        kind = _kind(state)
+        if not issubclass(cls, kind):
+            raise ValueError(
+                f"{os.fsdecode(filename)}: wanted the file of a {cls.__name__}, got that of a {kind.__name__}, which "
+                f"{kind.__name__}.load_network reads"
+            )
+        return _restored(cls, filename, state, activations)
 
 
-def softmax(x: Any) -> Any:
-    """Compute shares that grow with the exponential, without overflow.
-
-    Parameters
-    ----------
-    x : array_like of float
-        Of shape (..., n).
-
-    Returns
-    -------
-    ndarray or float
-        ``exp(x) / sum(exp(x))`` over the last axis, in the shape of `x`.
-    """
-    x = _real(x)
-    t = np.exp(x - np.max(x, axis=-1, keepdims=True))
-    return t / np.sum(t, axis=-1, keepdims=True)
-
-
-#: The activations with a C kernel, by name.
-NATIVE: dict[str, Activation] = {
-    "identity": identity,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "relu": relu,
-    "softmax": softmax,
-}
-
-
-#: How the stored names of callables begin that no file can hold.
-_PYTHON = "python:"
-
-
-def native_name(activation: Activation) -> str | None:
-    """Name of the C kernel that computes `activation`, or None."""
-    if activation is np.tanh:
-        return "tanh"
-    return next((name for name, function in NATIVE.items() if function is activation), None)
-
-
-class NeuralNetwork:
+class NeuralNetwork(_Weighted):
     """A multilayer perceptron.
 
     Parameters
@@ -154,6 +187,10 @@ class NeuralNetwork:
     TypeError, ValueError
         For a size below 1 or an activation that is neither callable nor known by name.
     """
+
+    _activations = _ACTIVATIONS
+    #: Numbers that a network remembers from one input to the next.
+    state_size = 0
 
     def __init__(
         self,
@@ -204,31 +241,14 @@ class NeuralNetwork:
         self._hidden_activation = _checks.activation("hidden_activation", value, NATIVE)
         self._prepare()
 
-    @property
-    def output_activation(self) -> Activation:
-        """Activation of the output layer."""
-        return self._output_activation
-
-    @output_activation.setter
-    def output_activation(self, value: Activation | str) -> None:
-        self._output_activation = _checks.activation("output_activation", value, NATIVE)
-        self._prepare()
-
-    @property
-    def weights(self) -> NDArray[np.float64] | None:
-        """The parameters, a float64 vector; assigning copies. None until assigned."""
-        return self._weights
-
-    @weights.setter
-    def weights(self, value: ArrayLike) -> None:
-        given = _checks.numbers("weights", value, f"{self.number_of_parameters} numbers")
-        weights = np.array(given, dtype=np.float64, order="C").reshape(-1)
-        if weights.size != self.number_of_parameters:
-            raise ValueError(
-                f"weights: wanted {self.number_of_parameters} numbers (number_of_parameters), "
-                f"got {weights.size}"
-            )
-        self._weights = weights
+    @classmethod
+    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
+        sizes = _sizes_of(state)
+        activations = _activations_of(cls._activations, state, given)
+        return {
+            "input_size": sizes[0], "hidden_sizes": sizes[1:-1], "output_size": sizes[-1],
+            "bias": _checks.flag("bias", state["bias"]), **activations,
+        }  # fmt: skip
 
     def __call__(self, value: ArrayLike) -> Any:
         """Compute the outputs for one input, or for a batch.
@@ -271,7 +291,7 @@ class NeuralNetwork:
         inputs = np.array(inputs, dtype=np.float64, order="C").reshape(-1)
         if self._perceptron is not None:
             return self._perceptron.one(weights, inputs)
-        return self._through_python(weights, inputs[None], self._activate_vector)
+        return self._through_python(weights, inputs[None], activate_vector)
 
     def forward_batch(self, inputs: ArrayLike, *, n_threads: int | None = None) -> Any:
         """Compute the outputs for a batch of inputs.
@@ -302,7 +322,7 @@ class NeuralNetwork:
         if not len(x):
             return np.empty((0, self.output_size))
         if self._perceptron is None:
-            return self._through_python(weights, x, self._activate_rows, threads)
+            return self._through_python(weights, x, activate_rows, threads)
         y = np.empty((len(x), self.output_size))
         self._perceptron.batch(weights, x, y, threads)
         return y
@@ -331,20 +351,9 @@ class NeuralNetwork:
         ValueError, TypeError
             If a shape is wrong or a value is not a number.
         """
-        weights = _checks.numbers("solutions", solutions)
-        x = _checks.numbers("inputs", inputs)
-        if weights.ndim != 2 or weights.shape[1] != self.number_of_parameters:
-            raise ValueError(
-                f"solutions: wanted shape (n, {self.number_of_parameters}), got {weights.shape}"
-            )
-        n, size = len(weights), self.input_size
-        if x.ndim not in (2, 3) or x.shape[0] != n or x.shape[-1] != size:
-            raise ValueError(
-                f"inputs: wanted shape ({n}, {size}) or ({n}, B, {size}), got {x.shape}"
-            )
-        dtype = np.float32 if weights.dtype == np.float32 else np.float64
-        weights, x = _rows(weights, dtype), _rows(x, dtype)
-        if not n or not x.shape[1]:
+        weights, x = _population(self, solutions, inputs)
+        dtype = weights.dtype
+        if not x.size:
             return np.empty((*x.shape[:-1], self.output_size), dtype)
         threads = _checks.thread_count(n_threads)
         if self._perceptron is not None:
@@ -352,7 +361,7 @@ class NeuralNetwork:
         members = x if x.ndim == 3 else x[:, None]
         outputs = [
             self._through_python(
-                np.ascontiguousarray(w), np.ascontiguousarray(batch), self._activate_rows, threads
+                np.ascontiguousarray(w), np.ascontiguousarray(batch), activate_rows, threads
             )
             for w, batch in zip(weights, members, strict=True)
         ]
@@ -371,90 +380,6 @@ class NeuralNetwork:
                 return activate(self._output_activation, y, None)
             x = activate(self._hidden_activation, y, y.dtype)
         raise AssertionError("a network has at least one layer")
-
-    @staticmethod
-    def _activate_vector(activation: Activation, y: NDArray[Any], dtype: Any) -> Any:
-        """Apply an activation to the one row of y; the last layer's result is the caller's as it comes."""
-        result = activation(y[0])
-        return result if dtype is None else _activated(result, y[:1].shape, dtype)
-
-    @staticmethod
-    def _activate_rows(activation: Activation, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
-        """Apply an activation row by row, since it may look at the whole vector; a ufunc cannot."""
-        result = (
-            activation(y) if isinstance(activation, np.ufunc) else [activation(row) for row in y]
-        )
-        return _activated(result, y.shape, dtype or y.dtype)
-
-    def _assigned_weights(self) -> NDArray[np.float64]:
-        if self._weights is None:
-            raise RuntimeError("weights: assign network.weights before calling the network")
-        return self._weights
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but what `_prepare` builds."""
-        state = self.__dict__.copy()
-        for built in ("_perceptron", "_layers"):
-            state.pop(built, None)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore and build the rest."""
-        self.__dict__.update(state)
-        self._prepare()
-
-    def save_network(self, filename: "str | PathLike[str]") -> None:
-        """Write sizes, activations and weights to a file, whole or not at all.
-
-        Parameters
-        ----------
-        filename : path
-            Written as given; the format is NumPy's npz whatever the name says.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written; an older file of that name is left as it was.
-
-        Warns
-        -----
-        UserWarning
-            If an activation is a Python callable, which no file can hold: all else is saved, and `load_network` needs
-            the callable as its argument.
-
-        Notes
-        -----
-        Native activations and NumPy's ufuncs are stored by name.
-        """
-        from . import (  # imported where used: they are a fifth of the package's import
-            _caller,
-            files,
-        )
-
-        names = {
-            "hidden_activation": activation_to_name(self._hidden_activation),
-            "output_activation": activation_to_name(self._output_activation),
-        }
-        saved = files.save(
-            filename,
-            "network",
-            {
-                "sizes": [int(size) for size in self.sizes],
-                "bias": self.bias,
-                **names,
-                "weights": self._weights,
-            },
-        )
-        missing = [
-            f"{key}= ({name.removeprefix(_PYTHON)})"
-            for key, name in names.items()
-            if name.startswith(_PYTHON)
-        ]
-        if missing:
-            _caller.warn(
-                f"save_network: {saved} holds all but the Python code of activations: load_network will need "
-                f"{' and '.join(missing)}"
-            )
 
     @classmethod
     def load_network(
@@ -486,46 +411,362 @@ class NeuralNetwork:
         OSError
             If the file cannot be read.
         """
-        from . import files, legacy
+        given = {"hidden_activation": hidden_activation, "output_activation": output_activation}
+        return cls._load(filename, given)
 
-        given = {
-            key: _checks.activation(key, value, NATIVE)
-            for key, value in (
-                ("hidden_activation", hidden_activation),
-                ("output_activation", output_activation),
+
+class RecurrentNetwork(_Weighted):
+    """A network that remembers: a cell of gated or plain units, and a layer of outputs on top of it.
+
+    Parameters
+    ----------
+    input_size, output_size : int
+        Numbers of inputs and outputs.
+    hidden_size : int
+        Units of the cell.
+    cell : {"gru", "lstm", "elman"}
+        What a unit is; `elman` is a plain one with tanh.
+    output_activation : callable or str
+        Of the outputs, as for `NeuralNetwork`.
+    bias : bool
+        Whether there are biases.
+
+    Attributes
+    ----------
+    input_size, output_size, hidden_size, cell, bias
+        As above.
+    sizes : ndarray of int
+        Numbers of inputs, units and outputs.
+    number_of_parameters : int
+    state_size : int
+        Numbers that are kept from one input to the next: `hidden_size`, or twice as many for an LSTM, whose state is
+        h and c.
+    state : ndarray of float64, shape (state_size,)
+        What calls keep.
+    weights : ndarray of float64, shape (number_of_parameters,), or None
+        Three C-order blocks (in, out), each with its biases after it: from the inputs to the gates, from h to the
+        gates, from h to the outputs. `parts` has views of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a size below 1, a cell of another name, or an activation that is neither callable nor known by name.
+
+    Notes
+    -----
+    With a = x W_x + b_x and b = h W_h + b_h, whose columns are the gates in this order, `hidden_size` of each:
+
+    - ``"elman"``: h. ``h = tanh(a + b)``.
+    - ``"gru"``: r, z, n. ``r, z = sigmoid(a + b)``, ``n = tanh(a + r b)``, ``h = (1 - z) n + z h``.
+    - ``"lstm"``: i, f, g, o. ``i, f, o = sigmoid(a + b)``, ``g = tanh(a + b)``, ``c = f c + i g``, ``h = o tanh(c)``.
+
+    These are the formulas, the gates and the two vectors of biases of torch's ``RNNCell``, ``GRUCell`` and
+    ``LSTMCell``, so weights can be copied from there, part by part.
+
+    A network that is called from several threads mixes up their states; `forward_batch` and `forward_population`,
+    which are given states, may be called from several at once.
+
+    References
+    ----------
+    Elman, "Finding structure in time", Cognitive Science 14 (1990); Hochreiter and Schmidhuber, "Long short-term
+    memory", Neural Computation 9 (1997); Cho et al., "Learning phrase representations using RNN encoder-decoder",
+    EMNLP 2014.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        hidden_size: int,
+        cell: str = "gru",
+        output_activation: Activation | str = identity,
+        bias: bool = True,
+    ) -> None:
+        self.input_size = _checks.layer_size("input_size", input_size)
+        self.output_size = _checks.layer_size("output_size", output_size)
+        self.hidden_size = _checks.layer_size("hidden_size", hidden_size)
+        self.cell = _checks.choice("cell", cell, tuple(CELLS))
+        self.bias = bool(bias)
+        self.sizes = np.array([self.input_size, self.hidden_size, self.output_size], dtype=int)
+        self._output_activation = _checks.activation("output_activation", output_activation, NATIVE)
+        self._weights: NDArray[np.float64] | None = None
+        self._prepare()
+        self._state = np.zeros(self.state_size)
+
+    def _prepare(self) -> None:
+        sizes = [int(size) for size in self.sizes]
+        output, code = native_name(self._output_activation), kernels.CELLS[self.cell]
+        #: With outputs before their activation, if that is one in Python.
+        self._linear = kernels.Perceptron(
+            sizes, self.bias, code, kernels.ACTIVATIONS[output or "identity"]
+        )
+        self._perceptron = self._linear if output else None
+        self.number_of_parameters: int = self._linear.n_parameters
+        self.state_size: int = self._linear.state_size
+
+    @classmethod
+    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
+        sizes = _sizes_of(state)
+        if len(sizes) != 3:
+            raise ValueError(f"sizes: wanted three, got {_checks.shown(sizes)}")
+        return {
+            "input_size": sizes[0], "hidden_size": sizes[1], "output_size": sizes[2],
+            "cell": _checks.choice("cell", state["cell"], tuple(CELLS)),
+            "bias": _checks.flag("bias", state["bias"]), **_activations_of(cls._activations, state, given),
+        }  # fmt: skip
+
+    @property
+    def state(self) -> NDArray[np.float64]:
+        """What calls keep: h, and c after it for an LSTM. Reading and assigning copy."""
+        return self._state.copy()
+
+    @state.setter
+    def state(self, value: ArrayLike) -> None:
+        self._state = _checks.vector("state", value, self.state_size, np.dtype(float))
+
+    def reset(self) -> None:
+        """Forget all inputs: the state is zeros, as it is at the start of an episode."""
+        self._state = np.zeros(self.state_size)
+
+    def parts(self, theta: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
+        """Look at parts of the weights, by torch's names and in its shapes.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (number_of_parameters,), optional
+            What to look at; `weights` by default.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``weight_ih`` (gates, input_size), ``weight_hh`` (gates, hidden_size), ``bias_ih`` and ``bias_hh``
+            (gates,) of a torch cell, and ``weight_out`` (output_size, hidden_size) and ``bias_out`` (output_size,) of
+            a ``torch.nn.Linear``, where gates are `hidden_size` times the gates of the cell. Without biases, those
+            are missing. Writing to them writes to `theta`.
+
+        Raises
+        ------
+        RuntimeError
+            If no weights have been assigned and no `theta` is given.
+        ValueError, TypeError
+            If `theta` is no array of that shape.
+        """
+        if theta is None:
+            theta = self._assigned_weights()
+        if not isinstance(theta, np.ndarray):
+            raise TypeError(f"theta: wanted an array to look at, got {type(theta).__name__}")
+        if theta.shape != (self.number_of_parameters,):
+            raise ValueError(
+                f"theta: wanted shape ({self.number_of_parameters},), got {theta.shape}"
             )
-            if value is not None
+        gates = CELLS[self.cell] * self.hidden_size
+        blocks = {
+            "ih": (self.input_size, gates),
+            "hh": (self.hidden_size, gates),
+            "out": (self.hidden_size, self.output_size),
         }
-        if legacy.is_pickle(filename):
-            state = legacy.load_network(filename, tuple(given.values()))
-        else:
-            state = files.load(filename, "network")
-        with files.contents_of(filename, "network"):
-            names = {key: str(state[key]) for key in ("hidden_activation", "output_activation")}
-        for key, name in names.items():  # the file is sound, so this is not said of it
-            if key not in given and name.startswith(_PYTHON):
-                raise ValueError(
-                    f"{os.fsdecode(filename)}: its {key} {_checks.shown(name)} is a Python callable, which files do "
-                    f"not hold: hand it over as {key}="
-                )
-        with files.contents_of(filename, "network"):
-            chosen = {
-                key: given[key] if key in given else activation_from_name(key, name)
-                for key, name in names.items()
-            }
-            sizes = stored_sizes(state["sizes"])
-            network = cls.__new__(cls)
-            NeuralNetwork.__init__(
-                network,
-                sizes[0],
-                sizes[-1],
-                sizes[1:-1],
-                bias=_checks.flag("bias", state["bias"]),
-                **chosen,
+        found, at = {}, 0
+        for name, (rows, columns) in blocks.items():
+            end = at + rows * columns
+            found[f"weight_{name}"] = theta[at:end].reshape(rows, columns).T
+            at = end
+            if self.bias:
+                found[f"bias_{name}"] = theta[at : at + columns]
+                at += columns
+        return found
+
+    def __call__(self, value: ArrayLike) -> Any:
+        """Compute the outputs for the next input, and keep the state.
+
+        Parameters
+        ----------
+        value : array_like of float, `input_size` numbers in any shape
+            One input; an image is flattened.
+
+        Returns
+        -------
+        ndarray of float64, shape (output_size,)
+            Or whatever a Python output activation returns.
+
+        Raises
+        ------
+        RuntimeError
+            If no weights have been assigned.
+        ValueError, TypeError
+            If `value` is of another shape or not numbers; the state is as it was.
+        """
+        weights = self._assigned_weights()
+        inputs = _checks.numbers("value", value)
+        if inputs.size != self.input_size:
+            raise ValueError(
+                f"value: wanted {self.input_size} numbers, got shape {inputs.shape}; forward_batch takes several "
+                "inputs, each with a state of its own"
             )
-            if state["weights"] is not None:
-                network.weights = state["weights"]
-        return network
+        x = np.array(inputs, dtype=np.float64, order="C").reshape(1, -1)
+        state = self._state.copy()
+        output = self._linear.recur(weights[None], x, state)
+        result = output[0]
+        if self._perceptron is None:
+            result = activate_vector(self._output_activation, output, None)
+        self._state = state
+        return result
+
+    def forward_batch(
+        self, inputs: ArrayLike, state: NDArray[np.float64], *, n_threads: int | None = None
+    ) -> NDArray[np.float64]:
+        """Compute the outputs for a batch of inputs, each of which has a state of its own.
+
+        Parameters
+        ----------
+        inputs : array_like of float, shape (B, input_size)
+            One input a row.
+        state : ndarray of float64, shape (B, state_size), C-contiguous
+            Read and written; zeros at the start of an episode. What calls keep is not touched.
+        n_threads : int, optional
+            Threads for large batches; OpenMP's usual number by default.
+
+        Returns
+        -------
+        ndarray of float64, shape (B, output_size)
+            Row b equals what a call would return to the last bit.
+
+        Raises
+        ------
+        RuntimeError
+            If no weights have been assigned.
+        ValueError, TypeError
+            If an argument is not as described; the state is as it was.
+        """
+        weights, threads = self._assigned_weights(), _checks.thread_count(n_threads)
+        x = _checks.plain(_checks.numbers("inputs", inputs), np.float64)
+        if x.ndim != 2 or x.shape[1] != self.input_size:
+            raise ValueError(f"inputs: wanted shape (B, {self.input_size}), got {x.shape}")
+        y: NDArray[np.float64] = self._step(weights[None], x[None], state, (len(x),), threads)[0]
+        return y
+
+    def forward_population(
+        self,
+        solutions: ArrayLike,
+        inputs: ArrayLike,
+        state: NDArray[Any],
+        *,
+        n_threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Compute the outputs of a population of networks of this shape; `weights` is not touched.
+
+        Parameters
+        ----------
+        solutions : array_like of float, shape (n, number_of_parameters)
+            One network a row; float32 is computed and returned as float32, all else as float64.
+        inputs : array_like of float, shape (n, input_size) or (n, B, input_size)
+            One input, or a batch of B, for each network. Views such as ``np.broadcast_to`` are not copied.
+        state : ndarray, shape (n, state_size) or (n, B, state_size), C-contiguous
+            A state for each input, in the width of the computation; read and written. Zeros at the start of an
+            episode.
+        n_threads : int, optional
+            Threads for large work; OpenMP's usual number by default.
+
+        Returns
+        -------
+        ndarray, shape (n, output_size) or (n, B, output_size)
+            Row i equals network i's own outputs; the same bits at any number of threads.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not as described; the state is as it was.
+        """
+        weights, x = _population(self, solutions, inputs)
+        return self._step(weights, x, state, x.shape[:-1], _checks.thread_count(n_threads))
+
+    def _step(
+        self,
+        weights: NDArray[Any],
+        x: NDArray[Any],
+        given: Any,
+        shape: tuple[int, ...],
+        threads: int,
+    ) -> NDArray[Any]:
+        """One step of networks, with a state of `shape` for each input."""
+        state = _state_of(given, (*shape, self.state_size), weights.dtype)
+        if not state.size:
+            return np.empty((*x.shape[:-1], self.output_size), weights.dtype)
+        weights, x = _apart(weights, state), _apart(x, state)
+        if self._perceptron is not None:
+            return self._perceptron.recur(weights, x, state, threads)
+        after = state.copy()
+        outputs = self._linear.recur(weights, x, after, threads)
+        result = activate_rows(
+            self._output_activation, outputs.reshape(-1, self.output_size), outputs.dtype
+        )
+        state[...] = after
+        return result.reshape(outputs.shape)
+
+    @classmethod
+    def load_network(
+        cls,
+        filename: "str | PathLike[str]",
+        *,
+        output_activation: Activation | str | None = None,
+    ) -> "RecurrentNetwork":
+        """Read a network written by `save_network`; its state is zeros.
+
+        Parameters
+        ----------
+        filename : path
+            A recurrent network's file.
+        output_activation : callable or str, optional
+            Used instead of the stored one; needed where that could not be stored.
+
+        Returns
+        -------
+        RecurrentNetwork
+            With the stored weights, if it had any.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another kind or version, or names a callable that was not handed over. The
+            file's name is in the message.
+        OSError
+            If the file cannot be read.
+        """
+        return cls._load(filename, {"output_activation": output_activation})
+
+
+def _population(
+    network: NeuralNetwork | RecurrentNetwork, solutions: ArrayLike, inputs: ArrayLike
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The weights and inputs of a population of networks, of one width and as the kernels read them."""
+    weights = _checks.numbers("solutions", solutions)
+    x = _checks.numbers("inputs", inputs)
+    if weights.ndim != 2 or weights.shape[1] != network.number_of_parameters:
+        raise ValueError(
+            f"solutions: wanted shape (n, {network.number_of_parameters}), got {weights.shape}"
+        )
+    n, size = len(weights), network.input_size
+    if x.ndim not in (2, 3) or x.shape[0] != n or x.shape[-1] != size:
+        raise ValueError(f"inputs: wanted shape ({n}, {size}) or ({n}, B, {size}), got {x.shape}")
+    dtype = np.float32 if weights.dtype == np.float32 else np.float64
+    return _rows(weights, dtype), _rows(x, dtype)
+
+
+def _state_of(state: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
+    """The states that were given, which are written in place."""
+    wanted = f"a writeable, C-contiguous array of {dtype} of shape {shape}"
+    if not isinstance(state, np.ndarray):
+        raise TypeError(f"state: wanted {wanted}, got {_checks.shown(state)}")
+    if state.dtype != dtype or state.shape != shape:
+        raise ValueError(f"state: wanted {wanted}, got one of {state.dtype} of shape {state.shape}")
+    if not (state.flags.c_contiguous and state.flags.aligned and state.flags.writeable):
+        what = "read-only" if not state.flags.writeable else f"of strides {state.strides}"
+        raise ValueError(f"state: wanted {wanted}, got one that is {what}")
+    return np.asarray(state)
+
+
+def _apart(array: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
+    """`array`, or a copy where writing the states would write to it."""
+    return array.copy() if np.may_share_memory(array, state) else array
 
 
 def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
@@ -540,50 +781,91 @@ def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     return array if is_plain else _checks.plain(array, dtype)
 
 
-def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """What an activation returned, as the next layer's inputs."""
-    array = _checks.plain(result, dtype)
-    if array.size != np.prod(shape):
-        raise ValueError(
-            f"activation: wanted as many values as it was given, {shape}, got shape {array.shape}"
-        )
-    return array.reshape(shape)
+#: A network of either kind.
+Network = NeuralNetwork | RecurrentNetwork
 
 
-def activation_to_name(activation: Activation) -> str:
-    """`name` of a native activation, `numpy.name` of a ufunc, `python:name` of what cannot be stored."""
-    name = native_name(activation)
-    if (
-        name is None
-        and isinstance(activation, np.ufunc)
-        and getattr(np, activation.__name__, None) is activation
-    ):
-        name = f"numpy.{activation.__name__}"
-    if name is None:
-        name = f"{_PYTHON}{getattr(activation, '__qualname__', type(activation).__qualname__)}"
-    return name
+def _sizes_of(state: dict[str, Any]) -> list[int]:
+    """Widths of the layers of a state."""
+    sizes = state["sizes"]
+    if not isinstance(sizes, list) or len(sizes) < 2:
+        raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(sizes)}")
+    return sizes
 
 
-def _is_of_one_float(ufunc: Any) -> bool:
-    """Whether a ufunc makes one value of one float64."""
-    return any(loop.startswith("d->") and len(loop) == 4 for loop in ufunc.types)
+def _activations_of(
+    keys: tuple[str, ...], state: dict[str, Any], given: dict[str, Activation]
+) -> dict[str, Activation]:
+    """Those of a state; what is `given` is not read."""
+    return {
+        key: given[key] if key in given else activation_from_name(key, str(state[key]))
+        for key in keys
+    }
 
 
-def stored_sizes(value: Any) -> list[Any]:
-    """The widths of a network as a file has them; each is checked where it is used."""
-    if not isinstance(value, list) or len(value) < 2:
-        raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(value)}")
-    return value
+def load_network(filename: "str | PathLike[str]") -> "NeuralNetwork | RecurrentNetwork":
+    """Read a network of either kind, whose activations a file can hold."""
+    state, activations = _read(filename, {})
+    return _restored(_kind(state), filename, state, activations)
 
 
-def activation_from_name(key: str, name: str) -> Activation:
-    if name in NATIVE:
-        return NATIVE[name]
-    if name.startswith("numpy."):
-        ufunc = vars(np).get(name.removeprefix("numpy."))
-        if isinstance(ufunc, np.ufunc) and _is_of_one_float(ufunc):
-            return ufunc
-    raise ValueError(
-        f"its {key} {_checks.shown(name)} is neither an activation of this package nor a function of "
-        "NumPy's that makes one number of another"
-    )
+def _read(
+    filename: "str | PathLike[str]", given: dict[str, Activation | str | None]
+) -> tuple[dict[str, Any], dict[str, Activation]]:
+    """The state of a network in a file, and those activations that were given."""
+    from .storage import files, legacy
+
+    activations = {
+        key: _checks.activation(key, value, NATIVE)
+        for key, value in given.items()
+        if value is not None
+    }
+    if legacy.is_pickle(filename):
+        state = legacy.load_network(filename, tuple(activations.values()), PREFIXES)
+    else:
+        state = files.load(filename, "network")
+    return state, activations
+
+
+def _restored(
+    cls: "type[_Self]",
+    filename: "str | PathLike[str]",
+    state: dict[str, Any],
+    given: dict[str, Activation],
+) -> "_Self":
+    """The network that a file holds."""
+    from .storage import files
+
+    kind = _kind(state)
+    with files.contents_of(filename, "network"):
+        names = {key: str(state[key]) for key in kind._activations}
+    for key, name in names.items():  # the file is sound, so this is not said of it
+        if key not in given and name.startswith(PYTHON):
+            raise ValueError(
+                f"{os.fsdecode(filename)}: its {key} {_checks.shown(name)} is a Python callable, which files do "
+                f"not hold: hand it over as {key}="
+            )
+    with files.contents_of(filename, "network"):
+        network = cls.__new__(cls)
+        kind.__init__(network, **kind._arguments(state, given))  # type: ignore[arg-type]
+        if state["weights"] is not None:
+            network.weights = state["weights"]
+    return network
+
+
+def _kind(state: dict[str, Any]) -> "type[NeuralNetwork] | type[RecurrentNetwork]":
+    """What a state is of."""
+    return RecurrentNetwork if "cell" in state else NeuralNetwork
+
+
+def network_to_state(network: "_Weighted") -> dict[str, Any]:
+    """All of a network but its weights, as data for a file."""
+    names = {key: activation_to_name(getattr(network, key)) for key in network._activations}
+    shape = {"sizes": [int(size) for size in network.sizes], "bias": network.bias} | names
+    return shape | ({"cell": network.cell} if isinstance(network, RecurrentNetwork) else {})
+
+
+def network_from_state(state: dict[str, Any]) -> "NeuralNetwork | RecurrentNetwork":
+    """A network, without weights, of what `network_to_state` made."""
+    kind = _kind(state)
+    return kind(**kind._arguments(state, {}))

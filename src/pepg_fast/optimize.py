@@ -1,5 +1,7 @@
 """A search in one call."""
 
+import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,14 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _checks
-from .callbacks import Limits
 from .optimizers import SGD
 from .pepg import PEPG
-from .running import Result
+from .run.callback import callbacks_of
+from .run.callbacks import Checkpoints, CSVLog
+from .run.limits import Limits
+from .run.loop import Result, run
+from .simulation import native
 
-#: What goes to `PEPG.run`; all else goes to `PEPG`.
-_RUN = ("max_steps", "max_evaluations", "target_fitness", "patience", "time_limit", "callbacks", "vectorized",
-        "executor", "center_every")  # fmt: skip
+#: What goes to `PEPG.run` besides the limits; all else goes to `PEPG`.
+_RUN = ("callbacks", "vectorized", "executor", "center_every")
+
+#: Steps without a better fitness after which a search with `restarts` is stuck.
+PATIENCE = 100
 
 
 def maximize(
@@ -26,15 +33,18 @@ def maximize(
     Parameters
     ----------
     f : callable
-        Takes one candidate, shape (d,), and returns its fitness; many at a time with ``vectorized=True``.
+        Takes one candidate, shape (d,), and returns its fitness; many at a time with ``vectorized=True``. Or a native
+        function (see `PEPG.run`).
     mu_init : array_like of shape (d,), or float
         Where to begin; a number (for every parameter) needs `theta_size`.
     sigma_init : float or array_like of shape (d,)
         How far from there to look at first, about the distance to the optimum, in parameter units.
     **options
         Of `PEPG.run` (`max_steps`, 1000 if there is no limit, `max_evaluations`, `target_fitness`, `patience`,
-        `time_limit`, `callbacks`, `vectorized`, `executor`, `center_every`) and of `PEPG` (`theta_size`,
-        `population_size`, `mu_lr`, `rng`, `lower`, ...).
+        `patience_tolerance`, `time_limit`, `callbacks`, `vectorized`, `executor`, `center_every`) and of `PEPG`
+        (`theta_size`, `population_size`, `mu_lr`, `rng`, `lower`, ...); and `restarts` (0 by default), how often a
+        search that ended by its `patience` (100 steps, if none is given) is followed by another one from the same
+        start, with another seed and twice the population. The limits are those of all together.
 
     Returns
     -------
@@ -57,6 +67,7 @@ def maximize(
 
     References
     ----------
+    Auger and Hansen 2005, "A restart CMA evolution strategy with increasing population size" (`restarts`).
     Wierstra et al. 2014, "Natural Evolution Strategies", section 3.5 and table 1 (rates of SNES).
 
     Examples
@@ -73,30 +84,13 @@ def maximize(
 def minimize(
     f: Callable[[Any], Any], mu_init: ArrayLike, sigma_init: ArrayLike | None, **options: Any
 ) -> Result:
-    """Search for the arguments that make a function smallest; all else is as in `maximize`.
-
-    Parameters
-    ----------
-    f : callable
-        Takes one candidate, shape (d,), and returns a number; many at a time with ``vectorized=True``.
-    mu_init : array_like of shape (d,), or float
-        Where to begin.
-    sigma_init : float or array_like of shape (d,)
-        How far from there to look at first.
-    **options
-        Of `PEPG.run` and of `PEPG`.
-
-    Returns
-    -------
-    Result
-        The best candidate, the mean and how the search went.
-
-    Raises
-    ------
-    EvaluationError, TypeError, ValueError
-        As `PEPG` and `PEPG.run` do.
-    """
+    """Search for the arguments that make a function smallest; all else is as in `maximize`."""
     return _optimize(f, mu_init, sigma_init, False, options)
+
+
+if maximize.__doc__ and minimize.__doc__:  # arguments and results are the same
+    _, _, sections = inspect.cleandoc(maximize.__doc__).partition("\n\n")
+    minimize.__doc__ += "\n\n" + sections.partition("\n\nNotes\n")[0] + "\n"
 
 
 def _optimize(
@@ -106,14 +100,86 @@ def _optimize(
     maximize: bool,
     options: dict[str, Any],
 ) -> Result:
-    if not callable(f):
-        raise TypeError(f"f: wanted a callable, got {type(f).__name__}")
+    if not callable(f) and not native.is_function(f):
+        raise TypeError(f"f: wanted a callable or a native function, got {type(f).__name__}")
     if "maximize" in options:
-        raise TypeError("maximize: wanted no such option, the function's name says it")
+        raise TypeError("maximize: not accepted here; call maximize() or minimize()")
     how_to_run = {name: options.pop(name) for name in _RUN if name in options}
-    if all(how_to_run.get(name) is None for name in Limits._fields):
-        how_to_run["max_steps"] = 1000
+    restarts = _checks.integer("restarts", options.pop("restarts", 0), at_least=0)
+    limits = Limits(*(options.pop(name, None) for name in Limits._fields))
+    if limits._is_none:
+        limits = limits._replace(max_steps=1000 * (1 + restarts))
     size = _size(mu_init, sigma_init, options.pop("theta_size", None))
+
+    def search(limits: Limits, **again: Any) -> tuple[PEPG, Result]:
+        es = _search(mu_init, sigma_init, size, maximize, options | again)
+        return es, run(es, f, limits, **how_to_run)
+
+    if not restarts:
+        return search(limits)[1]
+    how_to_run["callbacks"] = callbacks_of(how_to_run.get("callbacks", ()))
+    if any(isinstance(one, CSVLog | Checkpoints) for one in how_to_run["callbacks"]):
+        raise ValueError(
+            "restarts: wanted no CSVLog and no Checkpoints with it, whose files are of one search"
+        )
+    return _with_restarts(search, limits, options.get("rng"), restarts)
+
+
+def _with_restarts(search: Any, limits: Limits, rng: Any, restarts: int) -> Result:
+    """Search again with twice the population where a search is stuck, as far as the limits go (IPOP)."""
+    if limits.patience is None:
+        limits = limits._replace(patience=PATIENCE)
+    if isinstance(rng, int | np.integer | np.random.SeedSequence):
+        seeds = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(int(rng))
+        key = [int(word) for word in seeds.generate_state(4)]
+    else:  # drawn anew, or from the generator that goes on
+        key = []
+    again: dict[str, Any] = {}
+    tried: list[Result] = []
+    while True:
+        es, result = search(limits, **again)
+        tried.append(result)
+        again["population_size"] = population_size = 2 * es.population_size
+        if key:
+            again["rng"] = np.random.SeedSequence([*key, len(tried)])
+        limits = _left(limits, result)
+        too_few = limits.max_evaluations is not None and limits.max_evaluations < population_size
+        if result.reason != "patience" or len(tried) > restarts or too_few:
+            break
+    best = (max if es.maximize else min)(tried, key=lambda one: one.best_fitness)
+    return dataclasses.replace(
+        best,
+        reason=result.reason,
+        evaluations=sum(one.evaluations for one in tried),
+        interactions=sum(one.interactions for one in tried),
+        seconds=sum(one.seconds for one in tried),
+        tried=tuple(tried),
+    )
+
+
+def _left(limits: Limits, used: Result) -> Limits:
+    """The limits without what a search has used."""
+    counts = {
+        "max_steps": used.step,
+        "max_evaluations": used.evaluations,
+        "time_limit": used.seconds,
+    }
+    left = {
+        name: max(limit - count, 0)
+        for name, count in counts.items()
+        if (limit := getattr(limits, name)) is not None
+    }
+    return limits._replace(**left)
+
+
+def _search(
+    mu_init: ArrayLike,
+    sigma_init: ArrayLike | None,
+    size: int,
+    maximize: bool,
+    options: dict[str, Any],
+) -> PEPG:
+    """A search, with rates that suit a function of which nothing is known."""
     es = PEPG(theta_size=size, mu_init=mu_init, sigma_init=sigma_init, maximize=maximize,
               **_with_defaults(options, size))  # fmt: skip
     if es.lower is not None and es.upper is not None:
@@ -121,7 +187,7 @@ def _optimize(
         ends = _checks.bounds(options.get("lower"), options.get("upper"), size, exact)
         assert ends is not None
         _checks.within("mu_init", _checks.vector("mu_init", mu_init, size, exact), *ends)
-    return es.run(f, **how_to_run)
+    return es
 
 
 def _size(mu_init: ArrayLike, sigma_init: Any, theta_size: Any) -> int:

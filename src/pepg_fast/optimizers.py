@@ -5,7 +5,7 @@ Each of these runs inside the update's kernel when it is used as it is; a subcla
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,8 @@ class Optimizer(ABC):
 
     `PEPG` builds it as ``optimizer(mu_lr, **optimizer_kwargs)``, calls it once an update with the gradient to
     descend, shape (d,), and adds the result to the mean. Where the rate is a schedule, it is set as ``alpha`` before
-    each call.
+    each call. What it keeps between calls is its own affair: an update that is refused or interrupted after the call
+    leaves the search as it was, and the optimizer one call further.
 
     Parameters
     ----------
@@ -35,11 +36,50 @@ class Optimizer(ABC):
     def __call__(self, gradients: Any) -> Any:
         """Return the step to add to the parameters, for the gradients to descend."""
 
+    def to_state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of the optimizer: all its attributes, which pickles and copies have too.
 
-class _InPlace(Optimizer):
-    """What the built-in ones share: a step is one call of a kernel, over a copy of the gradients."""
+        Returns
+        -------
+        dict
+            By name. What a file cannot hold is left out of the checkpoint, with a warning.
+        """
+        return dict(vars(self))
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Optimizer":
+        """Make an optimizer from what a checkpoint holds of one; its constructor is not called.
+
+        Parameters
+        ----------
+        state : dict
+            As `to_state` gave it.
+
+        Returns
+        -------
+        Optimizer
+            Of this class.
+
+        Raises
+        ------
+        ValueError
+            If an attribute would hide one of the class's own.
+        """
+        optimizer = cls.__new__(cls)
+        vars(optimizer).update(_checks.attributes(cls, state))
+        return optimizer
+
+
+#: Pairs (array of the optimizer's, what it becomes), and the attributes that an update changes.
+Planned: TypeAlias = tuple[tuple[tuple[NDArray[Any], NDArray[Any]], ...], dict[str, Any]]
+
+
+class BuiltIn(Optimizer):
+    """What the built-in ones share: a step is planned, whole, before anything is changed."""
 
     alpha: Any
+    #: Names of the arrays that steps change.
+    _moments: tuple[str, ...]
 
     def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
         """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
@@ -60,23 +100,75 @@ class _InPlace(Optimizer):
         ndarray
             The step, float32 if the gradients are, else float64.
         """
+        step, (copies, changes) = self._planned(gradients, self.alpha, n_threads)
+        kernels.commit(copies, ((vars(self), changes),))
+        return step
+
+    def _planned(
+        self, gradients: ArrayLike, alpha: Any, n_threads: int
+    ) -> tuple[NDArray[Any], Planned]:
+        """Return the step at rate `alpha`, and what taking it changes; nothing is changed yet."""
         step = _working_copy(gradients)
         each = None  # a rate for each parameter
-        if np.ndim(self.alpha) > 0:
-            each = _checks.rates(f"{type(self).__name__}.alpha", self.alpha, step.shape)
-        self._step_in_place(step, 1.0 if each is not None else self.alpha, n_threads)
+        if np.ndim(alpha) > 0:
+            each = _checks.rates(f"{type(self).__name__}.alpha", alpha, step.shape)
+        rule = self._rule(alpha, step, n_threads)
+        copies, changes = [], rule.pop("changes")
+        for name in self._moments:
+            now, rule[name] = rule[name], rule[name].copy()
+            if now is getattr(self, name):
+                copies.append((now, rule[name]))
+            else:
+                changes[name] = rule[name]
+        self._step_in_place(step, rule, n_threads)
         if each is None:
-            return step
+            return step, (tuple(copies), changes)
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (step * each).astype(step.dtype)
-        return np.where(np.isfinite(scaled), scaled, 0)
+        return np.where(np.isfinite(scaled), scaled, 0), (tuple(copies), changes)
 
     @abstractmethod
-    def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
-        """Replace the gradients in `step` by the step that they make at rate `alpha`."""
+    def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
+        """Return the fields of ``pepg_step_rule`` for the next step, by name.
+
+        All are checked, and nothing is changed yet. Moments are arrays that a kernel can update in place, zeros before
+        the first step; ``changes`` has the attributes that become others.
+
+        Parameters
+        ----------
+        alpha : float
+            Learning rate.
+        like : ndarray
+            An array of the gradients' shape and dtype.
+        n_threads : int
+            Threads for large work.
+
+        Returns
+        -------
+        dict
+            The fields.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an attribute is not what the class describes.
+        """
+
+    def _refuse_unusable(self, size: int) -> None:
+        """Raise a TypeError or ValueError if it could not step along a gradient of this size."""
+        name = type(self).__name__
+        missing = [each for each in self._moments if getattr(self, each) is None]
+        if 0 < len(missing) < len(self._moments):
+            raise ValueError(f"{name}.{missing[0]}: wanted {size} numbers, got None")
+        self._rule(_checks.rate(f"{name}.alpha", self.alpha, size), np.empty(size))
+
+    @staticmethod
+    @abstractmethod
+    def _step_in_place(step: NDArray[Any], rule: dict[str, Any], n_threads: int) -> None:
+        """Replace the gradients in `step` by the step that they make, and the moments by those after it."""
 
 
-class Adam(_InPlace):
+class Adam(BuiltIn):
     """Adam, in the form with the bias corrections in the step size.
 
     Parameters
@@ -110,6 +202,7 @@ class Adam(_InPlace):
     """
 
     eps_hat = True
+    _moments = ("m", "v")
 
     def __init__(
         self,
@@ -130,40 +223,9 @@ class Adam(_InPlace):
         self.v: NDArray[Any] | None = None
         self.t = 0
 
-    def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
-        rates, t, m, v = self.plan(alpha, step, n_threads)
-        kernels.adam(step, *rates, t, m, v, step, n_threads)
-        self.t, self.m, self.v = t, m, v
-
-    def plan(
-        self, alpha: Any, like: NDArray[Any], n_threads: int = 0
-    ) -> tuple[tuple[float, float, float, float], int, NDArray[Any], NDArray[Any]]:
-        """Return what the next step takes, checked; nothing is changed yet.
-
-        Parameters
-        ----------
-        alpha : float
-            Learning rate.
-        like : ndarray
-            An array of the gradients' shape and dtype.
-        n_threads : int
-            Threads for large work.
-
-        Returns
-        -------
-        rates : tuple of float
-            `alpha`, `beta_1`, `beta_2` and what is added to the root of the second moment.
-        t : int
-            Number of the step, from 1 on.
-        m, v : ndarray
-            The moments, as arrays that a kernel can update in place; zeros before the first step.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an attribute is not what the class describes.
-        """
+    def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
         beta_1, beta_2, epsilon, t = self.beta_1, self.beta_2, self.epsilon, self.t
+        alpha = _scalar(alpha)
         if not (
             kernels.are_finite(alpha, beta_1, beta_2, epsilon)
             and 0.0 <= beta_1 < 1.0
@@ -177,10 +239,7 @@ class Adam(_InPlace):
             beta_2 = _checks.share(f"{name}.beta_2", beta_2)
             epsilon = _checks.number(f"{name}.epsilon", epsilon)
             t = _checks.integer(f"{name}.t", t, at_least=0, at_most=_MOST_STEPS - 1)
-        t += 1
-        eps_hat = self.eps_hat
-        if eps_hat is not True and not _checks.flag("Adam.eps_hat", eps_hat):
-            epsilon *= math.sqrt(1.0 - power(beta_2, t))
+        eps_hat = _checks.flag("Adam.eps_hat", self.eps_hat)
         m: Any = self.m
         v: Any = self.v
         if not kernels.are_moments(m, v, like, n_threads):
@@ -188,39 +247,42 @@ class Adam(_InPlace):
                 m, v = _moment(self, "m", m, like), _moment(self, "v", v, like)
             _refuse_moment(self, "m", m)
             _refuse_moment(self, "v", v, at_least_zero=True)
-        return (alpha, beta_1, beta_2, epsilon), t, m, v
+        return {
+            "kind": _KINDS["adam"], "eps_hat": eps_hat, "alpha": alpha, "beta_1": beta_1, "beta_2": beta_2,
+            "epsilon": epsilon, "t": t, "m": m, "v": v, "changes": {"t": t + 1},
+        }  # fmt: skip
+
+    @staticmethod
+    def _step_in_place(step: NDArray[Any], rule: dict[str, Any], n_threads: int) -> None:
+        t, epsilon = rule["t"] + 1, rule["epsilon"]
+        if not rule["eps_hat"]:
+            epsilon *= math.sqrt(1.0 - power(rule["beta_2"], t))
+        rates = rule["alpha"], rule["beta_1"], rule["beta_2"], epsilon
+        kernels.adam(step, *rates, t, rule["m"], rule["v"], step, n_threads)
 
 
-class _WithVelocity(_InPlace):
+class _WithVelocity(BuiltIn):
     """What SGD and ClipUp share: one velocity, one kernel."""
 
     momentum: float
     velocity: NDArray[Any] | None
+    _moments = ("velocity",)
 
-    #: What ClipUp shortens the velocity to; the others do not read it.
-    max_speed: float = math.inf
-
-    def rule(self) -> int:
-        """Return the kernel's number of the rule."""
+    def _kind(self) -> str:
+        """Name of the rule."""
         raise NotImplementedError
 
-    def _step_in_place(self, step: NDArray[Any], alpha: float, n_threads: int) -> None:
-        rates, velocity = self.plan(alpha, step, n_threads)
-        kernels.velocity_step(step, self.rule(), *rates, velocity, step, n_threads)
-        self.velocity = velocity
+    def _speed(self, alpha: Any) -> float:
+        """What the velocity is shortened to, at a rate."""
+        return math.inf
 
-    def plan(
-        self, alpha: Any, like: NDArray[Any], n_threads: int = 0
-    ) -> tuple[tuple[float, float, float], NDArray[Any]]:
-        """Return alpha, momentum and greatest speed, and the velocity as an array that a kernel can update in place.
-
-        All are checked; nothing is changed yet. `like` has the gradients' shape and dtype.
-        """
-        momentum, name = self.momentum, type(self).__name__
+    def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
+        kind, momentum, name = _KINDS[self._kind()], self.momentum, type(self).__name__
+        given, alpha = alpha, _scalar(alpha)
         if not (kernels.are_finite(alpha, momentum) and 0.0 <= momentum < 1.0):
             alpha = _checks.number(f"{name}.alpha", alpha)
             momentum = _checks.share(f"{name}.momentum", momentum)
-        max_speed = self.max_speed
+        max_speed = self._speed(given)
         if not (type(max_speed) is float and max_speed >= 0.0):
             max_speed = _checks.number(f"{name}.max_speed", max_speed, infinite=True)
             if max_speed < 0:  # which is twice alpha
@@ -230,7 +292,15 @@ class _WithVelocity(_InPlace):
             velocity = _moment(self, "velocity", velocity, like)
         if not kernels.is_all_finite(velocity, -math.inf, n_threads):
             _refuse_moment(self, "velocity", velocity)
-        return (alpha, momentum, max_speed), velocity
+        return {
+            "kind": kind, "alpha": alpha, "momentum": momentum, "max_speed": max_speed, "velocity": velocity,
+            "changes": {},
+        }  # fmt: skip
+
+    @staticmethod
+    def _step_in_place(step: NDArray[Any], rule: dict[str, Any], n_threads: int) -> None:
+        numbers = rule["kind"], rule["alpha"], rule["momentum"], rule["max_speed"]
+        kernels.velocity_step(step, *numbers, rule["velocity"], step, n_threads)
 
 
 class SGD(_WithVelocity):
@@ -268,16 +338,8 @@ class SGD(_WithVelocity):
         self.nesterov = bool(nesterov)
         self.velocity: NDArray[Any] | None = None
 
-    def rule(self) -> int:
-        """Return the kernel's number of the rule.
-
-        Returns
-        -------
-        int
-            One of ``pepg_rule``.
-        """
-        nesterov = _checks.flag("SGD.nesterov", self.nesterov)
-        return kernels.VELOCITY_RULES["nesterov" if nesterov else "sgd"]
+    def _kind(self) -> str:
+        return "nesterov" if _checks.flag("SGD.nesterov", self.nesterov) else "sgd"
 
 
 class ClipUp(_WithVelocity):
@@ -327,19 +389,30 @@ class ClipUp(_WithVelocity):
     def max_speed(self, value: float) -> None:
         self._max_speed = _checks.number("max_speed", value, positive=True)
 
-    def rule(self) -> int:
-        """Return the kernel's number of the rule.
+    def _refuse_unusable(self, size: int) -> None:
+        """Raise a TypeError or ValueError if it could not step along a gradient of this size."""
+        _checks.number("ClipUp.alpha", self.alpha)  # one for all parameters
+        if self._max_speed is not None:
+            _checks.number("ClipUp.max_speed", self._max_speed, positive=True)
+        super()._refuse_unusable(size)
 
-        Returns
-        -------
-        int
-            One of ``pepg_rule``.
-        """
-        return kernels.VELOCITY_RULES["clipup"]
+    def _kind(self) -> str:
+        return "clipup"
 
+    def _speed(self, alpha: Any) -> float:
+        return 2 * alpha if self._max_speed is None else self._max_speed
+
+
+#: Numbers of the rules in C.
+_KINDS = kernels.RULES
 
 #: Steps that files can count.
 _MOST_STEPS = 2**63 - 1
+
+
+def _scalar(alpha: Any) -> Any:
+    """The rate of the kernel, whose step is scaled afterwards where each parameter has its own."""
+    return alpha if type(alpha) is float or np.ndim(alpha) == 0 else 1.0
 
 
 def _moment(optimizer: Optimizer, name: str, value: Any, like: NDArray[Any]) -> NDArray[Any]:
@@ -369,7 +442,8 @@ def _refuse_moment(
 
 
 #: The optimizers that files know by name.
-BUILT_IN: dict[str, type[Optimizer]] = {"Adam": Adam, "SGD": SGD, "ClipUp": ClipUp}
+BUILT_IN: dict[str, type[BuiltIn]] = {"Adam": Adam, "SGD": SGD, "ClipUp": ClipUp}
+kernels.name_optimizers(Adam, SGD, ClipUp)
 
 
 def _working_copy(gradients: ArrayLike) -> NDArray[Any]:

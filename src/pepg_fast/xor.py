@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .history import Row
 from .nn import NeuralNetwork
 from .pepg import PEPG
+from .run.history import Row
 
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 OUTPUTS = np.array([0.0, 1.0, 1.0, 0.0])

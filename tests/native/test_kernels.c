@@ -11,7 +11,10 @@
 #include "dispatch.h"
 #include "parallel.h"
 #include "pepg_fast.h"
+#include "walk.h"
 #include "split.h"
+#include "stores.h"
+#include "workers.h"
 
 #include <float.h>
 #include <math.h>
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #ifndef _WIN32
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -39,10 +43,38 @@ static int is_small = 0;
         }                                                                                          \
     } while (0)
 
-void walk_reset(double *state, double *observation, uint64_t seed, void *data);
-int walk_step(double *state, const double *action, double *observation, double *reward, void *data);
-
 /* ---- helpers ---- */
+
+/* Structs as arguments. */
+#define DRAW(n_pairs, dim, key, generation, first_pair, noise, epsilon)                            \
+    (&(pepg_draw){n_pairs, dim, key, generation, first_pair, noise, epsilon})
+#define ADAM_RULE(alpha_, beta_1_, beta_2_, epsilon_, t_, m_, v_)                                  \
+    (&(pepg_step_rule){.kind = PEPG_ADAM,                                                          \
+            .eps_hat = 1,                                                                          \
+            .alpha = alpha_,                                                                       \
+            .beta_1 = beta_1_,                                                                     \
+            .beta_2 = beta_2_,                                                                     \
+            .epsilon = epsilon_,                                                                   \
+            .t = (t_) - 1,                                                                         \
+            .m = m_,                                                                               \
+            .v = v_})
+#define VELOCITY_RULE(rule, alpha_, momentum_, max_speed_, velocity_)                              \
+    (&(pepg_step_rule){.kind = rule,                                                               \
+            .alpha = alpha_,                                                                       \
+            .momentum = momentum_,                                                                 \
+            .max_speed = max_speed_,                                                               \
+            .velocity = velocity_})
+#define SIGMA_RULE(rate, change, minimum, maximum, limits, stride)                                 \
+    (&(pepg_sigma_rule){rate, change, minimum, maximum, limits, stride})
+#define NETWORK(n_layers, sizes, bias, hidden, output)                                             \
+    (&(pepg_network){n_layers, bias, hidden, output, sizes})
+#define ENVIRONMENT(reset_function, step_function, data_, numbers, longest)                        \
+    (&(pepg_environment){.size = sizeof(pepg_environment),                                         \
+            .reset = reset_function,                                                               \
+            .step = step_function,                                                                 \
+            .data = data_,                                                                         \
+            .state_size = numbers,                                                                 \
+            .max_steps = longest})
 
 static void *room(size_t bytes) {
     void *p = malloc(bytes ? bytes : 1);
@@ -72,7 +104,7 @@ static void reference_philox(uint32_t x[4], uint64_t key) {
     for (int round = 0; round < 10; ++round) {
         const uint64_t a = UINT64_C(0xD2511F53) * x[0], b = UINT64_C(0xCD9E8D57) * x[2];
         const uint32_t y[4] = {(uint32_t)(b >> 32) ^ x[1] ^ k0, (uint32_t)b,
-                               (uint32_t)(a >> 32) ^ x[3] ^ k1, (uint32_t)a};
+                (uint32_t)(a >> 32) ^ x[3] ^ k1, (uint32_t)a};
         memcpy(x, y, sizeof y);
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
@@ -80,8 +112,8 @@ static void reference_philox(uint32_t x[4], uint64_t key) {
 }
 
 static double reference_normal(uint64_t key, uint64_t generation, uint64_t pair, uint64_t j) {
-    uint32_t x[4] = {(uint32_t)(j / 4), (uint32_t)pair, (uint32_t)generation,
-                     (uint32_t)(generation >> 32)};
+    uint32_t x[4] = {
+            (uint32_t)(j / 4), (uint32_t)pair, (uint32_t)generation, (uint32_t)(generation >> 32)};
     reference_philox(x, key);
     const uint32_t *w = x + j % 4 / 2 * 2;
     const double radius = sqrt(-2.0 * log((w[0] + 0.5) / 4294967296.0));
@@ -119,9 +151,12 @@ static void check_philox(void) {
 static void check_stream(void) {
     enum { PAIRS = 3, DIM = 1030 };
     float *noise = room(PAIRS * DIM * sizeof(float));
-    CHECK(pepg_normals_f32(PAIRS, DIM, UINT64_C(0xfedcba9876543210), 12345678901, 7, noise, 1) == PEPG_OK, "-");
+    CHECK(pepg_normals_f32(PAIRS, DIM, UINT64_C(0xfedcba9876543210), 12345678901, 7, noise, 1) ==
+                    PEPG_OK,
+            "-");
     const uint64_t bits = hash(0, noise, PAIRS * DIM * sizeof(float));
-    CHECK(bits == UINT64_C(0xdcd58d15163bf679), "the stream of noise: %#llx", (unsigned long long)bits);
+    CHECK(bits == UINT64_C(0xdcd58d15163bf679), "the stream of noise: %#llx",
+            (unsigned long long)bits);
     free(noise);
 }
 
@@ -155,8 +190,8 @@ static void check_digest(void) {
 }
 
 static void check_ranks(void) {
-    static const ptrdiff_t sizes[] = {2,   3,   4,   7,   8,   9,   15,  16,  17,   31,  32,
-                                      33,  63,  64,  65,  127, 128, 129, 255, 256, 257, 1000};
+    static const ptrdiff_t sizes[] = {2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127,
+            128, 129, 255, 256, 257, 1000};
     static const double distinct[] = {1, 2, 5, 1e9};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; ++s)
         for (int d = 0; d < 4; ++d) {
@@ -173,7 +208,7 @@ static void check_ranks(void) {
                 for (ptrdiff_t j = 0; j < n; ++j) below += x[j] < x[i], up_to += x[j] <= x[i];
                 const double wanted = (below + up_to - 1) / 2 / (double)(n - 1) - 0.5;
                 CHECK(fabs(shaped[i] - wanted) < 1e-15, "%td of %td: %g, wanted %g", i, n,
-                      shaped[i], wanted);
+                        shaped[i], wanted);
             }
             for (ptrdiff_t at = 0; at < n; at += n / 2) {
                 const double was = x[at];
@@ -197,7 +232,7 @@ static void check_ranks(void) {
 /* ---- what has two: `real`, R(private), NAME(public) ---- */
 
 #define EACH_WIDTH "test_kernels_real.inc"
-#include "each_width.inc"
+#include "width.h"
 
 /* ---- all of it ---- */
 
@@ -223,7 +258,7 @@ static void check_bits(void) {
         uint64_t forward[2] = {0};
         for (int threads = 1; threads <= 4; ++threads) {
             const uint64_t bits[4] = {bits_f64(threads), bits_f32(threads),
-                                      search_bits_f64(threads), search_bits_f32(threads)};
+                    search_bits_f64(threads), search_bits_f32(threads)};
             const uint64_t here[2] = {forward_bits_f64(threads), forward_bits_f32(threads)};
             if (i == 0 && threads == 1) memcpy(first, bits, sizeof first);
             if (threads == 1) memcpy(forward, here, sizeof forward);
@@ -261,6 +296,48 @@ static void check_threads(void) {
 }
 
 #ifndef _WIN32
+typedef struct {
+    atomic_int has_worked[4];
+    atomic_int is_over;
+} hired_job;
+
+static void note_worker(int worker, void *context) {
+    hired_job *const job = context;
+    CHECK(worker > 0 && worker < 4, "worker %d", worker);
+    CHECK(!atomic_load(&job->is_over), "worker %d of a job that is over", worker);
+    atomic_fetch_add(job->has_worked + worker, 1);
+}
+
+/* Whoever is dismissed in time does not work, the others do so once, and nobody comes later. */
+static void *hire_and_dismiss(void *argument) {
+    const int rounds = is_small ? 2000 : 20000;
+    static _Thread_local hired_job jobs[2];
+    for (int round = 0; round < rounds; ++round) {
+        hired_job *const context = jobs + round % 2;
+        *context = (hired_job){{0}, 0};
+        pepg_job job = {.work = note_worker, .context = context};
+        const int hired = pepg_hire(&job, 1 + round % 3);
+        for (int i = 0; i < round % 64; ++i) sched_yield();
+        if (round % 4) pepg_dismiss(&job);
+        while (atomic_load(&job.working)) sched_yield();
+        pepg_release(&job);
+        atomic_store(&context->is_over, 1);
+        for (int i = 1; i < 4; ++i) {
+            const int worked = atomic_load(context->has_worked + i);
+            CHECK(worked <= (i <= hired) && (round % 4 || worked == (i <= hired)), "worker %d: %d",
+                    i, worked);
+        }
+    }
+    return argument;
+}
+
+static void check_hiring(void) {
+    pthread_t threads[3];
+    for (int i = 0; i < 3; ++i)
+        if (pthread_create(threads + i, NULL, hire_and_dismiss, NULL)) abort();
+    for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
+}
+
 /* A child of a process that had teams works alone, and to the same bits. */
 static void check_fork(void) {
     uint64_t bits[6];
@@ -301,6 +378,7 @@ int main(int n_arguments, char **arguments) {
     pepg_select_isa(NULL);
     check_threads();
 #ifndef _WIN32
+    check_hiring();
     if (forks) check_fork();
 #endif
     printf("%ld checks, %ld failed; ISA units:", atomic_load(&n_checks), atomic_load(&n_failed));

@@ -26,8 +26,10 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json"]):
-    from pepg_fast import PEPG, SGD, Adam, ClipUp, History, NeuralNetwork, TrainConfig, checkpoints
-    from pepg_fast.history import COLUMNS
+    from pepg_fast import PEPG, SGD, Adam, ClipUp, History, NeuralNetwork, TrainConfig
+    from pepg_fast.run.history import COLUMNS
+    from pepg_fast.search.options import may_be_functions
+    from pepg_fast.storage import checkpoints
     from pepg_fast.training import config as configs
     from pepg_fast.training.normalization import Normalizer
     from pepg_fast.training.policy import WHICH, PolicyFile, Weights
@@ -101,7 +103,7 @@ def use_search(es) -> None:
             es.get_parameters()
         tell(es, np.arange(float(es.population_size)), **interactions(es))
     state = checkpoints.to_state(es)
-    functions = {name: getattr(es, name) for name in checkpoints.FUNCTIONS if state[name] is None}
+    functions = {name: getattr(es, name) for name in may_be_functions(PEPG) if state[name] is None}
     es.save_checkpoint(FOLDER / "again")
     again = PEPG.load_checkpoint(FOLDER / "again", **functions)
     np.testing.assert_equal(checkpoints.to_state(again), state)
@@ -192,7 +194,7 @@ def training(data: bytes) -> None:
     folder.checkpoint.write_bytes(put_together(data))
     try:
         es = _search_to_resume(folder, "Walk-v0", a_config())
-        if es.theta_size != 3 or not es.step:
+        if es is None or es.theta_size != 3 or not es.step:
             return
         trainer = Trainer(es, a_config(), a_task(), None, "Walk-v0")
     except ValueError as error:

@@ -6,6 +6,7 @@ python kill_saves.py FOLDER KILLS SEED
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -29,8 +30,9 @@ def save_for_ever(file: Path, searches: list[PEPG]) -> None:
             es.save_checkpoint(file)
 
 
-def left_over(folder: Path) -> list[str]:
-    return [name for name in os.listdir(folder) if name.endswith(".tmp")]
+def temporary(folder: Path) -> list[str]:
+    pattern = re.compile(r"\.search\.npz\.[0-9a-f]{12}\.pepg_fast\.tmp")
+    return [name for name in os.listdir(folder) if pattern.fullmatch(name)]
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     file = folder / "search.npz"
     searches = [search(size) for size in SIZES]
     searches[0].save_checkpoint(file)
-    found = {"kills": 0, "whole": 0, "changed": 0, "left_over": 0, "most_left_over": 0}
+    found = {"kills": 0, "whole": 0, "changed": 0, "temporary": 0}
     for _ in range(kills):
         before = file.stat().st_ino
         child = os.fork()
@@ -51,10 +53,11 @@ def main() -> None:
         loaded = PEPG.load_checkpoint(file)
         found["whole"] += loaded.theta_size in SIZES and len(loaded.mu) == loaded.theta_size
         found["changed"] += file.stat().st_ino != before
-        found["left_over"] += len(left_over(folder)) > 0
-        found["most_left_over"] = max(found["most_left_over"], len(left_over(folder)))
+        for name in temporary(folder):
+            (folder / name).unlink()
+            found["temporary"] += 1
     searches[0].save_checkpoint(file)
-    print(json.dumps(found | {"left_over_in_the_end": left_over(folder)}))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

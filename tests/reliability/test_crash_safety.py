@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 from searches import assert_same, make
 
-from pepg_fast import PEPG, NeuralNetwork, files
+from pepg_fast import PEPG, NeuralNetwork
+from pepg_fast.storage import files
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals, limits and owners of POSIX"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # Python 3.12's
 ]
 
-KILLS = 500
+#: A slice of the 500 of `.ci/reliability kills`.
+KILLS = int(os.environ.get("PEPG_FAST_KILLS", "100"))
 NOBODY = 65534
 LIMIT = 100_000
 
@@ -89,57 +91,12 @@ def test_a_killed_save_leaves_the_old_file_or_the_new_one(tmp_path):
     found = json.loads(run.stdout)
     assert found["kills"] == found["whole"] == KILLS
     assert found["changed"] > 0  # the saves were under way
-    assert found["left_over"] > 0  # and some were cut short
-    assert found["most_left_over"] == 1  # the next save removes what the last one left
-    assert found["left_over_in_the_end"] == []
-    assert os.listdir(tmp_path) == ["search.npz"]
-
-
-LEFT_OVER = ".search.npz.0123456789ab.pepg_fast.tmp"
-
-
-@pytest.mark.parametrize("save", SAVES)
-def test_what_a_killed_save_left_goes_with_the_next_one_in_the_folder(folder, save):
-    (folder / LEFT_OVER).write_bytes(b"half")
-    (folder / "sub").mkdir()
-    (folder / "sub" / LEFT_OVER).write_bytes(b"elsewhere")
-    SAVES[save](folder / "other")
-    assert sorted(os.listdir(folder)) == ["other", "search.npz", "sub"]
-    assert os.listdir(folder / "sub") == [LEFT_OVER]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "search.npz.0123456789ab.pepg_fast.tmp",
-        ".0123456789ab.pepg_fast.tmp",
-        ".search.npz.0123456789a.pepg_fast.tmp",
-        ".search.npz.0123456789ab.tmp",
-        LEFT_OVER + "x",
-    ],
-)
-def test_nothing_else_is_removed(folder, name):
-    (folder / name).write_bytes(b"somebody's")
-    make().save_checkpoint(folder / "search.npz")
-    assert sorted(os.listdir(folder)) == sorted([name, "search.npz"])
-
-
-@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
-def test_a_name_that_is_no_file_of_ours_is_left_alone(folder, kind):
-    path = folder / LEFT_OVER
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "link":
-        path.symlink_to(folder / "search.npz")
-    else:
-        os.mkfifo(path)
-    make().save_checkpoint(folder / "search.npz")
-    assert os.path.lexists(path)
-    assert_same(PEPG.load_checkpoint(folder / "search.npz"), make())
+    assert found["temporary"] > 0  # and some were cut short
+    assert os.listdir(tmp_path) == ["search.npz"]  # and left nothing else
 
 
 def test_a_save_that_is_under_way_keeps_its_temporary_file(folder):
-    """Two saves into one folder at once: neither takes the other's file for one that was left."""
+    """Two saves into one folder at once: neither takes the other's temporary file."""
     is_writing, may_go_on = threading.Event(), threading.Event()
     fsync = os.fsync
 
@@ -163,37 +120,6 @@ def test_a_save_that_is_under_way_keeps_its_temporary_file(folder):
         thread.join()
     assert sorted(os.listdir(folder)) == ["search.npz", "slow.npz"]
     assert_same(PEPG.load_checkpoint(folder / "slow.npz"), make(rng=2))
-
-
-def test_a_temporary_file_that_was_taken_before_it_was_locked_is_made_again(folder, monkeypatch):
-    """Between making and locking it, another process may remove it."""
-    mark, taken = files._mark_in_use, []
-
-    def mark_late(handle):
-        if not taken:
-            taken.extend(name for name in os.listdir(folder) if name.endswith(".tmp"))
-            os.unlink(folder / taken[0])
-        mark(handle)
-
-    monkeypatch.setattr(files, "_mark_in_use", mark_late)
-    es = make(rng=4)
-    es.save_checkpoint(folder / "search.npz")
-    assert len(taken) == 1
-    assert os.listdir(folder) == ["search.npz"]
-    assert_same(PEPG.load_checkpoint(folder / "search.npz"), es)
-
-
-def test_a_file_system_without_locks(folder, monkeypatch):
-    import fcntl
-
-    def no_locks(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    (folder / LEFT_OVER).write_bytes(b"perhaps in use")
-    make(rng=5).save_checkpoint(folder / "search.npz")
-    assert sorted(os.listdir(folder)) == [LEFT_OVER, "search.npz"]
-    assert_same(PEPG.load_checkpoint(folder / "search.npz"), make(rng=5))
 
 
 # ---- a full disk ------------------------------------------------------------------------------
@@ -235,15 +161,6 @@ def test_a_full_disk(small_disk, save, name):
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.filename == str(small_disk / name)
     assert_untouched(small_disk)
-
-
-def test_what_a_killed_save_left_does_not_fill_the_disk(small_disk):
-    """Its room is had before it is needed."""
-    (small_disk / LEFT_OVER).write_bytes(bytes(20_000))
-    es = make(theta_size=400)
-    es.save_checkpoint(small_disk / "search.npz")
-    assert_same(PEPG.load_checkpoint(small_disk / "search.npz"), es)
-    assert os.listdir(small_disk) == ["search.npz"]
 
 
 # ---- folders ----------------------------------------------------------------------------------

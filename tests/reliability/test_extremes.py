@@ -17,16 +17,16 @@ from pepg_fast import (
     ClipUp,
     NeuralNetwork,
     Optimizer,
-    checkpoints,
     compute_ranks,
     fitness_transformation,
     kernels,
     sigmoid,
     softmax,
 )
+from pepg_fast.storage import checkpoints
 
 #: A slice of the 100,000 steps of `.ci/reliability long`.
-STEPS = int(os.environ.get("PEPG_FAST_STEPS", "20000"))
+STEPS = int(os.environ.get("PEPG_FAST_STEPS", "5000"))
 
 
 # ---- sigma at its limits ----------------------------------------------------------------------
@@ -249,28 +249,38 @@ OVERFLOWS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def refusals():
+    """What is said to each of them, by a process of its own with little memory: the price of a fault is a crash."""
+    program = f"""
+import os, resource
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+from pepg_fast import PEPG
+for symmetric in (True, False):
+    for sizes in {OVERFLOWS}:
+        if os.fork() == 0:
+            try:
+                es = PEPG(*sizes, 0.0, 1.0, 0.1, 0.1, rng=1, symmetric=symmetric)
+                es.get_parameters()
+            except (MemoryError, ValueError, OverflowError) as error:
+                print(*sizes, symmetric, type(error).__name__, error, flush=True)
+            os._exit(0)
+        assert os.wait()[1] == 0, (sizes, symmetric)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    ).stdout  # fmt: skip
+
+
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="ASan reserves terabytes")
 @pytest.mark.parametrize(("population_size", "theta_size"), OVERFLOWS)
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_sizes_that_overflow_are_refused(population_size, theta_size, symmetric):
-    """In a process of its own, since the price of a fault is a crash, with little memory to be had."""
-    program = f"""
-import resource
-resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
-from pepg_fast import PEPG
-try:
-    es = PEPG({population_size!r}, {theta_size!r}, 0.0, 1.0, 0.1, 0.1, rng=1, symmetric={symmetric})
-    es.get_parameters()
-except (MemoryError, ValueError, OverflowError) as error:
-    print(type(error).__name__, error)
-"""
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
+def test_sizes_that_overflow_are_refused(population_size, theta_size, symmetric, refusals):
     memory = r"MemoryError Unable to allocate [\d.]+ [GTPE]iB for an array with shape \(.*"
     size = rf"ValueError (population_size: wanted at most {2**32}|theta_size: wanted at most {2**34}), got .*"
-    assert re.match(f"({memory}|{size})", run.stdout), run.stdout
+    case = re.escape(f"{population_size} {theta_size} {symmetric}")
+    assert re.search(f"^{case} ({memory}|{size})$", refusals, re.MULTILINE), refusals
 
 
 @pytest.mark.parametrize(
@@ -310,7 +320,7 @@ def test_a_population_beyond_32_bits(tmp_path):
         if members.stop == rows:
             last = part[-1].copy()
     drawn = np.stack([es.mu, es.sigma])
-    kernels.sample_side(es._population.key, 1, rows - 1, False, drawn, alone)
+    kernels.sample_side(es._generation.key, 1, rows - 1, False, drawn, alone)
     np.testing.assert_array_equal(last, alone)
     before = es.mu.copy()
     es.update(rewards)

@@ -45,17 +45,16 @@ void cartpole_reset(double *state, double *observation, uint64_t seed, void *dat
     observe(state, observation);
 }
 
-int cartpole_step(double *state, const double *action, double *observation, double *reward,
-                  void *data) {
+int cartpole_step(
+        double *state, const double *action, double *observation, double *reward, void *data) {
     (void)data;
     const double force = action[0] > 0.0 ? FORCE : -FORCE;
     const double x_dot = state[1], theta = state[2], theta_dot = state[3];
     const double sine = sin(theta), cosine = cos(theta);
     const double pole_moment = POLE_MASS * HALF_LENGTH;
     const double push = (force + pole_moment * (theta_dot * theta_dot) * sine) / TOTAL_MASS;
-    const double theta_acc =
-        (GRAVITY * sine - cosine * push) /
-        (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * (cosine * cosine) / TOTAL_MASS));
+    const double theta_acc = (GRAVITY * sine - cosine * push) /
+            (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * (cosine * cosine) / TOTAL_MASS));
     const double x_acc = push - pole_moment * theta_acc * cosine / TOTAL_MASS;
 
     /* Euler's explicit step: positions move with the velocities from before. */

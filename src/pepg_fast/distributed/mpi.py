@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _caller, _checks
-from ..evaluation import EvaluationError, Failure
-from ..gradients import GradientWork
-from ..interrupts import AsExceptions
 from ..pepg import PEPG
-from ..running import REASONS
+from ..run.failures import EvaluationError, Failure
+from ..run.interrupts import AsExceptions
+from ..run.limits import REASONS
+from ..search.gradients import GradientWork
 from .runner import Runner
 from .slices import Evaluated, SliceFunction, edges, evaluate_slice
-from .splitting import Costs, column_edges
+from .splitting import WAYS, Costs, choose, column_edges
 from .state import Fingerprint, fingerprint
 
 with _caller.needing("MPIRunner", "mpi4py", "mpi"):
@@ -42,21 +42,6 @@ _TAG_EVALUATED = 1
 _PATIENCE = 1.0
 
 
-class _RanksError(EvaluationError):
-    """One that all ranks raise, because of one of them."""
-
-    def __init__(self, message: str, index: int, rank: int) -> None:
-        super().__init__(message, index)
-        self.rank = rank
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return EvaluationError, (self.args[0], self.index)
-
-
-_RanksError.__name__ = _RanksError.__qualname__ = "EvaluationError"
-_RanksError.__module__ = EvaluationError.__module__
-
-
 class MPIRunner(Runner):
     """Evaluates populations over MPI: each rank its slice, all ranks every update.
 
@@ -68,10 +53,10 @@ class MPIRunner(Runner):
     ----------
     comm : mpi4py.MPI.Intracomm, optional
         The ranks; a duplicate of it is used. All there are by default.
-    split : {"auto", "whole", "columns", "blocks"}
-        How the work of an update is shared out (see `way`); by default by what `costs` say.
+    split : {"auto", "whole", "columns"}
+        How the work of an update is shared out (see `way`); by default the quicker way by `costs`.
     costs : Costs
-        Seconds that parts of an update take here.
+        Seconds that the parts of an update take on these machines.
     timeout : float, optional
         Seconds that the others may take longer than the root, and the root longer than them, to evaluate their slices,
         before all are aborted and the slow ones named. A rank that stops elsewhere, such as during an update, is waited
@@ -110,7 +95,11 @@ class MPIRunner(Runner):
         timeout: float | None = None,
         abort: bool = True,
     ) -> None:
-        super().__init__(split, costs, timeout)
+        super().__init__(timeout)
+        self.split = _checks.choice("split", split, ("auto", *WAYS))
+        if not isinstance(costs, Costs):
+            raise TypeError(f"costs: wanted a Costs, got {type(costs).__name__}")
+        self.costs = costs
         if comm is not None and not isinstance(comm, MPI.Intracomm):
             raise TypeError(f"comm: wanted an mpi4py.MPI.Intracomm, got {type(comm).__name__}")
         self.abort = _checks.flag("abort", abort)
@@ -170,16 +159,14 @@ class MPIRunner(Runner):
     # ---- evaluation -------------------------------------------------------------------------------------------
 
     def _of_population(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
     ) -> Evaluated:
         ends = edges(es.population_size, self.size)
         members = slice(ends[self.rank], ends[self.rank + 1])
         search, solutions = self._made(es, members)
         return self._evaluated(search, evaluate, solutions, ends, interrupts)
 
-    def _of_center(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
-    ) -> Evaluated:
+    def _of_center(self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions) -> Evaluated:
         solutions = es.center[None][: 1 if self.is_root else 0]
         ends = [0] + [1] * self.size
         return self._evaluated(fingerprint(es), evaluate, solutions, ends, interrupts, -1)
@@ -190,14 +177,14 @@ class MPIRunner(Runner):
         evaluate: SliceFunction,
         solutions: NDArray[Any],
         ends: list[int],
-        interrupts: AsExceptions | None,
+        interrupts: AsExceptions,
         first: int | None = None,
     ) -> Evaluated:
         """Evaluate this rank's solutions, and gather those of all."""
         state, part, failure = _EVALUATED, None, b""
         first = ends[self.rank] if first is None else first
         try:
-            with interrupts.as_exceptions() if interrupts else contextlib.nullcontext():
+            with interrupts.as_exceptions():
                 if len(solutions):
                     part = evaluate_slice(evaluate, solutions, first)
         except KeyboardInterrupt:
@@ -215,31 +202,34 @@ class MPIRunner(Runner):
         search: Fingerprint,
         counts: NDArray[np.intp],
     ) -> Evaluated:
-        layout = [] if part is None else _layout(part.extras)
-        width = sum(columns for *_, columns in layout)
+        extras = {} if part is None else part.extras
+        layout: list[Any] = [
+            [name, array.dtype.str, array.shape[1:]] for name, array in extras.items()
+        ]
+        packed = json.dumps(layout).encode() if layout else b""
         mine = np.zeros(_HEADER, np.int64)
         mine[_STATE], mine[_SEARCH:] = state, np.frombuffer(search.digest, np.int64)
-        mine[_LENGTH] = len(failure) if state == _FAILED else width
-        mine[_CHECKSUM] = zlib.crc32(_packed(layout))
+        mine[_LENGTH], mine[_CHECKSUM] = len(failure or packed), zlib.crc32(packed)
         mine[_INTERACTIONS] = -1 if part is None or part.interactions is None else part.interactions
         headers = self._headers(mine)
         self._check_searches(headers[:, _SEARCH:], search)
         self._check_headers(headers, failure, counts)
         evaluators = headers[counts > 0]
-        layout = self._layout_of(evaluators[0], layout)
-        width = int(evaluators[0, _LENGTH])
-        rows = np.empty((counts[self.rank], 1 + width))
+        layout = self._layout_of(int(np.flatnonzero(counts)[0]), headers, packed)
+        # A record for each member: its reward, and its row of each of the extras.
+        fields = {name: str(number) for number, (name, _, _) in enumerate(layout)}
+        kinds = [(fields[name], dtype, tuple(shape)) for name, dtype, shape in layout]
+        record = np.dtype([("reward", np.float64), *kinds])
+        rows, table = np.empty(counts[self.rank], record), np.empty(counts.sum(), record)
         if part is not None:
-            rows[:, 0] = part.rewards
-            column = 1
-            for name, _, _, columns in layout:
-                rows[:, column : column + columns] = part.extras[name].reshape(len(rows), columns)
-                column += columns
-        table = np.empty((counts.sum(), 1 + width))
-        self._allgather(rows, table, counts * (1 + width))
+            rows["reward"] = part.rewards
+            for name, field in fields.items():
+                rows[field] = part.extras[name]
+        self._allgather(rows, table, counts)
         told = evaluators[:, _INTERACTIONS]
         interactions = None if told[0] < 0 else int(told.sum())
-        return Evaluated(np.ascontiguousarray(table[:, 0]), interactions, _extras(table, layout))
+        extras = {name: np.ascontiguousarray(table[field]) for name, field in fields.items()}
+        return Evaluated(np.ascontiguousarray(table["reward"]), interactions, extras)
 
     def _headers(self, mine: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of all ranks, (size, _HEADER)."""
@@ -301,7 +291,8 @@ class MPIRunner(Runner):
         if (states == _FAILED).any():
             rank = int(np.flatnonzero(states == _FAILED)[0])
             error = pickle.loads(self._send_from(rank, failure)).as_error()
-            raise _RanksError(str(error), error.index, rank) from error.__cause__
+            error.rank = rank
+            raise error
         if (states == _INTERRUPTED).any():
             raise KeyboardInterrupt
         evaluators = headers[counts > 0]
@@ -312,16 +303,43 @@ class MPIRunner(Runner):
                 "evaluate: wanted interactions and the same extras from all slices or from none"
             )
 
-    def _layout_of(self, header: NDArray[np.int64], mine: list[Any]) -> list[Any]:
-        """Names, dtypes and shapes of the extras; the root's where this rank has evaluated nothing."""
-        if not header[_LENGTH]:
+    def _layout_of(self, rank: int, headers: NDArray[np.int64], packed: bytes) -> list[Any]:
+        """Name, dtype and shape of a row of each of the extras, from a rank that has evaluated something."""
+        if not headers[rank, _LENGTH]:
             return []
-        checksum = int(header[_CHECKSUM])
+        checksum = int(headers[rank, _CHECKSUM])
         if checksum not in self._layouts:
-            self._layouts[checksum] = json.loads(self._send_from(0, _packed(mine)))
+            self._layouts[checksum] = json.loads(self._send_from(rank, packed))
         return self._layouts[checksum]
 
-    # ---- gradients in parts -----------------------------------------------------------------------------------
+    # ---- the update, perhaps in parts ---------------------------------------------------------------------------
+
+    def way(self, es: PEPG) -> str:
+        """Tell how the work of the next update is shared out.
+
+        Parameters
+        ----------
+        es : PEPG
+            The search.
+
+        Returns
+        -------
+        str
+            "whole": every process computes both gradients. "columns": each computes them for its coordinates.
+        """
+        if self.size == 1:
+            return "whole"
+        if self.split != "auto":
+            return self.split
+        n_draws = es._generation.so_far.n_draws + es._generation.n_draws
+        return choose(n_draws, es.theta_size, es.dtype.itemsize, self.size, self.costs)
+
+    def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
+        is_own = type(es).update is not PEPG.update or type(es).tell is not PEPG.tell
+        if is_own or self.way(es) == "whole":
+            super()._tell(es, rewards, interactions)
+        else:
+            es.update(rewards, interactions=interactions, gradients=self._by_columns)
 
     def _by_columns(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
         ends = column_edges(work.theta_size, self.size)
@@ -331,20 +349,19 @@ class MPIRunner(Runner):
             self._allgather(part, gradient, np.diff(ends))
         return whole
 
-    def _by_blocks(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
-        ends = edges(work.n_blocks, self.size)
-        mine = work.block_sums(ends[self.rank], ends[self.rank + 1])
-        sums = np.empty((work.n_blocks, 2, work.theta_size), work.dtype)
-        self._allgather(mine, sums, np.diff(ends) * 2 * work.theta_size)
-        return work.of_sums(sums)
-
     # ---- messages ---------------------------------------------------------------------------------------------
 
     def _allgather(self, mine: NDArray[Any], whole: NDArray[Any], counts: NDArray[np.intp]) -> None:
-        """Concatenate what all ranks have, `counts` numbers each."""
+        """Concatenate what all ranks have, `counts` items each."""
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        kind = MPI.DOUBLE if whole.dtype.itemsize == 8 else MPI.FLOAT
-        self.comm.Allgatherv([mine, kind], [whole, counts.tolist(), starts.tolist(), kind])
+        item = MPI.BYTE.Create_contiguous(whole.itemsize).Commit()
+        try:
+            self.comm.Allgatherv(
+                [mine.view(np.uint8), len(mine), item],
+                [whole.view(np.uint8), counts.tolist(), starts.tolist(), item],
+            )
+        finally:
+            item.Free()
 
     def _send_from(self, rank: int, data: bytes) -> bytes:
         """One rank's bytes to all."""
@@ -357,15 +374,16 @@ class MPIRunner(Runner):
             self.comm.Bcast(buffer[lo:hi], root=rank)
         return buffer.tobytes()
 
-    def _agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
-        """The root's reason, but an interrupt is everybody's."""
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         if self.size == 1:
-            return super()._agreed(reason, is_interrupted)
+            return super().agreed(reason, is_interrupted)
         names = [None, *(name for name in REASONS if name != "interrupted"), "interrupted"]
         code = names.index(reason) if self.is_root else 0
         most = np.array([len(names) - 1 if is_interrupted else code], np.int64)
         self.comm.Allreduce(MPI.IN_PLACE, most, MPI.MAX)
         return names[int(most[0])]
+
+    agreed.__doc__ = Runner.agreed.__doc__
 
     # ---- the end of all ---------------------------------------------------------------------------------------
 
@@ -383,12 +401,14 @@ class MPIRunner(Runner):
             self._depth -= 1
 
     def _error_of_all(self, message: str, index: int) -> EvaluationError:
-        return _RanksError(message, index, 0)
+        error = super()._error_of_all(message, index)
+        error.rank = 0
+        return error
 
     def _abort(self, error: BaseException) -> None:
         """Show the error and end all ranks; what all have to say is said once."""
         first = 0
-        if isinstance(error, _RanksError):
+        if isinstance(error, EvaluationError) and error.rank is not None:
             first = error.rank
             self.comm.Barrier()  # callbacks have ended everywhere
         if self.rank != first:
@@ -403,25 +423,3 @@ class MPIRunner(Runner):
 
 def _is_failure(error: BaseException) -> bool:
     return not (isinstance(error, SystemExit) and error.code in (None, 0))
-
-
-def _layout(extras: dict[str, NDArray[Any]]) -> list[Any]:
-    """Name, dtype, shape of a row and its numbers, for each."""
-    return [
-        [name, array.dtype.str, list(array.shape[1:]), int(np.prod(array.shape[1:], dtype=int))]
-        for name, array in extras.items()
-    ]
-
-
-def _packed(layout: list[Any]) -> bytes:
-    return json.dumps(layout).encode() if layout else b""
-
-
-def _extras(table: NDArray[np.float64], layout: list[Any]) -> dict[str, NDArray[Any]]:
-    """The arrays that travelled as columns."""
-    extras, column = {}, 1
-    for name, dtype, shape, columns in layout:
-        values = table[:, column : column + columns].reshape(len(table), *shape)
-        extras[name] = values.astype(dtype)
-        column += columns
-    return extras

@@ -6,25 +6,21 @@ import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _caller, _checks
-from ..evaluation import EvaluationError, Failure
-from ..gradients import GradientWork
-from ..interrupts import AsExceptions
 from ..pepg import PEPG
-from .replica import Behind, Order, Replica, Told
+from ..run.failures import EvaluationError, Failure
+from ..run.interrupts import AsExceptions
+from .replica import Behind, Order, Replica, Update
 from .runner import Runner
 from .slices import Evaluated, SliceFunction, edges, joined
-from .splitting import Costs, column_edges
 from .state import Fingerprint, fingerprint
 
 with _caller.needing("RayRunner", "ray", "ray"):
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-#: What a call of Ray's and a byte through its object store cost (docs/scaling.md).
-RAY_COSTS = Costs(byte=1e-9, call=2e-3)
 #: Updates that are kept for workers that have not had them; one that is further behind gets the search itself.
 _REMEMBERED = 32
 #: Bytes from which an array goes through the object store once rather than with every message.
@@ -55,15 +51,10 @@ class RayRunner(Runner):
         Further options of ``ray.remote``, such as ``{"resources": {"simulator": 1}}``.
     slices_per_worker : int
         Slices that a population is cut into for each worker: more of them wait less for the slowest.
-    split : {"auto", "whole", "columns", "blocks"}
-        How the work of an update is shared out (see `way`); by default by what `costs` say.
-    costs : Costs
-        Seconds that parts of an update take here.
     timeout : float, optional
         Seconds after which a slice is given to another worker too, and the first answer counts; each time a slice is
-        given out again it may take twice as long. A worker that is as late with its part of an update is replaced, and
-        the driver computes that part. If no worker starts for as long, or for 60 s if that is longer, TimeoutError is
-        raised. Without it, a worker may take as long as it likes.
+        given out again it may take twice as long. If no worker starts for as long, or for 60 s if that is longer,
+        TimeoutError is raised. Without a timeout, a worker may take as long as it likes.
     max_losses : int
         How often a slice may lose its worker before the run fails: it may be what kills them.
 
@@ -96,12 +87,10 @@ class RayRunner(Runner):
         num_cpus: float = 1.0,
         actor_options: dict[str, Any] | None = None,
         slices_per_worker: int = 1,
-        split: str = "auto",
-        costs: Costs = RAY_COSTS,
         timeout: float | None = None,
         max_losses: int = 3,
     ) -> None:
-        super().__init__(split, costs, timeout)
+        super().__init__(timeout)
         if n_workers is not None:
             n_workers = _checks.integer("n_workers", n_workers, at_least=1)
         self._n_workers = n_workers
@@ -119,13 +108,13 @@ class RayRunner(Runner):
             ray.init(**options)
         self._workers: list[_Worker] = []
         self._followed: PEPG | None = None
-        self._told: collections.deque[Told] = collections.deque(maxlen=_REMEMBERED)
-        self._n_told = 0
+        self._updates: collections.deque[Update] = collections.deque(maxlen=_REMEMBERED)
+        self._n_updates = 0
         self._sent: tuple[Fingerprint | None, Any] = (None, None)  # and a reference to the search
         self._function: tuple[Any, Any] = (None, None)
         self._looked = -_GLANCE
         self._target = n_workers or 1
-        self.n_losses = self.n_reissued = self.n_sent = self._n_stillborn = 0
+        self.n_losses = self.n_reissued = self.n_sent = self._n_failed_starts = 0
         self._hire()
 
     @property
@@ -155,16 +144,14 @@ class RayRunner(Runner):
     # ---- evaluation -------------------------------------------------------------------------------------------
 
     def _of_population(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
     ) -> Evaluated:
         search, _ = self._made(es, slice(0, 0))
         self._hire()
         n = min(es.population_size, len(self._workers) * self.slices_per_worker)
         return self._collected(es, search, evaluate, edges(es.population_size, n), interrupts)
 
-    def _of_center(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
-    ) -> Evaluated:
+    def _of_center(self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions) -> Evaluated:
         return self._collected(es, fingerprint(es), evaluate, [-1, 0], interrupts)
 
     def _collected(
@@ -173,13 +160,13 @@ class RayRunner(Runner):
         search: Fingerprint,
         evaluate: SliceFunction,
         ends: list[int],
-        interrupts: AsExceptions | None,
+        interrupts: AsExceptions,
     ) -> Evaluated:
         self._follow(es)
         if self._function[0] is not evaluate:
             self._function = evaluate, ray.put(evaluate)
         work = _Slices(ends, search, self.timeout)
-        with interrupts.as_exceptions() if interrupts else contextlib.nullcontext():
+        with interrupts.as_exceptions():
             while not work.is_done:
                 self._hire()
                 self._give_out(es, work)
@@ -229,10 +216,10 @@ class RayRunner(Runner):
                 if is_ours:
                     self._count_loss(work, index, error)
                 elif is_new:
-                    self._count_stillborn(error)
+                    self._count_failed_start(error)
                 continue
             if is_new:
-                self._n_stillborn = 0
+                self._n_failed_starts = 0
             if is_ours:
                 self._put(work, index, worker, answer)
 
@@ -248,7 +235,7 @@ class RayRunner(Runner):
 
     def _check_behind(self, worker: "_Worker", answer: Behind, search: Fingerprint) -> None:
         """Have the search sent to a worker that has not got it, unless it was."""
-        worker.n_told = None
+        worker.n_updates = None
         if not worker.has_whole:
             return
         what = answer.error
@@ -303,11 +290,11 @@ class RayRunner(Runner):
             ) from error
         work.give_back(index)
 
-    def _count_stillborn(self, error: Exception) -> None:
-        self._n_stillborn += 1
-        if self._n_stillborn > self.max_losses:
+    def _count_failed_start(self, error: Exception) -> None:
+        self._n_failed_starts += 1
+        if self._n_failed_starts > self.max_losses:
             raise RuntimeError(
-                f"RayRunner: wanted workers, {self._n_stillborn} were lost as they started: {_line(error)}"
+                f"RayRunner: wanted workers, {self._n_failed_starts} were lost as they started: {_line(error)}"
             ) from error
 
     # ---- workers ----------------------------------------------------------------------------------------------
@@ -341,19 +328,19 @@ class RayRunner(Runner):
         """Forget what was told if this is another search."""
         if self._followed is not es:
             self._followed = es
-            self._told.clear()
-            self._n_told = 0
+            self._updates.clear()
+            self._n_updates = 0
             for worker in self._workers:
-                worker.n_told = None
+                worker.n_updates = None
 
     def _news_for(self, worker: "_Worker", es: PEPG, search: Fingerprint) -> Any:
         """What has been told since the worker was last asked, or a reference to the search."""
-        known, worker.n_told = worker.n_told, self._n_told
-        n_kept = len(self._told)
-        n_missing = n_kept + 1 if known is None else self._n_told - known
+        known, worker.n_updates = worker.n_updates, self._n_updates
+        n_kept = len(self._updates)
+        n_missing = n_kept + 1 if known is None else self._n_updates - known
         worker.has_whole = n_missing > n_kept
         if not worker.has_whole:
-            return list(self._told)[n_kept - n_missing :]
+            return list(self._updates)[n_kept - n_missing :]
         if self._sent[0] != search or self._sent[1] is None:
             packed = ray.cloudpickle.dumps(es)  # arrays in the object store are read-only
             self._sent = search, ray.put(packed)
@@ -365,67 +352,15 @@ class RayRunner(Runner):
         told: Any = rewards
         with contextlib.suppress(ValueError):  # which the update will explain
             told = np.array(rewards)
-        self._telling = es
-        self._gradients: Any = None
         super()._tell(es, rewards, interactions)
         if told.nbytes > _LARGE:
             told = ray.put(told)
-        self._told.append(Told(told, interactions, self._gradients))
-        self._n_told += 1
+        self._updates.append(Update(told, interactions))
+        self._n_updates += 1
         self._sent = None, None
 
     def _changed(self, evaluate: SliceFunction) -> None:
         self._function = (None, None)
-
-    # ---- gradients in parts -----------------------------------------------------------------------------------
-
-    def _by_columns(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
-        parts = self._parts("columns", work, lambda n: column_edges(work.theta_size, n))
-        return self._shared(tuple(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-    def _by_blocks(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
-        parts = self._parts("block_sums", work, lambda n: edges(work.n_blocks, n))
-        return self._shared(work.of_sums(np.concatenate(parts)))
-
-    def _shared(self, gradients: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        self._gradients = ray.put(gradients)
-        g_mu, g_sigma = gradients
-        return g_mu, g_sigma
-
-    def _parts(self, name: str, work: GradientWork, cut: Any) -> list[Any]:
-        """A part of the gradients from each worker that is free; what they cannot give is computed here."""
-        es = self._telling
-        workers = [worker for worker in self._workers if worker.is_idle]
-        if not workers:
-            return [getattr(work, name)(*cut(1))]
-        search, weights = fingerprint(es), ray.put(work.weights)
-        ends = cut(len(workers))
-        references = []
-        for worker, lo, hi in zip(workers, ends, ends[1:], strict=False):
-            order = Order(self._news_for(worker, es, search), search.digest, weights, lo, hi)
-            references.append(worker.actor.part.remote(order, name))
-        ready, _ = ray.wait(references, num_returns=len(references), timeout=self.timeout)
-        parts = []
-        for i, (worker, reference) in enumerate(zip(workers, references, strict=True)):
-            part = self._part_of(worker, reference, reference in ready)
-            parts.append(getattr(work, name)(ends[i], ends[i + 1]) if part is None else part)
-        return parts
-
-    def _part_of(self, worker: "_Worker", reference: Any, is_ready: bool) -> Any:
-        """What a worker has computed, or None."""
-        if not is_ready:
-            self.n_reissued += 1
-            self._dismiss(worker)
-            return None
-        try:
-            part = ray.get(reference)
-        except RayError:
-            self._lost(worker)
-            return None
-        if isinstance(part, Behind):
-            worker.n_told = None
-            return None
-        return part
 
 
 class _Worker:
@@ -433,7 +368,7 @@ class _Worker:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self.n_told: int | None = None  # updates it has been told of, None if it has no search
+        self.n_updates: int | None = None  # updates it has been told of, None if it has no search
         self.has_whole = False  # the last order had the search with it
         self.is_new = True  # it has not said yet that it is there
         self.rest()

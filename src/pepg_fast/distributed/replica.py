@@ -4,25 +4,17 @@ import pickle
 import warnings
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..evaluation import Failure
-from ..gradients import GradientWork
 from ..pepg import PEPG
-from .slices import Evaluated, try_slice
+from ..run.failures import Failure
+from .slices import Evaluated, Successor, try_slice
 from .state import fingerprint
 
-#: Whether this process is an actor, which runs nothing but slices.
-is_here = False
 
-
-class Told(NamedTuple):
-    """An update; references are to what is in the object store."""
+class Update(NamedTuple):
+    """What the search was told; a large array is a reference to the object store."""
 
     rewards: Any
     interactions: Any
-    #: Both gradients, if they were computed in parts.
-    gradients: Any
 
 
 class Order(NamedTuple):
@@ -32,8 +24,8 @@ class Order(NamedTuple):
     news: Any
     #: The digest of its fingerprint.
     search: bytes
-    #: A reference to the function of slices, or to the weights of the gradients.
-    what: Any
+    #: A reference to the function of slices.
+    evaluate: Any
     lo: int
     hi: int
 
@@ -51,8 +43,6 @@ class Replica:
     """An actor: it has the search, brought up to date by each order."""
 
     def __init__(self) -> None:
-        global is_here
-        is_here = True
         self._es: PEPG | None = None
         self._search: bytes | None = None  # the digest that it was found to have
         self._fetched: tuple[Any, Any] = (None, None)
@@ -65,25 +55,16 @@ class Replica:
         es = self._up_to_date(order)
         if isinstance(es, Behind):
             return es
-        if self._fetched[0] != order.what:
-            self._fetched = order.what, _fetched(order.what)
+        if self._fetched[0] != order.evaluate:
+            evaluate = _fetched(order.evaluate)
+            if isinstance(evaluate, Successor):
+                evaluate.take_over(self._fetched[1], is_worker=True)
+            self._fetched = order.evaluate, evaluate
         if order.lo < 0:
             return try_slice(self._fetched[1], es.center[None], -1)
         self._begin(es)
         solutions = es.get_members(slice(order.lo, order.hi))
         return try_slice(self._fetched[1], solutions, order.lo)
-
-    def part(self, order: Order, name: str) -> Any:
-        """Compute a part of the gradients, columns or block sums."""
-        es = self._up_to_date(order)
-        if isinstance(es, Behind):
-            return es
-        self._begin(es)
-        population, n_threads = es._population, es._n_threads
-        noise, epsilon = population.noise_of_generation(n_threads)
-        weights = _fetched(order.what)
-        draw = population.key, population.generation, noise, epsilon, weights, population.drawn
-        return getattr(GradientWork(draw, n_threads), name)(order.lo, order.hi)
 
     def _up_to_date(self, order: Order) -> "PEPG | Behind":
         """The search where the driver has it."""
@@ -116,17 +97,9 @@ class Replica:
         es = self._es
         if es is None:
             return
-        for rewards, interactions, gradients in news:
+        for rewards, interactions in news:
             self._begin(es)
-            if gradients is None:
-                es.tell(_fetched(rewards), interactions=interactions)
-            else:
-                self._gradients = tuple(np.array(gradient) for gradient in _fetched(gradients))
-                es.update(_fetched(rewards), interactions=interactions, gradients=self._given)
-
-    def _given(self, work: GradientWork) -> Any:
-        """Gradients that others have computed."""
-        return self._gradients
+            es.tell(_fetched(rewards), interactions=interactions)
 
     @staticmethod
     def _begin(es: PEPG) -> None:

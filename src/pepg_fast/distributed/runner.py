@@ -1,4 +1,4 @@
-"""What all runners share: checks, the run, and the update in parts."""
+"""What all runners share: checks, and the run."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -6,15 +6,16 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _checks, running
-from ..callbacks import AnyCallback
-from ..evaluation import Evaluation, EvaluationError, WithoutRows
-from ..gradients import GradientWork
-from ..interrupts import AsExceptions, Interrupts
+from .. import _checks
 from ..pepg import PEPG
-from ..running import Result
-from .slices import Evaluated, SliceFunction
-from .splitting import WAYS, Costs, choose
+from ..run import loop
+from ..run.callback import AnyCallback
+from ..run.evaluation import Evaluation, Evaluations
+from ..run.failures import EvaluationError
+from ..run.interrupts import AsExceptions, Interrupts
+from ..run.limits import Limits
+from ..run.loop import Result
+from .slices import Evaluated, Gathering, SliceFunction
 from .state import Fingerprint, check_search, fingerprint
 
 
@@ -23,10 +24,6 @@ class Runner:
 
     Parameters
     ----------
-    split : {"auto", "whole", "columns", "blocks"}
-        How the work of an update is shared out (see `way`).
-    costs : Costs
-        Seconds that parts of an update take.
     timeout : float or None
         Seconds after which a slice is late; what then becomes of it is each runner's own.
 
@@ -41,11 +38,7 @@ class Runner:
     size: int
     rank = 0
 
-    def __init__(self, split: str, costs: Costs, timeout: float | None) -> None:
-        self.split = _checks.choice("split", split, ("auto", *WAYS))
-        if not isinstance(costs, Costs):
-            raise TypeError(f"costs: wanted a Costs, got {type(costs).__name__}")
-        self.costs = costs
+    def __init__(self, timeout: float | None) -> None:
         if timeout is not None:
             timeout = _checks.number("timeout", timeout, positive=True)
         self.timeout = timeout
@@ -75,7 +68,7 @@ class Runner:
         -------
         Evaluated
             ``rewards``, ``interactions`` and ``extras`` of the whole population, the same in every process. Extras
-            have the dtypes that `evaluate` returned, integers up to 2**53.
+            have the dtypes that `evaluate` returned.
 
         Raises
         ------
@@ -88,7 +81,7 @@ class Runner:
         """
         with self._guarded():
             self._check(es, evaluate)
-            return self._of_population(es, evaluate, interrupts)
+            return self._of_population(es, evaluate, interrupts or Interrupts())
 
     def evaluate_center(
         self, es: PEPG, evaluate: SliceFunction, *, interrupts: AsExceptions | None = None
@@ -118,12 +111,12 @@ class Runner:
         """
         with self._guarded():
             self._check(es, evaluate)
-            return self._of_center(es, evaluate, interrupts)
+            return self._of_center(es, evaluate, interrupts or Interrupts())
 
     def update(
         self, es: PEPG, rewards: ArrayLike, *, interactions: ArrayLike | None = None
     ) -> None:
-        """Move the search as `PEPG.update` does, to the same bits, with the work shared out where that is quicker.
+        """Move the search as `PEPG.update` does, to the same bits.
 
         Parameters
         ----------
@@ -147,6 +140,7 @@ class Runner:
         max_evaluations: float | None = None,
         target_fitness: float | None = None,
         patience: float | None = None,
+        patience_tolerance: float | None = None,
         time_limit: float | None = None,
         callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
         center_every: int = 0,
@@ -170,6 +164,8 @@ class Runner:
             Ends the run when `best_fitness` is as good.
         patience : int, optional
             Ends the run after as many steps without a new best fitness.
+        patience_tolerance : float, optional
+            A new best fitness counts if it is better than the last one that did by more than this; 0 by default.
         time_limit : float, optional
             Seconds after which no population is evaluated, by the root's clock.
         callbacks : callable, Callback, or several
@@ -191,33 +187,14 @@ class Runner:
         """
         with self._guarded():
             self._check(es, evaluate)
-            return running.run_with(
-                es, _Evaluations(self, evaluate), max_steps=max_steps, max_evaluations=max_evaluations,
-                target_fitness=target_fitness, patience=patience, time_limit=time_limit, callbacks=callbacks,
-                center_every=center_every, calls_back=self.is_root,
-            )  # fmt: skip
-
-    def way(self, es: PEPG) -> str:
-        """Tell how the work of the next update is shared out.
-
-        Parameters
-        ----------
-        es : PEPG
-            The search.
-
-        Returns
-        -------
-        str
-            "whole": every process computes both gradients. "columns": each computes them for its coordinates.
-            "blocks": each sums its blocks of pairs.
-        """
-        if self.size == 1:
-            return "whole"
-        if self.split != "auto":
-            return self.split
-        population = es._population
-        n_draws = population.told + population.n_draws
-        return choose(n_draws, es.theta_size, es.dtype.itemsize, self.size, self.costs)
+            given = Limits(
+                max_steps, max_evaluations, target_fitness, patience, time_limit, patience_tolerance
+            )
+            limits = given._checked(es.population_size)
+            evaluations = _Evaluations(self, evaluate)
+            return loop.run_with(
+                es, evaluations, limits, callbacks, center_every, calls_back=self.is_root
+            )
 
     def _check(self, es: Any, evaluate: Any) -> None:
         check_search(es)
@@ -227,38 +204,22 @@ class Runner:
     def _made(self, es: PEPG, members: slice) -> tuple[Fingerprint, NDArray[Any]]:
         """Make members of the population that waits, or of a new one, and tell what all are made from."""
         # Before it is drawn, if that is enough to know it, because what is drawn from is then a copy of mu and sigma.
-        search = fingerprint(es) if es._population.has_key else None
+        search = fingerprint(es) if es._generation.has_key else None
         make = es.get_members if es.is_pending else es.get_parameters
         solutions = make(members=members)
         return search or fingerprint(es), solutions
 
     def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
-        way = self.way(es)
-        if type(es).update is not PEPG.update or type(es).tell is not PEPG.tell or way == "whole":
-            es.tell(rewards, interactions=interactions)
-            return
-
-        def gradients(work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
-            return self._by_columns(work) if way == "columns" else self._by_blocks(work)
-
-        es.update(rewards, interactions=interactions, gradients=gradients)
+        es.tell(rewards, interactions=interactions)
 
     # ---- what each runner has of its own ------------------------------------------------------------------------
 
     def _of_population(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
+        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
     ) -> Evaluated:
         raise NotImplementedError
 
-    def _of_center(
-        self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions | None
-    ) -> Evaluated:
-        raise NotImplementedError
-
-    def _by_columns(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
-        raise NotImplementedError
-
-    def _by_blocks(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _of_center(self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions) -> Evaluated:
         raise NotImplementedError
 
     def _changed(self, evaluate: SliceFunction) -> None:
@@ -287,19 +248,14 @@ class Runner:
         str or None
             The reason, None to go on.
         """
-        return self._agreed(reason, is_interrupted)
-
-    def _agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
-        return "interrupted" if is_interrupted else reason
+        return Evaluations().agreed(reason, is_interrupted)  # as a single process does
 
 
-class _Evaluations(WithoutRows):
+class _Evaluations(Evaluations):
     """A runner as the run loop wants it."""
 
     def __init__(self, runner: Runner, evaluate: SliceFunction) -> None:
         self._runner, self._evaluate = runner, evaluate
-        self._gathered = getattr(evaluate, "gathered", None)
-        self._evaluated: Evaluated | None = None
 
     def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
         evaluated = self._runner._of_population(es, self._evaluate, interrupts)
@@ -312,8 +268,8 @@ class _Evaluations(WithoutRows):
 
     def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
         self._runner._tell(es, fitness, interactions)
-        if self._gathered is not None:
-            self._gathered(es, self._evaluated)
+        if isinstance(self._evaluate, Gathering):
+            self._evaluate.gathered(es, self._evaluated)
             self._runner._changed(self._evaluate)
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:

@@ -1,18 +1,36 @@
 """Slices of a population: who evaluates what, and what comes back."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
-from ..evaluation import Failure, call_each, read_each, whole_number
+from ..run.evaluation import call_each, read_each, whole_number
+from ..run.failures import Failure
 
 #: Takes the members of a slice, (m, d), read-only, and their indices, (m,), -1 for the centre. Returns their rewards,
 #: (m,); or rewards and interactions (a number, or one for each, or None); or rewards, interactions and a dict of
 #: further arrays with m rows each.
 SliceFunction: TypeAlias = Callable[[NDArray[Any], NDArray[np.intp]], Any]
+
+
+@runtime_checkable
+class Successor(Protocol):
+    """A function of slices that goes on with what its process made for the one before, such as environments."""
+
+    def take_over(self, previous: Any, *, is_worker: bool = False) -> None:
+        """Take what there is; `previous` is the function that this process evaluated last, or None."""
+
+
+@runtime_checkable
+class Gathering(Protocol):
+    """A function of slices that learns from all evaluations; see `Runner.run`."""
+
+    def gathered(self, es: Any, evaluated: "Evaluated") -> None:
+        """Take note of what a generation came to, after its update."""
+
 
 _WANTED = "rewards, (rewards, interactions) or (rewards, interactions, extras)"
 

@@ -1,15 +1,15 @@
-"""How the work of an update is shared out, by size."""
+"""How the work of an update is shared out among ranks."""
 
 import math
 from typing import NamedTuple
 
-from .. import kernels
-from ..gradients import COLUMN_STEP
+from ..search.gradients import COLUMN_STEP
 from .slices import edges
 
-WAYS = ("whole", "columns", "blocks")
+WAYS = ("whole", "columns")
 
-#: How much less than everybody's whole work a way must take: where processes wait for each other, the slowest counts.
+#: Share of the whole work's time that columns may take at most to be worth it: ranks that wait for each other wait for
+#: the slowest.
 _WORTH = 0.75
 
 
@@ -42,23 +42,15 @@ def seconds_of(
     received, apart = (n - 1) / n, theta_size * costs.apart
     if way == "whole":
         return n_draws * theta_size * costs.draw
-    if way == "columns":
-        columns = math.ceil(theta_size / COLUMN_STEP / n) * COLUMN_STEP
-        work = n_draws * min(columns, theta_size) * costs.draw
-        return work + apart + both * received * costs.byte + 2 * costs.call
-    blocks = math.ceil(n_draws / kernels.pairs_of_block())
-    pairs = min(n_draws, math.ceil(blocks / n) * kernels.pairs_of_block())
-    work = pairs * theta_size * costs.draw
-    return work + apart + blocks * both * received * costs.byte + costs.call
+    columns = math.ceil(theta_size / COLUMN_STEP / n) * COLUMN_STEP
+    work = n_draws * min(columns, theta_size) * costs.draw
+    return work + apart + both * received * costs.byte + 2 * costs.call
 
 
 def choose(n_draws: int, theta_size: int, itemsize: int, n: int, costs: Costs) -> str:
-    """The quickest way by far, else "whole"; the same on all processes, since it depends on nothing else."""
-    if n == 1:
-        return "whole"
-    seconds = {way: seconds_of(way, n_draws, theta_size, itemsize, n, costs) for way in WAYS}
-    best = min(WAYS, key=lambda way: seconds[way])
-    return best if seconds[best] < _WORTH * seconds["whole"] else "whole"
+    """Choose "columns" where that is quicker by far; the same on all ranks, since it depends on nothing else."""
+    whole, columns = (seconds_of(way, n_draws, theta_size, itemsize, n, costs) for way in WAYS)
+    return "columns" if n > 1 and columns < _WORTH * whole else "whole"
 
 
 def column_edges(theta_size: int, n: int) -> list[int]:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__, kernels, streams
+from .. import kernels
+from .._build import version
 from ..optimizers import Optimizer
 from ..pepg import PEPG
 from ..schedules import Decay
+from ..search import streams
+from ..search.options import RATES, options_of
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
 
@@ -71,38 +74,33 @@ def fingerprint(es: PEPG) -> Fingerprint:
     changed after they were drawn. Not compared are the arrays of the optimizer and what callables return: where those
     differ, mu or sigma do after the next update.
     """
-    population, n_threads = es._population, es._n_threads
+    generation, n_threads = es._generation, es.n_threads
+    told = generation.so_far
     plain = functools.partial(_plain, n_threads=n_threads)
     mu, sigma = plain(es.mu), plain(es.sigma)
-    has_begun = es.is_pending or population.told > 0
-    is_next = population.rng is None and not has_begun
+    has_begun = es.is_pending or told.n_draws > 0
+    is_next = generation.rng is None and not has_begun
     parts = {
-        "pepg_fast": __version__, "class": type(es).__qualname__, "dtype": es.dtype.name,
-        "theta_size": es.theta_size, "population_size": es.population_size, "symmetric": es.symmetric,
+        "pepg_fast": version, "class": type(es).__qualname__, "dtype": es.dtype.name,
+        "theta_size": es.theta_size, "population_size": es.population_size,
         "mu": mu, "sigma": sigma,
-        "mu as drawn": plain(population.drawn[0]) if has_begun else mu,
-        "sigma as drawn": plain(population.drawn[1]) if has_begun else sigma,
-        "lower": plain(es.lower), "upper": plain(es.upper),
-        "rng": (population.key, population.has_key, plain(streams.to_state(population.rng))),
-        "generation": population.generation + is_next, "draws told": population.told,
-        "epsilon": plain(population.epsilon) if es.is_pending else None,
-        "epsilon told": plain(population.told_epsilon),
-        "theta": plain(population.edited(n_threads)),
-        "step": es.step, "interactions": (es.num_interactions, es.popsize_max, es._made),
+        "mu as drawn": plain(generation.drawn[0]) if has_begun else mu,
+        "sigma as drawn": plain(generation.drawn[1]) if has_begun else sigma,
+        "rng": (generation.key, generation.has_key, plain(streams.to_state(generation.rng))),
+        "generation": generation.number + is_next, "draws told": told.n_draws,
+        "epsilon": plain(generation.epsilon) if es.is_pending else None,
+        "epsilon told": plain(told.epsilon),
+        "theta": plain(generation.edited(n_threads)),
+        "step": es.step, "interactions told": told.interactions,
     }  # fmt: skip
     return Fingerprint(parts | _settings(es, n_threads))
 
 
 def _settings(es: PEPG, n_threads: int) -> dict[str, Any]:
-    """How rewards move the search."""
-    fitness = es._fitness
-    settings = {
-        "mu_lr": es.mu_lr, "sigma_lr": es.sigma_lr, "l2_coeff": es.l2_coeff, "optimizer": es.optimizer,
-        "sigma_max_change": es.sigma_max_change, "sigma_min": es.sigma_min, "sigma_max": es.sigma_max,
-        "sigma_decay": es.sigma_decay, "sigma_decay_limit": es.sigma_decay_limit,
-        "fitness_shaping": fitness.shaping, "ties": fitness.ties, "maximize": fitness.maximize,
-        "nan_policy": fitness.nan_policy, "rewards told": fitness.told,
-    }  # fmt: skip
+    """How rewards move the search: its options, but for those that a process may have for itself."""
+    shown = (name for name, option in options_of(type(es)).items() if option.is_shown)
+    settings = {name: getattr(es, name) for name in (*RATES, "optimizer", *shown)}
+    settings["rewards told"] = es._generation.so_far.rewards
     return {name: _plain(value, n_threads) for name, value in settings.items()}
 
 

@@ -6,15 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _checks, shaping
+from .. import _checks
 from ..pepg import PEPG
 from ..schedules import Decay
-from .settings import (
-    Settings,
-    adam,
-    rate_of,
-    search,
-)
+from ..search import shaping
+from .settings import Settings, adam, documented, rate_of, search
 
 
 class EstoolShaping:
@@ -54,6 +50,7 @@ class EstoolShaping:
         return f"EstoolShaping(ranked={self.ranked}, weight_decay={self.weight_decay})"
 
 
+@documented
 def estool(
     num_params: int,
     sigma_init: ArrayLike = 0.10,
@@ -100,13 +97,8 @@ def estool(
         Whether rewards become centered ranks.
     forget_best : bool
         Only changes what estool calls the best; here `best_theta` is the best so far.
-    **options
-        Of `PEPG`; they win.
-
-    Returns
-    -------
-    PEPG
-        The search. It maximises.
+    {**options}
+        It maximises.
 
     Raises
     ------
@@ -141,12 +133,12 @@ def estool(
         "sigma_init": sigma_init,
         "mu_lr": _rate(learning_rate, learning_rate_decay, learning_rate_limit),
         "sigma_lr": rate_of("sigma_alpha", sigma_alpha),
-        "sigma_max_change": sigma_max_change,
-        "sigma_decay": min(sigma_decay, 1.0),
-        "sigma_decay_limit": sigma_limit,
+        PEPG.sigma_max_change: sigma_max_change,
+        PEPG.sigma_decay: min(sigma_decay, 1.0),
+        PEPG.sigma_decay_limit: sigma_limit,
     }
     if not rank_fitness or weight_decay:
-        settings["fitness_shaping"] = EstoolShaping(bool(rank_fitness), weight_decay)
+        settings[PEPG.fitness_shaping] = EstoolShaping(bool(rank_fitness), weight_decay)
     return search(settings | adam(beta1=0.99, beta2=0.999, epsilon=1e-8 / size), options)
 
 

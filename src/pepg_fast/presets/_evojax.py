@@ -8,9 +8,20 @@ from .. import _checks
 from ..pepg import PEPG
 from ..schedules import Decay
 from .decay_counted import decay_counted_adam
-from .settings import PER_PAIR, Settings, clipup_by_speed, config_of, even, plain, rate_of, search
+from .settings import (
+    PER_PAIR,
+    Settings,
+    clipup_by_speed,
+    config_of,
+    documented,
+    even,
+    plain,
+    rate_of,
+    search,
+)
 
 
+@documented
 def evojax(
     pop_size: int,
     param_size: int,
@@ -40,27 +51,14 @@ def evojax(
         None is "sgd", as is any other name in evojax.
     optimizer_config : dict, optional
         Its arguments, as in evojax; ``center_lr_decay_coef`` and ``center_lr_decay_steps`` are those of the rate.
-    center_learning_rate : float
-        Rate of the mean.
-    stdev_learning_rate : float
-        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    {center_learning_rate, stdev_learning_rate}
     init_stdev : float or array_like of shape (d,)
         Initial sigma, in parameter units.
-    stdev_max_change : float
-        How much of itself sigma changes in an update at most.
-    solution_ranking : bool
-        Whether rewards become centered ranks.
-    seed : int
-        Of this package's noise.
+    {stdev_max_change, solution_ranking, seed}
     logger : None
         There is none.
-    **options
-        Of `PEPG`; they win.
-
-    Returns
-    -------
-    PEPG
-        The search. It maximises.
+    {**options}
+        It maximises.
 
     Raises
     ------
@@ -88,9 +86,9 @@ def evojax(
         "mu_init": 0.0 if init_params is None else init_params,
         "sigma_init": init_stdev,
         "sigma_lr": PER_PAIR * rate_of("stdev_learning_rate", stdev_learning_rate),
-        "sigma_max_change": stdev_max_change,
-        "fitness_shaping": "centered" if solution_ranking else "raw",
-        "rng": seed,
+        PEPG.sigma_max_change: stdev_max_change,
+        PEPG.fitness_shaping: None if solution_ranking else "raw",
+        PEPG._rng: seed,
     }
     if optimizer is not None:
         _checks.choice("optimizer", optimizer, ("adam", "clipup", "sgd"), "None")

@@ -15,6 +15,7 @@ from .settings import (
     adam,
     clipup,
     config_of,
+    documented,
     rate_of,
     search,
 )
@@ -42,6 +43,7 @@ _SHAPINGS: dict[str, Any] = {
 }
 
 
+@documented
 def evosax(
     population_size: int,
     solution: ArrayLike,
@@ -78,13 +80,8 @@ def evosax(
         Rate of sigma; half of `PEPG`'s ``sigma_lr``.
     std_max_change : float
         How much of itself sigma changes in an update at most.
-    **options
-        Of `PEPG`; they win.
-
-    Returns
-    -------
-    PEPG
-        The search. It minimises; NaN ranks last.
+    {**options}
+        It minimises; NaN ranks last.
 
     Raises
     ------
@@ -114,10 +111,10 @@ def evosax(
         "mu_init": np.ravel(_checks.numbers("mean", mean, "an array (of a flattened tree)")),
         "sigma_init": std_init,
         "sigma_lr": PER_PAIR * rate_of("std_lr", std_lr),
-        "sigma_max_change": std_max_change,
-        "fitness_shaping": _SHAPINGS[fitness_shaping_fn],
-        "maximize": False,
-        "nan_policy": "worst",
+        PEPG.sigma_max_change: std_max_change,
+        PEPG.fitness_shaping: _SHAPINGS[fitness_shaping_fn],
+        PEPG.maximize: False,
+        PEPG.nan_policy: "worst",
     }
     return search(settings | _optimizer(optimizer, optimizer_config), options)
 

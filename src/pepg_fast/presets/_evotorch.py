@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _checks, shaping
+from .. import _checks
 from ..optimizers import SGD
-from ..pepg import LEAST_SIGMA, PEPG
+from ..pepg import PEPG
+from ..search import shaping
 from .settings import (
     PER_PAIR,
     Settings,
@@ -16,6 +17,7 @@ from .settings import (
     between,
     clipup,
     config_of,
+    documented,
     plain,
     rate_of,
     search,
@@ -36,6 +38,7 @@ _RANKINGS: dict[str, Any] = {
 }
 
 
+@documented
 def evotorch(
     *,
     solution_length: int,
@@ -46,7 +49,6 @@ def evotorch(
     stdev_init: ArrayLike | None = None,
     radius_init: float | None = None,
     num_interactions: int | None = None,
-    popsize_max: int | None = None,
     optimizer: str | None = "clipup",
     optimizer_config: dict[str, Any] | None = None,
     ranking_method: str | None = "centered",
@@ -55,7 +57,6 @@ def evotorch(
     stdev_min: ArrayLike | None = None,
     stdev_max: ArrayLike | None = None,
     stdev_max_change: ArrayLike | None = 0.2,
-    symmetric: bool = True,
     obj_index: int | None = None,
     distributed: bool = False,
     popsize_weighted_grad_avg: bool | None = None,
@@ -71,16 +72,13 @@ def evotorch(
         Whether a higher or a lower reward is better.
     popsize : int
         P, the number of candidates; even if symmetric.
-    center_learning_rate : float
-        Rate of the mean.
-    stdev_learning_rate : float
-        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    {center_learning_rate, stdev_learning_rate}
     stdev_init : float or array_like of shape (d,), optional
         Initial sigma, in parameter units; or `radius_init`.
     radius_init : float, optional
         Length of the initial sigma as a vector, in parameter units.
-    num_interactions, popsize_max : int, optional
-        Simulator steps that a generation exceeds, and candidates at which it ends all the same.
+    num_interactions : int, optional
+        Simulator steps that a generation exceeds, with ``popsize_max`` for the most candidates.
     optimizer : {"clipup", "clipsgd", "clipsga", "adam", "sgd", "sga"}, optional
         None: the mean follows its gradient.
     optimizer_config : dict, optional
@@ -93,23 +91,15 @@ def evotorch(
         Lower and upper ends of the box that the initial mean is drawn from, in parameter units.
     stdev_min, stdev_max : float or array_like of shape (d,), optional
         Limits of sigma, in parameter units.
-    stdev_max_change : float or array_like of shape (d,), optional
-        How much of itself sigma changes in an update at most; None for any much.
-    symmetric : bool
-        Whether candidates come in mirrored pairs.
+    {stdev_max_change}
     obj_index : int, optional
         None or 0: there is one objective.
     distributed : bool
         Only False.
     popsize_weighted_grad_avg : bool, optional
         Only None.
-    **options
-        Of `PEPG`; they win.
-
-    Returns
-    -------
-    PEPG
-        The search. It maximises or minimises, as `objective_sense` says.
+    {**options}
+        It maximises or minimises, as `objective_sense` says.
 
     Raises
     ------
@@ -139,28 +129,29 @@ def evotorch(
     if center_init is None:
         if initial_bounds is None:
             raise ValueError("center_init: wanted it or initial_bounds, got neither")
-        center_init = between(*initial_bounds, solution_length, options.get("rng"))
+        center_init = between(*initial_bounds, solution_length, options.get(PEPG._rng.name))
     if ranking_method is not None:
         _checks.choice("ranking_method", ranking_method, tuple(_RANKINGS), "None")
     if num_interactions is not None:  # evotorch goes on at just as many
-        num_interactions = _checks.integer("num_interactions", num_interactions, at_least=0) + 1
+        name = PEPG.num_interactions.name
+        num_interactions = _checks.integer(name, num_interactions, at_least=0) + 1
     rate = rate_of("center_learning_rate", center_learning_rate)
     settings: Settings = {
         "population_size": popsize,
         "theta_size": solution_length,
         "mu_init": center_init,
         "sigma_init": stdev_init,
-        "radius_init": radius_init,
         "mu_lr": rate,
         "sigma_lr": PER_PAIR * rate_of("stdev_learning_rate", stdev_learning_rate),
-        "sigma_max_change": stdev_max_change,
-        "sigma_min": LEAST_SIGMA if stdev_min is None else np.maximum(stdev_min, LEAST_SIGMA),
-        "sigma_max": math.inf if stdev_max is None else stdev_max,
-        "num_interactions": num_interactions,
-        "popsize_max": popsize_max,
-        "fitness_shaping": _RANKINGS[ranking_method or "raw"],
-        "symmetric": symmetric,
-        "maximize": sense == "max",
+        PEPG._radius_init: radius_init,
+        PEPG.sigma_max_change: stdev_max_change,
+        PEPG.sigma_min: None
+        if stdev_min is None
+        else np.maximum(stdev_min, PEPG.sigma_min.default),
+        PEPG.sigma_max: stdev_max,
+        PEPG.num_interactions: num_interactions,
+        PEPG.fitness_shaping: _RANKINGS[ranking_method or "raw"],
+        PEPG.maximize: sense == "max",
     }
     return search(settings | _optimizer(optimizer, optimizer_config, rate), options)
 

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 from .. import _checks
 from ..pepg import PEPG
 from .decay_counted import decay_counted_adam
-from .settings import PER_PAIR, Settings, between, even, rate_of, search
+from .settings import PER_PAIR, Settings, between, documented, even, rate_of, search
 
 
+@documented
 def fcmaes(
     dim: int,
     bounds: Any = None,
@@ -57,23 +58,13 @@ def fcmaes(
         Updates between two decays of the rate of the mean.
     use_ranking : bool
         Whether fitness becomes centered ranks; fcmaes' `minimize` has True.
-    center_learning_rate : float
-        Rate of the mean.
-    stdev_learning_rate : float
-        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
-    stdev_max_change : float
-        How much of itself sigma changes in an update at most.
+    {center_learning_rate, stdev_learning_rate, stdev_max_change}
     b1, b2, eps : float
         Adam's.
     decay_coef : float
         What the rate of the mean is multiplied with in a decay.
-    **options
-        Of `PEPG`; they win.
-
-    Returns
-    -------
-    PEPG
-        The search. It minimises; candidates are clipped to the bounds.
+    {**options}
+        It minimises; candidates are clipped to the bounds.
 
     Raises
     ------
@@ -85,8 +76,8 @@ def fcmaes(
     The bias corrections are as in `evojax`. With bounds and `normalize`, fcmaes searches the box from -1 to 1: sigma,
     Adam's rate and its epsilon are multiplied with half the width of the bounds, and where these have several widths,
     epsilon with the mean of them. All else is exact, but that equal rewards share their rank. What fcmaes seems not
-    to intend is left out: that the first update starts from `x0` as if it were a point of the box from -1 to 1, and
-    that ranks are compared over generations for the best.
+    to intend is left out: that the first update starts from `x0` as if it were a point of the box from -1 to 1, that
+    ranks are compared over generations for the best, and that the mean may leave the bounds.
 
     References
     ----------
@@ -106,10 +97,10 @@ def fcmaes(
             raise ValueError(
                 f"bounds: wanted a scipy.optimize.Bounds or (lower, upper), got {bounds!r:.60}"
             ) from None
-        settings |= {"lower": lower, "upper": upper}
+        settings |= {PEPG.lower: lower, PEPG.upper: upper}
         if x0 is None:
             settings["mu_init"] = between(
-                lower, upper, dim, options.get("rng") if rg is None else rg
+                lower, upper, dim, options.get(PEPG._rng.name) if rg is None else rg
             )
         if normalize:
             half = np.full(dim, (np.asarray(upper) - np.asarray(lower)) / 2)
@@ -119,7 +110,7 @@ def fcmaes(
                 )
             sigma, rate, eps = sigma * half, rate * half, eps * float(half.mean())
     if rg is not None:
-        settings["rng"] = int(rg.uniform(0, 2**32 - 1))
+        settings[PEPG._rng] = int(rg.uniform(0, 2**32 - 1))
     # Ranks divided by P and not by P - 1 are centered ones times this; only Adam's epsilon and sigma notice.
     scale = (size - 1) / size if use_ranking else 1.0
     settings |= {
@@ -127,9 +118,9 @@ def fcmaes(
         "theta_size": dim,
         "sigma_init": sigma,
         "sigma_lr": PER_PAIR * scale * rate_of("stdev_learning_rate", stdev_learning_rate),
-        "sigma_max_change": stdev_max_change,
-        "fitness_shaping": "centered" if use_ranking else "raw",
-        "maximize": False,
+        PEPG.sigma_max_change: stdev_max_change,
+        PEPG.fitness_shaping: None if use_ranking else "raw",
+        PEPG.maximize: False,
     }
     every = _checks.integer("lr_decay_steps", lr_decay_steps, at_least=1)
     same = bool((rate == rate[0]).all())

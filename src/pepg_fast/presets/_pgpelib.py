@@ -2,13 +2,24 @@
 
 from typing import Any
 
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from .. import _checks
 from ..pepg import PEPG
-from .settings import PER_PAIR, Settings, adam, clipup_by_speed, config_of, plain, rate_of, search
+from .settings import (
+    PER_PAIR,
+    Settings,
+    adam,
+    clipup_by_speed,
+    config_of,
+    documented,
+    plain,
+    rate_of,
+    search,
+)
 
 
+@documented
 def pgpelib(
     *,
     solution_length: int,
@@ -18,7 +29,6 @@ def pgpelib(
     optimizer_config: dict[str, Any] | None = None,
     popsize_max: int | None = None,
     num_interactions: int | None = None,
-    dtype: DTypeLike = "float32",
     center_learning_rate: float = 0.15,
     stdev_learning_rate: float = 0.1,
     stdev_init: ArrayLike = 0.1,
@@ -43,27 +53,11 @@ def pgpelib(
         Its arguments: ``momentum`` and ``max_speed``, or ``beta1``, ``beta2`` and ``epsilon``.
     popsize_max, num_interactions : int, optional
         Candidates at which a generation ends, and the simulator steps that it has at least.
-    dtype : {"float32", "float64"}
-        Width of the search.
-    center_learning_rate : float
-        Rate of the mean.
-    stdev_learning_rate : float
-        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+    {center_learning_rate, stdev_learning_rate}
     stdev_init : float or array_like of shape (d,)
         Initial sigma, in parameter units.
-    stdev_max_change : float, optional
-        How much of itself sigma changes in an update at most; None for any much.
-    solution_ranking : bool
-        Whether rewards become centered ranks.
-    seed : int, optional
-        Of this package's noise.
-    **options
-        Of `PEPG`; they win.
-
-    Returns
-    -------
-    PEPG
-        The search. It maximises.
+    {stdev_max_change, solution_ranking, seed, **options}
+        It maximises, in float32 without another ``dtype``.
 
     Raises
     ------
@@ -79,20 +73,19 @@ def pgpelib(
     ----------
     Toklu, Liskowski and Srivastava 2020, "ClipUp"; pgpelib/pgpe.py and optimizers.py in nnaisense/pgpelib.
     """
-    rate = rate_of("center_learning_rate", center_learning_rate)
     settings: Settings = {
         "population_size": popsize,
         "theta_size": solution_length,
         "mu_init": 0.0 if center_init is None else center_init,
         "sigma_init": stdev_init,
-        "mu_lr": rate,
+        "mu_lr": rate_of("center_learning_rate", center_learning_rate),
         "sigma_lr": PER_PAIR * rate_of("stdev_learning_rate", stdev_learning_rate),
-        "sigma_max_change": stdev_max_change or None,
-        "num_interactions": num_interactions or None,
-        "popsize_max": popsize_max or None,
-        "fitness_shaping": "centered" if solution_ranking else "raw",
-        "dtype": dtype,
-        "rng": seed,
+        PEPG.sigma_max_change: stdev_max_change or None,
+        PEPG.num_interactions: num_interactions or None,
+        PEPG.popsize_max: popsize_max or None,
+        PEPG.fitness_shaping: None if solution_ranking else "raw",
+        PEPG.dtype: "float32",
+        PEPG._rng: seed,
     }
     if optimizer is None or optimizer == "":
         settings |= plain(config_of(optimizer, optimizer_config))

@@ -1,6 +1,6 @@
 """Settings of `PEPG` from those of other packages: what several of them need."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,18 +8,43 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _checks
 from ..optimizers import SGD, Adam, ClipUp
 from ..pepg import PEPG
+from ..search.options import Argument, filled
 
 #: sigma_lr for a rate of 1 where the gradient of sigma is a mean over pairs, not over candidates.
 PER_PAIR = 2.0
 
 
-Settings = dict[str, Any]
+#: By what `PEPG` requires, by name, and by its options; of an option, None stands for the default.
+Settings = dict[Any, Any]
+
+#: What the docstrings of several presets have in common.
+_SAID = {
+    "center_learning_rate": "center_learning_rate : float\n    Rate of the mean.",
+    "stdev_learning_rate": "stdev_learning_rate : float\n    Rate of sigma; half of `PEPG`'s ``sigma_lr``.",
+    "stdev_max_change": "stdev_max_change : float, optional\n"
+    "    How much of itself sigma may change in an update; None for no limit.",
+    "solution_ranking": "solution_ranking : bool\n    Whether rewards become centered ranks.",
+    "seed": "seed : int, optional\n    Of this package's noise.",
+    "**options": "**options\n    Of `PEPG`; they win.\n\nReturns\n-------\nPEPG\n    The search.",
+}
+_Preset = TypeVar("_Preset")
 
 
-def search(settings: Settings, options: Settings) -> PEPG:
+def documented(preset: _Preset) -> _Preset:
+    """Write into the docstring of a preset what several of them have in common."""
+    preset.__doc__ = filled(preset.__doc__, _SAID)
+    return preset
+
+
+def search(settings: Settings, options: dict[str, Any]) -> PEPG:
     """Build the search; a user's options win."""
-    arguments: Settings = {"l2_coeff": 0.0}
-    return PEPG(**(arguments | settings | options))
+    arguments = {"l2_coeff": 0.0}
+    for key, value in settings.items():
+        if not isinstance(key, Argument):
+            arguments[key] = value
+        elif value is not None:
+            arguments[key.name] = value
+    return PEPG(**(arguments | options))
 
 
 def rate_of(name: str, value: Any) -> float:

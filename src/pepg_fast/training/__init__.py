@@ -6,8 +6,9 @@
 """
 
 from .config import TrainConfig
+from .mujoco_task import MujocoTask
 from .policy import Policy
 from .running import TrainResult, train
 from .scoring import Score, score
 
-__all__ = ["Policy", "Score", "TrainConfig", "TrainResult", "score", "train"]
+__all__ = ["MujocoTask", "Policy", "Score", "TrainConfig", "TrainResult", "score", "train"]

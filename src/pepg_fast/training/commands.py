@@ -4,39 +4,28 @@ import argparse
 import ast
 import contextlib
 import dataclasses
-import inspect
 import os
-import re
 from pathlib import Path
 from typing import Any
 
-from .. import _checks, files
+from .. import _checks
+from ..export.description import DTYPES, FORMATS
+from ..export.writing import SUFFIXES
+from ..run.logs import LOGS
+from ..storage import files
 from . import config as configs
-from .config import CHOICES, TrainConfig
+from .config import LIMITS, SETTINGS, TrainConfig
 from .policy import WHICH, Policy, PolicyFile
 from .run_folder import RunFolder, find, new_folder
-
-#: Options of `train` by the heading under which the help has them.
-GROUPS = {
-    "the environment": (
-        "env_args", "max_episode_steps", "new_env", "normalize_observations", "observation_clip",
-        "scale_actions", "reward_floor", "reward_shift",
-    ),
-    "the policy": ("hidden_sizes", "activation", "output_activation"),
-    "the search": (
-        "population_size", "sigma_init", "mu_lr", "sigma_lr", "sigma_max_change", "l2_coeff", "optimizer", "max_speed",
-        "momentum", "fitness_shaping", "episodes", "episode_seeds", "seed",
-    ),
-    "limits": ("max_steps", "max_evaluations", "max_interactions", "time_limit", "target"),
-    "episodes that fail": ("episode_retries", "failed_episodes", "episode_time_limit"),
-    "the run": ("workers", "center_every", "center_episodes", "checkpoint_every"),
-}  # fmt: skip
 
 _DESCRIPTION = """\
 Search for a policy in a Gymnasium environment with Box observations and Box or Discrete
 actions. The run is a folder with settings, history, checkpoints, policies and a curve.
-Ctrl-C ends it after the generation at hand.
+Ctrl-C ends it after the generation at hand, twice at once.
 """
+
+#: Generations without a new best after which a run with --restarts is stuck, if it is not said.
+PATIENCE = 50
 
 _EPILOG = """\
 examples:
@@ -47,10 +36,10 @@ examples:
 
 when it does not learn:
   slow from the start --normalize-observations, above all where their scales differ
-  stuck early on      a smaller --sigma-init and --mu-lr, a smaller network (--hidden-sizes
-                      none is linear), another --seed; --reward-shift against a bonus for
-                      staying alive, --reward-floor against a penalty that makes it
-                      shy of moving
+  stuck early on      a larger --sigma-init (0.3 to 1), above all where a warning says that
+                      the gradient is 0; a smaller network (--hidden-sizes none is linear);
+                      another --seed; --reward-shift against a bonus for staying alive,
+                      --reward-floor against a penalty that makes it shy of moving
   noisy               more --episodes, a larger --population-size
   good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best mean there was
   slow but steady     a larger --mu-lr, and --population-size down to 32
@@ -58,11 +47,12 @@ when it does not learn:
 
 
 def add_to(commands: Any) -> None:
-    """Add the four commands to a parser's."""
+    """Add the commands to a parser's."""
     _add_train(commands)
     _add_evaluate(commands)
     _add_play(commands)
     _add_plot(commands)
+    _add_export(commands)
 
 
 # ---- train ------------------------------------------------------------------------------------------------------
@@ -81,62 +71,70 @@ def _add_train(commands: Any) -> None:
         help='an environment, such as CartPole-v1; "module:Id-v0" imports a module first, '
         "also from the current folder",
     )  # fmt: skip
-    parser.add_argument("--name", help="of the run's folder; by default that of the environment")
-    parser.add_argument(
-        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
-    )
+    parser.add_argument("--name", help="name of the run's folder (default: the environment's name)")
+    _add_runs(parser)
     parser.add_argument(
         "--resume",
         nargs="?",
         const="",
         metavar="RUN",
-        help="go on with the run in this folder or environment, by default ENV_ID's; limits given here take the place "
-        "of its own",
+        help="go on with the run in this folder or environment (default: ENV_ID's); limits given here replace all of "
+        "its own, and --mu-lr, --sigma-lr and --max-speed count from now on",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="TOML file whose keys are the options below; options given here go first",
+        help="TOML file whose keys are the options below; options on the command line override it",
     )
+    parser.add_argument(
+        "--restarts", type=_whole, default=0, metavar="N",
+        help="how often a run that ended by its --patience is followed by another one in a folder of its own, with "
+        "another seed and twice the population (default: 0); each has the limits given here",
+    )  # fmt: skip
     parser.add_argument(
         "--ray", action="store_true", help="run the episodes on the actors of a Ray cluster"
     )
     parser.add_argument(
         "--address",
         metavar="HOST:PORT",
-        help='of the cluster, or "auto"; by default one is begun on this machine',
+        help='address of the cluster, or "auto" (default: a new cluster on this machine)',
     )
     parser.add_argument(
-        "--quiet", action="store_true", help="no progress line on a terminal, no summary"
-    )
-    fields = {each.name: each for each in dataclasses.fields(TrainConfig)}
-    texts = _descriptions()
-    for title, names in GROUPS.items():
-        group = parser.add_argument_group(title)
-        for name in names:
-            _add_option(group, fields[name], texts.get(name, ""))
+        "--log", choices=tuple(LOGS), action="append", default=[],
+        help="show the run there while it goes on, also when it is resumed; may be repeated; its files are in the "
+        "run's folder",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="no progress line, no summary")
+    groups: dict[str, Any] = {}
+    for setting in SETTINGS:
+        title = setting.metadata["group"]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        _add_option(groups[title], setting)
     parser.set_defaults(run=train, makes_environments=True)
 
 
-def _add_option(group: Any, field: "dataclasses.Field[Any]", text: str) -> None:
+def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
     """One setting as an option. Without it the parser has no attribute of that name."""
-    name, kind = field.name, getattr(field.type, "__name__", str(field.type))
-    flag = "--" + name.replace("_", "-")
+    name, kind = setting.name, getattr(setting.type, "__name__", str(setting.type))
+    flag, text = "--" + name.replace("_", "-"), setting.metadata["help"].rstrip(".")
+    text = text[:1].lower() + text[1:]
     options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
-    shown: Any = field.default
+    shown: Any = setting.default
     if name == "env_args":
-        group.add_argument(
-            "--env-arg", action="append", type=_pair, metavar="KEY=VALUE",
-            help="what the environment is made with; may be repeated", **options,
-        )  # fmt: skip
-        return
-    if name == "hidden_sizes":
+        flag, text, shown = (
+            "--env-arg",
+            "argument that the environment is made with; may be repeated",
+            None,
+        )
+        options |= {"action": "append", "type": _pair, "metavar": "KEY=VALUE"}
+    elif name == "hidden_sizes":
         options |= {"type": _widths, "metavar": "N,N"}
-        text, shown = text.replace("none makes", '"none" makes'), ",".join(map(str, shown))
+        text = text.replace("none makes", '"none" makes')
     elif kind.startswith("bool"):
         options["action"] = argparse.BooleanOptionalAction
-    elif name in CHOICES:
-        options["choices"] = CHOICES[name]
+    elif choices := setting.metadata["choices"]:
+        options["choices"] = choices
     elif kind.startswith("int"):
         options |= {"type": _whole, "metavar": "N"}
     else:
@@ -147,17 +145,6 @@ def _add_option(group: Any, field: "dataclasses.Field[Any]", text: str) -> None:
 
 def _on_off(value: Any) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
-
-
-def _descriptions() -> dict[str, str]:
-    """What `TrainConfig`'s docstring says of each setting, as texts of the help."""
-    found: dict[str, str] = {}
-    # From 3.13 on, the compiler takes the indentation away.
-    section = inspect.cleandoc(TrainConfig.__doc__ or "").partition("Parameters\n----------\n")[2]
-    for match in re.finditer(r"^(\w+) : .*\n((?:^    .*\n?)+)", section, re.M):
-        text = " ".join(match[2].split()).rstrip(".")
-        found[match[1]] = text[:1].lower() + text[1:]
-    return found
 
 
 def _whole(text: str) -> int:
@@ -190,18 +177,49 @@ def _pair(text: str) -> tuple[str, Any]:
 
 def train(options: argparse.Namespace) -> int:
     """``pepg-fast train``: the exit status."""
-    from .running import train as run
-
     if options.address is not None and not options.ray:
         raise ValueError("--address: wanted --ray with it")
     ranks = _ranks(options)
-    env_id, config, folder, path, had_runs = _settled_by_root(options, ranks)
+    if options.restarts and (options.resume is not None or ranks is not None):
+        raise ValueError("--restarts: wanted a new run, of a single process")
+    settled = _settled_by_root(options, ranks)
+    if options.restarts:
+        env_id, config, *others = settled
+        if config.patience is None:
+            config = dataclasses.replace(config, patience=PATIENCE)
+        config = configs.resolved(config)  # the seed, from which those of the others follow
+        settled = (env_id, config, *others)
+    tried = [_train(options, ranks, *settled)]
+    while tried[-1][1].reason == "patience" and len(tried) <= options.restarts:
+        env_id, config, folder, *_ = settled
+        config = dataclasses.replace(
+            config, seed=config.seed + 1, population_size=2 * config.population_size
+        )
+        folder = new_folder(folder.parent, options.name or env_id or "run")
+        settled = (env_id, config, folder, files.absolute("folder", folder, folder=True), True, ())
+        tried.append(_train(options, ranks, *settled))
+    if len(tried) > 1 and not options.quiet:
+        print("           tried: " + ", ".join(
+            f"{folder} ({result.best_center.score:.2f})" if result.best_center is not None else f"{folder}"
+            for folder, result, _ in tried) + "; best center of each")  # fmt: skip
+    return tried[-1][2]
+
+
+def _train(
+    options: argparse.Namespace, ranks: Any, env_id: str | None, config: TrainConfig, folder: Path, path: Path,
+    had_runs: bool, change: tuple[str, ...],
+) -> tuple[Path, Any, int]:  # fmt: skip
+    """One run: its folder, its result, the exit status."""
+    from .running import train as run
+
+    # On the root alone, which calls callbacks.
+    logs = [LOGS[name](path / name) for name in options.log if ranks is None or ranks.is_root]
     with _runner(options, config.workers, ranks) as runner:
         is_root = runner is None or runner.is_root
         try:
             result = run(
-                env_id, config, folder=path, resume=options.resume is not None, progress=not options.quiet,
-                runner=runner,
+                env_id, config, folder=path, resume=options.resume is not None, change=change,
+                progress=not options.quiet, runner=runner, callbacks=logs,
             )  # fmt: skip
         finally:
             if is_root and options.resume is None and options.name is None:  # made by `_folder`
@@ -215,11 +233,11 @@ def train(options: argparse.Namespace) -> int:
             status = 128 + int(result.signal)
         if not options.quiet and is_root:
             try:
-                _report(result, folder)
+                _report(result, folder, config)
             except OSError:
                 if not status:  # a signal may have ended who reads, too
                     raise
-    return status
+    return folder, result, status
 
 
 def _settled_by_root(options: argparse.Namespace, ranks: Any) -> Any:
@@ -239,13 +257,14 @@ def _settled_by_root(options: argparse.Namespace, ranks: Any) -> Any:
     return found
 
 
-def _settled(options: argparse.Namespace) -> tuple[str | None, TrainConfig, Path, Path, bool]:
-    """Environment, settings, folder as it was given and absolute, and whether there were runs."""
+def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
+    """Environment, settings, folder as it was given and absolute, whether there were runs, rates that are to change."""
     given = {name: getattr(options, name) for name in configs.NAMES if hasattr(options, name)}
     if "env_args" in given:
         given["env_args"] = dict(given["env_args"])
     from_file = {} if options.config is None else configs.read_toml(options.config)
     env_id = options.env_id or from_file.get("env_id")
+    change: tuple[str, ...] = ()
     for name in ("env_id", configs.LEFT_OUT):
         from_file.pop(name, None)
     settings = from_file | given
@@ -257,15 +276,17 @@ def _settled(options: argparse.Namespace) -> tuple[str | None, TrainConfig, Path
         options.resume = options.resume or options.name or env_id
         before_id, stored, _ = RunFolder(find(options.resume, Path(options.runs))).settings()
         env_id = env_id or before_id
-        if set(settings) & set(GROUPS["limits"]):  # which take the place of all that there were
-            stored = {name: value for name, value in stored.items() if name not in GROUPS["limits"]}
+        limits = {each.name for each in SETTINGS if each.metadata["group"] == LIMITS}
+        if limits & set(settings):  # which take the place of all that there were
+            stored = {name: value for name, value in stored.items() if name not in limits}
         settings = stored | settings
+        change = tuple(name for name in configs.RATES if name in given)
     elif env_id is None:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
     config = TrainConfig(**settings)
     had_runs = os.path.exists(options.runs)
     folder = _folder(options, env_id)
-    return env_id, config, folder, files.absolute("folder", folder, folder=True), had_runs
+    return env_id, config, folder, files.absolute("folder", folder, folder=True), had_runs, change
 
 
 def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
@@ -301,35 +322,86 @@ def _runner(options: argparse.Namespace, workers: int | None, ranks: Any) -> Any
     return ranks or contextlib.nullcontext()
 
 
-def _report(result: Any, folder: Path) -> None:
-    from ..running import REASONS
+def _report(result: Any, folder: Path, config: TrainConfig) -> None:
+    from ..run.limits import REASONS
 
     print(f"{folder}: {REASONS[result.reason]} at step {result.step} "
           f"({result.interactions:,} environment steps, {result.seconds:.1f} s)")  # fmt: skip
     if result.failed_episodes:
         print(f"{result.failed_episodes:>16,} times an episode failed")
-    for which, policy in (
-        ("centre", result.policy),
-        ("best centre", result.best_center),
-        ("best candidate", result.best_policy),
+    for found in result.diagnosis:
+        print(f"         warning: {found}")
+    if result.target is not None and config.target is None:
+        print(f"          target: {result.target:g}, the environment's own (--target sets another)")
+    episodes = _episodes(config.center_episodes)
+    for which, policy, over in (
+        ("centre", result.policy, episodes),
+        ("best centre", result.best_center, f"the same {episodes}"),
     ):
         if policy is not None and policy.score == policy.score:
-            print(f"{which:>16}: {policy.score:.2f}")
+            print(f"{which:>16}: {policy.score:.2f} (mean of {over})")
+    best = result.best_policy
+    if best is not None and best.score == best.score:
+        over, found = _episodes(config.episodes), result.best_return
+        what = f"its return in {over}"
+        if found != found:
+            found, what = best.score, f"its fitness in {over}"
+        elif found != best.score:
+            what += f", as fitness {best.score:.2f} by the reward's shift or floor"
+        print(f"   luckiest draw: {found:.2f} (one candidate of {result.evaluations:,}, {what}: no measure of what was "
+              "learned)")  # fmt: skip
     print(f"        evaluate: pepg-fast evaluate {folder}")
-    print(f"       go on: pepg-fast train --resume {folder} --max-steps {2 * result.step or 500}")
+    print(f"           go on: pepg-fast train --resume {folder}{_limits_to_go_on(result, config)}")
 
 
-# ---- evaluate, play, plot ---------------------------------------------------------------------------------------
+def _episodes(number: int) -> str:
+    return f"{number} episode{'s' * (number != 1)}"
 
 
-def _add_policy_options(parser: argparse.ArgumentParser, what: str) -> None:
+def _limits_to_go_on(result: Any, config: TrainConfig) -> str:
+    """The run's own limits as options, but for that which has been reached: twice as much of it."""
+    config = dataclasses.replace(configs.resolved(config), target=result.target)
+    limits = {
+        each.name: value
+        for each in SETTINGS
+        if each.metadata["group"] == LIMITS and (value := getattr(config, each.name)) is not None
+    }
+    used = {
+        "max_steps": result.step,
+        "max_evaluations": result.evaluations,
+        "max_interactions": result.interactions,
+        "time_limit": limits.get("time_limit"),
+    }
+    if result.reason in used:
+        limits[result.reason] = 2 * used[result.reason]
+    elif result.reason == "target":
+        limits.pop("target", None)
+        limits["max_steps"] = max(2 * result.step, limits.get("max_steps", 0))
+    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in limits.items())
+
+
+# ---- evaluate, play, plot, export -------------------------------------------------------------------------------
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
+    )
+
+
+def _add_policy_options(parser: argparse.ArgumentParser, what: str, episodes: int) -> None:
     parser.add_argument(
         "run_or_env",
         metavar="RUN",
         help=f"a run to {what}: its folder, or the id of its environment; ENV_ID with --network",
     )
+    _add_runs(parser)
     parser.add_argument(
-        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
+        "--episodes", type=_whole, default=episodes, metavar="N",
+        help=f"number of episodes (default: {episodes})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=_whole, default=0, metavar="N", help="seed of the first one (default: 0)"
     )
     parser.add_argument(
         "--network",
@@ -338,11 +410,11 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str) -> None:
     )
     parser.add_argument(
         "--env-arg", dest="env_args", action="append", type=_pair, default=[], metavar="KEY=VALUE",
-        help="what the environment is made with, besides what it was trained with; may be repeated",
+        help="argument that the environment is made with, besides those of training; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--max-episode-steps", type=_whole, metavar="N",
-        help="at which an episode is cut short; by default as in training",
+        help="steps after which an episode is cut short (default: as in training)",
     )  # fmt: skip
 
 
@@ -378,16 +450,11 @@ def _add_evaluate(commands: Any) -> None:
         "mean of the search distribution), the centre that did best in training, and the best candidate. Episodes "
         "are reset with SEED, SEED + 1, ...",
     )
-    _add_policy_options(parser, "evaluate")
-    parser.add_argument(
-        "--episodes", type=_whole, default=100, metavar="N", help="how many (default: 100)"
-    )
-    parser.add_argument(
-        "--seed", type=_whole, default=0, metavar="N", help="of the first one (default: 0)"
-    )
+    _add_policy_options(parser, "evaluate", 100)
     parser.add_argument(
         "--workers", type=_whole, metavar="N", help="processes (default: one for each processor)"
     )
+    parser.add_argument("--policy", choices=WHICH, help="which of the run's (default: all)")
     parser.set_defaults(run=evaluate, makes_environments=True)
 
 
@@ -401,6 +468,10 @@ def evaluate(options: argparse.Namespace) -> int:
         options.run_or_env = str(files.absolute("RUN", run, folder=True))
         there = _policies_of(options).policies
         names = [name for name in names if name in there]
+    if options.policy is not None:
+        if options.network is not None:
+            raise ValueError("--policy: wanted a run with it, got --network")
+        names = [options.policy]
     for name in names:
         policy = _policy_of(options, name)
         result = score(
@@ -417,15 +488,9 @@ def _add_play(commands: Any) -> None:
         help="watch a policy, or film it",
         description="Run episodes of a policy in a window, or into a video.",
     )
-    _add_policy_options(parser, "play")
+    _add_policy_options(parser, "play", 1)
     parser.add_argument(
         "--policy", choices=WHICH, default="center", help="which of the run's (default: center)"
-    )
-    parser.add_argument(
-        "--episodes", type=_whole, default=1, metavar="N", help="how many (default: 1)"
-    )
-    parser.add_argument(
-        "--seed", type=_whole, default=0, metavar="N", help="of the first one (default: 0)"
     )
     parser.add_argument(
         "--video", metavar="FILE", help="write a video (.mp4, .gif) instead of opening a window"
@@ -456,9 +521,7 @@ def _add_plot(commands: Any) -> None:
     parser.add_argument(
         "run_folders", nargs="+", metavar="RUN", help="folders of runs, or history.csv files"
     )
-    parser.add_argument(
-        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
-    )
+    _add_runs(parser)
     parser.add_argument(
         "--output",
         default="curves.png",
@@ -474,7 +537,7 @@ def _add_plot(commands: Any) -> None:
 
 def plot(options: argparse.Namespace) -> int:
     """``pepg-fast plot``: the exit status."""
-    from ..plotting import picture_path, plot_histories
+    from ..run.plotting import picture_path, plot_histories
 
     sources: dict[str, Any] = {}
     for name in options.run_folders:
@@ -490,4 +553,43 @@ def plot(options: argparse.Namespace) -> int:
         )
     plot_histories(sources, options.output, x=options.x)
     print(os.path.abspath(picture_path(options.output)))
+    return 0
+
+
+def _add_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a policy as C, ONNX, torch or NumPy",
+        description="Write a policy of a run for other programs, with its normalizer and the scaling of its actions: "
+        "c is a C99 file and its header, onnx a model, torch a TorchScript file, numpy a Python module.",
+    )
+    parser.add_argument(
+        "run_or_env", metavar="RUN", help="a run: its folder, or the id of its environment"
+    )
+    _add_runs(parser)
+    parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the file (default: policy.c, .onnx, .pt or .py in the run's folder)",
+    )
+    parser.add_argument(
+        "--policy", choices=WHICH, default="center", help="which of the run's (default: center)"
+    )
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="the numbers in the file (default: float32; "
+        "numpy has float64)",
+    )  # fmt: skip
+    parser.set_defaults(run=export)
+
+
+def export(options: argparse.Namespace) -> int:
+    """``pepg-fast export``: the exit status."""
+    policy = _policies_of(options).policy(options.policy)
+    output = options.output
+    if output is None:
+        run = find(options.run_or_env, Path(options.runs))
+        output = (run if run.is_dir() else run.parent) / f"policy{SUFFIXES[options.format]}"
+    for path in policy.export(output, options.format, dtype=options.dtype):
+        print(path)
     return 0

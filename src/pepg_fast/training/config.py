@@ -1,23 +1,33 @@
 """The settings of a training run: one list for Python, the command line and TOML files."""
 
+import contextlib
 import dataclasses
 import difflib
+import functools
 import json
 import math
 import os
 import re
-import sys
+import textwrap
+import tomllib
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .. import _caller, _checks, files
-from ..nn import NATIVE, NeuralNetwork
+from .. import _caller, _checks
+from ..low_rank import LowRankPEPG
+from ..nn import CELLS, NATIVE, Network, NeuralNetwork, RecurrentNetwork
 from ..optimizers import SGD, Adam, ClipUp, Optimizer
 from ..pepg import PEPG
+from ..storage import files
 from .processes import is_daemonic, processors
 
+ENGINES = ("auto", "gymnasium", "mujoco", "envpool", "vector")
+#: Those whose runs have the same bits.
+_ALIKE = ("auto", "gymnasium", "mujoco")
 OPTIMIZERS: dict[str, type[Optimizer]] = {"clipup": ClipUp, "adam": Adam, "sgd": SGD}
 SHAPINGS = ("centered", "nes", "normalized", "raw")
 SEEDS = ("pair", "generation")
@@ -25,14 +35,62 @@ FAILED = ("raise", "worst")
 
 #: Of one candidate, processes on one machine, tries of an episode: what is beyond it is a slip, for which memory would
 #: fail.
-MOST_EPISODES, MOST_WORKERS, MOST_RETRIES = 1_000_000, 4096, 1_000_000
+MOST_EPISODES, MOST_WORKERS, MOST_RETRIES, MOST_FRAMES = 1_000_000, 4096, 1_000_000, 10_000
 
-#: What a resumed run may have otherwise than the run before: none of it changes a number that was to come, but for
-#: episodes that fail.
-FREE = frozenset(
-    {"max_steps", "max_evaluations", "max_interactions", "time_limit", "target", "workers", "checkpoint_every",
-     "episode_retries", "failed_episodes", "episode_time_limit"}
-)  # fmt: skip
+#: Headings under which the help has the settings.
+ENVIRONMENT, POLICY, SEARCH = "the environment", "the policy", "the search"
+LIMITS, RUN, FAILURES = "limits", "the run", "episodes that fail"
+
+
+def _setting(
+    default: Any,
+    group: str,
+    check: Callable[[str, Any], Any],
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    free: bool = False,
+) -> Any:
+    """A setting, from which its check, its option, its help text and its documentation derive.
+
+    `free` are those that may change on resume: they change no number that was to come, but for episodes that fail.
+    """
+    metadata = {"group": group, "check": check, "help": help, "choices": choices, "free": free}
+    if default == {}:
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _choice(default: str, group: str, help: str, choices: tuple[str, ...], **more: Any) -> Any:
+    check = functools.partial(_checks.choice, known=choices)
+    return _setting(default, group, check, help, choices=choices, **more)
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str, Any], int]:
+    return functools.partial(_checks.integer, at_least=least, at_most=most)
+
+
+def _number(*, positive: bool = False, infinite: bool = False) -> Callable[[str, Any], float]:
+    return functools.partial(_checks.number, positive=positive, infinite=infinite)
+
+
+_positive = _number(positive=True)
+
+
+def _env_args(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise TypeError(f"{name}: wanted a dict of names, got {value!r:.60}")
+    return dict(value)
+
+
+def _sizes(name: str, value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name}: wanted whole numbers, as in (64, 64), got {value!r}")
+    return tuple(_checks.integer(name, size, at_least=1) for size in value)
+
+
+def _population_size(name: str, value: Any) -> int:
+    return _checks.population_size(value)
 
 
 @dataclass(frozen=True)
@@ -41,86 +99,7 @@ class TrainConfig:
 
     Parameters
     ----------
-    env_args : dict
-        What the environment is made with.
-    max_episode_steps : int, optional
-        Steps after which an episode is cut short, instead of the environment's own limit. Where a function makes the
-        environment, this replaces its Gymnasium `TimeLimit` wrappers; a limit inside the environment still applies.
-    new_env : bool, optional
-        Whether each episode has a new environment; needed where `reset` leaves something of the episode before, or the
-        rewards depend on who ran what. By default for Gymnasium's own that do (BipedalWalker and CarRacing).
-    normalize_observations : bool
-        Whether the network sees observations with mean 0 and standard deviation 1, by the running statistics of all
-        earlier generations.
-    observation_clip : float
-        Limit of normalised observations, in standard deviations.
-    scale_actions : bool
-        Whether outputs from -1 to 1 span the Box of actions. If not, an output is the action, clipped to the Box.
-    reward_floor : float, optional
-        What the reward of a step counts at least, in the fitness alone: a penalty for falling, say, that is so large
-        that candidates would rather not move.
-    reward_shift : float
-        Added to the reward of each step in the fitness alone; a negative one takes a bonus for staying alive away.
-    hidden_sizes : tuple of int
-        Widths of the hidden layers; none makes a linear policy.
-    activation : {"tanh", "relu", "sigmoid", "identity", "softmax"}
-        Of the hidden layers.
-    output_activation : {"identity", "tanh", "relu", "sigmoid", "softmax"}
-        Of the outputs.
-    population_size : int
-        Candidates of a generation, an even number.
-    sigma_init : float
-        Initial standard deviation of each weight.
-    mu_lr : float
-        Learning rate of the mean.
-    sigma_lr : float
-        Learning rate of sigma.
-    sigma_max_change : float
-        How much an update may change sigma at most, relative to sigma.
-    l2_coeff : float
-        Weight decay of the mean.
-    optimizer : {"clipup", "adam", "sgd"}
-        Of the mean.
-    max_speed : float, optional
-        Length of ClipUp's step at most; by default twice the learning rate.
-    momentum : float
-        Of ClipUp and SGD.
-    fitness_shaping : {"centered", "nes", "normalized", "raw"}
-        What the search sees of the fitness.
-    episodes : int
-        Episodes of each candidate, whose mean is its fitness.
-    episode_seeds : {"pair", "generation"}
-        Whether each mirrored pair meets episodes of its own, or all candidates of a generation the same.
-    seed : int, optional
-        Of the search and of the episodes; drawn by default, and kept with the run.
-    max_steps : int, optional
-        Generations, earlier runs included; 500 if there is no other limit.
-    max_evaluations : int, optional
-        Candidates, earlier runs included.
-    max_interactions : int, optional
-        Steps of environments, earlier runs included.
-    time_limit : float, optional
-        Seconds, earlier runs included.
-    target : float, optional
-        Mean return of the centre's episodes at which the run ends.
-    workers : int, optional
-        Processes that run episodes; 0 is this process alone. The results are the same. By default one for each
-        processor that this process may use, a container's quota and LOKY_MAX_CPU_COUNT included; none in a daemonic
-        process, which may have no children.
-    center_every : int
-        Generations between two evaluations of the centre (the mean as a policy); 0 is never.
-    center_episodes : int
-        Episodes of such an evaluation, always the same ones.
-    checkpoint_every : int
-        Generations between two checkpoints.
-    episode_retries : int
-        How often an episode that failed (its environment raised an exception, its worker died, its time was up) is run
-        again, each time in a new environment. The result is that of an episode that did not fail.
-    failed_episodes : {"raise", "worst"}
-        What becomes of an episode that fails all the same: "raise" ends the run; with "worst" its candidate ranks last
-        in its generation, and nothing of the episode counts. A generation in which all fail ends the run.
-    episode_time_limit : float, optional
-        Seconds that an episode may spend in its environment's `reset` and `step`; one that takes longer has failed.
+    {parameters}
 
     Raises
     ------
@@ -128,90 +107,171 @@ class TrainConfig:
         If a setting is not what is described here; the message says what was wanted and what came.
     """
 
-    env_args: dict[str, Any] = field(default_factory=dict)
-    max_episode_steps: int | None = None
-    new_env: bool | None = None
-    normalize_observations: bool = False
-    observation_clip: float = 5.0
-    scale_actions: bool = True
-    reward_floor: float | None = None
-    reward_shift: float = 0.0
-    hidden_sizes: tuple[int, ...] = (16, 16)
-    activation: str = "tanh"
-    output_activation: str = "identity"
-    population_size: int = 64
-    sigma_init: float = 0.1
-    mu_lr: float = 0.15
-    sigma_lr: float = 0.2
-    sigma_max_change: float = 0.2
-    l2_coeff: float = 0.0
-    optimizer: str = "clipup"
-    max_speed: float | None = None
-    momentum: float = 0.9
-    fitness_shaping: str = "centered"
-    episodes: int = 1
-    episode_seeds: str = "pair"
-    seed: int | None = None
-    max_steps: int | None = None
-    max_evaluations: int | None = None
-    max_interactions: int | None = None
-    time_limit: float | None = None
-    target: float | None = None
-    workers: int | None = None
-    center_every: int = 10
-    center_episodes: int = 5
-    checkpoint_every: int = 10
-    episode_retries: int = 0
-    failed_episodes: str = "raise"
-    episode_time_limit: float | None = None
+    env_args: dict[str, Any] = _setting(  # noqa: RUF009
+        {}, ENVIRONMENT, _env_args, "Arguments that the environment is made with."
+    )
+    max_episode_steps: int | None = _setting(
+        None, ENVIRONMENT, _whole(1),
+        "Steps after which an episode is cut short, instead of the environment's own limit. Where a function makes the "
+        "environment, this replaces its Gymnasium `TimeLimit` wrappers; a limit inside the environment still applies.",
+    )  # fmt: skip
+    new_env: bool | None = _setting(
+        None, ENVIRONMENT, _checks.flag,
+        "Whether each episode has a new environment; needed where `reset` leaves something of the episode before, or "
+        "the rewards depend on who ran what. By default, only Gymnasium's own that need it (BipedalWalker and "
+        "CarRacing) are made anew.",
+    )  # fmt: skip
+    frame_stack: int = _setting(
+        1, ENVIRONMENT, _whole(1, MOST_FRAMES),
+        "Number of observations, the last ones, that the network sees together; an episode begins with as many of its "
+        "first one. Environments with more than one are stepped by the Gymnasium engine.",
+    )  # fmt: skip
+    normalize_observations: bool = _setting(
+        False, ENVIRONMENT, _checks.flag,
+        "Whether the network sees observations with mean 0 and standard deviation 1, by the running statistics of all "
+        "earlier generations.",
+    )  # fmt: skip
+    observation_clip: float = _setting(
+        5.0, ENVIRONMENT, _number(positive=True, infinite=True),
+        "Limit of normalized observations, in standard deviations.",
+    )  # fmt: skip
+    scale_actions: bool = _setting(
+        True, ENVIRONMENT, _checks.flag,
+        "Whether outputs from -1 to 1 span the Box of actions. If not, an output is the action, clipped to the Box.",
+    )  # fmt: skip
+    reward_floor: float | None = _setting(
+        None, ENVIRONMENT, _number(),
+        "Lowest value that the reward of a step has in the fitness: it tames a penalty for falling that is so large "
+        "that candidates would rather not move.",
+    )  # fmt: skip
+    reward_shift: float = _setting(
+        0.0, ENVIRONMENT, _number(),
+        "Number added to the reward of each step in the fitness; a negative one takes away a bonus for staying alive.",
+    )  # fmt: skip
+    hidden_sizes: tuple[int, ...] = _setting(
+        None, POLICY, _sizes,
+        "Widths of the hidden layers, by default 16,16; none makes a linear policy. With a cell, its units, by default "
+        "16.",
+    )  # fmt: skip
+    cell: str = _choice(
+        "none", POLICY,
+        'What makes the policy remember its episode so far: a cell of gated units ("gru" or "lstm"), or of plain ones '
+        'with tanh ("elman").', ("none", *CELLS),
+    )  # fmt: skip
+    activation: str = _choice("tanh", POLICY, "Activation of the hidden layers.", tuple(NATIVE))
+    output_activation: str = _choice(
+        "identity", POLICY, "Activation of the outputs.", tuple(NATIVE)
+    )
+    population_size: int = _setting(
+        64, SEARCH, _population_size, "Candidates of a generation, an even number."
+    )
+    sigma_init: float = _setting(
+        0.1, SEARCH, _positive, "Initial standard deviation of each weight."
+    )
+    mu_lr: float = _setting(0.15, SEARCH, _positive, "Learning rate of the mean.")
+    sigma_lr: float = _setting(0.2, SEARCH, _number(), "Learning rate of sigma.")
+    sigma_max_change: float = _setting(
+        0.2, SEARCH, _positive, "Largest change of sigma in an update, relative to sigma."
+    )
+    rank: int | None = _setting(
+        None, SEARCH, _whole(1),
+        "Rank of the noise of each weight matrix (`LowRankPEPG`), with one sigma that stays as it is: `sigma_lr` and "
+        "`sigma_max_change` do not count then. By default, each weight has noise and a sigma of its own.",
+    )  # fmt: skip
+    l2_coeff: float = _setting(0.0, SEARCH, _number(), "Weight decay of the mean.")
+    optimizer: str = _choice("clipup", SEARCH, "Optimizer of the mean.", tuple(OPTIMIZERS))
+    max_speed: float | None = _setting(
+        None, SEARCH, _positive,
+        "Largest length of a step of ClipUp; by default twice the learning rate.",
+    )  # fmt: skip
+    momentum: float = _setting(0.9, SEARCH, _checks.share, "Momentum of ClipUp and SGD.")
+    fitness_shaping: str = _choice(
+        "centered", SEARCH, "How the fitness is shaped before the search sees it.", SHAPINGS
+    )
+    episodes: int = _setting(
+        1, SEARCH, _whole(1, MOST_EPISODES),
+        "Episodes of each candidate, whose mean return is its fitness.",
+    )  # fmt: skip
+    episode_seeds: str = _choice(
+        "pair", SEARCH,
+        "Whether each mirrored pair has episodes of its own, or all candidates of a generation have the same.",
+        SEEDS,
+    )  # fmt: skip
+    seed: int | None = _setting(
+        None, SEARCH, _whole(0, 2**63 - 1),
+        "Seed of the search and of the episodes; drawn by default, and kept with the run.",
+    )  # fmt: skip
+    max_steps: int | None = _setting(
+        None, LIMITS, _whole(1),
+        "Maximum number of generations, earlier runs included; 500 if no limit is given.", free=True,
+    )  # fmt: skip
+    max_evaluations: int | None = _setting(
+        None, LIMITS, _whole(1), "Maximum number of candidates, earlier runs included.", free=True
+    )
+    max_interactions: int | None = _setting(
+        None, LIMITS, _whole(1),
+        "Maximum number of environment steps, earlier runs included.", free=True,
+    )  # fmt: skip
+    time_limit: float | None = _setting(
+        None, LIMITS, _positive, "Maximum number of seconds, earlier runs included.", free=True
+    )
+    patience: int | None = _setting(
+        None, LIMITS, _whole(1),
+        "Generations of a run without a new best fitness after which it ends; 50 with --restarts.", free=True,
+    )  # fmt: skip
+    target: float | None = _setting(
+        None, LIMITS, _number(),
+        "Mean return of the center's episodes at which the run ends. If no limit is given, the reward_threshold that "
+        "the environment is registered with, if it has one.", free=True,
+    )  # fmt: skip
+    workers: int | None = _setting(
+        None, RUN, _whole(0, MOST_WORKERS),
+        "Processes that run episodes; with 0 this process runs them itself. The results are the same. By default, one "
+        "for each processor that this process may use, within a container's quota and LOKY_MAX_CPU_COUNT; none in a "
+        "daemonic process, which may have no children.", free=True,
+    )  # fmt: skip
+    engine: str = _choice(
+        "auto", RUN,
+        'What steps the environments: "gymnasium" each one by itself, in worker processes; "mujoco" all together in '
+        "MuJoCo's threads (`workers` is their number), for Gymnasium's MuJoCo tasks (v5), with the same results; "
+        '"envpool" in a pool of EnvPool\'s; "vector" in a `VectorEnv`. By default, the fastest that gives '
+        "Gymnasium's results.",
+        ENGINES,
+    )  # fmt: skip
+    center_every: int = _setting(
+        10, RUN, _whole(0),
+        "Generations between two evaluations of the center (the mean as a policy); 0 is never.",
+    )  # fmt: skip
+    center_episodes: int = _setting(
+        5, RUN, _whole(1, MOST_EPISODES), "Episodes of such an evaluation, always the same ones."
+    )
+    checkpoint_every: int = _setting(
+        10, RUN, _whole(1), "Generations between two checkpoints.", free=True
+    )
+    episode_retries: int = _setting(
+        0, FAILURES, _whole(0, MOST_RETRIES),
+        "How often an episode that failed (its environment raised an exception, its worker died, its time was up) is "
+        "run again, each time in a new environment. The result is that of an episode that did not fail.", free=True,
+    )  # fmt: skip
+    failed_episodes: str = _choice(
+        "raise", FAILURES,
+        'What becomes of an episode that still fails: "raise" ends the run; with "worst" its candidate ranks last in '
+        "its generation, and nothing of the episode counts. A generation in which all fail ends the run.",
+        FAILED, free=True,
+    )  # fmt: skip
+    episode_time_limit: float | None = _setting(
+        None, FAILURES, _positive,
+        "Seconds that an episode may spend in its environment's `reset` and `step`; one that takes longer has failed.",
+        free=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         """Check every setting."""
-
-        def put(name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)
-
-        optional = {each.name for each in dataclasses.fields(self) if each.default is None}
-
-        def whole(name: str, at_least: int, at_most: int | None = None) -> None:
-            value = getattr(self, name)
-            if value is not None or name not in optional:
-                put(name, _checks.integer(name, value, at_least=at_least, at_most=at_most))
-
-        def number(name: str, **kind: bool) -> None:
-            value = getattr(self, name)
-            if value is not None or name not in optional:
-                put(name, _checks.number(name, value, **kind))
-
-        for name in ("normalize_observations", "scale_actions", "new_env"):
-            if name != "new_env" or self.new_env is not None:
-                put(name, _checks.flag(name, getattr(self, name)))
-        limits = ("max_episode_steps", "max_steps", "max_evaluations", "max_interactions")
-        for name in (*limits, "checkpoint_every"):
-            whole(name, 1)
-        for name in ("episodes", "center_episodes"):
-            whole(name, 1, MOST_EPISODES)
-        whole("seed", 0, 2**63 - 1)
-        whole("workers", 0, MOST_WORKERS)
-        whole("center_every", 0)
-        whole("episode_retries", 0, MOST_RETRIES)
-        for name in ("sigma_init", "mu_lr", "sigma_max_change", "max_speed"):
-            number(name, positive=True)
-        for name in ("reward_floor", "reward_shift", "sigma_lr", "l2_coeff", "target"):
-            number(name)
-        number("observation_clip", positive=True, infinite=True)
-        number("time_limit", positive=True)
-        number("episode_time_limit", positive=True)
-        put("population_size", _checks.population_size(self.population_size))
-        put("momentum", _checks.share("momentum", self.momentum))
-        put("hidden_sizes", _sizes(self.hidden_sizes))
-        if not isinstance(self.env_args, dict) or not all(
-            isinstance(key, str) for key in self.env_args
-        ):
-            raise TypeError(f"env_args: wanted a dict of names, got {self.env_args!r:.60}")
-        put("env_args", dict(self.env_args))
-        for name, known in CHOICES.items():
-            _checks.choice(name, getattr(self, name), known)
+        for each in SETTINGS:
+            value = getattr(self, each.name)
+            if value is not None or each.default is not None:
+                object.__setattr__(self, each.name, each.metadata["check"](each.name, value))
+        self._check_layers()
         if self.max_speed is not None and self.optimizer != "clipup":
             raise ValueError(
                 f"max_speed: wanted optimizer='clipup' with it, got {self.optimizer!r}"
@@ -219,48 +279,102 @@ class TrainConfig:
         if self.target is not None and not self.center_every:
             raise ValueError("target: wanted center_every of at least 1 with it, got 0")
 
+    def _check_layers(self) -> None:
+        if self.hidden_sizes is None:
+            object.__setattr__(self, "hidden_sizes", (16, 16) if self.cell == "none" else (16,))
+        if self.cell == "none":
+            return
+        if len(self.hidden_sizes) != 1:
+            raise ValueError(
+                f"hidden_sizes: wanted one number with cell={self.cell!r}, its units, got {self.hidden_sizes}"
+            )
+        if self.activation != "tanh":
+            raise ValueError(
+                f"activation: wanted 'tanh' with cell={self.cell!r}, which has its own, got {self.activation!r}"
+            )
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "activation": tuple(NATIVE),
-    "output_activation": tuple(NATIVE),
-    "optimizer": tuple(OPTIMIZERS),
-    "fitness_shaping": SHAPINGS,
-    "episode_seeds": SEEDS,
-    "failed_episodes": FAILED,
-}
-NAMES = tuple(each.name for each in dataclasses.fields(TrainConfig))
+
+SETTINGS = dataclasses.fields(TrainConfig)
+NAMES = tuple(each.name for each in SETTINGS)
+#: What a resumed run may change if it is asked to by name.
+RATES = ("mu_lr", "sigma_lr", "max_speed")
+FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
 
 
-def resolved(config: TrainConfig) -> TrainConfig:
-    """Settings with what is to be drawn or looked up: a seed, a number of workers, a limit."""
+def _documented(each: "dataclasses.Field[Any]") -> str:
+    """A setting as an entry of a docstring."""
+    kind = str(getattr(each.type, "__name__", each.type)).partition(" | ")[0].partition("[")[0]
+    if choices := each.metadata["choices"]:
+        kind = "{" + ", ".join(f'"{name}"' for name in choices) + "}"
+    kind = {"tuple": "tuple of int"}.get(kind, kind)
+    optional = ", optional" if each.default is None else ""
+    text = textwrap.fill(
+        each.metadata["help"], 108, initial_indent=" " * 8, subsequent_indent=" " * 8
+    )
+    return f"{each.name} : {kind}{optional}\n{text}"
+
+
+if TrainConfig.__doc__:  # none with python -OO
+    TrainConfig.__doc__ = TrainConfig.__doc__.replace(
+        "{parameters}", "\n    ".join(map(_documented, SETTINGS))
+    )
+
+
+def resolved(config: TrainConfig, threshold: float | None = None) -> TrainConfig:
+    """Settings with what is to be drawn or looked up: a seed, a number of workers, limits if none is given.
+
+    The environment's `threshold` is a mean return at which it counts as solved.
+    """
     found: dict[str, Any] = {}
     if config.seed is None:
         found["seed"] = int(np.random.SeedSequence().entropy) % 2**32  # type: ignore[arg-type]
     if config.workers is None:
         found["workers"] = default_workers()
-    others = (config.max_evaluations, config.max_interactions, config.time_limit, config.target)
+    others = (
+        config.max_evaluations, config.max_interactions, config.time_limit, config.patience, config.target,
+    )  # fmt: skip
     if config.max_steps is None and all(limit is None for limit in others):
         found["max_steps"] = 500
+        if threshold is not None and config.center_every:
+            found["target"] = float(threshold)
     return dataclasses.replace(config, **found)
 
 
-def make_network(config: TrainConfig, inputs: int, outputs: int) -> NeuralNetwork:
+def make_network(config: TrainConfig, inputs: int, outputs: int) -> Network:
     """The policy's network, without weights."""
+    if config.cell != "none":
+        return RecurrentNetwork(
+            inputs, outputs, config.hidden_sizes[0], config.cell, config.output_activation
+        )
     return NeuralNetwork(
         inputs, outputs, config.hidden_sizes, config.activation, config.output_activation
     )
 
 
-def make_search(config: TrainConfig, network: NeuralNetwork) -> PEPG:
+def make_search(config: TrainConfig, network: Network) -> PEPG:
     """The search for its weights."""
     given: dict[str, Any] = {} if config.optimizer == "adam" else {"momentum": config.momentum}
     if config.max_speed is not None:
         given["max_speed"] = config.max_speed
+    common: dict[str, Any] = {"rng": config.seed, "fitness_shaping": config.fitness_shaping}
+    if config.rank is not None:
+        return LowRankPEPG(
+            config.population_size, 0.0, config.sigma_init, config.mu_lr, config.l2_coeff, OPTIMIZERS[config.optimizer],
+            given, structure=network, rank=config.rank, **common,
+        )  # fmt: skip
     return PEPG(
         config.population_size, network.number_of_parameters, 0.0, config.sigma_init, config.mu_lr, config.sigma_lr,
-        config.l2_coeff, OPTIMIZERS[config.optimizer], given, rng=config.seed, fitness_shaping=config.fitness_shaping,
-        sigma_max_change=config.sigma_max_change,
+        config.l2_coeff, OPTIMIZERS[config.optimizer], given, sigma_max_change=config.sigma_max_change, **common,
     )  # fmt: skip
+
+
+def set_rates(es: PEPG, config: TrainConfig) -> None:
+    """Let a search go on with the learning rates of other settings."""
+    optimizer: Any = es.optimizer
+    es.mu_lr = optimizer.alpha = config.mu_lr
+    es.sigma_lr = config.sigma_lr
+    if config.max_speed is not None:
+        optimizer.max_speed = config.max_speed
 
 
 def default_workers() -> int:
@@ -268,31 +382,49 @@ def default_workers() -> int:
     return 0 if is_daemonic() else processors()
 
 
-def _sizes(value: Any) -> tuple[int, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise TypeError(f"hidden_sizes: wanted whole numbers, as in (64, 64), got {value!r}")
-    return tuple(_checks.integer("hidden_sizes", size, at_least=1) for size in value)
-
-
 def binding(config: TrainConfig) -> dict[str, Any]:
-    """The settings that a resumed run may not have otherwise."""
-    return {name: getattr(config, name) for name in NAMES if name not in FREE}
+    """The settings that may not change on resume. Engines whose bits are the same may take each other's place."""
+    bound = {name: getattr(config, name) for name in NAMES if name not in FREE}
+    if config.engine in _ALIKE:
+        bound["engine"] = "gymnasium"
+    return bound
 
 
-def stored_binding(config: TrainConfig) -> dict[str, Any]:
-    """The same for a file: of `env_args`, what TOML holds, as text."""
+def fingerprints(env_id: str | None, config: TrainConfig) -> dict[str, int]:
+    """A number for each setting of the file of a run, by which one that was edited is noticed."""
+    return {
+        name: zlib.crc32(json.dumps(value, sort_keys=True).encode())
+        for name, value in _in_file(env_id, config).items()
+    }
+
+
+def _in_file(env_id: str | None, config: TrainConfig) -> dict[str, Any]:
+    """What binds a run, as far as its file has it."""
     args = {key: value for key, value in config.env_args.items() if _is_toml(value)}
-    return binding(config) | {"env_args": json.dumps(args, sort_keys=True)}
+    return {"env_id": env_id} | binding(config) | {"env_args": args}
 
 
-def of_stored(stored: Any) -> dict[str, Any]:
-    """What `stored_binding` gave; nothing if it is something else."""
-    if not isinstance(stored, dict):
-        return {}
-    try:
-        return stored | {"env_args": json.loads(stored["env_args"])}
-    except (LookupError, TypeError, ValueError, RecursionError):
-        return stored
+def edited(training: dict[str, Any], env_id: str | None, config: TrainConfig) -> list[str]:
+    """Names of the settings in the file of a run that were others when the training state of a checkpoint was saved."""
+    before, now = training.get("fingerprints"), _in_file(env_id, config)
+    if before is None:  # older checkpoints have the settings themselves
+        before = _stored_settings(training)
+    else:
+        now = fingerprints(env_id, config)
+    if not isinstance(before, dict):
+        return []
+    return [name for name, value in now.items() if _differ(before.get(name, value), value)]
+
+
+def _stored_settings(training: dict[str, Any]) -> dict[str, Any]:
+    """The settings in a checkpoint that has no fingerprints, as far as it has them."""
+    settings, env_id = training.get("settings"), training.get("known_as")
+    settings = dict(settings) if isinstance(settings, dict) else {}
+    with contextlib.suppress(LookupError, TypeError, ValueError, RecursionError):
+        settings["env_args"] = json.loads(settings["env_args"])
+    if isinstance(env_id, str) and env_id:  # not made by a function
+        settings["env_id"] = env_id
+    return settings
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -322,11 +454,6 @@ LEFT_OUT = "env_args_left_out"
 
 def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
     """Read the settings in a file, and `env_id` and `LEFT_OUT` if it has those; errors name the file and the key."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        with _caller.needing("TOML files", "tomli", "gym"):
-            import tomli as tomllib
     with files.opened(filename) as file:
         name, content = os.fsdecode(filename), file.read()
     with files.contents_of(filename, "TOML"):

@@ -8,32 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
-from ..distributed import replica
-from ..evaluation import EvaluationError
+from ..run.failures import failed
+from .engines import rollouts_of
 from .normalization import Normalizer, Statistics, merged
-from .rollouts import EpisodeError, Episodes, Rollouts, Task
-
-#: Environments of the last task that this process ran a slice of a generation for.
-_kept: dict[str, Rollouts] = {}
+from .rollouts import Asked, EpisodeError, Episodes, RunsEpisodes, Task
 
 
-#: The last error of an episode that failed and did not end the run, by the name of its task.
-_errors: dict[str, str] = {}
-
-
-def last_error(name: str) -> str:
-    """That of a task, as far as this process knows."""
-    return _errors.get(name, "see what its processes say")
-
-
-def close_kept() -> None:
-    """Close those; the next slice makes new ones."""
-    for rollouts in _kept.values():
-        rollouts.close()
-    _kept.clear()
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Generation:
     """Episodes of a population, or of the centre; a function of slices for `pepg_fast.distributed`.
 
@@ -53,6 +34,8 @@ class Generation:
         Whether the fitness is the return, without floor and shift.
     name : str
         Tells tasks apart where pickling makes copies of them.
+    last_error : str
+        What the last episode failed by that did not end the run, as far as this process knows; empty if none did.
     """
 
     task: Task
@@ -62,23 +45,44 @@ class Generation:
     reward_shift: float = 0.0
     as_it_is: bool = False
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    last_error: str = ""
+    _rollouts: RunsEpisodes | None = None
+
+    def take_over(self, previous: Any, *, is_worker: bool = False) -> None:
+        """Go on with the environments of what this process evaluated before, if that was the same task."""
+        if isinstance(previous, Generation) and previous.name == self.name:
+            self._rollouts, self.last_error = previous._rollouts, previous.last_error
+            return
+        if isinstance(previous, Generation):
+            previous.close()
+        self._rollouts = rollouts_of(self.task, is_worker=is_worker)
+
+    def close(self) -> None:
+        """Close the environments; the next slice makes new ones."""
+        if self._rollouts is not None:
+            self._rollouts.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the environments, which stay in their process."""
+        return vars(self) | {"_rollouts": None}
 
     def __call__(
         self, solutions: NDArray[Any], members: NDArray[np.intp]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
         """Run the episodes of a slice in this process: fitness, steps and statistics of each member."""
-        if self.name not in _kept:
-            close_kept()
-            _kept[self.name] = Rollouts(self.task, is_worker=replica.is_here)
+        if self._rollouts is None:
+            self.take_over(None)
         seeds = self.seeds[members]
         try:
-            episodes = _kept[self.name].run_all(
-                solutions, seeds, self.normalizer, self.with_statistics
-            )
+            episodes = self._rollouts.run_all(self.asked(solutions, seeds))  # type: ignore[union-attr]
         except EpisodeError as error:
             index = int(members[error.index // seeds.shape[1]])
-            raise EvaluationError(str(error), index) from error.__cause__
+            raise failed(index, str(error)) from error.__cause__
         return self.by_member(episodes)
+
+    def asked(self, solutions: NDArray[Any], seeds: NDArray[np.int64]) -> Asked:
+        """What is to be run for solutions whose episodes have these seeds."""
+        return Asked(solutions, seeds, self.normalizer, self.with_statistics)
 
     def by_member(
         self, episodes: Episodes
@@ -89,6 +93,8 @@ class Generation:
         fitness = fitness.reshape(shape).mean(axis=1)
         lengths = episodes.lengths.reshape(shape).sum(axis=1)
         extras = {}
+        if not self.as_it_is and (self.reward_shift or self.task.reward_floor is not None):
+            extras["returns"] = episodes.returns.reshape(shape).mean(axis=1)
         if self.task.is_tolerant:
             extras["failures"] = episodes.failures.reshape(shape).sum(axis=1)
             self._note(episodes.first_error)
@@ -110,11 +116,11 @@ class Generation:
         if not error:
             return
         error = " ".join(error.split())
-        if self.name not in _errors:
+        if not self.last_error:
             worst, retries = self.task.on_failure == "worst", self.task.retries
             then = "count as the worst of their generation" if worst else "end the run"
             again = f"are run again {retries} times, then they " if retries else ""
             _caller.warn(
                 f"an episode failed: {error}; such episodes {again}{then} (said once a run)"
             )
-        _errors[self.name] = error
+        self.last_error = error

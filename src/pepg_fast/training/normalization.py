@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Below which a standard deviation is taken for that of a constant, in units of the observation.
-LEAST_STD = 1e-2
+#: Below which a standard deviation is that of a constant with rounding errors, times the mean where that is above 1.
+LEAST_STD = 1e-8
+
+#: The floor of standard deviations in runs that were begun when it was one, in units of the observation.
+FORMER_FLOOR = 1e-2
 
 #: Of observations whose statistics are taken: no sum of squares of any number of them overflows.
 LARGEST = 1e100
@@ -48,12 +51,19 @@ class Statistics:
             self.squares + squares + delta * delta * (self.count * count / total),
         )
 
-    def normalizer(self, clip: float) -> "Normalizer":
-        """What makes such observations normal; it changes nothing as long as there are none."""
+    def normalizer(self, clip: float, floor: float | None = None) -> "Normalizer":
+        """What makes such observations normal, and constant ones 0; it changes nothing as long as there are none.
+
+        Standard deviations below `floor` count as that, if there is one.
+        """
         if not self.count:
             return Normalizer(self.mean, np.ones_like(self.mean), clip)
         std = np.sqrt(self.squares / self.count)
-        return Normalizer(self.mean, 1.0 / np.maximum(std, LEAST_STD), clip)
+        if floor is not None:
+            return Normalizer(self.mean, 1.0 / np.maximum(std, floor), clip)
+        is_constant = std < LEAST_STD * np.maximum(1.0, np.abs(self.mean))
+        inverse = np.divide(1.0, std, out=np.zeros_like(std), where=~is_constant)
+        return Normalizer(self.mean, inverse, clip)
 
 
 def merged(statistics: Statistics, parts: Any) -> Statistics:
@@ -64,36 +74,35 @@ def merged(statistics: Statistics, parts: Any) -> Statistics:
 
 
 class Moments:
-    """Statistics of each of several episodes that are at the same step, collected in blocks.
+    """Statistics of each of several episodes, collected in blocks.
 
-    Blocks begin at the same steps whatever episodes run beside, so that the bits of an episode's statistics do not
-    depend on those.
+    The blocks of an episode begin at the same of its steps whatever episodes run beside it, so that the bits of its
+    statistics do not depend on those.
     """
 
     def __init__(self, n: int, size: int) -> None:
         self.count = np.zeros(n)
         self.mean, self.squares = np.zeros((n, size)), np.zeros((n, size))
         self._block = np.empty((n, max(1, min(256, 16384 // size)), size))
-        self._filled = 0
+        self._filled = np.zeros(n, np.intp)
 
-    def add(self, observations: NDArray[Any], rows: Any) -> None:
+    def add(self, observations: NDArray[Any], rows: "NDArray[np.intp] | slice") -> None:
         """Take one observation more of the episodes `rows`."""
-        if self._filled == self._block.shape[1]:
-            self._merge(rows)
-        self._block[rows, self._filled] = observations
-        self._filled += 1
+        if isinstance(rows, slice):
+            rows = np.arange(len(self.count))[rows]
+        filled = self._filled[rows]
+        if filled.max() == self._block.shape[1]:
+            for row in rows[filled == self._block.shape[1]].tolist():
+                self.end(row)
+            filled = self._filled[rows]
+        self._block[rows, filled] = observations
+        self._filled[rows] = filled + 1
 
     def end(self, row: int) -> None:
         """Episode `row` ended with what was added last."""
-        self._merge_one(row)
-
-    def _merge(self, rows: Any) -> None:
-        for row in range(len(self.count)) if isinstance(rows, slice) else rows:
-            self._merge_one(row)
-        self._filled = 0
-
-    def _merge_one(self, row: int) -> None:
-        filled = self._filled
+        filled, self._filled[row] = int(self._filled[row]), 0
+        if not filled:
+            return
         block = self._block[row, :filled]
         mean = block.mean(axis=0)
         block -= mean
@@ -103,6 +112,13 @@ class Moments:
             after.count, after.mean, after.squares,
         )  # fmt: skip
 
+    def taken(self, row: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """End episode `row`: its count, mean and squares; the next one of that row begins without any."""
+        self.end(row)
+        found = float(self.count[row]), self.mean[row].copy(), self.squares[row].copy()
+        self.count[row], self.mean[row], self.squares[row] = 0.0, 0.0, 0.0
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Normalizer:
@@ -111,7 +127,7 @@ class Normalizer:
     Attributes
     ----------
     mean, inverse_std : ndarray, shape (observation_size,)
-        In units of the observation.
+        In units of the observation; an inverse of 0 is that of a constant.
     clip : float
         In standard deviations.
     """

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import _caller, _checks, files
-from ..evaluation import EvaluationError, told
+from .. import _caller, _checks
+from ..run.failures import EvaluationError, in_a_line
+from ..storage import files
 from . import env_api, generators
 from .policy import Policy, task_of
-from .rollouts import make_env, name_of
+from .rollouts import Task, make_env, name_of
 
 #: Files that videos can be written to.
 FORMATS = (".mp4", ".gif", ".mkv", ".mov", ".avi", ".webm")
@@ -28,14 +29,40 @@ def play(
         )  # before the environment may change the working folder
     task = task_of(policy)
     there = Policy(policy.network, task.interface, policy.normalizer, env_id=policy.env_id)
-    mode = "human" if video is None else "rgb_array"
+    if video is None:
+        yield from _shown(task, there, range(seed, seed + episodes))
+    else:
+        yield from _played(task, there, range(seed, seed + episodes), "rgb_array", video)
+
+
+def _shown(task: Task, policy: Policy, seeds: range) -> Iterator[tuple[int, float, int]]:
+    """Run episodes in a window; where it is the window that fails, say what else there is."""
+    played = 0
+    try:
+        for one in _played(task, policy, seeds, "human", None):
+            yield one
+            played += 1
+    except Exception as error:
+        # SDL, GLFW and others have many words for a screen that they cannot use: all is well without one.
+        try:
+            for _ in _played(task, policy, seeds[played : played + 1], None, None):
+                pass
+        except Exception:
+            raise error from error.__cause__
+        raise _no_screen(in_a_line(error.__cause__ or error)) from error
+
+
+def _played(
+    task: Task, there: Policy, seeds: range, mode: str | None, video: Any
+) -> Iterator[tuple[int, float, int]]:
+    """Run episodes, rendered in some mode or not at all."""
     args = task.env_args | {"render_mode": mode}
-    env = make_env(task.env, args, task.max_episode_steps)
+    env = make_env(task.env, args, task.max_episode_steps, task.frame_stack)
     try:
         film = _Film(video, env) if video is not None else None
         try:
             drawn: list[str] = []
-            for number in range(seed, seed + episodes):
+            for number in seeds:
                 before = generators.states()
                 shown = _episode(env, there, number, film)
                 if not drawn:  # to be told of once
@@ -53,11 +80,10 @@ def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple
     try:
         observation = env_api.first_observation(env.reset, seed)
     except Exception as error:
-        if film is None and "video device" in str(error):
-            raise _no_screen(str(error)) from error
         raise _failure(error, policy, seed) from error
-    if film is None and (driver := _driver_that_shows_nothing()):
-        raise _no_screen(f"SDL has no other video device than {driver!r}")
+    if getattr(env, "render_mode", None) == "human" and (driver := _driver_that_shows_nothing()):
+        raise RuntimeError(f"SDL has no other video device than {driver!r}")
+    policy.reset()
     total, steps, done = 0.0, 0, False
     while not done:
         if film is not None:
@@ -75,7 +101,7 @@ def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple
 
 
 def _failure(error: BaseException, policy: Policy, seed: int) -> EvaluationError:
-    return EvaluationError(f"{policy.env_id}: {told(error)} (reset with seed {seed})", 0)
+    return EvaluationError(f"{policy.env_id}: {in_a_line(error)} (reset with seed {seed})", 0)
 
 
 def _no_screen(reason: str) -> RuntimeError:

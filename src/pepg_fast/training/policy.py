@@ -1,5 +1,6 @@
 """A policy as it is used: a network, the observations it was trained on, and how its outputs become actions."""
 
+import copy
 import os
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -7,10 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _checks, files
-from ..nn import NeuralNetwork, activation_from_name, activation_to_name, stored_sizes
+from .. import _checks
+from ..export.writing import network_of
+from ..nn import Network, load_network, network_from_state, network_to_state
+from ..storage import files
+from .exporting import Exporting
+from .memory import Memory, copied, memory_of
 from .normalization import Normalizer
-from .rollouts import Task, make_env, name_of, registered, remembers
+from .rollouts import Task, interface_of, name_of, registered
 from .spaces import Interface
 
 #: Which policies a run keeps.
@@ -52,14 +57,14 @@ class Weights:
         )
 
 
-class Policy:
+class Policy(Exporting):
     """A trained policy: ``action = policy(observation)``.
 
     `Policy.load` reads one from a run's ``policy.npz``, or from a network's file of this package or pepg-es.
 
     Parameters
     ----------
-    network : NeuralNetwork
+    network : NeuralNetwork or RecurrentNetwork
         With its weights.
     interface : Interface
         The environment's spaces, as the network meets them.
@@ -71,39 +76,50 @@ class Policy:
         What that was made with.
     max_episode_steps : int, optional
         At which its episodes were cut short.
+    frame_stack : int
+        Observations of its environment, the last ones, that it sees as one, stacked as by
+        `gymnasium.wrappers.FrameStackObservation`.
     score : float
         What it reached in training: the fitness of one candidate, or the mean of the centre's episodes; NaN if it is
         not known.
 
     Attributes
     ----------
-    network, interface, normalizer, env_id, env_args, max_episode_steps, score
+    network, interface, normalizer, env_id, env_args, max_episode_steps, frame_stack, score
         As above.
     """
 
+    _memory: Memory = ()  # also of one that was pickled before there was any
+
     def __init__(
         self,
-        network: NeuralNetwork,
+        network: Network,
         interface: Interface,
         normalizer: Normalizer | None = None,
         *,
         env_id: str = "",
         env_args: dict[str, Any] | None = None,
         max_episode_steps: int | None = None,
+        frame_stack: int = 1,
         score: float = float("nan"),
     ) -> None:
         self.network, self.interface, self.normalizer = network, interface, normalizer
         self.env_id, self.env_args = env_id, env_args or {}
-        self.max_episode_steps = max_episode_steps
+        self.max_episode_steps, self.frame_stack = max_episode_steps, frame_stack
         self.score = score
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin an episode: a policy with memory forgets the one before."""
+        self._memory = memory_of(self.network, 1)
 
     def __call__(self, observation: ArrayLike) -> Any:
-        """Choose an action.
+        """Choose an action; a policy with memory goes on from the observation before, until `reset`.
 
         Parameters
         ----------
         observation : array_like
-            One of the environment's.
+            One of the environment's, or as many of them stacked as the policy sees at once.
 
         Returns
         -------
@@ -118,7 +134,40 @@ class Policy:
         observations = self.interface.observation(observation).astype(np.float64)[None]
         if self.normalizer is not None:
             observations = self.normalizer(observations)
-        return self.interface.actions(self.network.forward_batch(observations))[0]
+        memory = copied(self._memory)
+        action = self.interface.actions(self.network.forward_batch(observations, *memory))[0]
+        self._memory = memory
+        return action
+
+    @classmethod
+    def from_torch(
+        cls, module: Any, env: Any, *, env_args: dict[str, Any] | None = None
+    ) -> "Policy":
+        """Make a policy of a torch module's weights.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            An ``nn.Sequential`` of ``nn.Linear`` layers with activations between them, or what `to_torch` made.
+        env : str or callable
+            The environment, an id of Gymnasium's or what returns one; its actions are the network's outputs, clipped
+            to the Box.
+        env_args : dict, optional
+            What that environment is made with.
+
+        Returns
+        -------
+        Policy
+            With float64 weights of the same values.
+
+        Raises
+        ------
+        ImportError
+            If torch is not installed.
+        TypeError, ValueError
+            If the module has other parts, or does not fit `env`.
+        """
+        return _of_network(network_of(module), env, env_args or {})
 
     @classmethod
     def load(
@@ -157,7 +206,7 @@ class Policy:
             If it cannot be read.
         """
         if env is not None:
-            return _of_network(NeuralNetwork.load_network(filename), env, env_args or {})
+            return _of_network(load_network(filename), env, env_args or {})
         return PolicyFile.load(filename).policy(which)
 
 
@@ -166,14 +215,9 @@ def task_of(policy: Policy, env: Any = None) -> Task:
     if env is None and not policy.env_id:
         raise ValueError("env: wanted one, since the policy does not know its own")
     is_own = env is None or env == policy.env_id
-    args, maker = policy.env_args if is_own else {}, registered(env or policy.env_id)
-    made = make_env(maker, args, policy.max_episode_steps)
-    name = name_of(env or policy.env_id)
-    try:
-        new_env = remembers(made)
-        there = Interface.of(made, name, policy.interface.scaled)
-    finally:
-        made.close()
+    args, env = policy.env_args if is_own else {}, env or policy.env_id
+    limit = policy.max_episode_steps
+    there, new_env = interface_of(env, args, limit, policy.interface.scaled, policy.frame_stack)
     mine = policy.interface
     for what, wanted, got in (
         ("observations", mine.observation_size, there.observation_size),
@@ -183,18 +227,16 @@ def task_of(policy: Policy, env: Any = None) -> Task:
             raise ValueError(
                 f"env: wanted one of {wanted} {what} for this policy, got one of {got}"
             )
-    interface = mine.within(there)
-    return Task(maker, args, policy.max_episode_steps, policy.network, interface, new_env)
+    return Task(
+        registered(env), args, limit, policy.network, mine.within(there), new_env,
+        frame_stack=policy.frame_stack,
+    )  # fmt: skip
 
 
-def _of_network(network: NeuralNetwork, env: Any, env_args: dict[str, Any]) -> Policy:
+def _of_network(network: Network, env: Any, env_args: dict[str, Any]) -> Policy:
     """A network as a policy for an environment."""
     name = name_of(env)
-    made = make_env(env, env_args, None)
-    try:
-        interface = Interface.of(made, name, scaled=False)
-    finally:
-        made.close()
+    interface, _ = interface_of(env, env_args, None, scaled=False)
     sizes = (interface.observation_size, interface.output_size)
     if (network.input_size, network.output_size) != sizes:
         raise ValueError(
@@ -216,9 +258,10 @@ class PolicyFile:
     env_id: str
     env_args: dict[str, Any]
     max_episode_steps: int | None
-    network: NeuralNetwork
+    network: Network
     interface: Interface
     policies: dict[str, Weights]
+    frame_stack: int = 1
 
     def policy(self, which: str) -> Policy:
         """One of them."""
@@ -226,27 +269,25 @@ class PolicyFile:
         if which not in self.policies:
             raise ValueError(f"which: this run has no {which} (only {', '.join(self.policies)})")
         chosen = self.policies[which]
-        network = _copy(self.network)
+        network = copy.copy(self.network)
         network.weights = chosen.weights
         return Policy(
             network, self.interface, chosen.normalizer, env_id=self.env_id, env_args=self.env_args,
-            max_episode_steps=self.max_episode_steps, score=chosen.score,
+            max_episode_steps=self.max_episode_steps, frame_stack=self.frame_stack, score=chosen.score,
         )  # fmt: skip
 
     def save(self, filename: "str | os.PathLike[str]") -> None:
         """Write the file, whole or not at all; what could not be loaded again is not written."""
-        network = self.network
         state = {
             "env_id": self.env_id,
             "env_args": self.env_args if files.is_storable(self.env_args) else {},
             "max_episode_steps": self.max_episode_steps,
-            "sizes": [int(size) for size in network.sizes],
-            "bias": network.bias,
-            "hidden_activation": activation_to_name(network.hidden_activation),
-            "output_activation": activation_to_name(network.output_activation),
+            **network_to_state(self.network),
             "interface": self.interface.to_state(),
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
         }  # fmt: skip
+        if self.frame_stack > 1:
+            state["frame_stack"] = self.frame_stack
         with files.contents_of(filename, "policy"):
             self._from_state(state)
         files.save(filename, "policy", state)
@@ -260,14 +301,10 @@ class PolicyFile:
 
     @classmethod
     def _from_state(cls: type[_Self], state: dict[str, Any]) -> _Self:
-        sizes = stored_sizes(state["sizes"])
-        network = NeuralNetwork(
-            sizes[0], sizes[-1], sizes[1:-1], bias=_checks.flag("bias", state["bias"]),
-            hidden_activation=activation_from_name("hidden_activation", state["hidden_activation"]),
-            output_activation=activation_from_name("output_activation", state["output_activation"]),
-        )  # fmt: skip
+        network = network_from_state(state)
+        sizes = network.input_size, network.output_size
         interface = Interface.from_state(state["interface"])
-        if (interface.observation_size, interface.output_size) != (sizes[0], sizes[-1]):
+        if (interface.observation_size, interface.output_size) != sizes:
             raise ValueError("its network does not fit its spaces")
         limit = state["max_episode_steps"]
         policies = {
@@ -281,12 +318,5 @@ class PolicyFile:
             network,
             interface,
             policies,
+            _checks.integer("frame_stack", state.get("frame_stack", 1), at_least=1),
         )
-
-
-def _copy(network: NeuralNetwork) -> NeuralNetwork:
-    """A network of the same shape."""
-    return NeuralNetwork(
-        network.input_size, network.output_size, network.hidden_sizes, network.hidden_activation,
-        network.output_activation, network.bias,
-    )  # fmt: skip

@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import _caller, _output
-from ..evaluation import told
-from .signals import SIGNALS
+from ..run.failures import in_a_line
+from ..run.interrupts import SIGNALS
 
 #: The workers are the parallelism.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+#: How long the thread that feeds a worker may take to end once there is no worker: it has nothing left to do.
+FEEDER_SECONDS = 5.0
 
 
 def processors() -> int:
@@ -82,9 +86,14 @@ def first_submit(executor: Any, *call: Any) -> Any:
 
 def end(executors: list[Any], *, wait: bool = True) -> None:
     """Kill the processes of executors, those included that loky does not know of yet."""
+    feeders = [executor._call_queue and executor._call_queue._thread for executor in executors]
     try:
         for executor in executors:
             executor.shutdown(wait=wait, kill_workers=True)
+        for feeder in feeders if wait else ():
+            # Which loky does not wait for: it has semaphores, and must have given them back when the interpreter ends.
+            if feeder is not None:
+                feeder.join(FEEDER_SECONDS)
     finally:  # also after a Ctrl-C
         for executor in executors:
             for worker in executor.workers:
@@ -109,7 +118,7 @@ def starting(count: int) -> Iterator[None]:
     except ModuleNotFoundError:
         raise
     except (ImportError, NotImplementedError, OSError, RuntimeError) as error:
-        raise _impossible(count, told(error)) from error
+        raise _impossible(count, in_a_line(error)) from error
 
 
 def _start_trackers() -> None:
@@ -148,8 +157,7 @@ def _signals_held() -> Iterator[None]:
 def _import_path() -> dict[str, str]:
     """What has a child find loky, which gives it this process's import path, and not look in the current folder first.
 
-    It looks nowhere else before that: from wherever Python looks when it starts it imports `sitecustomize`, too. (The
-    current folder is left out from Python 3.11 on.)
+    It looks nowhere else before that: from wherever Python looks when it starts it imports `sitecustomize`, too.
     """
     with _caller.needing("train", "loky", "gym"):
         import loky

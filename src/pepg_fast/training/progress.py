@@ -1,79 +1,62 @@
 """The line that a run shows on a terminal."""
 
-import time
+import sys
 from typing import Any
 
 import numpy as np
 
-from .. import _caller
-from ..callbacks import Callback, Limits, bar_size
-from ..history import Row
+from .. import _output
+from ..run.callbacks import Bar
+from ..run.history import Row
+from ..run.limits import Limits
+
+#: Seconds after which the first line is written where there is no terminal.
+FIRST_LINE = 10.0
 
 
-class TrainingProgress(Callback):
-    """One live line: generation, steps of environments a second, best, mean, centre, sigma, time to go.
+class TrainingProgress(Bar):
+    """One live line: generation, steps of environments a second, returns, length of an episode, sigma, time to go.
 
-    It shows nothing where standard error is no terminal.
-
-    Parameters
-    ----------
-    budget : Budget
-        What the run may use, for the time to go.
+    Where standard error is no terminal, it writes a line every ten seconds, and ever fewer in a long run.
     """
 
-    can_end = False
-    #: Seconds between two texts.
-    INTERVAL = 0.1
-
-    def __init__(self, budget: Any) -> None:
-        with _caller.needing("train", "tqdm", "gym"):
-            from tqdm.auto import tqdm
-
-        self._tqdm, self._budget = tqdm, budget
-        self._center = np.nan
-        self._last: Row | None = None
+    def __init__(self) -> None:
+        super().__init__("train", "gym")
+        self._center, self._due = np.nan, FIRST_LINE
 
     def start(self, es: Any, limits: Limits) -> None:
         """Draw an empty bar, which is full when a limit is reached."""
-        self._bar = self._tqdm(
-            total=1.0,
-            bar_format="|{bar:10}| {desc}",
-            **({"disable": None} | bar_size()),
-            leave=True,
-        )
-        self._began, self._interactions = time.perf_counter(), es.interactions
-        self._share = self._budget.share(es, 0.0)
-        self._shown = -np.inf
+        self._limits, self._interactions = limits, es.interactions
+        self._share = limits._share(es, 0.0)
+        self._begin(total=1.0, bar_format="|{bar:10}| {desc}", disable=None, leave=True)
         self._bar.n = 0.0 if np.isnan(self._share) else self._share
 
     def step(self, es: Any, row: Row) -> None:
         """Say how it goes every now and then."""
         if not np.isnan(row["center"]):
             self._center = row["center"]
-        self._last = row
-        now = time.perf_counter()
-        if not self._bar.disable and now - self._shown >= self.INTERVAL:
-            self._shown = now
-            self._show(es, row, now)
+        super().step(es, row)
 
-    def end(self, es: Any, result: Any) -> None:
-        """Leave the line with the last generation's numbers."""
-        if self._last is not None and not self._bar.disable:
-            self._show(es, self._last, time.perf_counter())
-        self._bar.close()
-
-    def _show(self, es: Any, row: Row, now: float) -> None:
-        seconds = max(now - self._began, 1e-9)
+    def _describe(self, es: Any, row: Row, seconds: float) -> None:
+        """Show the line, or write it if it is time for another one."""
+        if self._bar.disable and (sys.stderr is None or seconds < self._due):
+            return
         rate = (es.interactions - self._interactions) / seconds
-        share = self._budget.share(es, row["seconds"])
+        share = self._limits._share(es, row["seconds"])
         done = share - self._share
         left = seconds * (1.0 - share) / done if done > 0 else np.nan
         center = "" if np.isnan(self._center) else f", centre {self._center:.4g}"
+        if center and self._limits.target is not None:
+            center += f" of {self._limits.target:.4g}"
         eta = "" if np.isnan(left) else f", ETA {self._tqdm.format_interval(left)}"
-        self._bar.n = 0.0 if np.isnan(share) else share
-        self._bar.set_description_str(
-            f"step {es.step}, {rate:.3g} steps/s, best {row['best_fitness']:.4g}, mean {row['mean']:.4g}{center}, "
-            f"sigma {row['sigma_median']:.3g}{eta}",
-            refresh=False,
+        text = (
+            f"step {es.step}, {rate:.3g} steps/s, best {row['best_return']:.4g}, "
+            f"mean {row['mean_return']:.4g}{center}, length {row['length']:.4g}, sigma {row['sigma_median']:.3g}{eta}"
         )
+        if self._bar.disable:
+            self._due = seconds + min(max(FIRST_LINE, seconds / 10), 60.0)
+            _output.say(text)
+            return
+        self._bar.n = 0.0 if np.isnan(share) else share
+        self._bar.set_description_str(text, refresh=False)
         self._bar.refresh()

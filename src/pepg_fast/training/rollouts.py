@@ -9,20 +9,24 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
-from ..evaluation import told
-from ..nn import NeuralNetwork
+from ..nn import Network
+from ..run.failures import EvaluationError, in_a_line
+from ..simulation import Simulation
 from . import env_api, generators
+from .memory import copied, kept, memory_of
+from .mujoco_log import heard
 from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
 from .time_limit import TimeLimit
 
-#: Makes an environment: its id, what Gymnasium has registered under one, or a function that returns one.
+#: Makes an environment: its id, what Gymnasium has registered under one, a function that returns one, or a Simulation,
+#: whose episodes `NativeRollouts` runs.
 EnvMaker = Any
 
 #: What episodes use of an environment.
@@ -47,7 +51,7 @@ class Task:
         Keyword arguments of either.
     max_episode_steps : int or None
         At which an episode is cut short, in the place of the environment's own limit; None for that one.
-    network : NeuralNetwork
+    network : NeuralNetwork or RecurrentNetwork
         Its shape; the weights come with each call.
     interface : Interface
         From its outputs to actions.
@@ -61,23 +65,64 @@ class Task:
         Whether an episode that fails all the same is an error, or has no return.
     time_limit : float or None
         Seconds that an episode may spend in its environment.
+    engine : str
+        What steps it: a name that `engines.rollouts_of` knows, not "auto".
+    frame_stack : int
+        Observations, the last ones, that the network sees together.
     """
 
     env: EnvMaker
     env_args: dict[str, Any]
     max_episode_steps: int | None
-    network: NeuralNetwork
+    network: Network
     interface: Interface
     new_env: bool = False
     reward_floor: float | None = None
     retries: int = 0
     on_failure: str = "raise"
     time_limit: float | None = None
+    engine: str = "gymnasium"
+    frame_stack: int = 1
+
+    def __post_init__(self) -> None:
+        """Have a Simulation run by the one engine that it has."""
+        if isinstance(self.env, Simulation):
+            object.__setattr__(self, "engine", "native")
 
     @property
     def is_tolerant(self) -> bool:
         """Whether an episode may fail."""
         return self.retries > 0 or self.on_failure != "raise"
+
+
+class Asked(NamedTuple):
+    """Episodes that are to be run.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (rows, parameters)
+        Of policies.
+    seeds : ndarray of int, shape (rows,) or (rows, E)
+        What the environments are reset with, in one or in E episodes of each policy.
+    normalizer : Normalizer or None
+        Of observations.
+    with_statistics : bool
+        Whether statistics of the observations are wanted.
+    """
+
+    weights: NDArray[Any]
+    seeds: NDArray[np.int64]
+    normalizer: Normalizer | None = None
+    with_statistics: bool = False
+
+    @property
+    def member(self) -> NDArray[np.intp]:
+        """The row of each episode, in order."""
+        return np.repeat(np.arange(len(self.seeds)), self.seeds[0].size)
+
+    def some(self, rows: "slice | NDArray[np.intp]") -> "Asked":
+        """Those of some rows."""
+        return self._replace(weights=self.weights[rows], seeds=self.seeds[rows])
 
 
 class Episodes(NamedTuple):
@@ -139,7 +184,7 @@ class Episodes(NamedTuple):
         return self
 
 
-class EpisodeError(Exception):
+class EpisodeError(EvaluationError):
     """An episode failed.
 
     Attributes
@@ -151,11 +196,38 @@ class EpisodeError(Exception):
     """
 
     def __init__(self, message: str, index: int, seed: int) -> None:
-        super().__init__(message, index, seed)
-        self.index, self.seed = index, seed
+        super().__init__(message, index)
+        self.seed = seed
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    @classmethod
+    def of(cls, error: BaseException, index: int, seed: int) -> "EpisodeError":
+        """What is said of an error that an episode failed by."""
+        return cls(f"{in_a_line(error)} (reset with seed {seed})", index, seed)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.args[0], self.index, self.seed)
+
+
+class RunsEpisodes(Protocol):
+    """What runs the episodes of a task in a process, whatever steps their environments."""
+
+    def run_all(self, asked: Asked) -> Episodes:
+        """Run E episodes of each policy; an EpisodeError if one failed for good and the task does not take that."""
+
+    def close(self) -> None:
+        """Free the environments; what is run next makes new ones."""
+
+
+def unusable(observations: NDArray[Any], largest: float) -> dict[int, ValueError]:
+    """What is wrong with observations that a policy cannot have, by row."""
+    bad, found = ~(np.abs(observations) <= largest), {}
+    for k in np.flatnonzero(bad.any(axis=1)).tolist():
+        coordinate = int(np.argmax(bad[k]))
+        value = observations[k, coordinate]
+        kind = f"numbers up to {largest:g}" if np.isfinite(value) else "finite numbers"
+        text = f"observation: wanted {kind}, got {value} at index {coordinate}"
+        found[k] = ValueError(text)
+    return found
 
 
 def registered(env: EnvMaker) -> EnvMaker:
@@ -177,9 +249,28 @@ def registered(env: EnvMaker) -> EnvMaker:
 
 
 def make_env(
-    env: EnvMaker, env_args: dict[str, Any], max_episode_steps: int | None, **more: Any
+    env: EnvMaker,
+    env_args: dict[str, Any],
+    max_episode_steps: int | None,
+    frame_stack: int = 1,
+    **more: Any,
 ) -> Any:
     """Make an environment, or raise a ValueError that says why there is none."""
+    made = _one_frame(env, env_args, max_episode_steps, **more)
+    if frame_stack == 1:
+        return made
+    from gymnasium import Env
+    from gymnasium.wrappers import FrameStackObservation
+
+    if not isinstance(made, Env):
+        raise ValueError(f"frame_stack: wanted a gymnasium.Env for it, got {_checks.shown(made)}")
+    return FrameStackObservation(made, frame_stack)
+
+
+def _one_frame(
+    env: EnvMaker, env_args: dict[str, Any], max_episode_steps: int | None, **more: Any
+) -> Any:
+    """Make an environment as it is."""
     import gymnasium
 
     if isinstance(env, str) and (env.count(":") > 1 or env.startswith((".", ":"))):
@@ -193,7 +284,7 @@ def make_env(
     limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
     name = name_of(env)
     try:
-        with _saying_why_not(name):
+        with _saying_why_not(name), heard(env):
             # The checker costs as much as many a step; what it checks, an author of environments checks once.
             return gymnasium.make(env, disable_env_checker=True, **limit, **env_args, **more)
     except ValueError:
@@ -206,10 +297,29 @@ def make_env(
         raise ValueError(f"env: cannot make {name}: {type(error).__name__}: {error}") from error
 
 
+def interface_of(
+    env: EnvMaker,
+    env_args: dict[str, Any],
+    max_episode_steps: int | None,
+    scaled: bool,
+    frame_stack: int = 1,
+) -> tuple[Interface, bool]:
+    """The spaces of an environment, and whether it is known to carry something from one episode into the next."""
+    if isinstance(env, Simulation):
+        return Interface.of_simulation(env, scaled), False
+    made = make_env(env, env_args, max_episode_steps, frame_stack)
+    try:
+        return Interface.of(made, name_of(env), scaled), remembers(made)
+    finally:
+        made.close()
+
+
 def name_of(env: EnvMaker) -> str:
     """What errors and results call an environment: its id, or the name of the function that makes it."""
     if callable(env):
         return str(getattr(env, "__qualname__", type(env).__qualname__))
+    if isinstance(env, Simulation):
+        return "Simulation"
     return str(getattr(env, "id", env))
 
 
@@ -303,13 +413,7 @@ class Rollouts:
         """Make the clock."""
         self._clock = TimeLimit(self.task.time_limit, ends_process=self.ends_process)
 
-    def run(
-        self,
-        weights: NDArray[Any],
-        seeds: NDArray[np.int64],
-        normalizer: Normalizer | None,
-        with_statistics: bool,
-    ) -> Episodes:
+    def run(self, asked: Asked) -> Episodes:
         """Run an episode of each row of weights in an environment reset with its seed.
 
         An episode that fails is run again in a new environment, as often as the task says.
@@ -320,7 +424,10 @@ class Rollouts:
             If an episode failed for good and the task does not take that: an environment raised, or returned what
             Gymnasium's do not, or the network gave NaN for an action; the cause is that error.
         """
-        asked = _Asked(weights, seeds, normalizer, with_statistics)
+        with heard(self.task.env):
+            return self._until_none_fails(asked)
+
+    def _until_none_fails(self, asked: Asked) -> Episodes:
         found, failed = self._try(asked, is_last=not self.task.retries)
         for attempt in range(self.task.retries):
             if not failed:
@@ -335,7 +442,7 @@ class Rollouts:
             failed = {int(rows[i]) for i in still}
         return found
 
-    def _try(self, asked: "_Asked", is_last: bool) -> tuple[Episodes, set[int]]:
+    def _try(self, asked: Asked, is_last: bool) -> tuple[Episodes, set[int]]:
         """Run episodes once, side by side unless they draw from global generators; what came of them, which failed."""
         while not self._draws:
             failures = _Failures(self, asked.seeds, is_last)
@@ -353,7 +460,7 @@ class Rollouts:
                     return found, set(failures.texts)
         return self._one_by_one(asked, is_last)
 
-    def _one_by_one(self, asked: "_Asked", is_last: bool) -> tuple[Episodes, set[int]]:
+    def _one_by_one(self, asked: Asked, is_last: bool) -> tuple[Episodes, set[int]]:
         """Run episodes that draw from global generators, which a worker seeds for each of them."""
         parts, failed, new_env = [], set(), self.task.new_env
         for i, seed in enumerate(asked.seeds.tolist()):
@@ -373,7 +480,7 @@ class Rollouts:
                 failed.add(i)
         return joined(parts), failed
 
-    def _side_by_side(self, envs: list[Any], asked: "_Asked", failures: "_Failures") -> Episodes:
+    def _side_by_side(self, envs: list[Any], asked: Asked, failures: "_Failures") -> Episodes:
         """Run episodes within their limit of time; those that failed do not count."""
         with self._clock.of_episodes(len(asked.seeds)):
             found = self._together(envs, asked, failures)
@@ -381,7 +488,7 @@ class Rollouts:
             found.put_failed(i)
         return found._replace(first_error=next(iter(failures.texts.values()), ""))
 
-    def _together(self, envs: list[Any], asked: "_Asked", failures: "_Failures") -> Episodes:
+    def _together(self, envs: list[Any], asked: Asked, failures: "_Failures") -> Episodes:
         """Step all environments together; episodes that fail drop out."""
         weights, seeds, normalizer, with_statistics = asked
         failed, fail = failures.texts, failures.add
@@ -394,6 +501,7 @@ class Rollouts:
         observation_of = self.task.interface.observation
         shape = (size,)  # of observations that need no closer look, and their dtype
         usual: Any = None
+        is_plain = self.task.interface.observations is None
         limited = self._clock.limited
         for i, env in enumerate(envs):
             if i in failed:  # as its environment was made
@@ -404,14 +512,18 @@ class Rollouts:
             except (Exception, SystemExit) as error:
                 fail(error, i)
                 continue
-            if first.__class__ is np.ndarray and first.ndim == 1 and first.dtype.kind in "fiub":
+            if (
+                is_plain
+                and first.__class__ is np.ndarray
+                and first.ndim == 1
+                and first.dtype.kind in "fiub"
+            ):
                 usual = first.dtype
 
         forward, actions_of = self.task.network.forward_population, self.task.interface.actions
+        memory = memory_of(self.task.network, n, weights.dtype)
         running = list(range(n))
-        rows: Any = slice(
-            None
-        )  # of the arrays that have all episodes; below, the running ones alone
+        rows = np.arange(n)  # the running ones
         is_over, ndarray = env_api.is_over, np.ndarray
         steps: list[Any] = [
             None if env is None else limited(i, env.step) for i, env in enumerate(envs)
@@ -424,21 +536,26 @@ class Rollouts:
                 rest = [k for k in range(len(running)) if k not in gone]
                 running, steps = [running[k] for k in rest], [steps[k] for k in rest]
                 weights, observations = weights[rest], observations[rest]
+                memory = kept(memory, rest)
                 rows = np.array(running, dtype=np.intp)
             if not running:
                 break
             if not np.abs(observations).max(initial=0.0) <= largest:
-                ended = self._drop_unusable(observations, largest, running, fail)
+                ended = []
+                for k, cause in unusable(observations, largest).items():
+                    fail(cause, running[k])
+                    ended.append(k)
                 continue
             seen = observations if normalizer is None else normalizer(observations)
-            outputs = forward(weights, seen, n_threads=1)
+            after = copied(memory)
+            outputs = forward(weights, seen, *after, n_threads=1)
             try:
                 actions = actions_of(outputs)
             except ValueError as error:
                 ended = [int(np.isnan(outputs).any(axis=1).argmax())]
                 fail(error, running[ended[0]])
                 continue
-            step, ended = step + 1, []
+            step, ended, memory = step + 1, [], after
             if moments is not None:
                 moments.add(observations, rows)
             turns = iter(enumerate(running))
@@ -485,26 +602,15 @@ class Rollouts:
             statistics = list(zip(moments.count, moments.mean, moments.squares, strict=True))
         return Episodes(np.array(returns), lengths, lifted, statistics, np.zeros(n, np.int64))
 
-    def run_all(
-        self,
-        weights: NDArray[Any],
-        seeds: NDArray[np.int64],
-        normalizer: Normalizer | None,
-        with_statistics: bool,
-    ) -> Episodes:
-        """Run E episodes of each row of weights, seeds having shape (rows, E), some at a time.
-
-        Raises
-        ------
-        EpisodeError
-            As in `run`.
-        """
-        member = np.repeat(np.arange(len(seeds)), seeds.shape[1])
-        flat, parts = seeds.reshape(-1), []
-        for lo in range(0, flat.size, MOST_TOGETHER):
+    def run_all(self, asked: Asked) -> Episodes:
+        """Run E episodes of each policy, some at a time; raises as `run` does."""
+        member, seeds, parts = asked.member, asked.seeds.reshape(-1), []
+        for lo in range(0, seeds.size, MOST_TOGETHER):
             some = slice(lo, lo + MOST_TOGETHER)
             try:
-                part = self.run(weights[member[some]], flat[some], normalizer, with_statistics)
+                part = self.run(
+                    asked._replace(weights=asked.weights[member[some]], seeds=seeds[some])
+                )
             except EpisodeError as error:
                 error.index += lo
                 raise
@@ -521,7 +627,7 @@ class Rollouts:
             if self.is_worker and not task.new_env:  # alike, since any episode may have any of them
                 generators.seed(0)
             try:
-                made = make_env(task.env, task.env_args, task.max_episode_steps)
+                made = make_env(task.env, task.env_args, task.max_episode_steps, task.frame_stack)
             except (Exception, SystemExit) as error:
                 is_first = self.is_worker and not self._has_made and isinstance(error, Exception)
                 if is_first and not task.is_tolerant:
@@ -538,24 +644,6 @@ class Rollouts:
             envs.append(made)
         return envs
 
-    def _drop_unusable(
-        self,
-        observations: NDArray[Any],
-        largest: float,
-        running: list[int],
-        fail: Callable[[BaseException, int], None],
-    ) -> list[int]:
-        """Fail the episodes whose observations a policy cannot have; which of the running ones they are."""
-        bad = ~(np.abs(observations) <= largest)
-        ended = np.flatnonzero(bad.any(axis=1)).tolist()
-        for k in ended:
-            coordinate = int(np.argmax(bad[k]))
-            value = observations[k, coordinate]
-            kind = f"numbers up to {largest:g}" if np.isfinite(value) else "finite numbers"
-            text = f"observation: wanted {kind}, got {value} at index {coordinate}"
-            fail(ValueError(text), running[k])
-        return ended
-
     def _have_to_be_repeated(self, before: dict[str, Any]) -> bool:
         """Whether episodes drew from global generators side by side, or may have from one that has only now come."""
         after = generators.states()
@@ -564,11 +652,6 @@ class Rollouts:
         if not self.is_worker:
             generators.tell(name_of(self.task.env), drawn)
         return self._draws or len(after) > len(before)
-
-    def _failure(self, error: BaseException, index: int, seeds: Any) -> EpisodeError:
-        self._are_spent = True  # they may be anywhere
-        seed = int(seeds[index])
-        return EpisodeError(f"{told(error)} (reset with seed {seed})", index, seed)
 
     def close(self) -> None:
         """Close the environments, whatever one of them makes of it."""
@@ -582,19 +665,7 @@ class Rollouts:
                 errors.append(error)
         # They are not needed any more, and an error that they were needed for is worth more.
         if errors and sys.exc_info()[0] is None:
-            warnings.warn(f"an environment's close() raised {told(errors[0])}", stacklevel=2)
-
-
-class _Asked(NamedTuple):
-    """Episodes that are to be run: a row of weights and a seed each, and what is to be done with observations."""
-
-    weights: NDArray[Any]
-    seeds: NDArray[np.int64]
-    normalizer: Normalizer | None
-    with_statistics: bool
-
-    def some(self, rows: "slice | NDArray[np.intp]") -> "_Asked":
-        return self._replace(weights=self.weights[rows], seeds=self.seeds[rows])
+            warnings.warn(f"an environment's close() raised {in_a_line(errors[0])}", stacklevel=2)
 
 
 class _Failures:
@@ -608,7 +679,9 @@ class _Failures:
     def add(self, error: BaseException, i: int) -> None:
         """Note that episode i failed, or raise an EpisodeError where the task does not take that."""
         self._rollouts._clock.stop()
-        failure = self._rollouts._failure(error, i, self._seeds)
+        self._rollouts._are_spent = True  # the environments may be anywhere
+        seed = int(self._seeds[i])
+        failure = EpisodeError.of(error, i, seed)
         if self._raises or not isinstance(error, Exception):
             raise failure from error
         self.texts[i] = str(failure)

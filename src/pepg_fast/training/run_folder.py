@@ -1,6 +1,7 @@
 """A run on the disk: its settings, history, checkpoints, policies and curve."""
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -9,10 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import files
-from ..callbacks import Callback, CSVLog, Limits
-from ..history import History, Row
+from .. import _caller
 from ..pepg import PEPG
+from ..run.callback import Callback
+from ..run.callbacks import CSVLog
+from ..run.history import History, Row
+from ..run.limits import Limits
+from ..storage import files
 from . import config as configs
 from .config import TrainConfig
 from .trainer import Trainer
@@ -35,7 +39,8 @@ class RunFolder:
         self.previous = self.path / "checkpoint-1.npz"
         self.policy = self.path / "policy.npz"
         self.curve = self.path / "curve.png"
-        self._link = self.path / f".{self.previous.name}.link"
+        self.lock = self.path / ".lock"
+        self.fingerprints: dict[str, int] = {}  # of the settings in the file
         self._is_damaged = False  # the newest checkpoint
         self._is_mine = False  # the folder itself
 
@@ -47,12 +52,14 @@ class RunFolder:
         FileExistsError
             If there is a run already.
         """
+        self._refuse_devices()
         self._is_mine = not self.path.is_dir()
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             if self.checkpoint.exists():
                 raise FileExistsError
             configs.write_toml(self.config, env_id, config, overwrite=False)
+            self.fingerprints = configs.fingerprints(env_id, config)
         except FileExistsError:
             raise FileExistsError(
                 f"{self.path} has a run already: go on with it (--resume, resume=True), or choose another name"
@@ -74,16 +81,34 @@ class RunFolder:
             raise ValueError(f"{self.config}: {configs.LEFT_OUT}: wanted names, got {left_out!r}")
         return env_id, settings, left_out
 
-    def held(self) -> "contextlib.AbstractContextManager[None]":
-        """Keep other processes from training in the folder meanwhile.
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in the folder meanwhile; a lock ends with its process.
 
         Raises
         ------
         RuntimeError
             If one does.
         """
-        # The folder, not its files: an editor puts another file in their place.
-        return files.held(self.path, f"{self.path}: another process trains there")
+        with _caller.needing("train", "filelock", "gym"):
+            from filelock import FileLock, Timeout
+
+        self._refuse_devices()
+        lock = FileLock(self.lock)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RuntimeError(f"{self.path}: another process trains there") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # a file system without locks
+                raise
+        try:
+            yield
+        finally:
+            if lock.is_locked:  # not in a forked child, which does not hold it
+                with contextlib.suppress(OSError):
+                    self.lock.unlink()
+            lock.release()
 
     @contextlib.contextmanager
     def withdrawn_unless_begun(self) -> Iterator[None]:
@@ -100,7 +125,7 @@ class RunFolder:
         except (ValueError, OSError):  # somebody else's
             has_rows = True
         if not has_rows and not self.checkpoint.exists():
-            for path in (self.config, self.history):
+            for path in (self.config, self.history, self.lock):
                 path.unlink(missing_ok=True)
             if self._is_mine:
                 with contextlib.suppress(OSError):  # somebody has other files there
@@ -109,22 +134,23 @@ class RunFolder:
     def save_checkpoint(self, es: PEPG) -> None:
         """Write the newest checkpoint; the one before it stays as the previous one."""
         if self.checkpoint.exists() and not self._is_damaged:
-            self.remove_leftover()
+            self._refuse_devices()
+            self.previous.unlink(missing_ok=True)
             try:
-                os.link(self.checkpoint, self._link)
-                os.replace(self._link, self.previous)
+                os.link(self.checkpoint, self.previous)
             except OSError:  # a file system without hard links
                 files.write(self.previous, self.checkpoint.read_bytes(), like=self.checkpoint)
             files.flush_folder(self.path)  # before the newest one has another content
         es.save_checkpoint(self.checkpoint)
         self._is_damaged = False
 
-    def remove_leftover(self) -> None:
-        """Remove what a save that was killed may have left."""
-        self._link.unlink(missing_ok=True)
-
-    def load_checkpoint(self) -> PEPG | None:
+    def load_checkpoint(self, kind: type[PEPG] = PEPG) -> PEPG | None:
         """Read the newest checkpoint that is whole; None if the run ended before its first.
+
+        Parameters
+        ----------
+        kind : type
+            The class of the search.
 
         Raises
         ------
@@ -141,7 +167,7 @@ class RunFolder:
             if not path.exists():
                 continue
             try:
-                es = PEPG.load_checkpoint(path)
+                es = kind.load_checkpoint(path)
                 if not isinstance(getattr(es, "training", None), dict):
                     raise ValueError(f"{path}: not the checkpoint of a training run")
             except ValueError as reason:
@@ -154,6 +180,10 @@ class RunFolder:
         if error is not None:
             raise error
         return None
+
+    def _refuse_devices(self) -> None:
+        for name in ("config", "history", "checkpoint", "previous", "policy", "curve", "lock"):
+            files.refuse_devices(getattr(self, name))
 
 
 class RunHistory(CSVLog):
@@ -187,7 +217,6 @@ class RunFiles(Callback):
 
     def start(self, es: Any, limits: Limits) -> None:
         """Let the policies of a resumed run be those of its checkpoint."""
-        self.files.remove_leftover()
         if es.step:
             self.trainer.policy_file().save(self.files.policy)
 
@@ -203,7 +232,7 @@ class RunFiles(Callback):
         try:
             if not len(History.read_csv(self.files.history)):
                 return
-            from ..plotting import plot_history
+            from ..run.plotting import plot_history
 
             plot_history(
                 self.files.history, self.files.curve, x="interactions", title=self.trainer.env_id
@@ -214,7 +243,7 @@ class RunFiles(Callback):
             )
 
     def _save(self, es: Any) -> None:
-        es.training = self.trainer.state()
+        es.training = self.trainer.state() | {"fingerprints": self.files.fingerprints}
         self.files.save_checkpoint(es)
         self.trainer.policy_file().save(self.files.policy)
         self._saved = self._progress()

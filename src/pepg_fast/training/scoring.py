@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
-from ..evaluation import EvaluationError
+from ..run.failures import EvaluationError
 from .config import MOST_EPISODES, MOST_WORKERS, default_workers
 from .generation import Generation
 from .policy import Policy, task_of
 from .rollouts import EpisodeError, name_of
-from .workers import WorkerDied, Workers
+from .workers import Workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def score(
     with Workers(task, workers) as pool:
         try:
             result = pool.run(policy.network.weights[None], work)  # type: ignore[index]
-        except (EpisodeError, WorkerDied) as error:
+        except EpisodeError as error:
             name = name_of(env or policy.env_id)
             raise EvaluationError(f"{name}: {error}", 0) from error.__cause__
     return Score(result.returns, result.lengths)

@@ -1,45 +1,50 @@
 """What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
 
 import uuid
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
-from ..callbacks import Callback
+from ..distributed.runner import Runner
 from ..distributed.slices import Evaluated
-from ..evaluation import Evaluation, EvaluationError
-from ..history import COLUMNS, Row
-from ..interrupts import Interrupts
 from ..pepg import PEPG
-from . import config as configs
+from ..run.callback import Callback
+from ..run.diagnosis import REMEDIES
+from ..run.evaluation import Evaluation, Evaluations
+from ..run.failures import EvaluationError, candidate
+from ..run.history import COLUMNS, TRAINING_COLUMNS, Row
+from ..run.interrupts import Interrupts
+from ..simulation import Simulation
 from .config import TrainConfig
-from .generation import Generation, last_error
-from .normalization import Normalizer, Statistics, merged
-from .places import Place
+from .generation import Generation
+from .normalization import FORMER_FLOOR, Normalizer, Statistics, merged
 from .policy import PolicyFile, Weights
 from .rollouts import EpisodeError, Task
-from .signals import Stopping
-from .workers import WorkerDied
 
 #: Streams of episode seeds that have nothing in common.
 _OF_GENERATIONS, _OF_CENTER = 0, 1
 
+#: What helps a policy that does not learn, tried out in docs/training.md.
+_REMEDIES = {
+    "equal": "try a larger sigma_init (0.5), a reward for small progress, or several episodes for each candidate",
+    "at the best": "if there is no more to gain, a target ends a run here; if there is, try a larger sigma_init (0.5), "
+    "or a reward for small progress",
+    "flat": "unless one differs soon, try a larger sigma_init (0.5), a reward for small progress, or several episodes "
+    "for each candidate",
+    "scale": "try normalize_observations",
+    "alike": "try a network without hidden layers (hidden_sizes), or a larger sigma_init (0.3 to 1)",
+}
 
-class _Kept(NamedTuple):
-    """What a trainer leaves in a checkpoint."""
-
-    seconds: float
-    statistics: Statistics
-    policies: dict[str, Weights]
-    center_score: float
-    row_due: Row | None
+#: Root mean square of an observation from which on the network's first layer has little but its signs.
+_LARGE = 20.0
 
 
-class Trainer(Callback):
+class Trainer(Callback, Evaluations):
     """Evaluates candidates by episodes, for the run loop, and keeps what comes of them."""
 
+    remedies = REMEDIES | _REMEDIES
     order = -2  # before the files, which have its state
     can_end = False
 
@@ -48,19 +53,24 @@ class Trainer(Callback):
         es: PEPG,
         config: TrainConfig,
         task: Task,
-        where: Place,
+        where: Runner,
         env_id: str,
-        stopping: Stopping | None = None,
     ) -> None:
         self.es, self.config, self.task, self.where = es, config, task, where
-        self.stopping = stopping or Stopping()
-        self.name = uuid.uuid4().hex
+        self._name = uuid.uuid4().hex
+        self._work: Generation | None = None  # the last one
         self.env_id = env_id
-        # What other processes could make it by; nothing, if a function does.
-        self.known_as = "" if callable(task.env) else env_id
+        # What other processes could make it by; nothing for a function or a Simulation.
+        has_id = not (callable(task.env) or isinstance(task.env, Simulation))
+        self.known_as = env_id if has_id else ""
         self.statistics = Statistics.none(task.interface.observation_size)
+        self._floor: float | None = None  # of standard deviations
         self.policies: dict[str, Weights] = {}
-        self.center_score = float("nan")
+        self.center_score = self.best_return = float("nan")
+        self._returns: NDArray[Any] = np.empty(0)  # of the last generation, whatever their fitness
+        self._length = float("nan")
+        self.columns = self._columns()
+        self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
         self.failed_episodes = 0  # in this run, those that were run again included
         # Statistics with those of a generation that has yet to be told, and the step that the search then has.
@@ -68,7 +78,10 @@ class Trainer(Callback):
         self._used: Normalizer | None = None  # in the last generation
         self._row_due: Row | None = None  # of a step whose centre is still to be evaluated
         if es.step:
-            self._restore(self._read(es.training))  # type: ignore[attr-defined]
+            (
+                self.seconds_before, self.statistics, self._floor, self.policies, self.center_score, self.best_return,
+                self._row_due,
+            ) = self._read(es.training)  # type: ignore[attr-defined]  # fmt: skip
 
     # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
 
@@ -76,38 +89,53 @@ class Trainer(Callback):
         """Fitness and steps of the candidates."""
         self._settle()
         config, normalizer = self.config, self._normalizer()
-        seeds = self._seeds(es.population_size)
+        seeds, is_first = self._seeds(es.population_size), es.step == 0
         work = Generation(
-            self.task,
-            seeds,
-            normalizer,
-            config.normalize_observations,
-            config.reward_shift,
-            name=self.name,
-        )
+            self.task, seeds, normalizer, config.normalize_observations or is_first, config.reward_shift,
+            name=self._name,
+        )  # fmt: skip
         # The population waits for its rewards if this is interrupted.
-        rewards, interactions, extras = self._evaluated(self.where.population, work)
-        self._count_failures(extras)
+        rewards, interactions, extras = self._evaluated(self.where.evaluate, work, interrupts)
         if np.isnan(rewards).all():
-            raise self.where.error_of_all(
-                f"{self.env_id}: all {len(rewards)} candidates of a generation failed: {last_error(self.name)}",
-                0,
+            why = work.last_error or "see what its processes say"
+            raise self.where._error_of_all(
+                f"{self.env_id}: all {len(rewards)} candidates of a generation failed: {why}", 0
             )
         self._used = normalizer
+        told = ~np.isnan(rewards)
+        self._returns = extras.get("returns", rewards)
+        self._length = (interactions or 0) / (np.count_nonzero(told) * config.episodes)
         if "count" in extras:
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
-            self._next = es.step + 1, merged(self.statistics, parts)
+            statistics = merged(self.statistics, parts)
+            if is_first:
+                self._look_at_first(rewards[told], statistics)
+            if config.normalize_observations:
+                self._next = es.step + 1, statistics
         return Evaluation(rewards, interactions)
+
+    def _look_at_first(self, rewards: NDArray[Any], seen: Statistics) -> None:
+        """Note what is wrong with the first generation, before minutes are spent on more of them."""
+        if (rewards == rewards[0]).all():
+            self.notices["flat"] = (
+                f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, so that the search "
+                "does not know where to go"
+            )
+        if seen.count and not self.config.normalize_observations:
+            size = float(np.sqrt(seen.mean**2 + seen.squares / seen.count).max())
+            if size > _LARGE:
+                self.notices["scale"] = (
+                    f"the network sees observations of about {size:.3g} as they are, by which its units are saturated"
+                )
 
     def of_center(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
         """Mean return (rewards as they are) and steps of the mean, always in the same episodes."""
         self._settle()
         seeds = _drawn(self.config.seed, _OF_CENTER, 0, (1, self.config.center_episodes))
         work = Generation(
-            self.task, seeds, self._normalizer(), False, as_it_is=True, name=self.name
+            self.task, seeds, self._normalizer(), False, as_it_is=True, name=self._name
         )
-        rewards, interactions, extras = self._evaluated(self.where.center, work)
-        self._count_failures(extras)
+        rewards, interactions, _ = self._evaluated(self.where.evaluate_center, work, interrupts)
         self.center_score = float(rewards[0])
         best = self.policies.get("best_center")
         has_failed = np.isnan(self.center_score)  # and the next evaluation may not
@@ -117,25 +145,39 @@ class Trainer(Callback):
 
     def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
         """Move the search."""
-        self.where.tell(es, fitness)
+        best = es.best_fitness
+        self.where.update(es, fitness)
+        if es.best_fitness != best:
+            self.best_return = float(self._returns[np.nanargmax(fitness)])
+        self.columns = self._columns()
+
+    def _columns(self) -> dict[str, float]:
+        """What the history has of the last generation besides."""
+        told = self._returns[~np.isnan(self._returns)]
+        mean = float(told.mean()) if told.size else float("nan")
+        return dict(zip(TRAINING_COLUMNS, (self.best_return, mean, self._length), strict=True))
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """Why to end, if at all, for all processes of the run."""
-        # A signal may have come to another process than the root, whose `Budget` ends the run.
-        return self.where.agreed(reason, is_interrupted or self.stopping.signal is not None)
+        return self.where.agreed(reason, is_interrupted)
 
-    def _evaluated(self, evaluate: Any, work: Generation) -> Evaluated:
+    def _evaluated(self, evaluate: Any, work: Generation, interrupts: Interrupts) -> Evaluated:
+        work.take_over(self._work)
+        self._work = work
         try:
-            evaluated: Evaluated = evaluate(self.es, work, self.stopping)
-        except (EpisodeError, WorkerDied) as error:
+            evaluated: Evaluated = evaluate(self.es, work, interrupts=interrupts)
+        except EpisodeError as error:
             index = -1 if work.as_it_is else error.index // work.seeds.shape[1]
-            who = "the centre" if index < 0 else f"candidate {index}"
-            raise EvaluationError(f"{self.env_id}: {who}: {error}", index) from error.__cause__
+            message = f"{self.env_id}: {candidate(index)}: {error}"
+            raise EvaluationError(message, index) from error.__cause__
+        if "failures" in evaluated.extras:
+            self.failed_episodes += int(evaluated.extras["failures"].sum())
         return evaluated
 
-    def _count_failures(self, extras: dict[str, NDArray[Any]]) -> None:
-        if "failures" in extras:
-            self.failed_episodes += int(extras["failures"].sum())
+    def close(self) -> None:
+        """Close the environments of this process."""
+        if self._work is not None:
+            self._work.close()
 
     def _seeds(self, n: int) -> NDArray[np.int64]:
         """What the episodes of a generation are reset with, (n, episodes): the same for both sides of a pair."""
@@ -152,7 +194,7 @@ class Trainer(Callback):
     def _normalizer(self) -> Normalizer | None:
         if not self.config.normalize_observations:
             return None
-        return self.statistics.normalizer(self.config.observation_clip)
+        return self.statistics.normalizer(self.config.observation_clip, self._floor)
 
     # ---- what is kept ---------------------------------------------------------------------------------------------
 
@@ -190,25 +232,23 @@ class Trainer(Callback):
         """What a checkpoint has besides the search."""
         self._settle()
         state = {
-            "env_id": self.env_id,
-            "known_as": self.known_as,
-            "settings": configs.stored_binding(self.config),
             "row_due": self._row_due,
             "seconds": self.seconds_before + self.seconds,
             "statistics": vars(self.statistics).copy(),
+            "floor": self._floor,
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
             "center_score": self.center_score,
+            "best_return": self.best_return,
         }
         self._read(state)  # what could not be loaded again is not saved
         return state
 
-    def _restore(self, found: "_Kept") -> None:
-        self.seconds_before, self.statistics, self.policies, self.center_score, self._row_due = (
-            found
-        )
-
-    def _read(self, state: dict[str, Any]) -> "_Kept":
-        """What a checkpoint's state says."""
+    def _read(
+        self, state: dict[str, Any]
+    ) -> tuple[float, Statistics, float | None, dict[str, Weights], float, float, Row | None]:
+        """What a checkpoint's state says: seconds, statistics, their floor, policies, the center's score, the return of
+        the best candidate, a row due.
+        """
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
             count, mean, squares = (
@@ -219,14 +259,19 @@ class Trainer(Callback):
                 _checks.vector("mean", mean, size, np.dtype(float)),
                 _checks.vector("squares", squares, size, np.dtype(float)),
             )
+            floor = state.get("floor", FORMER_FLOOR)
+            if floor is not None:
+                floor = _checks.number("floor", floor, positive=True)
             policies = {
                 name: Weights.from_state(each, n, size) for name, each in state["policies"].items()
             }
             seconds = _checks.number("seconds", state["seconds"])
             row = state.get("row_due")
             if row is not None:
-                row = {name: float(row[name]) for name in COLUMNS}
-            return _Kept(seconds, statistics, policies, float(state["center_score"]), row)
+                known = {name: float(row[name]) for name in COLUMNS}
+                row = known | {name: float(row.get(name, "nan")) for name in TRAINING_COLUMNS}
+            scores = float(state["center_score"]), float(state.get("best_return", "nan"))
+            return seconds, statistics, floor, policies, *scores, row
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 
@@ -242,6 +287,7 @@ class Trainer(Callback):
             task.network,
             task.interface,
             policies,
+            task.frame_stack,
         )
 
 

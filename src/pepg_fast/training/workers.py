@@ -6,21 +6,21 @@ import pickle
 import sys
 import tempfile
 import time
-import traceback
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
-from ..evaluation import WorkersTraceback, pickles, told
+from ..run.failures import Failure, in_a_line
 from . import generators, processes
+from .engines import rollouts_of
 from .generation import Generation
-from .rollouts import MOST_TOGETHER, EpisodeError, Episodes, Rollouts, Task, joined
+from .rollouts import MOST_TOGETHER, Asked, EpisodeError, Episodes, Rollouts, Task, joined
 
 #: Pieces of work that a worker has at a time, so that it need not wait for the next one.
 AHEAD = 2
@@ -41,7 +41,7 @@ def packed(task: Task) -> bytes:
     except Exception as error:
         raise TypeError(
             f"env: wanted a function and env_args that pickle, for workers to have them (workers=0 runs the episodes "
-            f"in this process), got {told(error)}"
+            f"in this process), got {in_a_line(error)}"
         ) from error
     return data
 
@@ -63,20 +63,6 @@ def _in_some_folder() -> Iterator[None]:
         yield
 
 
-class WorkerDied(RuntimeError):
-    """Worker processes died over the same episode: twice, and once more for each time that it may be run again.
-
-    Attributes
-    ----------
-    index : int
-        Which of the episodes that were asked for together.
-    """
-
-    def __init__(self, message: str, index: int) -> None:
-        super().__init__(message)
-        self.index = index
-
-
 class Workers:
     """Processes that run episodes for this one, each stepping several of them together.
 
@@ -87,7 +73,7 @@ class Workers:
     task : Task
         What an episode is.
     count : int
-        Processes; with 0 this one runs the episodes itself.
+        Processes; with 0 this one runs the episodes itself. Of an engine that has threads, those.
 
     Notes
     -----
@@ -97,9 +83,11 @@ class Workers:
     """
 
     def __init__(self, task: Task, count: int) -> None:
-        self.task, self.count = task, count
-        self._own = Rollouts(task)
-        self._executors: list[Any] = [None] * count
+        self.task = task
+        self._own = rollouts_of(task, threads=count)
+        # Other engines have threads of their own instead.
+        self.count = count if task.engine == "gymnasium" else 0
+        self._executors: list[Any] = [None] * self.count
         self.replaced = 0  # workers that died
         self.pace: float | None = None  # seconds an episode, of late
 
@@ -122,23 +110,16 @@ class Workers:
         Raises
         ------
         EpisodeError
-            If an environment raises.
-        WorkerDied
-            If workers die twice over one episode.
+            If an environment raises, or workers die over the same episode: twice, and once more for each time that it
+            may be run again.
         """
         if not self.count:
-            return self._own.run_all(solutions, work.seeds, work.normalizer, work.with_statistics)
+            return self._own.run_all(work.asked(solutions, work.seeds))
         try:
             return joined(_Round(self, solutions, work).results())
         except BaseException as error:  # what is still running is nobody's
             self.close(GRACE_AFTER_ERROR if isinstance(error, Exception) else 0.0)
             raise
-
-    def executors(self) -> list[Any]:
-        """One for each worker, which is made if there is none."""
-        for worker, executor in enumerate(self._executors):
-            self._executors[worker] = executor or self._new_executor()
-        return list(self._executors)
 
     def submit(self, worker: int, piece: tuple[Any, ...]) -> "Future[Any]":
         """Hand a piece to a worker, which is made if there is none, or it died while it had nothing to do."""
@@ -148,13 +129,10 @@ class Workers:
             except RuntimeError:  # broken, or shut down because of it
                 self.replace(worker)
         with processes.starting(self.count), _in_some_folder():  # the first piece makes the process
-            executor = self._new_executor()
+            executor = processes.new_executor(_start, packed(self.task))
             future: Future[Any] = processes.first_submit(executor, _work, *piece)
             self._executors[worker] = executor
         return future
-
-    def _new_executor(self) -> Any:
-        return processes.new_executor(_start, packed(self.task))
 
     def least(self) -> int:
         """Episodes that are worth a piece of work."""
@@ -270,8 +248,10 @@ class _Round:
         else:
             del self.running[future]
             result, seconds = future.result()
-            if isinstance(result, _Failure):
-                raise result.as_error(lo)
+            if isinstance(result, Failure):
+                failure = result.as_error()
+                failure.index += lo
+                raise failure
             self.workers.took(seconds, hi - lo)
             self.done[lo] = result
         self._give(worker)
@@ -302,30 +282,9 @@ class _Round:
         times = "twice" if deaths == 2 else f"{deaths} times"
         text = f"a worker died {times} over the same episode (reset with seed {self.seeds[index]})"
         if task.on_failure == "raise":
-            raise WorkerDied(f"{text}: {error}", index) from error
+            raise EpisodeError(f"{text}: {error}", index, int(self.seeds[index])) from error
         size = task.interface.observation_size if self.work.with_statistics else None
         self.done[index] = Episodes.failed(deaths - 1, text, size)
-
-
-class _Failure(NamedTuple):
-    """An EpisodeError on its way from a worker."""
-
-    message: str
-    episode: int
-    seed: int
-    trace: str
-    cause: BaseException | None
-
-    @classmethod
-    def of(cls, message: str, episode: int, seed: int, cause: BaseException) -> "_Failure":
-        trace = "".join(traceback.format_exception(cause))
-        return cls(message, episode, seed, trace, cause if pickles(cause) else None)
-
-    def as_error(self, first: int) -> EpisodeError:
-        error = EpisodeError(self.message, first + self.episode, self.seed)
-        error.__cause__ = self.cause if self.cause is not None else RuntimeError(self.message)
-        error.__cause__.__cause__ = WorkersTraceback(self.trace)
-        return error
 
 
 # ---- in the worker ----------------------------------------------------------------------------------------------
@@ -357,20 +316,22 @@ def _work(
     seeds: Any,
     normalizer: Any,
     with_statistics: bool,
-) -> "tuple[Episodes | _Failure, float]":
+) -> "tuple[Episodes | Failure, float]":
     """Run a piece; what came of it, and the seconds it took."""
     began = time.perf_counter()
-    result: Episodes | _Failure
+    result: Episodes | Failure
     try:
         if _unusable is not None:
             raise _unusable
-        result = _rollouts.run(weights[member], seeds, normalizer, with_statistics)
+        result = _rollouts.run(Asked(weights[member], seeds, normalizer, with_statistics))
     except EpisodeError as error:
-        result = _Failure.of(str(error), error.index, error.seed, error.__cause__ or error)
+        result = Failure.of(error, error.index)
     except Exception as error:  # before an episode began
         text = (
-            f"{told(error)} (a worker process cannot make the environment, which the process that began it could; "
+            f"{in_a_line(error)} (a worker process cannot make the environment, which the process that began it could; "
             "workers=0 runs the episodes there)"
         )
-        result = _Failure.of(text, 0, int(seeds[0]), error)
+        failure = EpisodeError(text, 0, int(seeds[0]))
+        failure.__cause__ = error
+        result = Failure.of(failure, 0)
     return result, time.perf_counter() - began

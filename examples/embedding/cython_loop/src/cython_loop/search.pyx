@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: cdivision=True, freethreading_compatible=True
+# cython: cdivision=True
 """Fit a small network to a curve with PEPG; between two looks for Ctrl-C no Python runs.
 
 What the kernels do, their shapes and their errors: pepg_fast.h, in pepg_fast.get_include().
@@ -9,6 +9,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 from pepg_fast.kernels cimport (
+    PEPG_ADAM,
     PEPG_ENAN,
     PEPG_FAST_ABI_VERSION,
     PEPG_IDENTITY,
@@ -18,11 +19,15 @@ from pepg_fast.kernels cimport (
     pepg_antithetic,
     pepg_centered_ranks,
     pepg_centered_ranks_work_size,
+    pepg_draw,
     pepg_forward_population,
     pepg_forward_work_size,
+    pepg_network,
     pepg_network_parameters,
     pepg_sample,
-    pepg_update_adam,
+    pepg_sigma_rule,
+    pepg_step_rule,
+    pepg_update,
 )
 
 import numpy as np
@@ -54,10 +59,13 @@ cdef double fitness(Py_ssize_t n, const double* y, const double* wanted) noexcep
 cdef class Search:
     """State and scratch memory of one search: all of it is allocated here, once."""
 
+    cdef pepg_draw draw
+    cdef pepg_step_rule adam
+    cdef pepg_sigma_rule sigma_rule
+    cdef pepg_network network
     cdef Py_ssize_t n_pairs, dim, n_points
     cdef Py_ssize_t[3] sizes
     cdef int n_threads
-    cdef uint64_t key, generation
     cdef double[::1] x, wanted
     cdef readonly double[::1] mu
     cdef double[::1] sigma, m, v
@@ -73,10 +81,11 @@ cdef class Search:
             raise ValueError(f'y: wanted a value for each of at least one x, '
                              f'got {len(self.wanted)} for {self.n_points}')
         self.sizes[0], self.sizes[1], self.sizes[2] = 1, hidden, 1
-        self.dim = pepg_network_parameters(2, self.sizes, True)
+        self.network = pepg_network(n_layers=2, bias=True, hidden=PEPG_TANH, output=PEPG_IDENTITY,
+                                    sizes=&self.sizes[0])
+        self.dim = pepg_network_parameters(&self.network)
         if self.dim == 0:
             raise ValueError(f'hidden: wanted at least 1, got {hidden}')
-        self.key, self.generation = key, 0
         self.mu, self.sigma = np.zeros(self.dim), np.full(self.dim, SIGMA)
         self.m, self.v = np.zeros(self.dim), np.zeros(self.dim)
         self.noise = np.empty(n_pairs * self.dim, np.float32)
@@ -86,22 +95,32 @@ cdef class Search:
         self.delta, self.even = np.empty(n_pairs), np.empty(n_pairs)
         # Scratch is for as many threads as the call may use: ask with the same number.
         self.forward_work = np.empty(
-            pepg_forward_work_size(2, self.sizes, self.n_points, n_threads))
+            pepg_forward_work_size(&self.network, self.n_points, n_threads))
         self.rank_work = np.empty(pepg_centered_ranks_work_size(2 * n_pairs), np.uint8)
+        self.draw = pepg_draw(n_pairs=n_pairs, dim=self.dim, key=key, generation=0, first_pair=0,
+                              noise=&self.noise[0], epsilon=NULL)
+        self.adam = pepg_step_rule(
+            kind=PEPG_ADAM, eps_hat=True, alpha=MU_LR, beta_1=BETA_1, beta_2=BETA_2,
+            epsilon=ADAM_EPSILON, momentum=0.0, max_speed=0.0, t=0, m=&self.m[0], v=&self.v[0],
+            velocity=NULL)
+        self.sigma_rule = pepg_sigma_rule(
+            learning_rate=SIGMA_LR, max_change=SIGMA_MAX_CHANGE, minimum=SIGMA_MIN,
+            maximum=SIGMA_MAX, limits=NULL, stride=0)
 
     cdef int step(self, double* best) noexcept nogil:
         """One generation and its best fitness; PEPG_OK, or what a kernel refused with."""
         cdef Py_ssize_t n = 2 * self.n_pairs, i
         cdef int status
         status = pepg_sample(
-            self.n_pairs, self.dim, self.key, self.generation, 0, &self.mu[0], &self.sigma[0],
-            &self.noise[0], &self.theta[0], &self.theta[self.n_pairs * self.dim], self.n_threads)
+            self.n_pairs, self.dim, self.draw.key, self.draw.generation, 0, &self.mu[0],
+            &self.sigma[0], &self.noise[0], &self.theta[0], &self.theta[self.n_pairs * self.dim],
+            self.n_threads)
         if status != PEPG_OK:
             return status
         # All members see the same x: no stride from one member's inputs to the next one's.
         status = pepg_forward_population(
-            2, self.sizes, True, PEPG_TANH, PEPG_IDENTITY, n, self.n_points, &self.theta[0],
-            self.dim, &self.x[0], 0, 1, &self.y[0], &self.forward_work[0], self.n_threads)
+            &self.network, n, self.n_points, &self.theta[0], self.dim, &self.x[0], 0, 1,
+            &self.y[0], &self.forward_work[0], self.n_threads)
         if status != PEPG_OK:
             return status
         best[0] = -INFINITY
@@ -114,12 +133,10 @@ cdef class Search:
         status = pepg_antithetic(self.n_pairs, &self.rewards[0], &self.delta[0], &self.even[0])
         if status != PEPG_OK:
             return status
-        status = pepg_update_adam(
-            self.n_pairs, self.dim, self.key, self.generation, 0, &self.noise[0], NULL,
-            &self.delta[0], &self.even[0], &self.sigma[0], MU_LR, BETA_1, BETA_2, ADAM_EPSILON,
-            self.generation + 1, L2, SIGMA_LR, SIGMA_MAX_CHANGE, SIGMA_MIN, SIGMA_MAX, NULL,
-            &self.m[0], &self.v[0], &self.mu[0], &self.sigma[0], NULL, self.n_threads)
-        self.generation += 1
+        status = pepg_update(
+            &self.draw, &self.delta[0], &self.even[0], &self.sigma[0], &self.adam, L2,
+            &self.sigma_rule, &self.mu[0], &self.sigma[0], NULL, NULL, self.n_threads)
+        self.draw.generation += 1
         return status
 
     cdef int run(self, Py_ssize_t generations, double* history) noexcept nogil:

@@ -1,0 +1,229 @@
+"""What more threads are worth inside a user's loop: ``python bench/loops.py``.
+
+Short calls alternate with other work, a neighbor keeps a processor busy, or other libraries' threads spin. In each
+situation, a process of its own lets calls on one thread and calls on the usual number of threads take turns. Takes
+some ten minutes; ``--quick`` takes one. torch and numba are left out where they are not installed.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from pepg_fast import PEPG, NeuralNetwork, kernels
+from pepg_fast.benchmarks import host
+from pepg_fast.benchmarks.report import duration, machine_line, markdown
+
+ALTERNATIONS = 30
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What goes on beside the calls.
+
+    Attributes
+    ----------
+    name : str
+        For the table.
+    gap : float
+        Seconds of the caller's own work between two calls.
+    neighbors : int
+        Processes that compute without end.
+    pool : str
+        Whose threads work between two calls.
+    processors : int or None
+        How many the process may use.
+    environment : dict
+        Variables that it is started with.
+    """
+
+    name: str
+    gap: float = 0.0
+    neighbors: int = 0
+    pool: str = ""
+    processors: int | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+SITUATIONS = (
+    *(
+        Situation(f"{ms} ms of other work between calls", gap=ms / 1000)
+        for ms in (0, 1, 5, 20, 100)
+    ),
+    Situation("one busy neighbor", neighbors=1),
+    Situation("one busy neighbor, 1 ms between calls", gap=0.001, neighbors=1),
+    *(
+        Situation(f"{name}'s threads between calls", pool=name)
+        for name in ("numpy", "torch", "numba")
+    ),
+    Situation("one processor", processors=1),
+    Situation("OMP_WAIT_POLICY=active", environment={"OMP_WAIT_POLICY": "active"}),
+    Situation("OMP_WAIT_POLICY=passive", environment={"OMP_WAIT_POLICY": "passive"}),
+)
+
+
+def search(population_size: int, dtype: str) -> Callable[[int | None], Callable[[], object]]:
+    """A whole generation of 6,020 parameters."""
+
+    def on(n_threads: int | None) -> Callable[[], object]:
+        es = PEPG(
+            population_size, 6020, 0.0, 1.0, 0.1, 0.1, rng=1, dtype=dtype, n_threads=n_threads
+        )
+        rewards = np.random.default_rng(0).random(population_size)
+
+        def generation() -> None:
+            es.get_parameters()
+            es.update(rewards)
+
+        return generation
+
+    return on
+
+
+def forward(n_threads: int | None) -> Callable[[], object]:
+    """One observation each through 256 networks."""
+    network = NeuralNetwork(24, 4, [64, 64], "tanh", "tanh")
+    rng = np.random.default_rng(0)
+    solutions = rng.standard_normal((256, network.number_of_parameters))
+    inputs = rng.standard_normal((256, 24))
+    return lambda: network.forward_population(solutions, inputs, n_threads=n_threads)
+
+
+CASES = {
+    "generation 32x6020": search(32, "float64"),
+    "generation 256x6020": search(256, "float64"),
+    "generation 256x6020, float32": search(256, "float32"),
+    "forward 256 of 24-64-64-4": forward,
+}
+
+
+def work_of(situation: Situation) -> Callable[[], object]:
+    """What the process does between two calls."""
+    if situation.pool == "torch":
+        import torch
+
+        matrix = torch.ones(400, 400)
+        return lambda: matrix @ matrix
+    if situation.pool == "numba":
+        import numba
+
+        @numba.njit(parallel=True)
+        def total(x):  # type: ignore[no-untyped-def]
+            found = 0.0
+            for i in numba.prange(x.size):
+                found += x[i] ** 0.5
+            return found
+
+        values = np.ones(200_000)
+        return lambda: total(values)
+    if situation.pool == "numpy":
+        square = np.ones((400, 400))
+        return lambda: square @ square
+
+    def spin() -> None:
+        end = time.perf_counter() + situation.gap
+        while time.perf_counter() < end:
+            pass
+
+    return spin
+
+
+def measured(situation: Situation, alternations: int) -> dict[str, list[tuple[float, float]]]:
+    """Mean seconds of a call on one thread and on the usual number, in turns, of each case."""
+    between = work_of(situation)
+    between()
+    calls = 5 if situation.gap >= 0.02 else 40
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, on in CASES.items():
+        contenders = on(1), on(None)
+        found[name] = []
+        for i in range(alternations + 1):
+            turn = [0.0, 0.0]
+            for k in (0, 1) if i % 2 else (1, 0):
+                time.sleep(0.02)  # each begins with threads that sleep
+                for _ in range(calls):
+                    between()
+                    start = time.perf_counter()
+                    contenders[k]()
+                    turn[k] += (time.perf_counter() - start) / calls
+            if i:  # the first one warms up
+                found[name].append((turn[0], turn[1]))
+    return found
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Median, and the order statistics between which it lies with 95 % (binomial, normal approximation)."""
+    ordered, n = sorted(values), len(values)
+    reach = 0.98 * n**0.5
+    low, high = int(max(0, n / 2 - reach)), int(min(n - 1, n / 2 + reach))
+    return statistics.median(ordered), ordered[low], ordered[high]
+
+
+def rows(situation: Situation, alternations: int) -> list[list[str]]:
+    """What a process of its own measures in a situation; none where that pool is not installed."""
+    if situation.pool and importlib.util.find_spec(situation.pool) is None:
+        return []
+    spin = "while True: pass"
+    neighbors = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(situation.neighbors)]
+    try:
+        command = [
+            sys.executable,
+            __file__,
+            "--one",
+            json.dumps(asdict(situation)),
+            str(alternations),
+        ]
+        environment = os.environ | situation.environment
+        run = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, env=environment
+        )
+    finally:
+        for neighbor in neighbors:
+            neighbor.kill()
+            neighbor.wait()
+    lines = []
+    for name, turns in json.loads(run.stdout).items():
+        alone = statistics.median(one for one, _ in turns)
+        together = statistics.median(both for _, both in turns)
+        middle, low, high = interval([both / one for one, both in turns])
+        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+        lines.append([situation.name, name, duration(alone), duration(together), ratio])
+    return lines
+
+
+def main() -> None:
+    """Measure each situation and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few alternations")
+    parser.add_argument("--only", default="", help="situations whose name has this text")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        situation = Situation(**json.loads(options.one[0]))
+        if situation.processors is not None:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: situation.processors])
+        print(json.dumps(measured(situation, int(options.one[1]))))
+        return
+    print(machine_line(), f"Host: {host.measured(quick=True)}.", sep="\n\n", end="\n\n", flush=True)
+    alternations = 5 if options.quick else ALTERNATIONS
+    found = [
+        row
+        for situation in SITUATIONS
+        if options.only in situation.name
+        for row in rows(situation, alternations)
+    ]
+    threads = kernels.available_threads()
+    columns = ["beside the calls", "call", "1 thread", f"{threads} threads", "ratio (95 %)"]
+    print(markdown(columns, found, n_text=2))
+
+
+if __name__ == "__main__":
+    main()

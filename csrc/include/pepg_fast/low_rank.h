@@ -1,0 +1,68 @@
+/* Low-rank noise for networks of many weights (conventions: pepg_fast.h). Sarkar et al. 2025,
+ * "Evolution strategies at the hyperscale" (EGGROLL), section 4. */
+#ifndef PEPG_FAST_LOW_RANK_H
+#define PEPG_FAST_LOW_RANK_H
+
+#include "networks.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The tensors that parameters consist of, one after the other, matrices row-major. A matrix has noise
+ * of low rank, E = U^T V / sqrt(rank), U (rank, rows) and V (rank, columns) standard normals. A vector
+ * has `rows` 0, and one normal for each of its `columns` numbers. The normals of a pair, its
+ * factors, are U and then V for each matrix, and the normals of each vector, in the order of the
+ * tensors: pepg_normals_f32 draws them, with `dim` their number. */
+typedef struct {
+    ptrdiff_t n_tensors, rank;
+    const ptrdiff_t *shapes; /* (n_tensors, 2): rows, columns */
+} pepg_tensors;
+
+/* Numbers of all tensors, and of the factors of a pair; 0 for sizes that cannot be. */
+PEPG_API ptrdiff_t pepg_tensors_parameters(const pepg_tensors *tensors);
+PEPG_API ptrdiff_t pepg_tensors_factors(const pepg_tensors *tensors);
+
+/* theta[i] = mu + sigma E_i, (n, parameters), from factors (n, factors), a sigma for each tensor,
+ * which may be negative: the other side of a pair. mu (parameters,), or NULL for noise alone. */
+PEPG_API pepg_status pepg_low_rank_sample(const pepg_tensors *tensors, ptrdiff_t n,
+        const float *factors, const double *mu, const double *sigma, double *theta, int n_threads);
+PEPG_API pepg_status pepg_low_rank_sample_f32(const pepg_tensors *tensors, ptrdiff_t n,
+        const float *factors, const float *mu, const float *sigma, float *theta, int n_threads);
+
+/* Elements (not bytes) of scratch for pepg_low_rank_gradient. */
+PEPG_API size_t pepg_low_rank_gradient_work_size(int n_threads);
+
+/* g_mu = sum_i sigma E_i delta[i] / 2n, (parameters,), as pepg_gradients gives it for that noise.
+ * sigma is one number for each tensor. The terms are added in blocks, in the order of the pairs. */
+PEPG_API pepg_status pepg_low_rank_gradient(const pepg_tensors *tensors, ptrdiff_t n_pairs,
+        const float *factors, const double *delta, const double *sigma, double *g_mu, double *work,
+        int n_threads);
+PEPG_API pepg_status pepg_low_rank_gradient_f32(const pepg_tensors *tensors, ptrdiff_t n_pairs,
+        const float *factors, const double *delta, const float *sigma, float *g_mu, float *work,
+        int n_threads);
+
+/* Elements of scratch for pepg_low_rank_forward; 0 for sizes that cannot be. */
+PEPG_API size_t pepg_low_rank_forward_work_size(
+        const pepg_network *network, ptrdiff_t rank, int n_threads);
+
+/* y (n, batch, outputs): members of a population of networks whose tensors are a matrix (in, out) and,
+ * with bias, a vector (out,) for each layer. Row i belongs to members[i], or to i if `members` is
+ * NULL. Member k below n_pairs is mu + sigma E_k, and member k from n_pairs on mu - sigma E of pair
+ * k - n_pairs; `factors` (n_pairs, factors) are theirs. Input b of row i is
+ * x[i * member_stride + b * input_stride ...]. Within rounding of exact arithmetic; the bits of an
+ * output depend on neither batch, n nor threads, but on the instruction set. */
+PEPG_API pepg_status pepg_low_rank_forward(const pepg_network *network, ptrdiff_t rank,
+        ptrdiff_t n_pairs, const float *factors, const double *mu, const double *sigma, ptrdiff_t n,
+        const ptrdiff_t *members, ptrdiff_t batch, const double *x, ptrdiff_t member_stride,
+        ptrdiff_t input_stride, double *y, double *work, int n_threads);
+PEPG_API pepg_status pepg_low_rank_forward_f32(const pepg_network *network, ptrdiff_t rank,
+        ptrdiff_t n_pairs, const float *factors, const float *mu, const float *sigma, ptrdiff_t n,
+        const ptrdiff_t *members, ptrdiff_t batch, const float *x, ptrdiff_t member_stride,
+        ptrdiff_t input_stride, float *y, float *work, int n_threads);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,91 @@
+/* Multilayer perceptrons and recurrent networks (conventions: pepg_fast.h). */
+#ifndef PEPG_FAST_NETWORKS_H
+#define PEPG_FAST_NETWORKS_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    PEPG_IDENTITY = 0,
+    PEPG_SIGMOID = 1, /* 1 / (1 + e^-x) */
+    PEPG_TANH = 2,
+    PEPG_RELU = 3,   /* max(x, 0) */
+    PEPG_SOFTMAX = 4 /* e^(x - max x) / sum, over one layer's whole vector */
+} pepg_activation;
+
+/* What `hidden` may be as well, in a network of two layers: its hidden layer is then a cell, whose
+ * state goes on from one input to the next. With gates a = x W_x + b_x and b = h W_h + b_h, in the
+ * order in which they lie in the blocks of weights:
+ *
+ *   PEPG_ELMAN  h          h = tanh(a + b)
+ *   PEPG_GRU    r, z, n    r, z = sigmoid(a + b); n = tanh(a + r b); h = (1 - z) n + z h
+ *   PEPG_LSTM   i, f, g, o  i, f, o = sigmoid(a + b); g = tanh(a + b); c = f c + i g; h = o tanh(c)
+ *
+ * The outputs are those of a layer on top of h. The state of a network is h, and c after it. */
+typedef enum {
+    PEPG_ELMAN = 16, /* one gate, the state is h */
+    PEPG_GRU = 17,   /* three gates, h */
+    PEPG_LSTM = 18   /* four gates, h and c */
+} pepg_cell;
+
+/* A network, without its weights. Its activations are pepg_activation, `hidden` for all layers but
+ * the last. */
+typedef struct {
+    int n_layers;           /* weight blocks, one less than sizes */
+    int bias;               /* whether a block has a last row of biases */
+    int hidden, output;     /* pepg_activation; `hidden` may be a pepg_cell */
+    const ptrdiff_t *sizes; /* n_layers + 1 widths, input first */
+} pepg_network;
+
+/* Number of parameters of a network: per layer a row-major block (in, out) and, with bias, a row of
+ * biases after it. The hidden layer of a network with a cell has two such blocks, (inputs, gates *
+ * hidden) and (hidden, gates * hidden). 0 if it does not fit or a size is < 1. */
+PEPG_API ptrdiff_t pepg_network_parameters(const pepg_network *network);
+
+/* Numbers in the state of a network; 0 for one without a cell. */
+PEPG_API ptrdiff_t pepg_network_state_size(const pepg_network *network);
+
+/* Elements (not bytes) of scratch for the forward functions below; 0 for sizes that cannot be. */
+PEPG_API size_t pepg_forward_work_size(const pepg_network *network, ptrdiff_t batch, int n_threads);
+
+/* y (batch, outputs) = network(x), which has no cell, one set of weights, x (batch, inputs)
+ * contiguous. Within rounding
+ * of exact arithmetic; the bits of one output depend on neither batch nor threads, but on the
+ * instruction set. */
+PEPG_API pepg_status pepg_forward(const pepg_network *network, ptrdiff_t batch, const double *weights,
+        const double *x, double *y, double *work, int n_threads);
+PEPG_API pepg_status pepg_forward_f32(const pepg_network *network, ptrdiff_t batch,
+        const float *weights, const float *x, float *y, float *work, int n_threads);
+
+/* y (n, batch, outputs): member i's weights are weights[i * weights_stride ...], its input b is
+ * x[i * member_stride + b * input_stride ...]. A stride of 0 gives every member (or batch entry)
+ * the same input. */
+PEPG_API pepg_status pepg_forward_population(const pepg_network *network, ptrdiff_t n,
+        ptrdiff_t batch, const double *weights, ptrdiff_t weights_stride, const double *x,
+        ptrdiff_t member_stride, ptrdiff_t input_stride, double *y, double *work, int n_threads);
+PEPG_API pepg_status pepg_forward_population_f32(const pepg_network *network, ptrdiff_t n,
+        ptrdiff_t batch, const float *weights, ptrdiff_t weights_stride, const float *x,
+        ptrdiff_t member_stride, ptrdiff_t input_stride, float *y, float *work, int n_threads);
+
+/* The same for a network with a cell: one step of each, whose state (n, batch, state size),
+ * contiguous, is read and written. A new episode begins with zeros. */
+PEPG_API pepg_status pepg_forward_recurrent(const pepg_network *network, ptrdiff_t n, ptrdiff_t batch,
+        const double *weights, ptrdiff_t weights_stride, const double *x, ptrdiff_t member_stride,
+        ptrdiff_t input_stride, double *state, double *y, double *work, int n_threads);
+PEPG_API pepg_status pepg_forward_recurrent_f32(const pepg_network *network, ptrdiff_t n,
+        ptrdiff_t batch, const float *weights, ptrdiff_t weights_stride, const float *x,
+        ptrdiff_t member_stride, ptrdiff_t input_stride, float *state, float *y, float *work,
+        int n_threads);
+
+/* values = activation(values), in place, one vector of n values. */
+PEPG_API pepg_status pepg_activate(ptrdiff_t n, int activation, double *values);
+PEPG_API pepg_status pepg_activate_f32(ptrdiff_t n, int activation, float *values);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

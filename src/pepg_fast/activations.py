@@ -1,0 +1,146 @@
+"""Activations of networks: those with a C kernel, how others are called, and their names in files."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _checks
+
+Activation = Callable[[Any], Any]
+
+
+def _real(x: Any) -> Any:
+    """Floats as they are, all else (unsigned numbers have no negative, objects no exp) as float64."""
+    array = np.asanyarray(x)
+    return array if array.dtype.kind in "fc" else array.astype(np.float64)
+
+
+_Function = TypeVar("_Function", bound=Activation)
+
+
+def _returning(what: str, shape: str = "Of any shape.") -> Callable[[_Function], _Function]:
+    """Add to the docstring of an activation what all of them take and return."""
+
+    def documented(activation: _Function) -> _Function:
+        activation.__doc__ = activation.__doc__ and (
+            f"{activation.__doc__}\n\nParameters\n----------\nx : array_like of float\n    {shape}\n\n"
+            f"Returns\n-------\nndarray or float\n    {what}\n"
+        )
+        return activation
+
+    return documented
+
+
+@_returning("`x` itself.")
+def identity(x: Any) -> Any:
+    """Return the input unchanged."""
+    return x
+
+
+@_returning("``1 / (1 + exp(-x))``, in the shape of `x`.")
+def sigmoid(x: Any) -> Any:
+    """Compute the logistic function, without overflow for large negative x."""
+    x = _real(x)
+    t = np.exp(-np.abs(x))
+    return np.where(np.greater_equal(x, 0), 1, t)[()] / (1 + t)
+
+
+@_returning("``tanh(x)``, in the shape of `x`.")
+def tanh(x: Any) -> Any:
+    """Compute the hyperbolic tangent."""
+    return np.tanh(x)
+
+
+@_returning("``max(x, 0)``, in the shape of `x`.")
+def relu(x: Any) -> Any:
+    """Compute the rectifier."""
+    return np.maximum(x, 0)
+
+
+@_returning(
+    "``exp(x) / sum(exp(x))`` over the last axis, in the shape of `x`.", "Of shape (..., n)."
+)
+def softmax(x: Any) -> Any:
+    """Compute shares that grow with the exponential, without overflow."""
+    x = _real(x)
+    t = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return t / np.sum(t, axis=-1, keepdims=True)
+
+
+#: The activations with a C kernel, by name.
+NATIVE: dict[str, Activation] = {
+    "identity": identity,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "relu": relu,
+    "softmax": softmax,
+}
+
+
+#: How the names of activations that files hold begin, by where the activation is from; "caller" is what no file can
+#: hold.
+PREFIXES = {"pepg": "", "numpy": "numpy.", "caller": "python:"}
+_NUMPY, PYTHON = PREFIXES["numpy"], PREFIXES["caller"]
+
+
+def native_name(activation: Activation) -> str | None:
+    """Name of the C kernel that computes `activation`, or None."""
+    if activation is np.tanh:
+        return "tanh"
+    return next((name for name, function in NATIVE.items() if function is activation), None)
+
+
+def activate_vector(activation: Activation, y: NDArray[Any], dtype: Any) -> Any:
+    """Apply an activation to the one row of y; the last layer's result (`dtype` None) is the caller's as it comes."""
+    result = activation(y[0])
+    return result if dtype is None else _activated(result, y[:1].shape, dtype)
+
+
+def activate_rows(activation: Activation, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Apply an activation row by row, since it may look at the whole vector; a ufunc cannot."""
+    result = activation(y) if isinstance(activation, np.ufunc) else [activation(row) for row in y]
+    return _activated(result, y.shape, dtype or y.dtype)
+
+
+def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """What an activation returned, as the next layer's inputs."""
+    array = _checks.plain(result, dtype)
+    if array.size != np.prod(shape):
+        raise ValueError(
+            f"activation: wanted as many values as it was given, {shape}, got shape {array.shape}"
+        )
+    return array.reshape(shape)
+
+
+def activation_to_name(activation: Activation) -> str:
+    """`name` of a native activation, `numpy.name` of a ufunc, `python:name` of what cannot be stored."""
+    name = native_name(activation)
+    if (
+        name is None
+        and isinstance(activation, np.ufunc)
+        and getattr(np, activation.__name__, None) is activation
+    ):
+        name = f"{_NUMPY}{activation.__name__}"
+    if name is None:
+        name = f"{PYTHON}{getattr(activation, '__qualname__', type(activation).__qualname__)}"
+    return name
+
+
+def _is_of_one_float(ufunc: Any) -> bool:
+    """Whether a ufunc makes one value of one float64."""
+    return any(loop.startswith("d->") and len(loop) == 4 for loop in ufunc.types)
+
+
+def activation_from_name(key: str, name: str) -> Activation:
+    if name in NATIVE:
+        return NATIVE[name]
+    if name.startswith(_NUMPY):
+        ufunc = vars(np).get(name.removeprefix(_NUMPY))
+        if isinstance(ufunc, np.ufunc) and _is_of_one_float(ufunc):
+            return ufunc
+    raise ValueError(
+        f"its {key} {_checks.shown(name)} is neither an activation of this package nor a function of "
+        "NumPy's that makes one number of another"
+    )

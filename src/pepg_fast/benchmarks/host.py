@@ -1,0 +1,132 @@
+"""What the host can do, apart from our code: memory, arithmetic, and the time in which a thread wakes up."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import kernels
+
+ROUNDS = 7
+
+#: float64 numbers of the array that is written and read: beyond the caches of most hosts.
+LARGE, QUICK = 100_000_000, 25_000_000
+
+#: Rows of the square matrices that are multiplied: as large as OpenBLAS leaves to one thread.
+MATRIX = 64
+
+#: How long a thread sleeps before it is woken, and how often: longer than any thread spins.
+SLEEP, WAKE_UPS = 0.005, 50
+
+
+class Host(NamedTuple):
+    """Figures of one host, measured here and now.
+
+    Attributes
+    ----------
+    write, read : float
+        Bytes a second of warm memory, on as many threads as the kernels use, in the fastest way that NumPy has.
+    flops : float
+        Floating-point operations a second of one core: NumPy's float32 product of 64x64 matrices.
+    wake_up : float
+        Median seconds from waking a thread that sleeps until it runs.
+    threads : int
+        Threads that the kernels use.
+    """
+
+    write: float
+    read: float
+    flops: float
+    wake_up: float
+    threads: int
+
+    def __str__(self) -> str:
+        return (
+            f"memory {self.write / 1e9:.0f} GB/s written and {self.read / 1e9:.0f} GB/s read on {self.threads} "
+            f"thread{'s' if self.threads > 1 else ''}; {self.flops / 1e9:.0f} GFLOP/s of one core; "
+            f"a thread wakes up in {self.wake_up * 1e6:.0f} µs"
+        )
+
+
+def measured(*, quick: bool = False) -> Host:
+    """Measure the host, in a few seconds."""
+    write, read = bandwidths(QUICK if quick else LARGE)
+    return Host(write, read, flops(), wake_up(), kernels.available_threads())
+
+
+def fastest(run: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Seconds of the fastest call: a limit is what the machine can do, not what it usually does."""
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def on_all_threads(
+    work: Callable[[NDArray[Any]], object], array: NDArray[Any], rounds: int = ROUNDS
+) -> float:
+    """Seconds that `work` takes on the parts of an array, one part for each thread."""
+    n = kernels.available_threads()
+    parts = np.array_split(array.reshape(-1), n)
+    with ThreadPoolExecutor(n) as pool:
+        return fastest(lambda: list(pool.map(work, parts)), rounds)
+
+
+def seconds_to_read(array: NDArray[Any], rounds: int = ROUNDS) -> float:
+    """Seconds of the fastest way to read an array."""
+    return min(
+        on_all_threads(work, array.reshape(-1)[: array.size // 2 * 2].view("f8"), rounds)
+        for work in (np.max, np.add.reduce, lambda a: a.view("i8").max())
+    )
+
+
+def bandwidths(size: int = LARGE) -> tuple[float, float]:
+    """Bytes a second that are written to warm memory, and read from it, with an array of `size` float64 numbers."""
+    array = np.ones(size)
+    writing = min(
+        on_all_threads(work, array)
+        for work in (lambda a: a.fill(1.0), lambda a: a.view("u1").fill(1))
+    )
+    return array.nbytes / writing, array.nbytes / seconds_to_read(array)
+
+
+def flops() -> float:
+    """Floating-point operations a second of one core, multiplications and additions counted apart."""
+    a = np.full((MATRIX, MATRIX), 0.5, np.float32)
+    product = np.empty_like(a)
+
+    def many() -> None:
+        for _ in range(1000):
+            np.matmul(a, a, out=product)
+
+    return 1000 * 2 * MATRIX**3 / fastest(many)
+
+
+def wake_up() -> float:
+    """Median seconds from waking a thread that sleeps until it runs."""
+    asleep, awake = threading.Semaphore(0), threading.Semaphore(0)
+    woken = []
+
+    def sleeper() -> None:
+        for _ in range(WAKE_UPS):
+            asleep.acquire()
+            woken.append(time.perf_counter())
+            awake.release()
+
+    thread = threading.Thread(target=sleeper, daemon=True)
+    thread.start()
+    called = []
+    for _ in range(WAKE_UPS):
+        time.sleep(SLEEP)
+        called.append(time.perf_counter())
+        asleep.release()
+        awake.acquire()
+    thread.join()
+    return statistics.median(late - early for early, late in zip(called, woken, strict=True))

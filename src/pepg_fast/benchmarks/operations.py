@@ -1,0 +1,93 @@
+"""What is measured: operations, with their cases, rivals, checks and memory traffic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import checks, impls
+from .cases import NETWORKS, SEARCHES, NetworkCase, SearchCase
+from .impls import FAST, FAST_F32, FAST_ONE_THREAD, ORIGINAL, Implementation, Run
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of call: how to make it ready, how to check it, and what it moves through memory."""
+
+    name: str
+    cases: tuple[Any, ...]
+    implementations: tuple[Implementation, ...]
+    prepare: Callable[[Implementation, Any], Run]
+    check: Callable[[Implementation, Any], None]
+    bytes_moved: Callable[[Implementation, Any], int]
+
+    def pairs(self) -> list[tuple[Implementation, Any]]:
+        """Every implementation on every case."""
+        return [(impl, case) for case in self.cases for impl in self.implementations]
+
+    def checked(self, impl: Implementation, case: Any) -> Run:
+        """The call, ready to be timed, once its results have been found equal to pepg-es's."""
+        if not impl.is_original:
+            self.check(impl, case)
+        return self.prepare(impl, case)
+
+
+def generation_bytes(impl: Implementation, case: SearchCase) -> int:
+    """Bytes that one generation reads and writes in arrays of at least (pairs, d).
+
+    pepg-es: every NumPy operation on whole arrays counts its operands and its result, 17 of
+    (pairs, d) in all. Sampling: the noise (1 written), mu + e and mu - e (1 read, 1 written each),
+    their concatenation (2 and 2). Update: e**2, its difference to sigma**2 and the quotient by
+    sigma (1 and 1 each), two products (1 read each).
+
+    pepg_fast: the population and its normals, which are float32 in both widths, are written once;
+    the update reads the normals once.
+    """
+    pairs_by_d = case.n_elements // 2
+    width = np.dtype(impl.dtype).itemsize
+    if impl.is_original:
+        return 17 * pairs_by_d * width
+    normals = pairs_by_d * np.dtype(np.float32).itemsize
+    return 2 * pairs_by_d * width + 2 * normals
+
+
+def forward_one_bytes(impl: Implementation, case: NetworkCase) -> int:
+    """Bytes of one network's float64 weights, observation and outputs."""
+    return (case.n_parameters + case.sizes[0] + case.sizes[-1]) * 8
+
+
+def forward_population_bytes(impl: Implementation, case: NetworkCase) -> int:
+    """Bytes of all weights, observations and outputs; pepg-es copies the weights first."""
+    weights = case.n_parameters * (3 if impl.is_original else 1)
+    numbers = case.population_size * (weights + case.sizes[0] + case.sizes[-1])
+    return numbers * np.dtype(impl.dtype).itemsize
+
+
+GENERATION = Operation(
+    name="generation",
+    cases=SEARCHES,
+    implementations=(ORIGINAL, FAST, FAST_F32, FAST_ONE_THREAD),
+    prepare=impls.generation,
+    check=checks.check_generation,
+    bytes_moved=generation_bytes,
+)
+
+#: A network's own weights are float64, as pepg-es's are, and one observation takes one thread.
+FORWARD_ONE = Operation(
+    name="network(x)",
+    cases=NETWORKS,
+    implementations=(ORIGINAL, FAST),
+    prepare=impls.forward_one,
+    check=checks.check_forward_one,
+    bytes_moved=forward_one_bytes,
+)
+
+FORWARD_POPULATION = Operation(
+    name="population forward",
+    cases=NETWORKS,
+    implementations=(ORIGINAL, FAST, FAST_F32, FAST_ONE_THREAD),
+    prepare=impls.forward_population,
+    check=checks.check_forward_population,
+    bytes_moved=forward_population_bytes,
+)

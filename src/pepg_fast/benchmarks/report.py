@@ -1,0 +1,101 @@
+"""Facts about the machine, units and Markdown."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .._config import show_config
+
+
+def cpu_model() -> str:
+    """The CPU's name as its maker has it, as far as the system tells."""
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def machine(n_threads: int | None = None) -> dict[str, object]:
+    """What the figures depend on besides the code."""
+    config = show_config("dicts") or {}
+    return {
+        "pepg_fast": config["version"],
+        "isa": config["isa_unit_chosen"],
+        "threads": n_threads or config["threads"],
+        "cpu": cpu_model(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def machine_line() -> str:
+    """The facts of `machine` as a line of text."""
+    return (
+        "pepg_fast {pepg_fast} ({isa}, {threads} threads) on {cpu}; Python {python}, NumPy {numpy}"
+    ).format(**machine())
+
+
+def duration(seconds: float) -> str:
+    """Three significant digits in the unit that suits.
+
+    >>> duration(0.00123456)
+    '1.23 ms'
+    """
+    return _with_unit(seconds, {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9})
+
+
+def data_size(n_bytes: int) -> str:
+    """Three significant digits in the unit that suits.
+
+    >>> data_size(36_987_654)
+    '37.0 MB'
+    """
+    return _with_unit(n_bytes, {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0})
+
+
+def ratio(value: float) -> str:
+    """A factor, with three significant digits.
+
+    >>> ratio(12.345)
+    '12.3x'
+    """
+    return f"{_three_digits(value)}x"
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int = 1) -> str:
+    """A Markdown table: `n_text` columns of text, then numbers, aligned to the right."""
+    return "\n".join([*markdown_head(columns, n_text=n_text), *map(markdown_row, rows)])
+
+
+def markdown_head(columns: Sequence[str], *, n_text: int = 1) -> list[str]:
+    """The first two lines of a Markdown table."""
+    rule = ["---" if i < n_text else "---:" for i in range(len(columns))]
+    return [markdown_row(columns), markdown_row(rule)]
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """One line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def _with_unit(value: float, units: Mapping[str, float]) -> str:
+    """The value in the largest unit that it reaches, or else in the smallest."""
+    unit, size = next(
+        ((unit, size) for unit, size in units.items() if value >= 0.9995 * size),
+        list(units.items())[-1],
+    )
+    return f"{_three_digits(value / size)} {unit}"
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits, or all before the point if those are more."""
+    digits = next((n for n, limit in ((2, 9.995), (1, 99.95)) if value < limit), 0)
+    return f"{value:.{digits}f}"

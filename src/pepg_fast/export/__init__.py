@@ -1,0 +1,1 @@
+"""Policies for other programs: one description, and a module for each format that renders it."""

@@ -1,0 +1,85 @@
+"""The files of an exported policy."""
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from .. import _caller, _checks
+from ..nn import NeuralNetwork
+from ..storage import files
+from .description import FORMATS, Description
+
+#: How the names of the formats' files end.
+SUFFIXES = {"c": ".c", "onnx": ".onnx", "torch": ".pt", "numpy": ".py"}
+
+
+def write(
+    description: Description, filename: "str | os.PathLike[str]", format: str, dtype: str
+) -> list[Path]:
+    """Write a policy in a format.
+
+    Parameters
+    ----------
+    description : Description
+        The policy.
+    filename : path
+        With the format's own end, or without one; the header of a C file gets the same name.
+    format : {"c", "onnx", "torch", "numpy"}
+        Which.
+    dtype : {"float32", "float64"}
+        Of the numbers; the NumPy module has float64 whatever it is.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files.
+    """
+    _checks.choice("format", format, FORMATS)
+    path, suffix = files.absolute("filename", filename), SUFFIXES[format]
+    if path.suffix not in ("", suffix):
+        raise ValueError(
+            f"filename: wanted one that ends in {suffix} for the format {format}, got {path.name}"
+        )
+    path = path.with_suffix(suffix)
+    description.check(format, dtype)  # before a library is needed
+    if format == "c":
+        from . import c
+
+        found = c.files(description, path.stem, dtype)
+        return [files.write(path.with_name(name), text.encode()) for name, text in found.items()]
+    if format == "numpy":
+        from . import numpy_module
+
+        return [files.write(path, numpy_module.text(description).encode())]
+    if format == "onnx":
+        from . import onnx_model
+
+        return [files.write(path, onnx_model.model(description, dtype).SerializeToString())]
+    return [files.write(path, _scripted(description, dtype))]
+
+
+def torch_module(description: Description, dtype: str) -> Any:
+    """Make the policy's ``torch.nn.Module``."""
+    with _caller.needing("the format torch", "torch", "torch"):
+        from . import torch_module as torch_format
+    return torch_format.module(description, dtype)
+
+
+def network_of(module: Any) -> NeuralNetwork:
+    """Make a network of a torch module's layers, as `torch_module.network_of` says."""
+    with _caller.needing("from_torch", "torch", "torch"):
+        from . import torch_module as torch_format
+    return torch_format.network_of(module)
+
+
+def _scripted(description: Description, dtype: str) -> bytes:
+    with _caller.needing("the format torch", "torch", "torch"):
+        import torch
+    with warnings.catch_warnings():
+        # TorchScript is deprecated; what takes its place has no files that C++ reads without a compiler.
+        warnings.simplefilter("ignore")
+        module, buffer = torch_module(description, dtype), io.BytesIO()
+        torch.jit.save(torch.jit.script(module), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,351 @@
+"""Evaluating a population: one candidate at a time, all at once, or in the workers of an executor."""
+
+import contextlib
+import functools
+import itertools
+import os
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _checks, kernels
+from ..simulation import native
+from .diagnosis import REMEDIES
+from .failures import EvaluationError, Failure, candidate, failed, in_a_line
+from .history import Row
+from .interrupts import Interrupts
+
+#: Tasks a worker gets of each population, so that a slow one does not hold up the others for long.
+TASKS_A_WORKER = 4
+
+#: By what a run gets a population from a search, and gives it the rewards.
+_ASKING = frozenset({"theta", "ask", "get_parameters"})
+_TELLING = frozenset({"tell", "update"})
+
+
+class Evaluation(NamedTuple):
+    """What the evaluation of some candidates gave."""
+
+    fitness: NDArray[Any]
+    interactions: int | None  # None if they were not told
+
+
+class Ends(NamedTuple):
+    """What ends several steps that are taken at once."""
+
+    seconds: float  # since the run began
+    target_fitness: float  # NaN for none
+    time_limit: float  # infinity for none
+
+
+class Evaluations:
+    """What a run evaluates with and moves its search by; this one is of a single process and keeps no rows."""
+
+    def of_population(self, es: Any, interrupts: Interrupts) -> Evaluation:
+        """Fitness of each candidate, of those that wait for their rewards or of new ones."""
+        raise NotImplementedError
+
+    def of_center(self, es: Any, interrupts: Interrupts) -> Evaluation:
+        """Fitness of the mean."""
+        raise NotImplementedError
+
+    def tell(self, es: Any, fitness: NDArray[Any], interactions: int | None) -> None:
+        """Move the search; `interactions` is None if it need not be told them."""
+        if interactions is None:  # an `update` as pepg-es has it will do
+            es.tell(fitness)
+        else:
+            es.tell(fitness, interactions=interactions)
+
+    #: What helps a search that does not move.
+    remedies = REMEDIES
+
+    #: Further columns of the history, and their numbers after the last generation.
+    columns: Mapping[str, float] = {}
+
+    #: What is wrong as far as the evaluation of candidates shows it, by kind; `remedies` has what helps.
+    notices: Mapping[str, str] = {}
+
+    #: Whether `several` may take any.
+    takes_several = False
+
+    def several(
+        self, es: Any, interrupts: Interrupts, rows: NDArray[Any], ends: Ends, taken: NDArray[Any]
+    ) -> None:
+        """Take several steps at once, if that is possible, and write their `rows`, which are as many as there may be.
+
+        `taken` receives how many there were, and how many there were up to the last new best.
+        """
+
+    def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
+        """Why to end, if at all, for all processes of the run."""
+        return "interrupted" if is_interrupted else reason
+
+    def keeps(self, row: Row) -> bool:
+        """Whether the row of a step whose centre could not be evaluated is kept for a run that goes on."""
+        return False
+
+    def due(self) -> Row | None:
+        """Such a row of an earlier run."""
+        return None
+
+
+def waiting(es: Any) -> NDArray[Any]:
+    """The population that waits for its rewards, or a new one."""
+    # A population of a subclass's own is not in `theta`: it is asked for again.
+    is_own = _has_own(es, _ASKING)
+    population: NDArray[Any] = es.theta if es.is_pending and not is_own else es.ask()
+    return population
+
+
+def _has_own(es: Any, names: frozenset[str]) -> bool:
+    """Whether a search has its own of some methods, by its class or assigned to it."""
+    kind: Any = type(es)
+    return not vars(es).keys().isdisjoint(names) or _overrides(kind, names)
+
+
+@functools.lru_cache(maxsize=16)  # a class that is held here is never freed
+def _overrides(kind: Any, names: frozenset[str]) -> bool:
+    search = [one for one in kind.__mro__ if "theta" in vars(one)][-1]
+    return any(
+        next(one for one in kind.__mro__ if name in vars(one)) is not search for name in names
+    )
+
+
+class Evaluator(Evaluations):
+    """A user's `evaluate` and where it runs."""
+
+    def __init__(
+        self, evaluate: Callable[[Any], Any], vectorized: bool, executor: Executor | None
+    ) -> None:
+        if not callable(evaluate):
+            raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
+        is_class = isinstance(executor, type)
+        if executor is not None and (is_class or not callable(getattr(executor, "submit", None))):
+            raise TypeError(
+                f"executor: wanted a concurrent.futures.Executor, got {type(executor).__name__}"
+            )
+        # Dask's client: its own `submit` has other futures, and remembers results by their arguments.
+        if hasattr(executor, "get_executor"):
+            raise TypeError(
+                f"executor: wanted a concurrent.futures.Executor, got a {type(executor).__name__}, which gives one: "
+                "executor.get_executor()"
+            )
+        self.evaluate, self.vectorized, self.executor = evaluate, vectorized, executor
+
+    def of_population(self, es: Any, interrupts: Interrupts) -> Evaluation:
+        solutions = waiting(es)
+        with interrupts.as_exceptions():
+            return self.population(solutions)
+
+    def of_center(self, es: Any, interrupts: Interrupts) -> Evaluation:
+        with interrupts.as_exceptions():
+            return self.center(es.center)
+
+    def population(self, solutions: NDArray[Any]) -> Evaluation:
+        """Fitness of each candidate, shape (P,)."""
+        solutions = solutions.view()
+        solutions.flags.writeable = False  # what the best is copied from
+        return self._evaluated(solutions, 0)
+
+    def center(self, solution: NDArray[Any]) -> Evaluation:
+        """Fitness of one more candidate, shape (1,)."""
+        return self._evaluated(solution[None], -1)
+
+    def _evaluated(self, solutions: NDArray[Any], first: int) -> Evaluation:
+        if self.executor is not None:
+            return self._in_workers(self.executor, solutions, first)
+        if self.vectorized:
+            return _read_array(self.evaluate(solutions), len(solutions))
+        return read_each(call_each(self.evaluate, solutions, first), first)
+
+    def _in_workers(self, executor: Executor, solutions: NDArray[Any], first: int) -> Evaluation:
+        n = len(solutions)
+        tasks = min(n, _workers(executor) * (1 if self.vectorized else TASKS_A_WORKER))
+        edges = [n * task // tasks for task in range(tasks + 1)]
+        futures: dict[Future[Any], int] = {}
+        try:
+            for task, (lo, hi) in enumerate(itertools.pairwise(edges)):
+                try:
+                    future = executor.submit(
+                        _work, self.evaluate, self.vectorized, solutions[lo:hi], first + lo
+                    )
+                except Exception as error:  # the executor is broken, or was shut down
+                    raise _lost(first + lo, first + hi - 1, error) from error
+                if not isinstance(future, Future):
+                    raise TypeError(
+                        f"executor: wanted a concurrent.futures.Executor, one whose submit returns a Future of that, "
+                        f"got a {type(future).__name__}"
+                    )
+                futures[future] = task
+            results: dict[int, Any] = {}
+            for future in as_completed(futures):
+                task = futures[future]
+                results[task] = _result(future, first + edges[task], first + edges[task + 1] - 1)
+        finally:
+            for future in futures:
+                future.cancel()  # what has not begun, if something else failed
+        return _joined(
+            _read_array(results[task], edges[task + 1] - edges[task])
+            if self.vectorized
+            else read_each(results[task], first + edges[task])
+            for task in range(tasks)
+        )
+
+
+class NativeEvaluator(Evaluations):
+    """A native fitness, which all threads evaluate without the GIL."""
+
+    takes_several = True
+
+    def __init__(self, function: Any) -> None:
+        self._function = native.function_pointer("evaluate", function, native.FITNESS)
+        self._data = native.data_pointer("user_data", native.user_data(function))
+
+    def of_population(self, es: Any, interrupts: Interrupts) -> Evaluation:
+        solutions = waiting(es)
+        with interrupts.as_exceptions():
+            return self._evaluated(es, solutions)
+
+    def of_center(self, es: Any, interrupts: Interrupts) -> Evaluation:
+        with interrupts.as_exceptions():
+            return self._evaluated(es, es.center[None])
+
+    def several(
+        self, es: Any, interrupts: Interrupts, rows: NDArray[Any], ends: Ends, taken: NDArray[Any]
+    ) -> None:
+        if not _has_own(es, _ASKING | _TELLING):
+            function, data = self._function.address, self._data.address
+            with interrupts.as_exceptions():
+                kernels.run_natively(vars(es), function, data, rows, taken, *ends)
+
+    def _evaluated(self, es: Any, solutions: NDArray[Any]) -> Evaluation:
+        solutions = np.ascontiguousarray(solutions, np.float64)
+        fitness = np.empty(len(solutions))
+        kernels.evaluate_natively(
+            self._function.address, self._data.address, solutions, fitness, es.n_threads
+        )
+        return Evaluation(fitness, None)
+
+
+def evaluator_of(evaluate: Any, vectorized: bool, executor: Executor | None) -> Evaluations:
+    """What a run evaluates a fitness of the user's with."""
+    if not native.is_function(evaluate):
+        return Evaluator(evaluate, vectorized, executor)
+    if vectorized or executor is not None:
+        name = "vectorized" if vectorized else "executor"
+        raise TypeError(f"{name}: not accepted with a native function, which runs on all threads")
+    return NativeEvaluator(evaluate)
+
+
+def _work(
+    evaluate: Callable[[Any], Any], vectorized: bool, solutions: NDArray[Any], first: int
+) -> Any:
+    """Evaluate some candidates in a worker: what `evaluate` returned, or a failure."""
+    try:
+        return evaluate(solutions) if vectorized else call_each(evaluate, solutions, first)
+    except Exception as error:
+        return Failure.of(error, first)
+
+
+def _result(future: "Future[Any]", first: int, last: int) -> Any:
+    """What a worker gave, or an EvaluationError."""
+    try:
+        result = future.result()
+    except Exception as error:
+        raise _lost(first, last, error) from error
+    if isinstance(result, Failure):
+        raise result.as_error()
+    return result
+
+
+def _lost(first: int, last: int, error: Exception) -> EvaluationError:
+    which = candidate(first) if first == last else f"candidates {first} to {last}"
+    hint = ""
+    if isinstance(error, pickle.PicklingError | AttributeError | TypeError):
+        hint = "; processes want a function that pickles, such as one at the top of a module"
+    elif isinstance(error, BrokenExecutor):
+        hint = "; the search can go on with a new executor"
+    text = in_a_line(error).rstrip(".") if hint else in_a_line(error)
+    return EvaluationError(f"evaluate: {which} got lost: {text}{hint}", first)
+
+
+def _workers(executor: Executor) -> int:
+    """Workers of an executor, as far as it says; the processors otherwise."""
+    for name in ("_max_workers", "num_workers"):
+        count = getattr(executor, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    return os.cpu_count() or 1
+
+
+def call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: int) -> list[Any]:
+    """Call `evaluate` for one candidate after the other, the first of them number `first`."""
+    values = []
+    for solution in solutions:
+        try:
+            values.append(evaluate(solution.copy()))  # which it may change
+        except Exception as error:
+            raise failed(first + len(values), in_a_line(error)) from error
+    return values
+
+
+def read_each(values: list[Any], first: int) -> Evaluation:
+    """Read what `evaluate` returned for each candidate."""
+    fitness, interactions = np.empty(len(values)), 0
+    tell = [isinstance(value, tuple) and len(value) == 2 for value in values]
+    for i, value in enumerate(values):
+        if tell[i]:
+            value, made = value
+            interactions += whole_number(made, f" for {candidate(first + i)}")
+        fitness[i] = _number(value, first + i)
+        if tell[i] != tell[0]:
+            raise TypeError(
+                "evaluate: wanted interactions with the fitness of all candidates or of none, got "
+                f"{'them' if tell[i] else 'none'} for {candidate(first + i)}"
+            )
+    return Evaluation(fitness, interactions if tell[0] else None)
+
+
+def _number(value: Any, index: int) -> float:
+    if type(value) is float:
+        return value
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        return _checks.real(value)
+    raise TypeError(
+        f"evaluate: wanted a number (or a number and its interactions) for {candidate(index)}, got "
+        f"{_checks.shown(value)}"
+    )
+
+
+def _read_array(result: Any, n: int) -> Evaluation:
+    """Read what a vectorized `evaluate` returned for n candidates."""
+    interactions: int | None = None
+    if type(result) is np.ndarray and result.dtype == np.float64 and result.shape == (n,):
+        return Evaluation(result, None)
+    if isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 1:
+        result, made = result
+        interactions = sum(whole_number(one) for one in np.atleast_1d(made))
+    fitness = _checks.numbers("evaluate", result, f"{n} numbers when vectorized")
+    if fitness.shape != (n,):
+        raise ValueError(f"evaluate: wanted shape ({n},) when vectorized, got {fitness.shape}")
+    return Evaluation(fitness, interactions)
+
+
+def whole_number(value: Any, which: str = "") -> int:
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        number = int(value)
+        if number == value and number >= 0 and not isinstance(value, bool | np.bool_):
+            return number
+    raise ValueError(
+        f"evaluate: wanted a whole number of interactions{which}, got {_checks.shown(value)}"
+    )
+
+
+def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:
+    parts = list(evaluations)
+    told = [part.interactions for part in parts if part.interactions is not None]
+    return Evaluation(np.concatenate([part.fitness for part in parts]), sum(told) if told else None)

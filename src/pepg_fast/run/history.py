@@ -1,0 +1,294 @@
+"""The course of a run in numbers."""
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import kernels
+from ..storage import files
+
+#: One step of a run.
+Row = dict[str, float]
+
+#: What the rows of a training run have besides. Returns are the environment's, whatever the fitness makes of them.
+TRAINING_COLUMNS = (
+    "best_return",  # that of the candidate with the best fitness so far
+    "mean_return",  # of the generation
+    "length",  # steps of its episodes, on average
+)
+
+#: Columns of a history; the docstring below says what they are.
+COLUMNS = (
+    "step", "evaluations", "interactions", "seconds", "best_fitness", "best", "mean", "worst", "center",
+    "sigma_smallest", "sigma_lower", "sigma_median", "sigma_upper", "sigma_largest", "gradient_norm",
+)  # fmt: skip
+
+
+class History:
+    """A row of numbers for each step: ``history["mean"]`` is a column, ``dict(history)`` all of them.
+
+    =========================================== =====================================================================
+    ``step``, ``evaluations``, ``interactions`` totals of the search
+    ``seconds``                                 since the run began
+    ``best_fitness``                            best so far
+    ``best``, ``mean``, ``worst``               of the generation's rewards, NaN left out
+    ``center``                                  fitness of the mean after the update, NaN where it was not evaluated
+    ``sigma_smallest``, ``sigma_largest``       least and largest sigma of all parameters, in parameter units
+    ``sigma_lower``, ``_median``, ``_upper``    quartiles of sigma over the parameters
+    ``gradient_norm``                           length of g_mu
+    =========================================== =====================================================================
+
+    Training runs have `TRAINING_COLUMNS` after these.
+
+    Parameters
+    ----------
+    more : tuple of str
+        Names of further columns.
+    """
+
+    def __init__(self, more: tuple[str, ...] = ()) -> None:
+        self._columns = COLUMNS + more
+        self._table, self._length = np.empty((64, len(COLUMNS))), 0
+        self._more = np.empty((64, len(more)))  # apart, as kernels write whole rows of the others
+
+    def append(self, row: Row) -> None:
+        """Add a step.
+
+        Parameters
+        ----------
+        row : dict of str to float
+            A number for each column; NaN for those that it does not have.
+        """
+        try:
+            values = [float(row.get(name, np.nan)) for name in self._columns]
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"row: wanted a number for each column, got {row!r:.80}") from error
+        self._room()[self._length] = values[: len(COLUMNS)]
+        self._more[self._length] = values[len(COLUMNS) :]
+        self._length += 1
+
+    def _room(self, rows: int = 1) -> NDArray[np.float64]:
+        """The table, with room for some more rows after those that count."""
+        if self._length + rows > len(self._table):
+            size = 2 * self._length + rows
+            table, more = np.empty((size, len(COLUMNS))), np.empty((size, self._more.shape[1]))
+            table[: self._length] = self._table[: self._length]
+            more[: self._length] = self._more[: self._length]
+            self._table, self._more = table, more
+        return self._table
+
+    def _row(self, index: int) -> Row:
+        """A row, which need not count yet."""
+        values = self._table[index].tolist() + self._more[index].tolist()
+        return dict(zip(self._columns, values, strict=True))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __iter__(self) -> Iterator[Row]:
+        """Give the rows, one after the other."""
+        return map(self._row, range(self._length))
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        return self._column(name)[: self._length].copy()
+
+    def _column(self, name: str) -> NDArray[np.float64]:
+        """A column, with the room after its rows."""
+        if name not in self._columns:
+            raise KeyError(f"{name!r}: wanted one of the columns {', '.join(self._columns)}")
+        index = self._columns.index(name)
+        at = index - len(COLUMNS)
+        return self._table[:, index] if at < 0 else self._more[:, at]
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the columns.
+
+        Returns
+        -------
+        tuple of str
+            As in the table above.
+        """
+        return self._columns
+
+    def __len__(self) -> int:
+        return self._length
+
+    @classmethod
+    def read_csv(cls, filename: "str | os.PathLike[str]") -> "History":
+        """Read what a `CSVLog` wrote; a last row that was cut short is left out.
+
+        Parameters
+        ----------
+        filename : path
+            The CSV file.
+
+        Returns
+        -------
+        History
+            Of all runs that the file tells of.
+
+        Raises
+        ------
+        ValueError
+            If the file is no such history.
+        OSError
+            If it cannot be read.
+        """
+        return read(filename).history
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self)} steps: {', '.join(self._columns)}>"
+
+
+class Recorder:
+    """Adds rows to a history. A row is written, may be changed, and counts when it is kept."""
+
+    def __init__(self, es: Any, more: tuple[str, ...] = ()) -> None:
+        self.history, self._es, self._maximize = History(more), es, es.maximize
+
+    def write(self, row: Row) -> None:
+        """Begin a row that is known already."""
+        self.history.append(row)
+        self.history._length -= 1
+
+    def write_update(self, rewards: NDArray[Any], best_fitness: float, seconds: float) -> None:
+        """Begin the row of the search, which has just been updated with `rewards`."""
+        history, es = self.history, self._es
+        kernels.write_row(
+            history._room(), history._length, es.step, es.evaluations, es.interactions, seconds, best_fitness, rewards,
+            self._maximize, es.sigma, es.gradient, es.n_threads,
+        )  # fmt: skip
+
+    def change(self, **columns: Any) -> None:
+        """Write numbers of the row anew."""
+        for name, value in columns.items():
+            self.history._column(name)[self.history._length] = value
+
+    def row(self) -> Row:
+        """Return the row that was written last, kept or not."""
+        return self.history._row(self.history._length)
+
+    def room(self, most: float) -> NDArray[np.float64]:
+        """Rows to write, at most so many."""
+        length = self.history._length
+        count = int(min(most, max(1000, length)))
+        return self.history._room(count)[length : length + count]
+
+    def keep(self, rows: int = 1) -> None:
+        """Let rows that were written count."""
+        self.history._length += rows
+
+
+# ---- CSV files: lines "# name: value", the columns' names, the rows -------------------------------------------
+
+
+def header(columns: tuple[str, ...] = COLUMNS) -> str:
+    """The line with the names of columns."""
+    return ",".join(columns) + "\n"
+
+
+HEADER = header()
+_HEADERS = {header(COLUMNS + more): more for more in ((), TRAINING_COLUMNS)}
+_WHOLE = ("step", "evaluations", "interactions")
+
+
+class CSVContent(NamedTuple):
+    """A CSV file: its text as far as it is of use, the configuration it states last, its rows, what precedes them."""
+
+    text: str
+    configuration: dict[str, str]
+    history: History
+    header: str
+
+
+def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVContent:
+    """Read a file whose rows count up to a step; a last line that was cut short is left out."""
+    # Bytes that are no text end as a wrong header or a row that is cut short.
+    with (
+        files.opened(filename) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        return parsed(file, os.fsdecode(filename), up_to)
+
+
+def parsed(lines: Iterable[str], name: str, up_to: float = np.inf) -> CSVContent:
+    """The same of the lines of a file with this name."""
+    configuration: dict[str, str] = {}
+    history, kept, has_header, damaged = History(), [], False, 0
+    before = ""
+    for number, text in enumerate(lines, 1):
+        if text.startswith("# "):
+            if not text.endswith("\n"):
+                break  # cut short
+            option, _, value = text[2:].rstrip("\n").partition(": ")
+            configuration[option] = value
+        elif not has_header:
+            if text not in _HEADERS:
+                raise ValueError(
+                    f"{name}: wanted the columns {HEADER.rstrip()} in line {number}, "
+                    f"got {text.rstrip()!r:.80}"
+                )
+            history, has_header = History(_HEADERS[text]), True
+        else:
+            row = _row(text, history.keys())
+            if row is None:
+                damaged = damaged or number
+                continue
+            if damaged:  # what was cut short by the end of a process is the last line
+                raise ValueError(
+                    f"{name}: wanted a row of {len(history.keys())} numbers in line {damaged}, "
+                    "got something else; repair the line or delete it"
+                )
+            if row["step"] > up_to:
+                break
+            history.append(row)
+        kept.append(text)
+        if not len(history):
+            before += text
+    if not has_header:
+        raise ValueError(f"{name}: wanted a history, got a file without columns")
+    return CSVContent("".join(kept), configuration, history, before)
+
+
+def line(row: Row, columns: tuple[str, ...] = COLUMNS) -> str:
+    """A row as a line of CSV."""
+    values = (str(int(row[name])) if name in _WHOLE else repr(float(row[name])) for name in columns)
+    return ",".join(values) + "\n"
+
+
+def widened(text: str, columns: tuple[str, ...]) -> str:
+    """The text of a file with these columns, NaN in those that it was written without."""
+    missing = len(columns) - len(COLUMNS)
+    if not missing or header(columns) in text:
+        return text
+    lines = text.replace(HEADER, header(columns)).splitlines(keepends=True)
+    return "".join(
+        one
+        if one.startswith("# ") or one == header(columns)
+        else one.rstrip("\n") + missing * ",nan" + "\n"
+        for one in lines
+    )
+
+
+def comments(configuration: dict[str, str], known: dict[str, str]) -> str:
+    """Lines that state what differs from the configuration that is known already."""
+    return "".join(
+        f"# {name}: {value}\n"
+        for name, value in configuration.items()
+        if value and known.get(name) != value
+    )
+
+
+def _row(text: str, columns: tuple[str, ...]) -> Row | None:
+    """Read a line of numbers; None if it is cut short."""
+    values = text.rstrip("\n").split(",")
+    if len(values) != len(columns) or not text.endswith("\n"):
+        return None
+    try:
+        return dict(zip(columns, map(float, values), strict=True))
+    except ValueError:
+        return None

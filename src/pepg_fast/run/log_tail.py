@@ -1,0 +1,198 @@
+"""The last rows of a search's log, which its checkpoints hold: a log that lost them gets them back."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _caller
+from ..storage.checkpoints import LOG_TAIL
+from . import history
+from .history import COLUMNS, CSVContent, Row
+
+#: How many there are.
+KEPT = 10_000
+
+#: Rows after which a log is flushed to the disk: fewer than are kept, so that checkpoints hold what a power cut takes.
+FLUSHED_EVERY = KEPT // 2
+
+
+def _kept(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """All columns but the one that differs between two runs of the same search."""
+    return tuple(name for name in columns if name != "seconds")
+
+
+class LogTail:
+    """The last rows of a log, without their seconds, and what precedes the first row if none has been dropped.
+
+    Parameters
+    ----------
+    es : PEPG
+        The search whose log it is; it gets the rows as an attribute, which its checkpoints then hold.
+    header : str
+        What the file has before the first row; empty if older rows have been dropped.
+    rows : ndarray, shape (m, columns)
+        The rows so far.
+    columns : tuple of str
+        Theirs.
+    """
+
+    def __init__(
+        self, es: Any, header: str, rows: NDArray[np.float64], columns: tuple[str, ...]
+    ) -> None:
+        self.header, self._columns, self._count = header, columns, 0
+        self._buffer = np.empty((max(256, len(rows)), len(columns)))
+        self._extend(rows)
+        self.attach(es)
+
+    @classmethod
+    def of_text(cls, es: Any, text: str) -> "LogTail":
+        """The tail of a log with this text."""
+        content = _parsed(text, Path())
+        columns = _kept(content.history.keys())
+        rows = np.column_stack([content.history[name] for name in columns])
+        return cls(es, content.header if len(rows) <= KEPT else "", rows[-KEPT:], columns)
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        """The rows, shape (m, columns)."""
+        return self._buffer[max(0, self._count - KEPT) : self._count]
+
+    def add(self, es: Any, row: Row, comments: str = "") -> None:
+        """Take a row more; before the first one there may be more comments."""
+        self.header += comments
+        self._extend(np.array([[row[name] for name in self._columns]]))
+        self.attach(es)
+
+    def attach(self, es: Any) -> None:
+        """Let the search have what there is now."""
+        setattr(es, LOG_TAIL, {"header": self.header, "rows": self.rows})
+
+    def _extend(self, rows: NDArray[np.float64]) -> None:
+        end = self._count + len(rows)
+        if end > len(self._buffer):
+            kept = self.rows
+            self._buffer = np.empty((2 * (len(kept) + len(rows)), len(self._columns)))
+            self._buffer[: len(kept)] = kept
+            self._count, end = len(kept), len(kept) + len(rows)
+        self._buffer[self._count : end] = rows
+        self._count = end
+        if end > KEPT:
+            self.header = ""
+
+
+def _held(es: Any, up_to: float, columns: tuple[str, ...]) -> tuple[str, NDArray[np.float64]]:
+    """Header and rows up to a step that a search came with; nothing if they are not what `LogTail` made."""
+    width = len(_kept(columns))
+    none = "", np.empty((0, width))
+    found = getattr(es, LOG_TAIL, None)
+    if not isinstance(found, dict):
+        return none
+    header, rows = found.get("header"), found.get("rows")
+    if not isinstance(header, str) or not isinstance(rows, np.ndarray):
+        return none
+    # Those of a training run were once without its own columns.
+    widths = (width, len(_kept(COLUMNS)))
+    steps = rows[:, 0] if rows.ndim == 2 and rows.shape[1] in widths else np.empty(0)
+    if rows.dtype != np.float64 or not steps.size or not (np.diff(steps) > 0).all():
+        return none
+    # What is to become a whole number in the file.
+    if not np.isfinite(rows[:, :3]).all():
+        return none
+    try:
+        header.encode()
+        usual = not header or _parsed(header, Path()).header == header
+    except ValueError:
+        usual = False
+    if not usual:
+        return none
+    rows = np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=np.nan)
+    return history.widened(header, columns), rows[steps <= up_to]
+
+
+def read_and_restore(
+    filename: Path,
+    es: Any,
+    configuration: dict[str, str],
+    up_to: int,
+    columns: tuple[str, ...],
+    *,
+    is_whole: bool,
+) -> CSVContent:
+    """Read the log of a search up to a step, with the rows that the file lost and the search still has.
+
+    A file that ends within the lines before its first row, or does not exist, begins anew. Restored rows have the
+    seconds of the last one that the file has.
+
+    Parameters
+    ----------
+    filename : Path
+        The log.
+    es : PEPG
+        The search that goes on.
+    configuration : dict of str to str
+        Its own, for a file that lost its header.
+    up_to : int
+        The last step whose row stays.
+    columns : tuple of str
+        Those of the log; a file that was written without some of them gets them.
+    is_whole : bool
+        Whether the log has a row for every step of the search.
+
+    Warns
+    -----
+    UserWarning
+        If rows are lost for good.
+    """
+    header, rows = _held(es, up_to, columns)
+    start = header or history.comments(configuration, {}) + history.header(columns)
+    try:
+        before = history.read(filename, up_to=up_to)
+        before = _parsed(history.widened(before.text, columns), filename)
+    except FileNotFoundError:
+        before = _parsed(start, filename)
+    except ValueError:
+        with open(filename, "rb") as file:
+            begun = file.read(len(start.encode()) + 1)
+        if not start.encode().startswith(begun) or not (header or is_whole):
+            raise
+        before = _parsed(start, filename)
+    steps, missing = before.history["step"], rows
+    if len(steps):
+        missing = rows[rows[:, 0] > steps[-1]]
+    _warn_of_lost(filename, before, rows, header, up_to, is_whole)
+    if not len(missing):
+        return before
+    seconds = before.history["seconds"][-1] if len(steps) else 0.0
+    lines = "".join(
+        history.line(dict(zip(_kept(columns), row, strict=True)) | {"seconds": seconds}, columns)
+        for row in missing.tolist()
+    )
+    # A file without rows may lack lines that precede the first one.
+    text = before.text if len(steps) else start
+    return _parsed(text + lines, filename)
+
+
+def _parsed(text: str, filename: Path) -> CSVContent:
+    return history.parsed(io.StringIO(text, newline=""), str(filename))
+
+
+def _warn_of_lost(
+    filename: Path,
+    before: CSVContent,
+    rows: NDArray[np.float64],
+    header: str,
+    up_to: int,
+    is_whole: bool,
+) -> None:
+    """Say which rows nobody has, as far as that can be known."""
+    has = before.history["step"][-1] if len(before.history) else 0
+    first = rows[0, 0] if len(rows) else up_to + 1
+    was_logged = is_whole or (len(rows) > 0 and rows[-1, 0] == up_to and not header)
+    if was_logged and first > has + 1:
+        _caller.warn(
+            f"{filename}: the rows of steps {has + 1:.0f} to {first - 1:.0f} are lost, and the checkpoint does not "
+            "hold them; the log goes on without them"
+        )

@@ -1,0 +1,348 @@
+"""The run loop: ask, evaluate, tell, until a limit is reached."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _checks
+from .callback import AnyCallback, Callback, callbacks_of
+from .diagnosis import Diagnosis
+from .evaluation import Ends, Evaluations, evaluator_of
+from .failures import EvaluationError
+from .history import COLUMNS, History, Recorder, Row
+from .interrupts import Interrupts
+from .limits import REASONS, Limits
+
+#: After so many seconds, steps that are taken at once are looked at.
+SECONDS_AT_ONCE = 1.0
+
+
+@dataclass(repr=False, eq=False)
+class Result:
+    """What a run came to.
+
+    Attributes
+    ----------
+    reason : str
+        Why it ended: "target_fitness", "callback", "patience", "max_steps", "max_evaluations", "time_limit",
+        "interrupted", or "error" (in ``EvaluationError.result``).
+    step, evaluations, interactions : int
+        Totals of the search, earlier runs included.
+    seconds : float
+        Duration of the run.
+    best_fitness : float
+        Best fitness of a candidate, in the user's sense (the lowest if the search minimises).
+    best_theta : ndarray, shape (d,), or None
+        That candidate; None if there was none yet.
+    mu, sigma : ndarray, shape (d,)
+        The search distribution at the end, copies; `mu` within the bounds. Where the fitness is noisy, the mean is
+        the better answer than the luckiest candidate.
+    history : History
+        One row for each step of this run.
+    diagnosis : tuple of str
+        What kept the search from moving, and what helps, as the warnings of the run said it; empty if all is well.
+    tried : tuple of Result
+        With `restarts` (`minimize`, `maximize`), each search in order, of which this is the best; `evaluations`,
+        `interactions` and `seconds` are then those of all, and `reason` is why no other search followed.
+    """
+
+    reason: str
+    step: int
+    evaluations: int
+    interactions: int
+    seconds: float
+    best_fitness: float
+    best_theta: NDArray[Any] | None
+    mu: NDArray[Any]
+    sigma: NDArray[Any]
+    history: History = field(default_factory=History)
+    diagnosis: tuple[str, ...] = ()
+    tried: tuple["Result", ...] = ()
+
+    def __repr__(self) -> str:
+        lines = [f"Result: {REASONS[self.reason]}"]
+        shown: dict[str, Any] = {
+            "reason": repr(self.reason),
+            "step": self.step,
+            "evaluations": self.evaluations,
+            "seconds": f"{self.seconds:.4g}",
+            "best_fitness": f"{self.best_fitness:.10g}",
+            "best_theta": _shown(self.best_theta),
+            "mu": _shown(self.mu),
+            "sigma": _shown(self.sigma),
+            "history": f"{len(self.history)} rows",
+        }
+        if self.interactions:
+            shown["interactions"] = self.interactions
+        if self.tried:
+            each = ", ".join(f"{one.best_fitness:.6g}" for one in self.tried)
+            shown["tried"] = f"{len(self.tried)} searches, best {each}"
+        told = [*shown.items(), *(("diagnosis", each) for each in self.diagnosis)]
+        return "\n".join([*lines, *(f"{name:>13}: {value}" for name, value in told)])
+
+
+def run(
+    es: Any,
+    evaluate: Callable[[Any], Any],
+    limits: Limits,
+    callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
+    center_every: int = 0,
+    *,
+    vectorized: bool = False,
+    executor: Executor | None = None,
+) -> Result:
+    """Search until a limit is reached; `PEPG.run` has the documentation."""
+    by = evaluator_of(evaluate, vectorized, executor)
+    return run_with(es, by, limits._checked(es.population_size), callbacks, center_every)
+
+
+def run_with(
+    es: Any,
+    evaluations: Evaluations,
+    limits: Limits,
+    callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
+    center_every: int = 0,
+    *,
+    calls_back: bool = True,
+    interrupts: Interrupts | None = None,
+) -> Result:
+    """Search with any evaluations and limits that were checked; not `calls_back` where another process does.
+
+    Interrupts that are given have been entered, and take more signals than Ctrl-C.
+    """
+    called = sorted(callbacks_of(callbacks), key=lambda callback: callback.order)
+    if limits._is_none and not any(callback.can_end for callback in called):
+        raise ValueError(
+            f"run: wanted one of {', '.join(limits._fields[:-1])} (max_steps=math.inf for none), or a callback that "
+            "ends it"
+        )
+    center_every = _checks.integer("center_every", center_every, at_least=0)
+    loop = _Loop(es, evaluations, limits, center_every, calls_back)
+    called = called if calls_back else []
+    result: Result | None = None
+
+    def end(callback: Callback) -> None:
+        callback.end(es, result)
+
+    # All that began are ended whatever is raised, and the first error is the context of those that follow.
+    with contextlib.ExitStack() as ends:
+        for callback in called:
+            callback.start(es, limits)
+            ends.callback(end, callback)
+        try:
+            with contextlib.nullcontext(interrupts) if interrupts else Interrupts() as taken:
+                reason = loop.until_a_limit(called, taken)
+            result = loop.result(reason)
+        except EvaluationError as error:
+            error.result = loop.result("error")
+            raise
+        finally:
+            if not es.keep_gradient:
+                es.gradient = None  # kept for the rows alone
+        return result
+
+
+class _Loop:
+    """The state of one run. It counts for itself: a subclass's `update` may pass over a generation."""
+
+    def __init__(
+        self, es: Any, by: Evaluations, limits: Limits, center_every: int, is_heard: bool
+    ) -> None:
+        self.es, self.by, self.limits = es, by, limits
+        self.options = vars(es)  # assigning to an attribute checks it, which takes time
+        self.center_every = center_every
+        self.counts_interactions = es.num_interactions is not None
+        self.rows = Recorder(es, tuple(by.columns))
+        self.diagnosis = Diagnosis(es, self.rows.history, by, is_heard)
+        self.steps = self.evaluations = self.last_improvement = 0
+        self.best, self.center = float(es.best_fitness), math.nan
+        # Rewards of the populations before, in the generation at hand.
+        self.told: list[NDArray[np.float64]] = []
+        self.error: Exception | None = None  # of the centre, whose step has been made
+        self.began, self.now = time.perf_counter(), 0.0  # the second of the last step
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def result(self, reason: str) -> Result:
+        es, seconds = self.es, self.seconds()
+        self.diagnosis.look(seconds)
+        theta = None if es.best_theta is None else es.best_theta.copy()
+        return Result(
+            reason, es.step, es.evaluations, es.interactions, seconds, float(es.best_fitness), theta,
+            es.center, es.sigma.copy(), self.rows.history, tuple(self.diagnosis.found.values()),
+        )  # fmt: skip
+
+    def until_a_limit(self, callbacks: list[Callback], interrupts: Interrupts) -> str:
+        """Take steps; the reason for the end."""
+        self.diagnosis.look_at_start()
+        due = self.by.due()
+        takes_several = self.by.takes_several and not callbacks and not self.center_every
+        try:
+            if due is not None:
+                self.rows.write(due)
+            reason = self._after(due is not None and self._finish(interrupts), callbacks)
+            while True:
+                reason = self.by.agreed(reason, interrupts.requested)
+                if reason is not None:
+                    return reason if reason != "interrupted" else self._cut_short(interrupts)
+                several = takes_several and self._several(interrupts)
+                has_row = not several and self._step(interrupts)
+                reason = self._after(has_row, callbacks)
+        except KeyboardInterrupt:
+            return self._cut_short(interrupts)
+
+    def _cut_short(self, interrupts: Interrupts) -> str:
+        """Why a step was not waited for: the time was used up, unless somebody interrupted it before."""
+        is_over = interrupts.signal is None and self.limits._is_out_of_time(self)
+        return "time_limit" if is_over else "interrupted"
+
+    def _after(self, has_row: bool, callbacks: list[Callback]) -> str | None:
+        """Keep the row that was written, if one was, and show it to all; a reason to end."""
+        wants_end = False
+        if has_row:
+            row = self.rows.row() if callbacks else {}
+            self.rows.keep()
+            wants_end = self._call(callbacks, row)
+            if self.now >= self.diagnosis.due:
+                self.diagnosis.look(self.now)
+        if self.error is not None:
+            raise self.error
+        reason = self.limits._reached(self)
+        return "callback" if wants_end and reason not in ("target_fitness", "target") else reason
+
+    def _call(self, callbacks: list[Callback], row: Row) -> bool:
+        """Show a row to all, also if one of them fails; whether one wants the run to end."""
+        errors: list[Exception] = []
+        wants_end = False
+        for callback in callbacks:
+            try:
+                wish = callback.step(self.es, row)
+                wants_end |= isinstance(wish, bool | np.bool_) and bool(wish)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return wants_end
+
+    def _several(self, interrupts: Interrupts) -> int:
+        """Take several steps at once, of which nobody wants to see each; how many were taken."""
+        size, limits, now = self.es.population_size, self.limits, self.seconds()
+        ends = Ends(
+            now,
+            math.nan if limits.target_fitness is None else limits.target_fitness,
+            min(
+                now + SECONDS_AT_ONCE,
+                math.inf if limits.time_limit is None else limits.time_limit - limits.earlier[2],
+            ),
+        )
+        rows, taken = self.rows.room(limits._steps_left(self)), np.zeros(2, np.int64)
+        try:
+            self.by.several(self.es, interrupts, rows, ends, taken)
+        finally:  # also where it was interrupted
+            steps, improved = taken.tolist()
+            self.rows.keep(steps)
+            self.evaluations += steps * size
+            if improved and not limits.patience_tolerance:
+                self.last_improvement = self.steps + improved
+                self.best = float(self.es.best_fitness)
+            elif improved:
+                best = rows[:steps, COLUMNS.index("best_fitness")].tolist()
+                for step, value in enumerate(best, self.steps + 1):
+                    if value != self.best:
+                        self._improve(value, step)
+            self.steps += steps
+        self.diagnosis.look(now)
+        return steps
+
+    def _improve(self, best: float, step: int) -> None:
+        """Take note of a new best fitness, unless it is better by no more than the tolerance."""
+        tolerance = self.limits.patience_tolerance
+        if not (tolerance and abs(best - self.best) <= tolerance):
+            self.best, self.last_improvement = best, step
+
+    def _step(self, interrupts: Interrupts) -> bool:
+        """One population; whether its update, if there was one, has a row now."""
+        es, step = self.es, self.es.step
+        rewards = self._evaluate_and_tell(interrupts)
+        self.evaluations += len(rewards)
+        if self.counts_interactions:
+            if es.step == step:  # the generation goes on
+                self.told.append(np.array(rewards, np.float64))  # it may be a buffer of the user's
+                return False
+            rewards = np.concatenate([*self.told, rewards])
+            self.told = []
+        self.steps += 1
+        best = float(es.best_fitness)
+        if best != self.best:
+            self._improve(best, self.steps)
+        if es.step == step:
+            return False
+        self.now = self.seconds()
+        self.rows.write_update(rewards, best, self.now)
+        if self.by.columns:
+            self.rows.change(**self.by.columns)
+        return not self.center_every or self._finish(interrupts)
+
+    def _evaluate_and_tell(self, interrupts: Interrupts) -> NDArray[Any]:
+        """Rewards of a population, which have been told; the gradient is kept for the row.
+
+        What the search has been told to keep stays as it is.
+        """
+        es, options = self.es, self.options
+        fitness, interactions = self.by.of_population(es, interrupts)
+        kept, options["keep_gradient"] = options["keep_gradient"], True
+        try:
+            if not self.counts_interactions:
+                self.by.tell(es, fitness, None)
+                if interactions:
+                    es.interactions += interactions
+            elif interactions is None:
+                raise ValueError(
+                    "evaluate: wanted (fitness, interactions) because of num_interactions, got fitness alone"
+                )
+            else:
+                self.by.tell(es, fitness, interactions)
+        finally:
+            options["keep_gradient"] = kept
+        return fitness
+
+    def _finish(self, interrupts: Interrupts) -> bool:
+        """Add the fitness of the mean to the row that was written, if it is time for it; not if the row is kept for a
+        run that goes on.
+        """
+        es = self.es
+        if self.center_every and not es.step % self.center_every:
+            try:
+                evaluation = self.by.of_center(es, interrupts)
+            except KeyboardInterrupt:  # the run ends with this step
+                interrupts.requested = True
+                return not self.by.keeps(self.rows.row())
+            except Exception as error:  # after the row
+                self.error = error
+                return not self.by.keeps(self.rows.row())
+            self.evaluations += 1
+            es.evaluations += 1
+            es.interactions += evaluation.interactions or 0
+            self.center = float(evaluation.fitness[0])
+            self.rows.change(
+                center=self.center,
+                evaluations=es.evaluations,
+                interactions=es.interactions,
+            )
+        self.rows.change(seconds=self.seconds())
+        return True
+
+
+def _shown(values: NDArray[Any] | None) -> str:
+    if values is None:
+        return "None"
+    text = np.array2string(values, precision=5, threshold=6, edgeitems=2, separator=", ")
+    return f"{' '.join(text.split())}, shape {values.shape}"

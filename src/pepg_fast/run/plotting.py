@@ -1,0 +1,337 @@
+"""Pictures of a run."""
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _caller, _checks
+from ..storage import files
+from .history import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .loop import Result
+
+#: Points of a curve that are marked each.
+_FEW = 20
+
+#: Beyond it an axis has no ticks that are finite numbers.
+_LARGEST = 1e150
+
+#: What a horizontal axis may count.
+_LABELS = {
+    "step": "step",
+    "evaluations": "evaluations",
+    "interactions": "interactions (simulator steps)",
+    "seconds": "time (s)",
+}
+
+_BEST, _MEAN, _CENTER, _QUIET = "#0b6e99", "#d9730d", "#448361", "#787774"
+
+
+def plot_history(
+    source: "Result | History | str | os.PathLike[str]",
+    filename: "str | os.PathLike[str] | None" = None,
+    *,
+    x: str = "step",
+    title: str | None = None,
+    fitness_scale: str = "linear",
+    figure: "Figure | None" = None,
+) -> "Figure":
+    """Draw the course of a run: fitness, sigma, length of the gradient.
+
+    Parameters
+    ----------
+    source : Result, History or path
+        What `PEPG.run` returned, its history, or the file of a `CSVLog`.
+    filename : path, optional
+        Where to save the picture; the format follows from its end (``.png``, ``.svg``, ``.pdf``).
+    x : {"step", "evaluations", "interactions", "seconds"}
+        What the horizontal axis counts.
+    title : str, optional
+        Above the picture, to the left.
+    fitness_scale : {"linear", "log", "symlog"}
+        Of the fitness: logarithmic for a positive one that is minimised, or logarithmic on both sides of 0.
+    figure : matplotlib Figure, optional
+        Drawn into, cleared before. By default a new one, pyplot's own unless it is saved.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+
+    Raises
+    ------
+    ValueError
+        If there is no step to draw, or `x` or the file is not as described.
+    ImportError
+        If matplotlib is not installed (``pip install "pepg-fast[run]"``).
+    """
+    _checks.choice("x", x, tuple(_LABELS))
+    _checks.choice("fitness_scale", fitness_scale, ("linear", "log", "symlog"))
+    history = _history_of(source)
+    if not len(history):
+        raise ValueError("source: wanted a history of at least one step, got none")
+    with _caller.needing("plot_history", "matplotlib"):
+        figure = _figure(figure, filename)
+    fitness, sigma, gradient = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
+    at = history[x]
+    _draw_fitness(fitness, at, history, fitness_scale)
+    _draw_sigma(sigma, at, history)
+    _draw_gradient(gradient, at, history)
+    _tidy(fitness, sigma, gradient)
+    gradient.set_xlabel(_LABELS[x])
+    if title:
+        fitness.set_title(_text(title), loc="left", wrap=True)
+    if filename is not None:
+        _save(figure, filename)
+    return figure
+
+
+def plot_histories(
+    sources: "Mapping[str, Result | History | str | os.PathLike[str]]",
+    filename: "str | os.PathLike[str] | None" = None,
+    *,
+    x: str = "step",
+    figure: "Figure | None" = None,
+) -> "Figure":
+    """Draw several runs into one picture: the centre's fitness, the generations' mean, sigma.
+
+    Parameters
+    ----------
+    sources : mapping of str to Result, History or path
+        Runs by the names that the legend has.
+    filename : path, optional
+        As for `plot_history`.
+    x : {"step", "evaluations", "interactions", "seconds"}
+        What the horizontal axis counts.
+    figure : matplotlib Figure, optional
+        As for `plot_history`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, one without a step, or `x` or a file is not as described.
+    ImportError
+        If matplotlib is not installed (``pip install "pepg-fast[run]"``).
+    """
+    _checks.choice("x", x, tuple(_LABELS))
+    if not isinstance(sources, Mapping):
+        raise TypeError(f"sources: wanted a dict of runs by name, got {type(sources).__name__}")
+    histories = {name: _history_of(source) for name, source in sources.items()}
+    if not histories:
+        raise ValueError("sources: wanted at least one run, got none")
+    for name, history in histories.items():
+        if not len(history):
+            raise ValueError(f"sources: wanted a history of at least one step, {name} has none")
+    with _caller.needing("plot_histories", "matplotlib"):
+        figure = _figure(figure, filename)
+        from matplotlib import colormaps
+        from matplotlib.ticker import EngFormatter
+    palette = colormaps["tab10" if len(histories) <= 10 else "tab20"]
+    has_center = any(np.isfinite(history["center"]).any() for history in histories.values())
+    rows = ("center", "mean", "sigma_median") if has_center else ("mean", "sigma_median")
+    panels = figure.subplots(len(rows), 1, sharex=True, height_ratios=[3, 3, 2][-len(rows) :])
+    are_returns = any(_has_returns(history) for history in histories.values())
+    names = {"center": "fitness of the centre",
+             "mean": f"mean {'return' if are_returns else 'fitness'}\nof the generation",
+             "sigma_median": "median of sigma\n(parameter units)"}  # fmt: skip
+    for column, axes in zip(rows, panels, strict=True):
+        for number, (name, history) in enumerate(histories.items()):
+            shown = "mean_return" if column == "mean" and _has_returns(history) else column
+            told = np.isfinite(history[shown])
+            color = palette(number % palette.N)
+            _curve(axes, history[x][told], history[shown][told], color=color, label=_text(name))
+        axes.set_ylabel(names[column])
+    _log_scale(panels[-1])
+    _tidy(*panels)
+    panels[-1].set_xlabel(_LABELS[x])
+    panels[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
+    panels[0].legend(frameon=False, fontsize="small", ncols=min(len(histories), 3))
+    if filename is not None:
+        _save(figure, filename)
+    return figure
+
+
+def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
+    """Write the picture whole or not at all."""
+    if hasattr(filename, "write") or hasattr(
+        filename, "savefig"
+    ):  # a file that is open, or its pages
+        figure.savefig(filename, dpi=150)
+        return
+    path, picture = picture_path(filename), io.BytesIO()
+    kind, known = path.suffix[1:].lower(), figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise ValueError(
+            f"filename: wanted a name that ends in one of {', '.join(sorted(known))}, got {path}"
+        )
+    figure.savefig(picture, format=kind, dpi=150)
+    files.write(path, picture.getvalue())
+
+
+def picture_path(filename: "str | os.PathLike[str]") -> Path:
+    """Where a picture goes: to a file of this name, with matplotlib's own ending if it has none."""
+    import matplotlib
+
+    path = _checks.path("filename", filename)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
+    files.refuse_devices(path)
+    return (
+        path
+        if path.suffix
+        else Path(f"{path}".rstrip(".") + f".{matplotlib.rcParams['savefig.format']}")
+    )
+
+
+def _text(words: str | None) -> str | None:
+    """Words as matplotlib can draw them: of a file name that is not Unicode, the odd bytes as escapes."""
+    return words and f"{words}".encode("utf-8", "backslashreplace").decode()
+
+
+def _tidy(*panels: "Axes") -> None:
+    for axes in panels:
+        axes.grid(True, linewidth=0.5, alpha=0.4)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.01)
+
+
+def _history_of(source: Any) -> History:
+    if isinstance(source, History):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return History.read_csv(source)
+    history = getattr(source, "history", None)
+    if not isinstance(history, History):
+        raise TypeError(
+            f"source: wanted a Result, a History or the name of a CSV file, got {type(source).__name__}"
+        )
+    return history
+
+
+def _has_returns(history: History) -> bool:
+    """Whether a run's returns are known and were not its fitness."""
+    if "mean_return" not in history:
+        return False
+    returns = history["mean_return"]
+    told = np.isfinite(returns)
+    return bool(told.any() and not np.allclose(returns[told], history["mean"][told]))
+
+
+def _figure(figure: "Figure | None", filename: Any) -> "Figure":
+    if figure is not None:
+        figure.clear()
+        return figure
+    options: dict[str, Any] = {"figsize": (7.0, 7.5), "layout": "constrained"}
+    if filename is not None:
+        from matplotlib.figure import Figure
+
+        return Figure(**options)
+    import matplotlib
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(**options)
+    if "inline" in matplotlib.get_backend():  # or a notebook would show it twice
+        pyplot.close(figure)
+    return figure
+
+
+def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What matplotlib has ticks and margins for, gaps elsewhere."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(values) < _LARGEST, values, np.nan)
+
+
+def _curve(axes: "Axes", at: NDArray[Any], values: NDArray[np.float64], **options: Any) -> None:
+    """Draw a line, with its points where there are few; what is not finite, of failed candidates, or huge is a gap."""
+    finite = _drawable(values)
+    marks: dict[str, Any] = (
+        {"marker": "o", "markersize": 4} if np.isfinite(finite).sum() <= _FEW else {}
+    )
+    axes.plot(at, finite, **({"linewidth": 1.5} | marks | options))
+
+
+def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) -> None:
+    if has_returns := _has_returns(history):  # with which the centre may be compared
+        _curve(axes, at, history["best_return"], color=_BEST, label="best so far")
+    else:
+        faint = {"alpha": 0.35, "linewidth": 1}
+        _curve(axes, at, history["best"], color=_BEST, label="best of the generation", **faint)
+        _curve(axes, at, history["best_fitness"], color=_BEST, label="best so far")
+    mean = history["mean_return" if has_returns else "mean"]
+    _curve(axes, at, mean, color=_MEAN, label="mean of the generation")
+    told = np.isfinite(history["center"])
+    if told.any():
+        _curve(axes, at[told], history["center"][told], color=_CENTER, label="centre")
+    if scale == "log" and axes.dataLim.y0 >= 0:
+        _log_scale(axes)
+    else:
+        axes.set_yscale(scale)
+    axes.set_ylabel("return" if has_returns else "fitness")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _draw_sigma(axes: "Axes", at: NDArray[Any], history: History) -> None:
+    smallest, lower, median, upper, largest = (
+        _drawable(history[f"sigma_{name}"])
+        for name in ("smallest", "lower", "median", "upper", "largest")
+    )
+    axes.fill_between(at, smallest, largest, color=_QUIET, alpha=0.15, linewidth=0, label="all")
+    axes.fill_between(at, lower, upper, color=_QUIET, alpha=0.35, linewidth=0, label="middle half")
+    _curve(axes, at, median, color=_QUIET, label="median")
+    _log_scale(axes)
+    axes.set_ylabel("sigma\n(parameter units)")
+    axes.legend(frameon=False, fontsize="small", ncols=3)
+
+
+def _draw_gradient(axes: "Axes", at: NDArray[Any], history: History) -> None:
+    norm = history["gradient_norm"]
+    _curve(axes, at, norm, color=_BEST, linewidth=1)
+    if (norm[~np.isnan(norm)] > 0).any():
+        _log_scale(axes)
+    axes.set_ylabel("length of g_mu\n(parameter units)")
+
+
+def _log_scale(axes: "Axes") -> None:
+    """A logarithmic axis, down to 0 where something is 0; at least three numbers are written out, as they are."""
+    from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator
+
+    least = axes.dataLim.minposy
+    if not np.isfinite(least):  # nothing that such an axis could show
+        return
+    has_zero = any((np.asarray(line.get_ydata()) == 0).any() for line in axes.get_lines())
+    if has_zero:
+        axes.set_yscale("symlog", linthresh=least, linscale=0.5)
+    else:
+        axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if not has_zero and high < 1.001 * low:  # else the numbers would be the same
+        low, high = 0.9 * low, 1.1 * high
+        axes.set_ylim(low, high)
+    first = least if has_zero else low
+    for locator in (
+        LogLocator(),
+        LogLocator(subs=(1.0, 2.0, 5.0)),
+        MaxNLocator(5, steps=[1, 2, 5, 10]),
+        MaxNLocator(9),
+    ):
+        ticks = np.asarray(locator.tick_values(first, high))
+        ticks = ticks[(first <= ticks) & (ticks <= high)]
+        if len(ticks) + has_zero >= 3:
+            break
+    axes.yaxis.set_major_locator(FixedLocator([0.0, *ticks]) if has_zero else locator)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")

@@ -1,0 +1,172 @@
+"""From the rewards of a generation to the weights of its gradients."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _caller, _checks, kernels
+from .shaping import centered_ranks, fitness_transformation, nes_utilities, normalized
+
+#: Takes rewards, higher better, shape (P,); returns the shaped ones.
+Shaping = Callable[[NDArray[np.float64]], ArrayLike]
+
+SHAPINGS = ("centered", "nes", "normalized", "raw")
+TIES = ("average", "argsort")
+NAN_POLICIES = ("raise", "worst")
+
+
+def checked_shaping(name: str, value: Any, size: int = 0) -> "str | Shaping":
+    """Take the name of a shaping, or a callable."""
+    if callable(value):
+        shaping: Shaping = value
+        return shaping
+    return _checks.choice(name, value, SHAPINGS, "a callable")
+
+
+class Fitness(kernels.FitnessCore):
+    """How rewards are read and shaped; it keeps none of them.
+
+    Parameters
+    ----------
+    options : dict
+        ``fitness_shaping``, ``ties``, ``maximize`` and ``nan_policy``, each of them checked.
+    symmetric : bool
+        Whether candidates come in mirrored pairs.
+    dtype : dtype
+        Of the search.
+    has_warned : bool
+        Whether NaN was warned of, which is done once a search.
+    """
+
+    def __init__(
+        self, options: dict[str, Any], symmetric: bool, dtype: Any, has_warned: bool = False
+    ) -> None:
+        self.options, self.symmetric, self.dtype = options, symmetric, np.dtype(dtype)
+        self.has_warned = has_warned
+        self.shaping: Any = options["fitness_shaping"]
+        self.ties: str = options["ties"]
+        self.nan_policy, self.maximize = options["nan_policy"], options["maximize"]
+        self.is_usual = self.shaping == "centered" and self.ties == "average"
+        self._greatest = math.sqrt(np.finfo(self.dtype).max)  # its square is a number too
+
+    def changed(self, name: str, value: Any) -> "Fitness":
+        """Return one that differs in an option."""
+        return Fitness(self.options | {name: value}, self.symmetric, self.dtype, self.has_warned)
+
+    def __reduce__(self) -> Any:
+        return Fitness, (self.options, self.symmetric, self.dtype.name, self.has_warned)
+
+    def read(self, given: ArrayLike, rewards: NDArray[np.float64]) -> tuple[int, Any]:
+        """Copy rewards into `rewards`, higher better; index and value of the best, index -1 if all are NaN."""
+        maximize = self.maximize
+        try:
+            best: int = kernels.read_rewards(given, rewards, maximize)
+        except OverflowError:  # an int beyond float64
+            best = -1
+        if best < 0:
+            if best == -1:
+                plain = _checks.rewards(given, rewards.size)
+                best = kernels.read_rewards(plain, rewards, maximize)
+            if best < 0:
+                best = self._best_beside_nan(-2 - best, rewards)
+            if best < 0:
+                return -1, None
+        if isinstance(given, list) or isinstance(given, np.ndarray):  # noqa: SIM101  quicker than a union
+            return best, given[best]
+        return best, float(rewards[best] if maximize else -rewards[best])
+
+    def _best_beside_nan(self, first: int, rewards: NDArray[np.float64]) -> int:
+        """What the policy makes of NaN rewards, the first of them at `first`."""
+        if self.nan_policy == "raise":
+            by_rank = self.shaping in ("centered", "nes")
+            worst = f"a failed candidate the reward {'-inf' if self.maximize else 'inf'}, or "
+            raise ValueError(
+                f"rewards: wanted numbers, got NaN at index {first}; give {worst if by_rank else ''}the search "
+                "nan_policy='worst'"
+            )
+        return -1 if np.isnan(rewards).all() else int(np.nanargmax(rewards))
+
+    def weights(self, given: ArrayLike, generation: Any) -> NDArray[np.float64] | None:
+        """Rows delta and even (see `kernels.antithetic`) for the rewards of the generation in the order of its draws.
+
+        `given` is what was read last. None if all rewards are NaN. Raises ValueError if they cannot be shaped.
+        """
+        as_given = self.maximize
+        rewards: NDArray[np.float64] = generation.rewards
+        weights: NDArray[np.float64] = generation.weights
+        if generation.told is not None:
+            rewards, as_given = generation.all_rewards(), False
+            weights = np.empty((2, rewards.size // 2 if self.symmetric else rewards.size))
+        has_nan = generation.told is not None or self.nan_policy == "worst"
+        if has_nan and np.isnan(rewards).any():
+            rewards, as_given = self._without_nan(rewards), False
+            if not rewards.size:
+                return None
+        if self.symmetric and self.is_usual:
+            kernels.rank_weights(rewards, weights)
+            return weights
+        shaped = self._shaped(rewards, given if as_given else None, generation)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if shaped.min() == shaped.max():  # a mean's rounding error is a direction to ClipUp
+                weights.fill(0.0)
+            elif self.symmetric:
+                kernels.antithetic(shaped, weights)
+            else:  # twice, because the kernels take each draw for a pair
+                np.subtract(shaped, shaped.mean(), out=weights[1])
+                np.multiply(weights[1], 2.0, out=weights[0])
+        if not (np.abs(weights) <= self._greatest).all():
+            raise ValueError(
+                f"rewards: too far apart for fitness_shaping={self.shaping!r}, from {rewards.min()} to "
+                f"{rewards.max()}; this search adds up numbers to {self._greatest:.1g}"
+            )
+        return weights
+
+    def _shaped(
+        self,
+        rewards: NDArray[np.float64],
+        given: ArrayLike | None,
+        generation: Any,
+    ) -> NDArray[np.float64]:
+        """The rewards as the gradients see them."""
+        if self.is_usual:
+            return centered_ranks(rewards)
+        if self.shaping == "centered":  # argsort may order ties otherwise in another dtype
+            return fitness_transformation(rewards if given is None else given)
+        if self.shaping == "nes":
+            return nes_utilities(rewards, self.ties)
+        if self.shaping == "raw" or self.shaping == "normalized":
+            if not np.isfinite(rewards).all():
+                raise ValueError(
+                    f"rewards: wanted finite numbers for fitness_shaping={self.shaping!r}, got "
+                    f"{_checks.first_bad(rewards if self.maximize else -rewards)}; a failed candidate may have NaN, "
+                    "with nan_policy='worst'"
+                )
+            return rewards if self.shaping == "raw" else normalized(rewards)
+        takes_candidates = getattr(self.shaping, "takes_candidates", False)
+        wants = (generation.all_candidates(0),) if takes_candidates else ()
+        result = self.shaping(rewards.copy(), *wants)
+        wanted = f"{rewards.size} finite numbers from the callable"
+        shaped = np.array(_checks.numbers("fitness_shaping", result, wanted), dtype=np.float64)
+        if shaped.shape != rewards.shape:
+            raise ValueError(f"fitness_shaping: wanted {wanted}, got shape {shaped.shape}")
+        if not np.isfinite(shaped).all():
+            raise ValueError(f"fitness_shaping: wanted {wanted}, got {_checks.first_bad(shaped)}")
+        return shaped
+
+    def _without_nan(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The rewards with the last rank in the place of NaN; none if there is no other."""
+        is_nan = np.isnan(rewards)
+        others = rewards[~is_nan]
+        if not others.size:
+            _caller.warn("rewards: all of a generation are NaN; the search stays where it is")
+            return others
+        if not self.has_warned:
+            _caller.warn(
+                f"rewards: {is_nan.sum()} of {is_nan.size} are NaN and rank last (said once a search)"
+            )
+            self.has_warned = True  # but not where the warning was made an error
+        by_rank = self.shaping in ("centered", "nes")
+        return np.where(is_nan, -np.inf if by_rank else others.min(), rewards)

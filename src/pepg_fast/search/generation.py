@@ -1,0 +1,470 @@
+"""One generation: what was drawn for it, and what was told of it so far."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _checks, kernels
+from . import streams, turns
+from .gradients import Draw
+
+#: What the counters of the kernels have room for.
+MOST_COUNT = 2**64 - 1
+
+
+class Told(NamedTuple):
+    """The populations of a generation that have their rewards, while it goes on."""
+
+    #: Draws of all of them.
+    n_draws: int
+    #: Their rewards, higher better.
+    rewards: tuple[NDArray[np.float64], ...]
+    #: Noise that is not the native stream's, and the first draw it belongs to.
+    epsilon: tuple[tuple[int, NDArray[Any]], ...]
+    #: Simulator steps of all of them.
+    interactions: int
+
+
+NOTHING_TOLD = Told(0, (), (), 0)
+
+
+class Generation(kernels.GenerationCore):
+    """What was drawn last: ``theta = [mu + epsilon; mu - epsilon]``, or ``mu + epsilon`` if not symmetric.
+
+    A draw is a row of noise: a mirrored pair, or one candidate. A generation may be drawn in several populations; its
+    draws are numbered through, of which those in `told` have their rewards.
+
+    Parameters
+    ----------
+    size : int
+        Candidates of a population.
+    theta_size : int
+        Number of parameters.
+    dtype : dtype
+        Of the search.
+    symmetric : bool
+        Whether candidates come in mirrored pairs.
+    bounds : tuple of ndarray, optional
+        Lower and upper ends of the box that candidates are clipped to.
+    rng : object
+        As the user gave it.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        theta_size: int,
+        dtype: "np.dtype[Any]",
+        symmetric: bool,
+        bounds: "tuple[NDArray[Any], NDArray[Any]] | None",
+        rng: Any,
+    ) -> None:
+        self.turn = turns.new()  # of the threads that share the search
+        self.describe(theta_size, dtype, symmetric, *(bounds or (None, None)))
+        key, self.rng = streams.resolve(rng)
+        self.key, self.has_key = key or 0, key is not None
+        self.resize(size)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the user said of it."""
+        sides = {"lower": _read_only(self.lower), "upper": _read_only(self.upper)}
+        return {"symmetric": self.symmetric} | sides
+
+    @property
+    def so_far(self) -> Told:
+        """What was told of the generation at hand."""
+        return self.told or NOTHING_TOLD
+
+    # ---- drawing ----------------------------------------------------------------------------------------------
+
+    def make(
+        self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
+    ) -> NDArray[Any]:
+        """Draw all candidates, into `out` or into memory that nobody holds any more."""
+        self.check_distribution(mu, sigma, n_threads)
+        return self.draw(mu, sigma, self._new_noise(sigma), out, n_threads)
+
+    def make_none(self, mu: NDArray[Any], sigma: NDArray[Any]) -> None:
+        """Draw all candidates without making any: native noise is a function of what is kept."""
+        self.check_distribution(mu, sigma)
+        self.begin(mu, sigma, self._new_noise(sigma))
+
+    def make_in_chunks(
+        self, mu: NDArray[Any], sigma: NDArray[Any], rows: int, n_threads: int
+    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Draw without keeping noise or candidates: a native population, `rows` draws at a time."""
+        self.make_none(mu, sigma)
+        return self.chunks(rows, n_threads)
+
+    def _new_noise(self, sigma: NDArray[Any]) -> NDArray[Any] | None:
+        """Noise of the generator that is replayed; None for the native stream, whose key is there from now on."""
+        rng: Any = self.rng
+        if rng is None:
+            if not self.has_key:
+                self.key, self.has_key = streams.key_from_global_state(), True
+            return None
+        if self.told is not None:  # a generation has one distribution
+            sigma = self.drawn[1]
+        noise = rng.normal(0.0, sigma, (self.n_draws, self.theta_size))
+        with np.errstate(over="ignore"):  # of a sigma as large as float32 goes
+            return np.ascontiguousarray(noise, dtype=self.dtype)
+
+    def check_distribution(
+        self, mu: Any, sigma: Any, n_threads: int = 1, *, writeable: bool = False
+    ) -> None:
+        """Refuse what was made of mu and sigma in place, if nothing can be drawn from it or it cannot be updated."""
+        size, dtype = self.theta_size, self.dtype
+        if not kernels.is_distribution(mu, sigma, size, dtype, writeable, n_threads):
+            _checks.distribution(mu, sigma, size, dtype, writeable)
+
+    # ---- candidates -------------------------------------------------------------------------------------------
+
+    def chunks(self, rows: int, n_threads: int) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """The last candidates again from their noise, `rows` draws at a time; later populations do not change it."""
+        rows = min(rows, self.n_draws)
+        first, mu = self.first, self.drawn[0].copy()
+        epsilon, fill = self.epsilon, self._filling(n_threads)
+        halves = 2 if self.symmetric else 1
+        buffer = np.empty((halves * rows, self.theta_size), self.dtype)
+
+        def draw() -> Iterator[tuple[slice, NDArray[Any]]]:
+            for lo in range(0, self.n_draws, rows):
+                n = min(rows, self.n_draws - lo)
+                part = buffer[: halves * n]
+                if epsilon is None:
+                    fill(first + lo, part)
+                else:
+                    kernels.mirror(mu, epsilon[lo : lo + n], part, n_threads, self.symmetric)
+                self.clip(part, n_threads)
+                for half in range(halves):
+                    start = half * self.n_draws + lo
+                    yield slice(start, start + n), part[half * n : (half + 1) * n]
+
+        return draw()
+
+    def _filling(self, n_threads: int) -> Callable[[int, NDArray[Any]], None]:
+        """What writes the candidates of native draws from a given one on, which later populations do not change."""
+        key, number, (mu, sigma) = self.key, self.number, self.drawn.copy()
+        return lambda first, part: kernels.sample(
+            key, number, first, mu, sigma, None, None, part, n_threads, self.symmetric
+        )
+
+    def clip(self, candidates: NDArray[Any], n_threads: int) -> None:
+        """Bring candidates within the box."""
+        if self.lower is not None and self.upper is not None and candidates.size:
+            kernels.clip(self.lower, self.upper, candidates, n_threads)
+
+    def again(self, n_threads: int) -> NDArray[Any]:
+        """The last candidates, made again from their noise."""
+        self._require("theta")
+        theta = np.empty((self.size, self.theta_size), self.dtype)
+        for members, candidates in self.chunks(max(1, self.n_draws), n_threads):
+            theta[members] = candidates
+        return theta
+
+    def member(self, index: int, n_threads: int) -> NDArray[Any]:
+        """A copy of one of the last candidates."""
+        theta = self.array.get()
+        if theta is not None:
+            copy: NDArray[Any] = theta[index].copy()
+            return copy
+        alone: NDArray[Any] = np.empty((1, self.theta_size), self.dtype)
+        member: NDArray[Any] = self.part(index, index + 1, alone, n_threads)[0]
+        return member
+
+    def part(self, lo: int, hi: int, out: NDArray[Any] | None, n_threads: int) -> NDArray[Any]:
+        """The last candidates from `lo` to `hi`, from memory or from their noise; in `out`, or in memory that nobody
+        holds any more.
+        """
+        if out is None:
+            part: NDArray[Any] = self.part_array.empty(hi - lo, self.theta_size, self.dtype)
+        else:
+            part = out
+        theta = self.array.get()
+        if theta is not None:
+            part[...] = theta[lo:hi]
+            return part
+        n = self.n_draws
+        for minus in range(2 if self.symmetric else 1):
+            first, last = max(lo, minus * n), min(hi, (minus + 1) * n)
+            if first < last:
+                rows = slice(first - minus * n, last - minus * n)
+                self._fill_side(rows, bool(minus), part[first - lo : last - lo], n_threads)
+        self.clip(part, n_threads)
+        return part
+
+    def _fill_side(self, draws: slice, minus: bool, part: NDArray[Any], n_threads: int) -> None:
+        """Write the plus or the minus sides of some draws, before bounds."""
+        if self.epsilon is not None:
+            combine = np.subtract if minus else np.add
+            combine(self.drawn[0], self.epsilon[draws], out=part)
+        else:
+            first = self.first + draws.start
+            kernels.sample_side(self.key, self.number, first, minus, self.drawn, part, n_threads)
+
+    # ---- what users read and assign ---------------------------------------------------------------------------
+
+    def theta(self, n_threads: int) -> NDArray[Any]:
+        """The last candidates, in memory from now on."""
+        theta: NDArray[Any] | None = self.array.get()
+        if theta is None:
+            theta = self.again(n_threads)
+            self.array.put(theta)
+        return theta
+
+    def put_theta(self, value: ArrayLike) -> None:
+        """Take other candidates for the last ones: what the best is copied from."""
+        self.refuse_in_run()
+        shape = (self.size, self.theta_size)
+        self.array.put(_checks.matrix("theta", value, shape, self.dtype, nan=True))
+
+    def explicit_noise(self, n_threads: int) -> NDArray[Any]:
+        """The noise of the last candidates, (n_draws, theta_size)."""
+        if self.epsilon is not None:
+            return self.epsilon.view()
+        self._require("epsilon")
+        if self.noise is None:
+            return self._native_noise(self.first, self.n_draws, n_threads)
+        scaled: NDArray[Any] = self.drawn[1] * self.noise
+        return scaled
+
+    def _native_noise(self, first: int, n: int, n_threads: int) -> NDArray[Any]:
+        """Noise of n draws of the native stream, made again."""
+        noise = np.empty((n, self.theta_size), np.float32)
+        kernels.normals(self.key, self.number, first, noise, n_threads)
+        scaled: NDArray[Any] = self.drawn[1] * noise
+        return scaled
+
+    def put_epsilon(
+        self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
+    ) -> None:
+        """Take other noise for the candidates that wait for their rewards, which stay as they are; for new ones if none
+        wait.
+        """
+        shape = (self.n_draws, self.theta_size)
+        epsilon = np.array(_checks.matrix("epsilon", value, shape, self.dtype))
+        self.check_distribution(mu, sigma)
+        theta = None
+        if not self.is_pending or self.array.get() is None:
+            center = mu if self.told is None else self.drawn[0]
+            theta = np.empty((self.size, self.theta_size), self.dtype)
+            kernels.mirror(center, epsilon, theta, n_threads, self.symmetric)
+            self.clip(theta, n_threads)
+        self.take(mu, sigma, epsilon, theta)
+
+    def edited(self, n_threads: int) -> NDArray[Any] | None:
+        """The candidates that wait for their rewards, if they were changed since they were drawn."""
+        theta: NDArray[Any] | None = self.array.get()
+        if not self.is_pending or theta is None:
+            return None
+        is_as_drawn = all(
+            np.array_equal(theta[members], drawn) for members, drawn in self.chunks(32, n_threads)
+        )
+        return None if is_as_drawn else theta
+
+    def _require(self, attribute: str) -> None:
+        if not self.is_drawn:
+            raise AttributeError(f"{attribute}: call get_parameters() first")
+
+    def output(self, out: Any, rows: int, others: dict[str, Any]) -> NDArray[Any]:
+        """Memory of a user's for candidates, which must be neither the search's own nor of `others`."""
+        into = _checks.output("out", out, (rows, self.theta_size), self.dtype)
+        own = [
+            *others.items(), ("the noise (epsilon)", self.epsilon), ("the noise", self.noise),
+            *(("the noise told before", epsilon) for _, epsilon in self.so_far.epsilon),
+            ("the distribution drawn from", self.drawn), ("lower", self.lower), ("upper", self.upper),
+        ]  # fmt: skip
+        own = [(name, value) for name, value in own if isinstance(value, np.ndarray)]
+        index = kernels.first_overlap(into, [value for _, value in own])
+        if index >= 0:
+            raise ValueError(f"out: wanted memory of its own, got that of {own[index][0]}")
+        return into
+
+    # ---- several populations in one generation ----------------------------------------------------------------
+
+    def told_with_this(self, interactions: int) -> Told:
+        """What is told if the rewards that were read last are, and the generation goes on."""
+        told = self.so_far
+        mine = () if self.epsilon is None else ((told.n_draws, self.epsilon),)
+        return Told(
+            told.n_draws + self.n_draws, (*told.rewards, self.rewards.copy()),
+            (*told.epsilon, *mine), told.interactions + interactions,
+        )  # fmt: skip
+
+    def all_rewards(self) -> NDArray[np.float64]:
+        """All its rewards in the order of its draws, if symmetric first those of all the plus sides."""
+        every = np.concatenate([*self.so_far.rewards, self.rewards])
+        if self.symmetric:
+            every = every.reshape(-1, 2, self.n_draws).swapaxes(0, 1)
+        return every.reshape(-1).copy()
+
+    def all_noise(self, n_threads: int) -> tuple[Any, Any]:
+        """Arguments `noise` and `epsilon` of the kernels, for all draws of the generation; both None: drawn again."""
+        if self.told is None:
+            return self.noise, self.epsilon
+        explicit = list(self.told.epsilon)
+        if self.epsilon is not None:
+            explicit.append((self.told.n_draws, self.epsilon))
+        if not explicit:
+            return None, None
+        n = self.told.n_draws + self.n_draws
+        if sum(len(epsilon) for _, epsilon in explicit) < n:
+            whole = self._native_noise(0, n, n_threads)
+        else:
+            whole = np.empty((n, self.theta_size), self.dtype)
+        for first, epsilon in explicit:
+            whole[first : first + len(epsilon)] = epsilon
+        return None, whole
+
+    def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
+        """What the gradients of the generation are taken from."""
+        noise, epsilon = self.all_noise(n_threads)
+        return self.key, self.number, noise, epsilon, weights, self.drawn
+
+    def all_candidates(self, n_threads: int) -> NDArray[Any]:
+        """All its candidates, in the order of its draws, if symmetric first the plus sides."""
+        if self.told is None:
+            return self.theta(n_threads)
+        n = self.told.n_draws + self.n_draws
+        _, epsilon = self.all_noise(n_threads)
+        if epsilon is None:
+            epsilon = self._native_noise(0, n, n_threads)
+        theta = np.empty(((2 if self.symmetric else 1) * n, self.theta_size), self.dtype)
+        kernels.mirror(self.drawn[0], epsilon, theta, n_threads, self.symmetric)
+        self.clip(theta, n_threads)
+        return theta
+
+    # ---- storing ----------------------------------------------------------------------------------------------
+
+    def to_state(self, n_threads: int = 0) -> dict[str, Any]:
+        """What cannot be drawn again, as data: the stream, and the population."""
+        told = self.so_far
+        return {
+            "rng": {
+                "key": self.key if self.has_key else None,
+                "generation": self.number,
+                "numpy": streams.to_state(self.rng),
+            },
+            "population": {
+                "is_pending": self.is_pending,
+                "drawn": self.drawn if self.is_drawn else None,
+                "epsilon": self.epsilon,
+                "edited": self.edited(n_threads),
+                "first": self.first,
+                "told": told.n_draws,
+                "told_epsilon": [list(part) for part in told.epsilon],
+                "told_rewards": list(told.rewards),
+                "told_interactions": told.interactions,
+            },
+        }
+
+    def check_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Take stored attributes as those of a generation of this size; ValueError or TypeError if they are not."""
+        rng, stored = state["rng"], state["population"]
+        shape, n = (self.n_draws, self.theta_size), self.n_draws
+        key, drawn, epsilon, edited = (
+            rng["key"], stored["drawn"], stored["epsilon"], stored["edited"],
+        )  # fmt: skip
+        whole = {"at_least": 0, "at_most": MOST_COUNT}
+        if drawn is not None:
+            drawn = _checks.matrix("drawn", drawn, (2, self.theta_size), self.dtype)
+            if not (drawn[1] > 0).all():
+                raise ValueError("drawn: wanted a sigma above 0")
+        if epsilon is not None:
+            epsilon = _checks.matrix("epsilon", epsilon, shape, self.dtype, infinite=True)
+        if edited is not None:
+            edited = _checks.matrix(
+                "theta", edited, (self.size, self.theta_size), self.dtype, nan=True
+            )
+        told = Told(
+            _checks.integer("told", stored["told"], at_least=0, at_most=MOST_COUNT // 2),
+            tuple(self._check_rewards(stored["told_rewards"])),
+            tuple(
+                (_checks.integer("told_epsilon", first, at_least=0),
+                 _checks.matrix("told_epsilon", noise, shape, self.dtype, infinite=True))
+                for first, noise in stored["told_epsilon"]
+            ),
+            _checks.integer("told_interactions", stored["told_interactions"], **whole),
+        )  # fmt: skip
+        if len(told.rewards) * n != told.n_draws:
+            raise ValueError(
+                f"told: wanted the draws of {len(told.rewards)} populations, got {told.n_draws}"
+            )
+        number = _checks.integer(
+            "rng.generation", rng["generation"], at_least=0, at_most=MOST_COUNT // 2
+        )
+        checked = {
+            "key": 0 if key is None else _checks.integer("rng.key", key, **whole),
+            "has_key": key is not None, "number": number, "drawn": drawn, "epsilon": epsilon, "edited": edited,
+            "first": _checks.integer("first", stored["first"], at_least=0, at_most=MOST_COUNT // 2), "told": told,
+            "is_pending": bool(stored["is_pending"]), "is_drawn": drawn is not None,
+        }  # fmt: skip
+        _check_draws(n, checked)
+        return checked
+
+    def _check_rewards(self, told: Any) -> Iterator[NDArray[np.float64]]:
+        if any(np.shape(part) != (self.size,) for part in told):  # one number would fill it
+            raise ValueError(f"told_rewards: wanted shape ({self.size},) of each population")
+        for part in told:
+            yield _checks.vector("told_rewards", part, self.size, np.dtype(float), nan=True)
+
+    def put_state(self, state: dict[str, Any]) -> None:
+        """Go to where the generation was that `to_state` was called of."""
+        checked = self.check_state(state)
+        rng = streams.from_state(state["rng"]["numpy"])
+        if checked["drawn"] is None:
+            checked["drawn"] = self.drawn
+        edited, told = checked.pop("edited"), checked.pop("told")
+        for name, value in checked.items():
+            setattr(self, name, value)
+        self.rng, self.told = rng, told if told.n_draws else None
+        self.array.put(edited)
+
+    def __reduce__(self) -> Any:
+        """All but the noise and the candidates that can be drawn again."""
+        with self.turn:
+            bounds = None if self.lower is None else (self.lower, self.upper)
+            made = (self.size, self.theta_size, self.dtype.name, self.symmetric, bounds)
+            state, rng = self.to_state(0), self.rng
+            state["rng"]["numpy"] = None  # it goes as the object that it is
+            return _again, (made, state, rng)
+
+
+def _read_only(side: NDArray[Any] | None) -> NDArray[Any] | None:
+    """A side of the box as users see it."""
+    if side is None:
+        return None
+    view = side.view()
+    view.flags.writeable = False
+    return view
+
+
+def _again(made: tuple[Any, ...], state: dict[str, Any], rng: Any) -> Generation:
+    """A generation that was pickled or copied, with NumPy's own dtype instance."""
+    size, theta_size, dtype, symmetric, bounds = made
+    generation = Generation(size, theta_size, _checks.real_dtype(dtype), symmetric, bounds, None)
+    generation.put_state(state)
+    generation.rng = rng
+    return generation
+
+
+def _check_draws(n: int, state: dict[str, Any]) -> None:
+    """Refuse a population whose noise could not be had again."""
+    told, first = state["told"].n_draws, state["first"]
+    mine = [draw for draw, _ in state["told"].epsilon]
+    if (told or state["is_pending"]) and not state["is_drawn"]:
+        raise ValueError(
+            "drawn: wanted the distribution of the population that waits for its rewards"
+        )
+    if first % n or (state["is_pending"] and first != told):
+        raise ValueError(f"first: wanted {told}, got {first}")
+    if not set(mine) <= set(range(0, told, n)):
+        raise ValueError(
+            f"told_epsilon: wanted noise of draws below {told}, got that from {mine} on"
+        )
+    is_given = (state["epsilon"] is not None or not state["is_drawn"]) and len(mine) * n == told
+    if not state["has_key"] and not is_given:
+        raise ValueError("rng.key: wanted a key, or the noise")

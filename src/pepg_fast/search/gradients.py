@@ -1,0 +1,84 @@
+"""The gradients of a generation, whole or in parts that other processes may compute."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import kernels
+
+#: The first arguments of `kernels.gradients`: key, generation, noise, epsilon, weights, drawn.
+Draw: TypeAlias = tuple[
+    int, int, NDArray[np.float32] | None, NDArray[Any] | None, NDArray[np.float64], NDArray[Any]
+]
+
+#: A part's first column is a multiple of this: a cache line, and whole counters of the noise.
+COLUMN_STEP = 16
+
+
+class GradientWork:
+    """Both gradients of one generation: what to compute, for any process that has the rewards.
+
+    Columns are coordinates, each of which is computed by itself: parts by columns give the same bits as the whole.
+
+    Parameters
+    ----------
+    draw : tuple
+        The first arguments of ``kernels.gradients``.
+    n_threads : int
+        Threads for large work.
+
+    Attributes
+    ----------
+    n_pairs, theta_size : int
+        Draws of the generation, and d.
+    dtype : dtype
+        Of the gradients.
+    """
+
+    def __init__(self, draw: Draw, n_threads: int) -> None:
+        self._draw, self._n_threads = draw, n_threads
+        _, _, _, _, weights, drawn = draw
+        self.n_pairs, self.theta_size, self.dtype = weights.shape[1], drawn.shape[1], drawn.dtype
+
+    def whole(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Compute both gradients here.
+
+        Returns
+        -------
+        g_mu : ndarray, shape (d,)
+            Gradient of the mean.
+        g_sigma : ndarray, shape (d,)
+            Gradient of sigma.
+        """
+        g_mu, g_sigma = self._empty(self.theta_size)
+        kernels.gradients(*self._draw, g_mu, g_sigma, self._n_threads)
+        return g_mu, g_sigma
+
+    def columns(self, lo: int, hi: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Compute both gradients for the coordinates from `lo` to `hi`.
+
+        Parameters
+        ----------
+        lo : int
+            The first one, a multiple of 16.
+        hi : int
+            The one after the last.
+
+        Returns
+        -------
+        g_mu : ndarray, shape (hi - lo,)
+            Gradient of the mean.
+        g_sigma : ndarray, shape (hi - lo,)
+            Gradient of sigma.
+        """
+        key, generation, _, epsilon, weights, drawn = self._draw
+        g_mu, g_sigma = self._empty(hi - lo)
+        if hi > lo:
+            kernels.gradient_columns(
+                key, generation, epsilon, weights, drawn, lo, g_mu, g_sigma, self._n_threads
+            )
+        return g_mu, g_sigma
+
+    def _empty(self, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        return np.empty(n, self.dtype), np.empty(n, self.dtype)

@@ -1,0 +1,160 @@
+"""Generations whose noise is of low rank: a candidate is its factors, and is made only when it is asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _checks, kernels
+from .generation import Generation
+from .gradients import Draw
+
+#: The weights of a generation of one draw whose gradient is its noise.
+_WHOLE = np.array([[2.0], [0.0]])
+
+
+class LowRankGeneration(Generation):
+    """A generation of low-rank noise.
+
+    Parameters
+    ----------
+    size, dtype, symmetric, rng
+        As of a `Generation`; the noise is the native stream's.
+    shapes : list of tuple
+        Rows and columns of each tensor; rows are 0 for a vector.
+    rank : int
+        Rank of the noise of a matrix.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        dtype: "np.dtype[Any]",
+        symmetric: bool,
+        rng: Any,
+        shapes: list[tuple[int, int]],
+        rank: int,
+    ) -> None:
+        self._tensors = kernels.Tensors(shapes, rank)
+        #: Numbers of each tensor, and where they begin.
+        self.counts = np.array([max(rows, 1) * columns for rows, columns in shapes])
+        self._starts = np.cumsum(self.counts) - self.counts
+        self._shapes, self._rank = shapes, rank
+        self._kept: tuple[Any, NDArray[np.float32] | None] = None, None
+        self._population = kernels.RecycledArray()
+        super().__init__(size, self._tensors.n_parameters, dtype, symmetric, None, rng)
+        if self.rng is not None:
+            raise ValueError(
+                f"rng: wanted None or a seed for low-rank noise, got a {type(self.rng).__name__}"
+            )
+        self.is_low_rank = True
+
+    def make(
+        self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
+    ) -> NDArray[Any]:
+        """Draw all candidates, into `out` or into memory that nobody holds any more."""
+        self.make_none(mu, sigma)
+        theta = self._population.empty(self.size, self.theta_size, self.dtype)
+        theta = self.part(0, self.size, theta if out is None else out, n_threads)
+        self.array.put(theta)
+        return theta
+
+    def forward(
+        self, network: Any, members: NDArray[np.intp] | None, inputs: NDArray[Any], n_threads: int
+    ) -> NDArray[Any]:
+        """Outputs of some of the last candidates, or of all of them, as networks; none of them is made."""
+        factors = self._factors(self.first, self.n_draws, n_threads)
+        mu, sigma = self.drawn[0], self._sigma_of_each()
+        outputs: NDArray[Any] = self._tensors.forward(
+            network, factors, mu, sigma, members, inputs, n_threads
+        )
+        return outputs
+
+    def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
+        """What the gradients are taken from: one draw, whose noise is the gradient of the mean that the generation has,
+        and whose weights leave sigma where it is.
+        """
+        n = weights.shape[1]
+        gradient = np.empty((1, self.theta_size), self.dtype)
+        factors, sigma = self._factors(0, n, n_threads), self._sigma_of_each()
+        self._tensors.gradient(factors, weights[0], sigma, gradient, n_threads)
+        return self.key, self.number, None, gradient, _WHOLE, self.drawn
+
+    def put_epsilon(
+        self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
+    ) -> None:
+        """Refuse noise of the user's."""
+        raise AttributeError(
+            "epsilon: low-rank noise is the native stream's and cannot be assigned"
+        )
+
+    def check_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what no search of low-rank noise can have stored, too."""
+        checked = super().check_state(state)
+        drawn = checked["drawn"]
+        if checked["epsilon"] is not None or checked["told"].epsilon:
+            raise ValueError("epsilon: wanted none beside low-rank noise")
+        if drawn is not None and (drawn[1] != np.repeat(drawn[1][self._starts], self.counts)).any():
+            raise ValueError("drawn: wanted one sigma for each tensor")
+        return checked
+
+    def _sigma_of_each(self) -> NDArray[Any]:
+        sigma: NDArray[Any] = self.drawn[1][self._starts]
+        return sigma
+
+    def _factors(self, first: int, n: int, n_threads: int) -> NDArray[np.float32]:
+        """The normals of n draws, which are kept until others are wanted."""
+        wanted = self.key, self.number, first, n
+        drawn_for, kept = self._kept
+        if kept is None or drawn_for != wanted:
+            shape = n, self._tensors.n_factors
+            self._kept = None, None  # while they are drawn
+            if kept is None or kept.shape != shape:
+                kept = np.empty(shape, np.float32)
+            kernels.normals(self.key, self.number, first, kept, n_threads)
+            self._kept = wanted, kept
+        return kept
+
+    def _filling(self, n_threads: int) -> Callable[[int, NDArray[Any]], None]:
+        key, number, mu, sigma = self.key, self.number, self.drawn[0].copy(), self._sigma_of_each()
+
+        def fill(first: int, part: NDArray[Any]) -> None:
+            n = len(part) // 2 if self.symmetric else len(part)
+            factors = np.empty((n, self._tensors.n_factors), np.float32)
+            kernels.normals(key, number, first, factors, n_threads)
+            self._tensors.sample(factors, mu, sigma, part[:n], n_threads)
+            if self.symmetric:
+                self._tensors.sample(factors, mu, -sigma, part[n:], n_threads)
+
+        return fill
+
+    def _fill_side(self, draws: slice, minus: bool, part: NDArray[Any], n_threads: int) -> None:
+        first, n, sigma = self.first, len(part), self._sigma_of_each()
+        if n == self.n_draws:
+            factors = self._factors(first, n, n_threads)
+        else:
+            factors = np.empty((n, self._tensors.n_factors), np.float32)
+            kernels.normals(self.key, self.number, first + draws.start, factors, n_threads)
+        self._tensors.sample(factors, self.drawn[0], -sigma if minus else sigma, part, n_threads)
+
+    def _native_noise(self, first: int, n: int, n_threads: int) -> NDArray[Any]:
+        noise = np.empty((n, self.theta_size), self.dtype)
+        factors, sigma = self._factors(first, n, n_threads), self._sigma_of_each()
+        self._tensors.sample(factors, None, sigma, noise, n_threads)
+        return noise
+
+    def __reduce__(self) -> Any:
+        """All but what can be drawn again."""
+        with self.turn:
+            made = (self.size, self.dtype.name, self.symmetric, self._shapes, self._rank)
+            return _again, (made, self.to_state(0))
+
+
+def _again(made: tuple[Any, ...], state: dict[str, Any]) -> LowRankGeneration:
+    """A generation that was pickled or copied, with NumPy's own dtype instance."""
+    size, dtype, symmetric, shapes, rank = made
+    dtype = _checks.real_dtype(dtype)
+    generation = LowRankGeneration(size, dtype, symmetric, None, shapes, rank)
+    generation.put_state(state)
+    return generation

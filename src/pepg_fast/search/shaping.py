@@ -1,0 +1,154 @@
+"""Rank transforms as pepg-es exposes them.
+
+These keep the original's order of equal scores, whatever NumPy's argsort makes of them on this CPU. `PEPG` itself
+shares the average rank among equal rewards unless it is built with ``ties="argsort"``.
+"""
+
+import functools
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _checks, kernels
+
+#: ln 2 in two parts: the first has zeros enough at its end that its product with an exponent is exact.
+_LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
+
+
+def _log(x: ArrayLike) -> NDArray[np.float64]:
+    """Natural logarithms of numbers above 0, of operations that every machine rounds alike.
+
+    NumPy's differ between instruction sets in the last bit: with AVX-512 at 9170 and at 2 of the other integers up to
+    100,000.
+    """
+    fraction, exponent = np.frexp(np.asarray(x, dtype=np.float64))
+    is_low = fraction < np.sqrt(0.5)
+    fraction, exponent = np.where(is_low, 2 * fraction, fraction), exponent - is_low
+    s = (fraction - 1) / (fraction + 1)  # log((1 + s) / (1 - s)) = 2 (s + s^3/3 + s^5/5 + ...)
+    square = s * s
+    series = np.zeros_like(s)
+    for k in range(21, 1, -2):
+        series = (series + 1 / k) * square
+    logarithm: NDArray[np.float64] = exponent * _LN2_HIGH + (
+        exponent * _LN2_LOW + 2 * (s + s * series)
+    )
+    return logarithm
+
+
+def utility_function(population_size: int) -> NDArray[np.float64]:
+    """Rank utilities of natural evolution strategies, worst rank first.
+
+    Parameters
+    ----------
+    population_size : int
+        Number of candidates, at least 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (population_size,)
+        Utilities that sum to 0; a new array each time.
+
+    References
+    ----------
+    Wierstra et al. 2014, "Natural Evolution Strategies", section 3.1.
+    """
+    n = _checks.integer("population_size", population_size, at_least=1)
+    best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
+    # fsum: how NumPy adds up differs between its versions.
+    shares: NDArray[np.float64] = best_first[::-1] / math.fsum(best_first) - 1 / n
+    return shares
+
+
+@functools.lru_cache(maxsize=2)
+def _utilities(n: int) -> NDArray[np.float64]:
+    """Those of a search, which asks for the same ones at each update."""
+    utilities = utility_function(n)
+    utilities.flags.writeable = False
+    return utilities
+
+
+def center_function(population_size: int) -> NDArray[np.float64]:
+    """Centered ranks, worst first: ``rank / (population_size - 1) - 0.5``.
+
+    Parameters
+    ----------
+    population_size : int
+        Number of candidates, at least 1 (a single one has the centre, 0).
+
+    Returns
+    -------
+    ndarray of float64, shape (population_size,)
+        A new array each time.
+    """
+    n = _checks.integer("population_size", population_size, at_least=1)
+    return np.arange(n) / (n - 1) - 0.5 if n > 1 else np.zeros(1)
+
+
+def compute_ranks(fitness_scores: ArrayLike) -> NDArray[np.int_]:
+    """Rank the scores from 0 (worst), equal scores in argsort's order.
+
+    Parameters
+    ----------
+    fitness_scores : array_like of float, shape (n,)
+        Scores; higher is better.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        A permutation of 0 .. n-1.
+    """
+    if _checks.numbers("fitness_scores", fitness_scores).ndim != 1:
+        raise ValueError(f"fitness_scores: wanted shape (n,), got shape {np.shape(fitness_scores)}")
+    scores = np.asarray(fitness_scores)  # argsort may order ties otherwise in another dtype
+    ranks = np.empty(scores.size, dtype=int)
+    ranks[scores.argsort()] = np.arange(scores.size)
+    return ranks
+
+
+def fitness_transformation(fitness_scores: ArrayLike) -> NDArray[np.float64]:
+    """Centered ranks of the scores, from -0.5 (worst) to 0.5 (best).
+
+    Parameters
+    ----------
+    fitness_scores : array_like of float, shape (n,)
+        Scores; higher is better.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        ``center_function(n)[compute_ranks(fitness_scores)]``.
+    """
+    ranks = compute_ranks(fitness_scores)
+    return center_function(len(ranks))[ranks]
+
+
+def centered_ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from -0.5 (worst) to 0.5 (best); equal rewards share their average."""
+    shaped = np.empty(rewards.size)
+    kernels.centered_ranks(rewards, shaped)
+    return shaped
+
+
+def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64]:
+    """`utility_function` by rank; with ``ties="average"`` equal rewards share the mean of theirs."""
+    utilities = _utilities(rewards.size)
+    if ties == "argsort":
+        return utilities[compute_ranks(rewards)]
+    _, group, counts = np.unique(rewards, return_inverse=True, return_counts=True)
+    first = np.cumsum(counts) - counts
+    shared: NDArray[np.float64] = (np.add.reduceat(utilities, first) / counts)[group]
+    return shared
+
+
+def normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Finite rewards with mean 0 and standard deviation 1; all 0 where they do not differ."""
+    if rewards.min() == rewards.max():
+        # Their mean may be off by a rounding error, which would be all there is.
+        return np.zeros(rewards.size)
+    _, exponent = np.frexp(np.abs(rewards).max())
+    # Squares of very large and very small ones are numbers too.
+    scaled = np.ldexp(rewards, -exponent)
+    centred = scaled - scaled.mean()
+    shaped: NDArray[np.float64] = centred / np.sqrt(np.mean(centred**2))
+    return shaped

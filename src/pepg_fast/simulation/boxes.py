@@ -1,0 +1,37 @@
+"""From the outputs of a network to actions within a box."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def rows_of_box(
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    scaled: bool,
+    most: float = float(np.finfo(np.float64).max),
+    limits: _Ends | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Rows that make actions: ends to clip outputs to; half, middle, low, high, or None where those are in the box.
+
+    Outputs from -1 to 1 span the box if it is `scaled`, in coordinates where both ends are finite; `most` stands for
+    infinite ends. `limits` are the ends that actions are clipped to last, where those are others.
+    """
+    own = _finite(low, high, most)
+    last_low, last_high = own if limits is None else _finite(*limits, most)
+    spans = np.isfinite(low) & np.isfinite(high) & scaled
+    bottom, top = np.where(spans, -1.0, own[0]), np.where(spans, 1.0, own[1])
+    # Halves first: the whole width of a box may be beyond the largest float.
+    first, last = np.where(spans, low, -1.0), np.where(spans, high, 1.0)
+    half, middle = last / 2 - first / 2, last / 2 + first / 2
+    with np.errstate(over="ignore"):
+        half = np.where(np.isinf(half + np.abs(middle)), np.nextafter(half, 0.0), half)
+    if (half == 1.0).all() and (middle == 0.0).all():
+        clip = np.clip(bottom, last_low, last_high), np.clip(top, last_low, last_high)
+        return np.array(clip), None
+    return np.array([bottom, top]), np.array([half, middle, last_low, last_high])
+
+
+def _finite(low: NDArray[np.float64], high: NDArray[np.float64], most: float) -> _Ends:
+    return np.minimum(np.maximum(low, -most), high), np.maximum(np.minimum(high, most), low)

@@ -1,0 +1,292 @@
+"""A search as data: its parts put together, checked, and written to files; and the searches that pepg-es pickled."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _caller, _checks, schedules
+from ..optimizers import BUILT_IN, Optimizer
+from ..search import options
+from ..search.fitness import checked_shaping
+from ..search.generation import MOST_COUNT
+from ..search.options import RATES, may_be_functions
+from . import callable_registry, files, legacy
+
+#: The attribute of a search that holds the last rows of its log (see `log_tail`), and its name in a file.
+LOG_TAIL = "_log_tail"
+
+_COUNTS = ("step", "evaluations", "interactions")
+_BEST = ("best_mu", "best_sigma", "best_theta")
+#: Attributes that are stored in a way of their own. All others, but for options, are a user's.
+_OWN = frozenset(
+    {"population_size", "theta_size", "mu_init", "sigma_init", "best_fitness", "optimizer", "gradient", "mu", "sigma",
+     "_mu", "_sigma", "_fitness", "_generation", LOG_TAIL, *RATES, *_COUNTS, *_BEST}
+)  # fmt: skip
+
+
+def _stored(kind: type) -> list[str]:
+    """Names of the options that are stored as they are."""
+    given = options.options_of(kind).items()
+    return [name for name, option in given if not option.may_be_function and name != "dtype"]
+
+
+def _own(kind: type) -> frozenset[str]:
+    return _OWN.union(options.arguments_of(kind))
+
+
+def save(es: Any, filename: "str | PathLike[str] | None") -> str:
+    """Write a search to `filename`, or to a new file where pepg-es puts them; the absolute path."""
+    state = to_state(es)
+    _refuse_what_cannot_be_loaded(es, state)
+    if hasattr(es, LOG_TAIL):  # which is not the search's own state
+        state |= _storable({LOG_TAIL: getattr(es, LOG_TAIL)}, "")
+    if filename is not None:
+        return str(files.save(filename, "checkpoint", state))
+    folder = _folder_of_caller() / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in files.unique_path(folder, str(int(time.time())), ".checkpoint"):
+        try:
+            saved = files.save(path, "checkpoint", state, overwrite=False)
+        except FileExistsError:
+            continue
+        print(_caller.for_stdout(f"Saving checkpoint: {saved}"))
+        return str(saved)
+    raise FileExistsError(f"{folder}: no free name for a checkpoint")
+
+
+def _refuse_what_cannot_be_loaded(es: Any, state: dict[str, Any]) -> None:
+    """Refuse to write what `load` would refuse, such as a mean that was made NaN in place."""
+    names = may_be_functions(type(es))
+    given = {name: getattr(es, name) for name in names if state[name] is None}
+    try:
+        _check_rates({name: state[name] for name in RATES} | given, es.theta_size)
+        es._sigma.check_state(_checked(state, es.dtype)["sigma"])
+        if isinstance(es.optimizer, Optimizer):
+            _optimizer_from_state(type(es.optimizer), state)
+        es._generation.check_state(state)
+        _checks.attributes(type(es), state["extra"], _own(type(es)))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"save_checkpoint: it could not be loaded again: {error}") from error
+
+
+def load(
+    kind: type[Any],
+    construct: Callable[..., None],
+    filename: "str | PathLike[str]",
+    optimizer: type[Optimizer] | None,
+    handed_over: dict[str, Any],
+) -> Any:
+    """Read a search of class `kind`, ours or pepg-es's; `construct` is `PEPG.__init__`.
+
+    `handed_over` has the functions that the file could not hold, by name; None for what it could.
+    """
+    given = {name: value for name, value in handed_over.items() if value is not None}
+    _check_handed_over(optimizer, given)
+    is_legacy = legacy.is_pickle(filename)
+    if is_legacy:
+        state = legacy.load_checkpoint(filename, optimizer)
+        state |= {"extra": _extra_of_legacy(kind, state)}
+    else:
+        state = files.load(filename, "checkpoint")
+        for name in may_be_functions(kind):
+            if state.get(name, 0) is None and name not in given:
+                raise ValueError(
+                    f"{os.fsdecode(filename)}: its {name} is a function: hand it over as {name}="
+                )
+    if ("structure" in state) != ("structure" in options.options_of(kind)):
+        which = "with" if "structure" in state else "without"
+        raise ValueError(
+            f"{os.fsdecode(filename)}: wanted a search of {kind.__name__}, got one {which} low-rank noise"
+        )
+    with files.contents_of(filename, "checkpoint"):
+        size = _checks.parameters(state["theta_size"])
+        class_name = state["optimizer"]["class"]
+        if not isinstance(class_name, str):
+            raise ValueError(f"its optimizer is {_checks.shown(class_name)}")
+    _check_rates(given, size)
+    _check_class(filename, _checks.printable(class_name[:200]), optimizer)
+    with files.contents_of(filename, "checkpoint"):
+        es: Any = object.__new__(kind)  # whose own __init__ may want other arguments
+        _restore(es, construct, state | given, optimizer or BUILT_IN[class_name], is_legacy)
+    if "mu_lr" in given:
+        es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
+    return es
+
+
+def _extra_of_legacy(kind: type, state: dict[str, Any]) -> dict[str, Any]:
+    """What users of pepg-es added to the object."""
+    return {
+        name: value
+        for name, value in state.items()
+        if name not in _own(kind) and (name.startswith("__") or not hasattr(kind, name))
+    }
+
+
+def _check_handed_over(optimizer: Any, given: dict[str, Any]) -> None:
+    """Refuse arguments that would do for no file."""
+    if optimizer is not None and not (
+        isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
+    ):
+        raise ValueError(
+            f"optimizer: {_checks.shown(optimizer)} is not a subclass of pepg_fast.Optimizer"
+        )
+    if "fitness_shaping" in given:
+        checked_shaping("fitness_shaping", given["fitness_shaping"])
+
+
+def _check_rates(given: dict[str, Any], size: int) -> None:
+    """Refuse rates that do not fit the number of parameters."""
+    for name in [rate for rate in RATES if rate in given]:
+        if isinstance(given[name], dict):  # a stored function, which is checked when it is made
+            continue
+        shape = np.shape(given[name])
+        # Before room is made for as many numbers as the file says.
+        if shape not in ((), (1,), (size,)):
+            raise ValueError(f"{name}: wanted a number or shape ({size},), got shape {shape}")
+        _checks.rate(name, given[name], size)
+    if "mu_lr" in given and not isinstance(given["mu_lr"], dict):
+        schedules.at("mu_lr", given["mu_lr"], 0, size)
+
+
+def _check_class(filename: Any, name: str, given: type[Optimizer] | None) -> None:
+    """Refuse a missing or another class: the file is sound, so this is not said of it."""
+    about = f"{os.fsdecode(filename)}: its optimizer is a {name}"
+    if given is None and name not in BUILT_IN:
+        raise ValueError(f"{about}: hand the class over as optimizer={name}")
+    if given is not None and given.__qualname__ != name:
+        raise ValueError(f"{about}, optimizer= is {given.__qualname__}")
+
+
+def to_state(es: Any) -> dict[str, Any]:
+    """Everything that `load` needs to go on with the same bits."""
+    kind = type(es)
+    names = ("population_size", "theta_size", "mu", "sigma", *_COUNTS, *_BEST, *_stored(kind))
+    state = {name: getattr(es, name) for name in names}
+    state |= {
+        name: callable_registry.to_state(getattr(es, name)) for name in may_be_functions(kind)
+    }
+    for name in ("mu_init", "sigma_init"):
+        value = getattr(es, name)
+        state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
+    state["gradient"] = es.gradient if es.keep_gradient else None  # a run's own is not the search's
+    best = es.best_fitness
+    state["best_fitness"] = best if files.is_storable(best) else float(best)
+    state["dtype"] = es.dtype.name
+    of_optimizer = getattr(type(es.optimizer), "to_state", Optimizer.to_state)
+    state["optimizer"] = {
+        "class": type(es.optimizer).__qualname__,
+        "state": _storable(of_optimizer(es.optimizer), "optimizer."),
+    }
+    state |= es._generation.to_state(es.n_threads)
+    own = _own(kind)
+    extra = {name: value for name, value in vars(es).items() if name not in own}
+    return state | {"extra": _storable(extra, "")}
+
+
+def _storable(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The attributes that a file can hold, with a warning about the others: better some of a run than none."""
+    lost = [name for name, value in attributes.items() if not files.is_storable({name: value})]
+    if lost:
+        names = ", ".join(prefix + name for name in lost)
+        _caller.warn(f"checkpoint: left out what a file cannot hold: {names}")
+    return {name: value for name, value in attributes.items() if name not in lost}
+
+
+def _restore(
+    es: Any, construct: Any, state: dict[str, Any], optimizer: type[Optimizer], is_legacy: bool
+) -> None:
+    """Bring a new search to where the stored one was; the noise to come of pepg-es's is the native stream's."""
+    kind, given = type(es), {}
+    if not is_legacy:
+        known = options.options_of(kind).items()
+        names = [name for name, option in known if name in state or not option.is_later]
+        for name in may_be_functions(kind):
+            if name in names or name in RATES:
+                state[name] = callable_registry.from_state(state[name])
+        given = {name: state[name] for name in names}
+        given["n_threads"] = given["n_threads"] or None
+    arrays = _checked(state, _checks.real_dtype(given.get("dtype", "float64")))
+    construct(
+        es, state["population_size"], state["theta_size"], arrays.pop("mu"),
+        given.get("sigma_min", 1.0),  # some sigma that is within the limits
+        state["mu_lr"], state["sigma_lr"], state["l2_coeff"], _optimizer_from_state(optimizer, state), **given,
+    )  # fmt: skip
+    es._sigma.put_state(arrays.pop("sigma"))
+    es.mu_init, es.sigma_init = state["mu_init"], state["sigma_init"]
+    es.best_fitness = state["best_fitness"]
+    vars(es).update(arrays)
+    counts = ("step",) if is_legacy else _COUNTS
+    vars(es).update({name: state[name] for name in counts})
+    vars(es).update(_checks.attributes(kind, state["extra"], _own(kind)))
+    if not is_legacy:
+        es._generation.put_state(state)
+    elif "epsilon" in state:  # what pepg-es saved, whether it has had its update or not
+        es.epsilon, es.theta = state["epsilon"], state["theta"]
+    if LOG_TAIL in state:
+        setattr(es, LOG_TAIL, state[LOG_TAIL])
+
+
+def _checked(state: dict[str, Any], dtype: "np.dtype[Any]") -> dict[str, Any]:
+    """Refuse what only a later update of a stored search would trip over; its vectors as arrays of their own."""
+    size = _checks.parameters(state["theta_size"])
+    for name in _COUNTS:
+        if name == "step" or name in state:  # pepg-es counts steps alone
+            most = MOST_COUNT // 2 if name == "step" else MOST_COUNT
+            state[name] = _checks.integer(name, state[name], at_least=0, at_most=most)
+    best = state["best_fitness"]
+    if np.ndim(best) or math.isnan(best):
+        raise ValueError(f"best_fitness: wanted a number, got {_checks.shown(best)}")
+    for name in ("mu_init", "sigma_init"):  # which are only shown, but as what they are
+        _checks.vector(name, state[name], size, np.dtype(float))
+    arrays: dict[str, Any] = {}
+    for name in ("mu", "sigma", *_BEST, "gradient"):
+        value = state.get(name)
+        if value is None and name not in ("mu", "sigma"):
+            arrays[name] = None
+            continue
+        if not (isinstance(value, np.ndarray) and value.shape == (size,)):
+            raise ValueError(f"{name}: wanted {size} numbers, got {_checks.shown(value)}")
+        # A candidate may be infinite: noise overflows where sigma is as large as floats go.
+        allowed = {"infinite": name == "best_theta", "nan": name == "gradient"}
+        arrays[name] = _checks.vector(name, value, size, dtype, **allowed)
+    return arrays
+
+
+def _optimizer_from_state(kind: type[Optimizer], state: dict[str, Any]) -> Optimizer:
+    """The stored optimizer; one of this package's is refused if it could not go on."""
+    optimizer = kind.from_state(dict(state["optimizer"]["state"]))  # which it may change
+    if kind in BUILT_IN.values():
+        optimizer._refuse_unusable(state["theta_size"])  # type: ignore[attr-defined]
+    return optimizer
+
+
+def _folder_of_caller() -> Path:
+    """Folder of the source file that called into this package; the working folder if there is none."""
+    frame, _ = _caller.frame()
+    file = frame.f_globals.get("__file__") if frame is not None else None
+    return Path(file).resolve().parent if file else Path.cwd()
+
+
+def save_best(es: Any, filename: "str | PathLike[str]") -> None:
+    """Write the best candidate and its distribution."""
+    state = {"theta": es.best_theta, "mu": es.best_mu, "sigma": es.best_sigma}
+    files.save(filename, "best", state)
+
+
+def load_best(filename: "str | PathLike[str]") -> tuple[Any, Any, Any]:
+    """Read what `save_best` wrote, or pepg-es."""
+    if legacy.is_pickle(filename):
+        return legacy.load_best(filename)
+    state = files.load(filename, "best")
+    with files.contents_of(filename, "best"):
+        theta, mu, sigma = (
+            None if state[name] is None else _checks.numbers(name, state[name])
+            for name in ("theta", "mu", "sigma")
+        )
+    return theta, mu, sigma

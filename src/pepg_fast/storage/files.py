@@ -1,0 +1,380 @@
+"""Files that are data: npz with a format version and a digest, written whole, read without pickle.
+
+A state is a dict of numbers, strings, None, arrays, and lists and dicts of those. Arrays become
+members of the npz under their path in the state, all else one JSON member; a SHA-256 of everything
+is the archive's comment, so that any change to the file is noticed.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import stat
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from .. import _checks
+from . import archives
+
+FORMAT = "pepg_fast"
+VERSION = 1
+_DIGEST = b"sha256:"
+_COMMENT_SIZE = len(_DIGEST) + 64
+_META = "meta"
+_ARRAY = "$array"
+_SCALAR = "$scalar"
+_TUPLE = "$tuple"
+_TAKEN = (_META, "file", "allow_pickle")  # names that arrays cannot have in np.savez
+_NOT_IN_NAMES = re.compile(
+    r"[\0\\\ud800-\udfff]"
+)  # which zipfile cuts off, takes for "/" or cannot write
+#: How deep lists and dicts may nest, and bits of an int: within what Python's JSON reads and writes by default.
+_MOST_LEVELS, _MOST_BITS = 100, 14_000
+
+
+def save(
+    filename: "str | os.PathLike[str]", kind: str, state: dict[str, Any], *, overwrite: bool = True
+) -> Path:
+    """Write `state` as a file of this kind and return its absolute path.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed into
+    place: a crash leaves the old file or the new one. If the process is killed meanwhile, the
+    temporary file stays.
+
+    Raises
+    ------
+    TypeError
+        If the state holds what a file cannot, before anything is written.
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    OSError
+        If the file cannot be written; no temporary file is left.
+    """
+    return write(filename, _encode(kind, state), overwrite=overwrite)
+
+
+def write(
+    filename: "str | os.PathLike[str]",
+    content: bytes,
+    *,
+    overwrite: bool = True,
+    like: Path | None = None,
+) -> Path:
+    """Write a file whole or not at all, as `save` does, and return its absolute path.
+
+    A file that replaces another has its permissions, from the first byte on; a new one those of `like`, by default
+    those of the umask.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is false.
+    OSError
+        If the file cannot be written; no temporary file is left.
+    """
+    path = Path(os.path.abspath(absolute("filename", filename)))
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
+    refuse_devices(path)
+    target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    with naming(path), _temporary_beside(target, like) as (temporary, output):
+        output.write(content)
+        output.flush()
+        os.fsync(output.fileno())
+        if sys.platform == "win32":
+            output.close()  # which cannot rename an open file
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            _publish(temporary, target)
+    flush_folder(target.parent)
+    return path
+
+
+def refuse_devices(path: Path) -> None:
+    """Refuse what is neither file nor folder: opening a pipe, or reading a device, may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
+
+
+def opened(filename: "str | os.PathLike[str]") -> io.BufferedReader:
+    """Open a file to be read."""
+    path = _checks.path("filename", filename)
+    refuse_devices(path)
+    return open(path, "rb")
+
+
+def absolute(name: str, value: Any, *, folder: bool = False) -> Path:
+    """Take a path that means the same file wherever the working folder is later."""
+    path = _checks.path(name, value, folder=folder)
+    try:
+        return path.absolute()
+    except FileNotFoundError as error:
+        text = "the working folder, which this path is relative to, has been removed"
+        raise FileNotFoundError(error.errno, text, str(path)) from error
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have the system's errors name a file, where they name none or a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
+    """Read a state written by `save`.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of another kind, or of a newer format version; the message names it.
+    OSError
+        If the file cannot be read.
+    """
+    with opened(filename) as file:
+        content = file.read()
+    with contents_of(filename, kind):
+        _check_digest(content)
+        archive = memoryview(content)[:-_COMMENT_SIZE]
+        arrays = {
+            name.removesuffix(".npy"): _array(member)
+            for name, member in archives.members(archive, _COMMENT_SIZE).items()
+        }
+        meta = json.loads(str(arrays.pop(_META, "{}")))
+        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+            raise ValueError("it was not written by pepg_fast")
+        if type(meta["version"]) is not int or meta["version"] < 1:
+            raise ValueError(f"its format version is {_checks.shown(meta['version'])}")
+        if meta["version"] > VERSION:
+            raise ValueError(
+                f"its format version is {_checks.shown(meta['version'])}, this pepg_fast reads up to {VERSION}: "
+                "upgrade pepg_fast"
+            )
+        if meta["kind"] != kind:
+            raise ValueError(f"it holds a {str(meta['kind'])[:50]}")
+        state: dict[str, Any] = _unpack(meta["state"], arrays)
+        return state
+
+
+@contextlib.contextmanager
+def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]:
+    """Turn whatever goes wrong in making sense of a file into a ValueError that names the file."""
+    try:
+        yield
+    except Exception as error:  # there is no list of what readers of damaged bytes may raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's, of a file that cannot be read
+        # In one line, and short: what it quotes may come from the file.
+        reason = _checks.printable(" ".join(str(error).split())[:500]) or type(error).__name__
+        raise ValueError(f"{os.fsdecode(filename)}: not a usable {kind} file: {reason}") from error
+
+
+def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
+    """`stem.suffix`, then `stem-1.suffix`, `stem-2.suffix`, ..."""
+    yield folder / f"{stem}{suffix}"
+    for i in range(1, 10_000):
+        yield folder / f"{stem}-{i}{suffix}"
+
+
+def _array(member: memoryview) -> "np.ndarray[Any, Any]":
+    """Read an array, but not one whose bytes are no values of its dtype."""
+    stream = io.BytesIO(member)
+    array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    if stream.read(1):
+        raise ValueError("it has bytes behind an array")
+    refuse_damaged_numbers(array)
+    return array
+
+
+def refuse_damaged_numbers(array: "np.ndarray[Any, Any]") -> None:
+    """Refuse bits that are no value of an array's dtype, which NumPy relies on.
+
+    Of long doubles, arithmetic makes NaN of such bits, in place.
+    """
+    dtype = array.dtype
+    if dtype.names is not None:
+        for name in dtype.names:
+            refuse_damaged_numbers(array[name])
+    elif not dtype.itemsize:  # of these any number takes no room in a file
+        raise ValueError("it has an array of items without bytes")
+    elif dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError("it has an array of bool with other bytes than 0 and 1")
+    elif dtype.kind == "U":
+        codes = np.frombuffer(array.tobytes(), dtype.byteorder + "u4")
+        if codes.max(initial=0) > sys.maxunicode:
+            raise ValueError(f"its text has a character {codes.max()}")
+    elif dtype.char in "gG":
+        with np.errstate(all="ignore"):
+            np.multiply(array, 1, out=array)
+
+
+def _encode(kind: str, state: dict[str, Any]) -> bytes:
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    meta = {"format": FORMAT, "version": VERSION, "kind": kind, "state": _pack(state, "", arrays)}
+    buffer = io.BytesIO()
+    for name, array in arrays.items():
+        if array.dtype.kind == "b":  # of which NumPy takes any byte but 0 for true
+            arrays[name] = np.ascontiguousarray(array).view(np.uint8).reshape(array.shape) != 0
+    np.savez(buffer, allow_pickle=False, **{_META: np.array(json.dumps(meta))}, **arrays)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = b"0" * _COMMENT_SIZE
+    body = buffer.getvalue()[:-_COMMENT_SIZE]
+    return body + _DIGEST + hashlib.sha256(body).hexdigest().encode("ascii")
+
+
+def _check_digest(content: bytes) -> None:
+    if not content:
+        raise ValueError("it is empty")
+    if not content.startswith(b"PK"):
+        raise ValueError("it is neither an npz file nor a pickle of pepg-es")
+    body, comment = memoryview(content)[:-_COMMENT_SIZE], content[-_COMMENT_SIZE:]
+    if not comment.startswith(_DIGEST):
+        raise ValueError("it is cut short, or was not written by pepg_fast")
+    if comment[len(_DIGEST) :] != hashlib.sha256(body).hexdigest().encode("ascii"):
+        raise ValueError("its checksum does not match: the file was changed or damaged")
+
+
+def _pack(value: Any, path: str, arrays: dict[str, Any], level: int = 0) -> Any:
+    """JSON for `value`; its arrays go into `arrays`."""
+    if level > _MOST_LEVELS:
+        raise TypeError(
+            f"{path:.60}: a file holds at most {_MOST_LEVELS} levels of lists and dicts"
+        )
+    if isinstance(value, np.generic) or type(value) in (np.ndarray, np.memmap):
+        if value.dtype.hasobject or not value.dtype.itemsize:
+            raise TypeError(f"{path}: a file holds arrays of numbers, not of Python objects")
+        name = _NOT_IN_NAMES.sub("_", path)[:1000] or "state"
+        while name in arrays or name in _TAKEN:
+            name += "_"
+        arrays[name] = np.asarray(value)
+        return {_SCALAR if isinstance(value, np.generic) else _ARRAY: name}
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise TypeError(f"{path}: a file holds whole numbers of at most {_MOST_BITS} bits")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    level += 1
+    if isinstance(value, tuple | list):
+        items = [_pack(item, f"{path}.{i}", arrays, level) for i, item in enumerate(value)]
+        return items if isinstance(value, list) else {_TUPLE: items}
+    if isinstance(value, dict) and all(
+        isinstance(key, str) and not key.startswith("$") for key in value
+    ):
+        return {
+            key: _pack(item, f"{path}.{key}" if path else key, arrays, level)
+            for key, item in value.items()
+        }
+    raise TypeError(
+        f"{path}: a file holds numbers, strings, arrays and lists and dicts of those, "
+        f"not {type(value).__name__}"
+    )
+
+
+def is_storable(value: Any) -> bool:
+    """Whether a file can hold `value`."""
+    try:
+        _pack(value, "", {})
+    except TypeError:
+        return False
+    return True
+
+
+def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_unpack(item, arrays) for item in value]
+    if isinstance(value, dict):
+        if _ARRAY in value:
+            return _taken(value[_ARRAY], arrays)
+        if _SCALAR in value:
+            return _taken(value[_SCALAR], arrays)[()]
+        if _TUPLE in value:
+            return tuple(_unpack(item, arrays) for item in value[_TUPLE])
+        return {key: _unpack(item, arrays) for key, item in value.items()}
+    return value
+
+
+def _taken(name: Any, arrays: dict[str, Any]) -> "np.ndarray[Any, Any]":
+    """Take an array out, each once: a second reference would make a small file a large state."""
+    if not isinstance(name, str) or name not in arrays:
+        raise ValueError(f"it lacks the array {_checks.shown(name)}, or refers to it twice")
+    array: np.ndarray[Any, Any] = arrays.pop(name)
+    return array
+
+
+@contextlib.contextmanager
+def _temporary_beside(path: Path, like: Path | None) -> Iterator[tuple[str, IO[bytes]]]:
+    """A new file beside `path`, open for writing; at the end it goes, unless it got another name.
+
+    If it is to replace a file or to be like one, only its owner may read it until it has that one's permissions.
+    """
+    old = _status(path) or (like and _status(like))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.pepg_fast.tmp"))
+    handle = os.open(temporary, flags, 0o600 if old else 0o666)
+    try:
+        with os.fdopen(handle, "wb") as output:
+            if old:
+                _take_permissions(handle, temporary, old)
+            yield temporary, output
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _take_permissions(handle: int, temporary: str, old: os.stat_result) -> None:
+    """Give an open file the owner, the group and the mode of another, as far as the system lets us."""
+    mode = stat.S_IMODE(old.st_mode) & 0o777
+    if hasattr(os, "fchown"):
+        for owner in (old.st_uid, -1):
+            with contextlib.suppress(OSError):
+                os.fchown(handle, owner, old.st_gid)
+                break
+        if os.fstat(handle).st_gid != old.st_gid:  # another group may do what everybody may
+            mode &= ~0o070 | (mode & 0o007) << 3
+    os.chmod(handle if os.chmod in os.supports_fd else temporary, mode)
+
+
+def _publish(temporary: str, path: Path) -> None:
+    """Give `temporary` its name unless that is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with open(path, "xb"):
+            pass
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # which holds nothing
+            raise
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the new name last through a power cut, where the system lets us."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,196 @@
+"""What runs the episodes of a process: Gymnasium's environments one by one, or a world that steps many at once."""
+
+from typing import Any
+
+import numpy as np
+
+from ..mujoco_log import heard
+from ..native import NativeRollouts
+from ..rollouts import Rollouts, RunsEpisodes, Task, interface_of, make_env, name_of
+from ..spaces import Interface
+from .batched import Batched, Unsupported, World
+
+#: Engines whose environments Gymnasium does not make.
+_WITHOUT_ENVIRONMENTS = ("envpool", "vector")
+
+#: Steps by which two engines are compared before one takes the place of the other.
+_COMPARED = 5
+
+
+def rollouts_of(
+    task: Task, *, threads: int = 1, is_worker: bool = False, ends_process: bool = False
+) -> RunsEpisodes:
+    """What runs the episodes of a task in this process, by the task's engine.
+
+    Parameters
+    ----------
+    task : Task
+        What an episode is.
+    threads : int
+        Those of an engine that has threads.
+    is_worker, ends_process : bool
+        As in `Rollouts`.
+    """
+    if task.engine == "native":
+        return NativeRollouts(task, max(threads, 1))
+    if task.engine == "gymnasium":
+        return Rollouts(task, is_worker=is_worker, ends_process=ends_process)
+    args = task.engine, task.env, task.env_args, task.max_episode_steps
+    return Batched(task, lambda n: _world(*args, n, max(threads, 1)))
+
+
+def chosen(task: Task, engine: str) -> tuple[str, str]:
+    """The engine that is to run a task, and what is to be said of that choice (empty if there was none).
+
+    Raises
+    ------
+    Unsupported
+        If `engine` is not "auto" and does not serve the task.
+    """
+    if task.engine == "native":  # whatever it is, there is no other
+        return task.engine, ""
+    if engine == "gymnasium":
+        return engine, ""
+    if engine != "auto":
+        try:
+            _check(task, engine)
+        except Unsupported as error:
+            raise _unserved(name_of(task.env), engine, error) from error
+        return engine, f"engine: {engine}"
+    if not _is_mujoco(task.env):
+        return "gymnasium", ""
+    try:
+        _check(task, "mujoco")
+    except Unsupported as error:
+        return "gymnasium", f"engine: gymnasium (mujoco cannot take its place: {error})"
+    return "mujoco", "engine: mujoco"
+
+
+def _own_task(env: Any) -> Any:
+    """The `MujocoTask` that an environment is or is registered with, None if there is none."""
+    for each in (env, getattr(env, "entry_point", None)):
+        if hasattr(each, "simulated"):
+            return each
+    return None
+
+
+def _is_mujoco(env: Any) -> bool:
+    return _own_task(env) is not None or str(getattr(env, "entry_point", "")).startswith(
+        "gymnasium.envs.mujoco."
+    )
+
+
+def _check(task: Task, engine: str) -> None:
+    """Refuse a task that an engine does not serve."""
+    if task.time_limit is not None:
+        raise Unsupported("it steps many episodes at once, of which none has an episode_time_limit")
+    if task.frame_stack > 1:
+        raise Unsupported("it steps many episodes at once, and stacks no frames")
+    if engine == "mujoco":
+        _check_mujoco(task)
+
+
+def _unserved(name: str, engine: str, error: Unsupported) -> Unsupported:
+    return Unsupported(
+        f"engine: wanted one that serves {name} ('gymnasium' does all of Gymnasium's), got {engine!r}: {error}"
+    )
+
+
+def spaces_of(
+    engine: str,
+    env: Any,
+    env_args: dict[str, Any],
+    max_episode_steps: int | None,
+    scaled: bool,
+    frame_stack: int = 1,
+) -> tuple[Interface, bool]:
+    """The spaces of an environment, and whether each episode needs a new one, as `rollouts.interface_of` says."""
+    if engine not in _WITHOUT_ENVIRONMENTS:
+        return interface_of(env, env_args, max_episode_steps, scaled, frame_stack)
+    name = name_of(env)
+    try:
+        world = _world(engine, env, env_args, max_episode_steps, 1, 1)
+    except Unsupported as error:
+        raise _unserved(name, engine, error) from error
+    try:
+        return Interface.of(world.spaces(), name, scaled), False
+    finally:
+        world.close()
+
+
+def _world(
+    engine: str,
+    env: Any,
+    env_args: dict[str, Any],
+    max_episode_steps: int | None,
+    n: int,
+    threads: int,
+) -> Any:
+    """A world of an engine."""
+    if engine == "envpool":
+        from .vector_worlds import PoolWorld
+
+        return PoolWorld(env, env_args, max_episode_steps, n, threads)
+    if engine == "vector":
+        from .vector_worlds import VectorWorld
+
+        return VectorWorld(env, env_args, max_episode_steps, n)
+    from .mujoco_world import MujocoWorld, simulated_by
+
+    if own := _own_task(env):
+        simulated = own.simulated()
+        registered = getattr(env, "max_episode_steps", None) if own is not env else None
+        limits = (simulated.limit, max_episode_steps or registered)
+        limit = min((each for each in limits if each is not None), default=None)
+        return MujocoWorld(simulated._replace(limit=limit), n, threads)
+    made = make_env(env, env_args, max_episode_steps)
+    try:
+        return MujocoWorld(simulated_by(made), n, threads)
+    finally:
+        made.close()
+
+
+def _check_mujoco(task: Task) -> None:
+    """Refuse a task that MuJoCo's engine does not have, or of which it has not Gymnasium's bits.
+
+    Formulas and arguments are those of a release of Gymnasium; another one may have others.
+    """
+    given = task.env, task.env_args, task.max_episode_steps
+    with heard(task.env):
+        env = make_env(*given)
+        try:
+            world = _world("mujoco", *given, 1, 1)
+            try:
+                different = _difference(env, world, task)
+            finally:
+                world.close()
+        finally:
+            env.close()
+    if different:
+        import gymnasium
+
+        raise Unsupported(
+            f"{name_of(task.env)} of gymnasium {gymnasium.__version__} gives another {different} than this engine"
+        )
+
+
+def _difference(env: Any, world: World, task: Task) -> str:
+    """What the first steps of an environment and a world have not in common."""
+    draw, slots = np.random.default_rng(0), np.arange(1)
+    seen, _ = env.reset(seed=0)
+    observations = world.reset(slots, np.zeros(1, np.int64))
+    for _ in range(_COMPARED):
+        if not np.array_equal(observations[0], seen, equal_nan=True):
+            return "observation"
+        outputs = draw.uniform(-1.0, 1.0, (1, task.interface.output_size))
+        actions = task.interface.actions(outputs)
+        seen, reward, terminated, truncated, _ = env.step(actions[0])
+        step = world.step(slots, np.asarray(actions))
+        observations = step.observations
+        if float(reward) != step.rewards[0]:
+            return "reward"
+        if (bool(terminated), bool(truncated)) != (step.terminated[0], step.truncated[0]):
+            return "end of an episode"
+        if terminated or truncated:
+            break
+    return ""

@@ -1,0 +1,231 @@
+"""Episodes in a world that steps many slots at once: one forward pass and one step for all of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..memory import copied, kept, memory_of
+from ..mujoco_log import heard
+from ..normalization import LARGEST, Moments
+from ..rollouts import Asked, EpisodeError, Episodes, Task, unusable
+
+#: Slots at most: of more, the arrays no longer fit the caches.
+MOST_SLOTS = 64
+
+
+class Unsupported(ValueError):
+    """An engine does not serve an environment; the message says why."""
+
+
+class Step(NamedTuple):
+    """What came of a step of n slots.
+
+    Attributes
+    ----------
+    observations : ndarray, shape (n, observation_size)
+        A new array.
+    rewards : ndarray, shape (n,)
+        In float64.
+    terminated, truncated : ndarray of bool, shape (n,)
+        Whether the slot's episode has ended.
+    errors : dict
+        Messages by slot, of those whose step failed.
+    """
+
+    observations: NDArray[np.float64]
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    errors: dict[int, str] = {}  # noqa: RUF012
+
+
+class World(Protocol):
+    """Slots in which episodes run. An episode is a function of its seed and its actions, whatever runs beside it.
+
+    Attributes
+    ----------
+    n : int
+        Slots.
+    refills : bool
+        Whether `reset` takes any of them. If not, it takes the first ones, as many as there are seeds.
+    """
+
+    n: int
+    refills: bool
+
+    def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Begin an episode in each of some slots, which are in order: first observations, a new array."""
+
+    def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
+        """Step some slots, which are in order."""
+
+    def close(self) -> None:
+        """Free what the world has."""
+
+
+class Batched:
+    """Runs episodes in a world, as `Rollouts` does in environments.
+
+    Parameters
+    ----------
+    task : Task
+        What an episode is.
+    make_world : callable
+        From a number of slots to a world.
+    """
+
+    def __init__(self, task: Task, make_world: Callable[[int], World]) -> None:
+        self.task, self._make_world = task, make_world
+        self._world: World | None = None
+
+    def run_all(self, asked: Asked) -> Episodes:
+        """Run E episodes of each policy.
+
+        Raises
+        ------
+        EpisodeError
+            If an episode failed and the task does not take that. It is not tried again, which would give the same.
+        """
+        run, n = _Run(self.task, asked), asked.seeds.size
+        with heard(self.task.env):
+            world = self._world_of(n)
+            for lo in range(0, n, n if world.refills else world.n):
+                run.through(world, lo, n if world.refills else min(lo + world.n, n))
+        return run.found._replace(first_error=run.first_error)
+
+    def _world_of(self, episodes: int) -> World:
+        """A world with a slot for each episode, or as many as are worth it."""
+        n = min(episodes, MOST_SLOTS)
+        if self._world is None or self._world.n < n:
+            self.close()
+            self._world = self._make_world(n)
+        return self._world
+
+    def close(self) -> None:
+        """Close the world; the next episodes get a new one."""
+        world, self._world = self._world, None
+        if world is not None:
+            world.close()
+
+
+class _Run:
+    """Episodes on their way through a world."""
+
+    def __init__(self, task: Task, asked: Asked) -> None:
+        self.task, self.weights, self.normalizer = task, asked.weights, asked.normalizer
+        self.member, self.seeds = asked.member, asked.seeds.reshape(-1)
+        n, size = self.seeds.size, task.interface.observation_size
+        nothing = (0.0, np.zeros(size), np.zeros(size))
+        self.found = Episodes(
+            np.zeros(n), np.zeros(n, np.int64), np.zeros(n), [nothing] * n if asked.with_statistics else None,
+            np.zeros(n, np.int64),
+        )  # fmt: skip
+        self.first_error = ""
+
+    def through(self, world: World, lo: int, hi: int) -> None:
+        """Run the episodes from lo up to hi, each slot taking the next one when its own has ended."""
+        n = min(world.n, hi - lo)
+        self.world, self.next, self.end = world, lo + n, hi
+        self.slots, self.episode = np.arange(n), np.arange(lo, lo + n)
+        self.rows = self.weights[self.member[self.episode]]
+        self.memory = memory_of(self.task.network, n, self.rows.dtype)
+        size = self.task.interface.observation_size
+        self.moments = None if self.found.statistics is None else Moments(n, size)
+        self.observations = self._begun(self.slots, self.episode)
+        while len(self.slots):
+            self._tick()
+
+    def _begun(self, slots: NDArray[np.intp], episode: NDArray[np.intp]) -> NDArray[np.float64]:
+        try:
+            return self.world.reset(slots, self.seeds[episode])
+        except Exception as error:
+            raise self._error(error, int(episode[0])) from error
+
+    def _tick(self) -> None:
+        """Let all slots take a step."""
+        observations = self.observations
+        largest = np.finfo(float).max if self.moments is None else LARGEST
+        if not np.abs(observations).max() <= largest:
+            return self._replace(unusable(observations, largest))
+        seen = observations if self.normalizer is None else self.normalizer(observations)
+        memory = copied(self.memory)
+        outputs = self.task.network.forward_population(self.rows, seen, *memory)
+        try:
+            actions = np.asarray(self.task.interface.actions(outputs))
+        except ValueError as error:
+            bad = np.flatnonzero(np.isnan(outputs).any(axis=1))
+            return self._replace({int(k): error for k in bad})
+        self.memory = memory
+        if self.moments is not None:
+            self.moments.add(observations, self.slots)
+        try:
+            step = self.world.step(self.slots, actions)
+        except Exception as error:
+            raise self._error(error, int(self.episode[0])) from error
+        self.observations = step.observations
+        self.found.returns[self.episode] += step.rewards
+        self.found.lengths[self.episode] += 1
+        if self.task.reward_floor is not None:
+            lacking = np.maximum(self.task.reward_floor - step.rewards, 0.0)
+            self.found.lifted[self.episode] += lacking
+        ended = step.terminated | step.truncated
+        failed = self._failed(step, ended)
+        if failed or ended.any():
+            self._replace(failed, ended)
+
+    def _failed(self, step: Step, ended: NDArray[np.bool_]) -> dict[int, Exception]:
+        """Which of the slots failed in a step, by position."""
+        failed: dict[int, Exception] = {}
+        if step.errors:
+            at = {int(slot): k for k, slot in enumerate(self.slots)}
+            failed = {at[slot]: RuntimeError(text) for slot, text in step.errors.items()}
+        if self.task.reward_floor is not None:
+            for k in np.flatnonzero(step.rewards == -np.inf).tolist():
+                text = "a reward is -inf, which reward_floor cannot lift"
+                failed.setdefault(k, ValueError(text))
+        for k in np.flatnonzero(ended).tolist():
+            if np.isnan(self.found.returns[self.episode[k]]):
+                failed.setdefault(k, ValueError("a reward is NaN"))
+        return failed
+
+    def _replace(
+        self, failed: Mapping[int, Exception], ended: "NDArray[np.bool_] | None" = None
+    ) -> None:
+        """Give slots whose episodes failed or ended the next ones, and forget those for which there are none."""
+        over = np.zeros(len(self.slots), bool) if ended is None else ended.copy()
+        over[list(failed)] = True
+        free = np.flatnonzero(over)
+        for k in free.tolist():
+            found = None if self.moments is None else self.moments.taken(int(self.slots[k]))
+            if k in failed:
+                self._fail(k, failed[k])
+            elif self.found.statistics is not None:
+                self.found.statistics[self.episode[k]] = found
+        more = min(len(free), self.end - self.next)
+        if more:
+            again, episode = free[:more], np.arange(self.next, self.next + more)
+            self.next += more
+            self.episode[again], self.rows[again] = episode, self.weights[self.member[episode]]
+            self.observations[again] = self._begun(self.slots[again], episode)
+            for states in self.memory:
+                states[again] = 0
+            over[again] = False
+        if over.any():
+            rest = ~over
+            self.slots, self.episode = self.slots[rest], self.episode[rest]
+            self.rows, self.observations = self.rows[rest], self.observations[rest]
+            self.memory = kept(self.memory, rest)
+
+    def _fail(self, k: int, error: Exception) -> None:
+        i, task = int(self.episode[k]), self.task
+        failure = self._error(error, i)
+        if task.on_failure == "raise":
+            raise failure from error
+        self.found.put_failed(i)
+        self.found.failures[i] += task.retries  # each would fail in the same way
+        self.first_error = self.first_error or str(failure)
+
+    def _error(self, error: Exception, i: int) -> EpisodeError:
+        return EpisodeError.of(error, i, int(self.seeds[i]))

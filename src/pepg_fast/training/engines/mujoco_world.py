@@ -1,0 +1,271 @@
+"""Gymnasium's MuJoCo tasks (v5) without its Python loop: many simulations stepped by MuJoCo's own threads."""
+
+import inspect
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batched import Step, Unsupported
+from .mujoco_tasks import TASKS, Formulas, Moment
+
+#: Where Gymnasium has the tasks.
+_HOME = "gymnasium.envs.mujoco."
+
+#: What `gymnasium.make` puts around an environment, and `MujocoWorld` does itself.
+_WRAPPERS = {"TimeLimit", "OrderEnforcing"}
+
+
+class MujocoWorld:
+    """Slots with simulations of a model each.
+
+    Parameters
+    ----------
+    simulated : Simulated
+        What is simulated.
+    n : int
+        Slots.
+    threads : int
+        Those of MuJoCo.
+    has_data : bool
+        Whether `data`, that of the first slot, is wanted.
+
+    Raises
+    ------
+    Unsupported
+        If MuJoCo is too old.
+    """
+
+    refills = True
+
+    def __init__(
+        self, simulated: "Simulated", n: int, threads: int, *, has_data: bool = False
+    ) -> None:
+        self.n, self.model = n, simulated.model
+        self._formulas, self._args = simulated.formulas, simulated.args
+        self._frame_skip, self._limit = simulated.frame_skip, simulated.limit
+        self.dt = self.model.opt.timestep * self._frame_skip
+        self._init = simulated.qpos, simulated.qvel
+        derived = self._formulas.derived
+        # Contact forces are computed after a step, from what a simulation leaves behind.
+        kind: Any = _Simulations
+        if not has_data:
+            rows = _rows()
+            kind = kind if "cfrc_ext" in derived else rows
+        self._simulations = kind(self.model, n, threads, ("qpos", "qvel", *derived))
+        self._lengths = np.zeros(n, np.int64)
+
+    def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Begin episodes as Gymnasium does with these seeds: their first observations."""
+        starts = [
+            self._formulas.start(*self._init, self._args, np.random.Generator(np.random.PCG64(seed)))
+            for seed in seeds.tolist()
+        ]  # fmt: skip
+        qpos, qvel = (np.array(each) for each in zip(*starts, strict=True))
+        self._simulations.reset(slots, qpos, qvel)
+        self._lengths[slots] = 0
+        return self._observed(self._moment(slots))
+
+    def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
+        """Let each of the slots take its action."""
+        before = self._formulas.track(self._moment(slots))
+        errors = self._simulations.step(slots, actions, self._frame_skip)
+        moment = self._moment(slots)
+        after = self._formulas.track(moment)
+        rewards, terminated = self._formulas.judge(moment, before, after, actions)
+        self._lengths[slots] += 1
+        truncated = np.zeros(len(slots), bool)
+        if self._limit is not None:
+            truncated = self._lengths[slots] >= self._limit
+        ended = np.broadcast_to(terminated, truncated.shape)
+        return Step(self._observed(moment), rewards, ended, truncated, errors)
+
+    def _moment(self, slots: NDArray[np.intp]) -> Moment:
+        arrays = self._simulations.arrays
+        if len(slots) < self.n:
+            arrays = {name: array[slots] for name, array in arrays.items()}
+        return Moment(self.model, self._args, self.dt, arrays)
+
+    @property
+    def data(self) -> Any:
+        """The first slot's."""
+        return self._simulations.first
+
+    def _observed(self, moment: Moment) -> NDArray[np.float64]:
+        parts = self._formulas.observe(moment)
+        n = len(parts[0])
+        return np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._simulations.close()
+
+
+class Simulated(NamedTuple):
+    """A model, and what makes a task of it.
+
+    Attributes
+    ----------
+    model : MjModel
+        The model.
+    frame_skip : int
+        Substeps of a step.
+    qpos, qvel : ndarray
+        Where the formulas begin episodes.
+    limit : int or None
+        Steps of an episode at most.
+    formulas : Formulas
+        Observations, rewards and ends.
+    args : dict
+        Their arguments.
+    """
+
+    model: Any
+    frame_skip: int
+    qpos: NDArray[np.float64]
+    qvel: NDArray[np.float64]
+    limit: int | None
+    formulas: Formulas
+    args: dict[str, Any]
+
+
+def simulated_by(env: Any) -> Simulated:
+    """What one of Gymnasium's environments simulates.
+
+    Raises
+    ------
+    Unsupported
+        If `env` is none of the tasks, or something changes what it does.
+    """
+    formulas, args = _task_of(env)
+    task, limit = env.unwrapped, env.spec.max_episode_steps
+    return Simulated(
+        task.model, task.frame_skip, task.init_qpos.copy(), task.init_qvel.copy(), limit, formulas, args
+    )  # fmt: skip
+
+
+def _task_of(env: Any) -> tuple[Formulas, dict[str, Any]]:
+    """The formulas of an environment, and the arguments that it was made with."""
+    layer, kind = env, type(env.unwrapped)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    formulas = TASKS.get(name.removeprefix(_HOME)) if name.startswith(_HOME) else None
+    if formulas is None:
+        raise Unsupported("the environment is none of Gymnasium's MuJoCo tasks (v5)")
+    while layer is not env.unwrapped:
+        if type(layer).__name__ not in _WRAPPERS or not type(layer).__module__.startswith(
+            "gymnasium."
+        ):
+            raise Unsupported(f"{type(layer).__name__} is wrapped around the environment")
+        layer = layer.env
+    if env.spec is None:
+        raise Unsupported("the environment was made by a function, not by its id")
+    bound = inspect.signature(kind).bind(**env.spec.kwargs)
+    bound.apply_defaults()
+    more = bound.arguments.pop("kwargs", {})
+    args = bound.arguments | more
+    if args.get("render_mode") is not None:
+        raise Unsupported("render_mode shows each environment")
+    return formulas, args
+
+
+def _rows() -> Any:
+    try:
+        from mujoco import batch
+    except ImportError as error:
+        import mujoco
+
+        raise Unsupported(
+            f'MuJoCo {mujoco.__version__} has no mujoco.batch (wanted 4.0 or newer: pip install "pepg-fast[mujoco]")'
+        ) from error
+
+    class Rows:
+        """Simulations as rows of MuJoCo's own batch."""
+
+        def __init__(self, model: Any, n: int, threads: int, fields: tuple[str, ...]) -> None:
+            self._n, self._batch = n, batch.Batch(model, n, threads)
+            self._ctrl = self._batch.bind("ctrl")
+            self.arrays = {name: self._batch.bind(name) for name in fields}
+
+        def reset(self, slots: NDArray[np.intp], qpos: Any, qvel: Any) -> None:
+            ids = self._ids(slots)
+            self._batch.reset(ids, stage=0)
+            self.arrays["qpos"][slots], self.arrays["qvel"][slots] = qpos, qvel
+            self._batch.forward(ids)
+
+        def step(self, slots: NDArray[np.intp], actions: Any, n_frames: int) -> dict[int, str]:
+            self._ctrl[slots] = actions
+            try:
+                self._batch.step(self._ids(slots), n_frames)
+            except batch.SimulationError as error:
+                return {int(slot): self._batch.error(int(slot)) for slot in error.ids}
+            return {}
+
+        def _ids(self, slots: NDArray[np.intp]) -> Any:
+            return None if len(slots) == self._n else slots
+
+        def close(self) -> None:
+            pass
+
+    return Rows
+
+
+class _Simulations:
+    """Simulations with all their data, which contact forces are computed from after a step."""
+
+    def __init__(self, model: Any, n: int, threads: int, fields: tuple[str, ...]) -> None:
+        import mujoco
+
+        self._model, self._mujoco = model, mujoco
+        self._datas = [mujoco.MjData(model) for _ in range(n)]
+        self.first = self._datas[0]
+        self._views = {name: [getattr(data, name) for data in self._datas] for name in fields}
+        self.arrays = {name: np.array(views) for name, views in self._views.items()}
+        self._threads = min(threads, n)
+        self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+
+    def reset(self, slots: NDArray[np.intp], qpos: Any, qvel: Any) -> None:
+        for k, slot in enumerate(slots.tolist()):
+            data = self._datas[slot]
+            self._mujoco.mj_resetData(self._model, data)
+            data.qpos[:], data.qvel[:] = qpos[k], qvel[k]
+            self._mujoco.mj_forward(self._model, data)
+        self._copy(slots)
+
+    def step(self, slots: NDArray[np.intp], actions: Any, n_frames: int) -> dict[int, str]:
+        errors: dict[int, str] = {}
+        pieces = np.array_split(np.arange(len(slots)), min(self._threads, len(slots)))
+        arguments = [(slots[piece].tolist(), actions[piece], n_frames, errors) for piece in pieces]
+        if self._pool is None or len(pieces) == 1:
+            for each in arguments:
+                self._step(*each)
+        else:
+            futures = [self._pool.submit(self._step, *each) for each in arguments]
+            try:
+                for future in futures:
+                    future.result()
+            finally:
+                wait(futures)  # an interrupted step must not go on beside the next
+        self._copy(slots)
+        return errors
+
+    def _step(self, slots: list[int], actions: Any, n_frames: int, errors: dict[int, str]) -> None:
+        mujoco, model = self._mujoco, self._model
+        for slot, action in zip(slots, actions, strict=True):
+            data = self._datas[slot]
+            data.ctrl[:] = action
+            try:
+                mujoco.mj_step(model, data, nstep=n_frames)
+                mujoco.mj_rnePostConstraint(model, data)
+            except mujoco.FatalError as error:
+                errors[slot] = str(error)
+
+    def _copy(self, slots: NDArray[np.intp]) -> None:
+        is_all = len(slots) == len(self._datas)
+        for name, views in self._views.items():
+            some = views if is_all else [views[slot] for slot in slots]
+            self.arrays[name][slots] = np.array(some)
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()

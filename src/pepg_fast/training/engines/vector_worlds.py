@@ -1,0 +1,188 @@
+"""EnvPool's pools and Gymnasium's vector environments, in which all episodes begin together."""
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import _caller
+from ..observations import Observations, OneHot, Several, observations_of
+from ..rollouts import make_env
+from .batched import Step, Unsupported
+
+
+class PoolWorld:
+    """A pool of EnvPool's for each set of episodes: its seeds are fixed when it is made.
+
+    Parameters
+    ----------
+    env : str
+        EnvPool's id.
+    env_args : dict
+        Arguments of ``envpool.make``.
+    max_episode_steps : int or None
+        Instead of the environment's own limit.
+    n : int
+        Slots.
+    threads : int
+        Those of the pool.
+    """
+
+    refills = False
+
+    def __init__(
+        self,
+        env: Any,
+        env_args: dict[str, Any],
+        max_episode_steps: int | None,
+        n: int,
+        threads: int,
+    ) -> None:
+        with _caller.needing("engine='envpool'", "envpool", "envpool"):
+            import envpool
+        if not isinstance(env, str):
+            raise Unsupported("wanted the id of one of EnvPool's environments")
+        if env not in envpool.list_all_envs():
+            raise Unsupported(f"EnvPool {envpool.__version__} has no environment of that name")
+        self.n, self._id, self._envpool = n, env, envpool
+        limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+        self._options = env_args | limit | {"num_threads": threads}
+        self._pool: Any = None
+
+    def spaces(self) -> Any:
+        """What has the spaces of an environment."""
+        pool = self._made([0])
+        try:
+            return _Spaces(pool.observation_space, pool.action_space)
+        finally:
+            pool.close()
+
+    def _made(self, seeds: list[int]) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of spaces whose ends have another dtype
+                pool = self._envpool.make(
+                    self._id, env_type="gymnasium", num_envs=len(seeds), seed=seeds, **self._options
+                )
+                _ = (
+                    pool.observation_space,
+                    pool.action_space,
+                )  # which it makes when they are asked for
+                return pool
+        except (TypeError, ValueError, AssertionError) as error:
+            raise ValueError(f"env_args: EnvPool cannot make {self._id}: {error}") from error
+
+    def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Make the pool of these seeds."""
+        self.close()
+        self._pool = self._made(seeds.tolist())
+        observations, info = self._pool.reset()
+        self._parts = observations_of(self._pool.observation_space, self._id)
+        return _rows(self._parts, observations)[np.argsort(info["env_id"])]
+
+    def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
+        """Step some slots."""
+        observations, rewards, terminated, truncated, info = self._pool.step(
+            actions, slots.astype(np.int32)
+        )
+        order = np.argsort(info["env_id"])  # they come as they are ready
+        return Step(
+            _rows(self._parts, observations)[order], rewards[order].astype(np.float64), terminated[order],
+            truncated[order],
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Free the pool."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+
+class VectorWorld:
+    """A `gymnasium.vector.VectorEnv` that a function returns, or a synchronous one of an id.
+
+    Parameters
+    ----------
+    env : str, EnvSpec or callable
+        The id, what is registered under it, or the function.
+    env_args : dict
+        Arguments of either.
+    max_episode_steps : int or None
+        Instead of the environment's own limit; in a `VectorEnv` of the function's, besides that one.
+    n : int
+        Slots, if the function does not say how many.
+    """
+
+    refills = False
+
+    def __init__(
+        self, env: Any, env_args: dict[str, Any], max_episode_steps: int | None, n: int
+    ) -> None:
+        from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+        self._limit = max_episode_steps if callable(env) else None
+        if callable(env):
+            self._env = env(**env_args)
+            if not isinstance(self._env, VectorEnv):
+                kind = type(self._env).__name__
+                raise Unsupported(f"wanted a function that returns a VectorEnv, got {kind}")
+        else:
+            makers = [lambda: make_env(env, env_args, max_episode_steps)] * n
+            self._env = SyncVectorEnv(makers)
+        if self._env.metadata.get("autoreset_mode") == AutoresetMode.DISABLED:
+            raise Unsupported(
+                "wanted a VectorEnv that resets itself, got one with AutoresetMode.DISABLED"
+            )
+        self.n = int(self._env.num_envs)
+        self._actions: Any = None
+        self._steps = 0
+
+    def spaces(self) -> Any:
+        """What has the spaces of an environment."""
+        return _Spaces(self._env.single_observation_space, self._env.single_action_space)
+
+    def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Begin the episodes; slots for which there are no seeds have those of the first."""
+        all_seeds = np.concatenate([seeds, np.repeat(seeds[:1], self.n - len(seeds))])
+        self._actions, self._steps = None, 0
+        observations, _ = self._env.reset(seed=all_seeds.tolist())
+        self._parts = observations_of(self._env.single_observation_space, "env")
+        return _rows(self._parts, observations)[slots]
+
+    def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
+        """Step all slots: those whose episodes have ended as well, with the actions that they had last."""
+        if self._actions is None:
+            self._actions = np.repeat(actions[:1], self.n, axis=0)
+        self._actions[slots] = actions
+        observations, rewards, terminated, truncated, _ = self._env.step(self._actions.copy())
+        self._steps += 1
+        is_cut = self._limit is not None and self._steps >= self._limit
+        return Step(
+            _rows(self._parts, observations)[slots], np.asarray(rewards, np.float64)[slots],
+            np.asarray(terminated, bool)[slots], np.asarray(truncated, bool)[slots] | is_cut,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._env.close()
+
+
+class _Spaces(NamedTuple):
+    """Spaces of one environment of many."""
+
+    observation_space: Any
+    action_space: Any
+
+
+def _rows(parts: Observations, batch: Any) -> NDArray[np.float64]:
+    """A batch of observations as rows, each with its vector."""
+    if isinstance(parts, Several):
+        keys = parts.keys or range(len(parts.parts))
+        pairs = zip(keys, parts.parts, strict=True)
+        rows = [_rows(part, batch[key]) for key, part in pairs if part is not None]
+        return np.concatenate(rows, axis=1)
+    if isinstance(parts, OneHot):
+        return np.stack([next(parts.vectors(one, "observation")) for one in batch])
+    numbers: NDArray[np.float64] = batch.reshape(len(batch), -1).astype(np.float64)
+    return numbers

@@ -1,0 +1,189 @@
+"""A policy for other programs: what it computes, and the files of the formats."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..export import writing
+from ..export.description import Cell, Description, Layer, Normalization
+from ..nn import Network, RecurrentNetwork, activation_to_name
+from .normalization import Normalizer
+from .spaces import Interface
+
+
+class Exporting:
+    """What a `Policy` can be written as."""
+
+    network: Network
+    interface: Interface
+    normalizer: Normalizer | None
+    env_id: str
+    env_args: dict[str, Any]
+    score: float
+
+    def to_c(self, filename: "str | os.PathLike[str]", *, dtype: str = "float32") -> list[Path]:
+        """Write the policy as C99: a source file and a header that need nothing but libm.
+
+        Parameters
+        ----------
+        filename : path
+            Of the source (``.c``); the header beside it has the same name, with which the functions' names begin.
+        dtype : {"float32", "float64"}
+            C's float or double.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The header and the source.
+
+        Raises
+        ------
+        ValueError
+            If an activation is a Python function, or the file's name is not one for C.
+        OSError
+            If a file cannot be written.
+        """
+        return self.export(filename, "c", dtype=dtype)
+
+    def to_onnx(self, filename: "str | os.PathLike[str]", *, dtype: str = "float32") -> list[Path]:
+        """Write the policy as an ONNX model whose ``observation`` and ``action`` are batches of any size.
+
+        Parameters
+        ----------
+        filename : path
+            Of the model (``.onnx``).
+        dtype : {"float32", "float64"}
+            Of observations and weights.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The file.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed (``pip install "pepg-fast[onnx]"``).
+        ValueError, OSError
+            As for `to_c`.
+        """
+        return self.export(filename, "onnx", dtype=dtype)
+
+    def to_numpy(self, filename: "str | os.PathLike[str]") -> list[Path]:
+        """Write the policy as a Python module that needs NumPy alone, with functions ``action`` and ``outputs``.
+
+        Parameters
+        ----------
+        filename : path
+            Of the module (``.py``).
+
+        Returns
+        -------
+        list of pathlib.Path
+            The file.
+
+        Raises
+        ------
+        ValueError, OSError
+            As for `to_c`; NumPy's ufuncs are activations that this format has.
+        """
+        return self.export(filename, "numpy", dtype="float64")
+
+    def to_torch(self, *, dtype: str = "float32") -> Any:
+        """Make a ``torch.nn.Module`` of the policy, which ``torch.jit.script`` takes.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}
+            Of the weights.
+
+        Returns
+        -------
+        torch.nn.Module
+            From observations, one or a batch, to actions; its parameters can be trained further.
+
+        Raises
+        ------
+        ImportError
+            If torch is not installed.
+        ValueError
+            As for `to_c`.
+        """
+        return writing.torch_module(self._description(), dtype)
+
+    def export(
+        self, filename: "str | os.PathLike[str]", format: str, *, dtype: str = "float32"
+    ) -> list[Path]:
+        """Write the policy in a format: what `to_c`, `to_onnx` and `to_numpy` do, and torch's as a TorchScript file.
+
+        Parameters
+        ----------
+        filename : path
+            Of the file; the end that the format has is added if there is none.
+        format : {"c", "onnx", "torch", "numpy"}
+            Which.
+        dtype : {"float32", "float64"}
+            Of the numbers in the file; ``numpy`` has float64 whatever it is.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The files.
+
+        Raises
+        ------
+        ImportError
+            If the format needs a package that is not installed.
+        ValueError
+            If the format cannot hold the policy: an activation that is a Python function, a weight beyond float32.
+        OSError
+            If a file cannot be written.
+        """
+        return writing.write(self._description(), filename, format, dtype)
+
+    def _description(self) -> Description:
+        """All that a format has to render."""
+        if self.network.weights is None:
+            raise ValueError("network: wanted one with weights")
+        normalizer, normalization = self.normalizer, None
+        if normalizer is not None:
+            normalization = Normalization(normalizer.mean, normalizer.inverse_std, normalizer.clip)
+        cell, layers = _parts_of(self.network)
+        return Description(
+            normalization, cell, layers, self.interface.described(), tuple(self._origin())
+        )
+
+    def _origin(self) -> list[str]:
+        """How it was trained."""
+        env = self.env_id or "an environment without a name"
+        args = "".join(f", {name}={value!r:.80}" for name, value in self.env_args.items())
+        lines = [f"A policy for {env}{args}, exported by pepg_fast {__version__}."]
+        if self.score == self.score:
+            lines.append(
+                f"An evolution strategy (PEPG) trained it; it reached {self.score:.6g} there."
+            )
+        return lines
+
+
+def _parts_of(network: Network) -> tuple[Cell | None, tuple[Layer, ...]]:
+    """The cell of a network, if it has one, and its layers."""
+    if isinstance(network, RecurrentNetwork):
+        parts, last = network.parts(), activation_to_name(network.output_activation)
+        gates = [
+            Layer(parts[f"weight_{name}"].T, parts.get(f"bias_{name}")) for name in ("ih", "hh")
+        ]
+        return Cell(network.cell, *gates), (
+            Layer(parts["weight_out"].T, parts.get("bias_out"), last),
+        )
+    layers, index, sizes = [], 0, [int(size) for size in network.sizes]
+    theta = network.weights
+    assert theta is not None
+    names = [network.hidden_activation] * (len(sizes) - 2) + [network.output_activation]
+    for inputs, outputs, activation in zip(sizes[:-1], sizes[1:], names, strict=True):
+        end = index + inputs * outputs
+        bias = theta[end : end + outputs] if network.bias else None
+        weights = theta[index:end].reshape(inputs, outputs)
+        layers.append(Layer(weights, bias, activation_to_name(activation)))
+        index = end + outputs * network.bias
+    return None, tuple(layers)

@@ -1,0 +1,115 @@
+"""Episodes of a `Simulation`: in C, on threads of this process, with the bits that Python's would have."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..run.failures import EvaluationError
+from ..simulation import Simulation
+from ..simulation.episodes import solutions_for
+from .config import TrainConfig
+from .normalization import LARGEST
+from .rollouts import Asked, EpisodeError, Episodes, Task
+
+#: What ended an episode that has no return, by pepg_fault; without one, its rewards add up to no number.
+_FAULTS = (
+    "its rewards add up to NaN",
+    "observation: wanted finite numbers (up to {largest:g}), got others; from reset, NaN says that it failed",
+    "action: wanted finite numbers, got others from the network: its weights are too large",
+    "a reward is not finite",
+)
+
+#: Settings that are about environments in Python, and what a Simulation has in their place.
+_INSTEAD = {
+    "engine": "one of its own",
+    "env_args": "its `data`",
+    "new_env": "a context or `end`, which leave nothing of an episode",
+    "episode_retries": "episodes that end alike each time",
+    "frame_stack": "memory in its context, or a recurrent network",
+    "episode_time_limit": "max_episode_steps; nobody can cut a native step short",
+}
+
+
+def check(config: TrainConfig) -> None:
+    """Refuse settings that mean nothing to a Simulation."""
+    for each in dataclasses.fields(config):
+        value = getattr(config, each.name)
+        default = {} if each.name == "env_args" else each.default
+        if each.name in _INSTEAD and value != default:
+            raise ValueError(
+                f"{each.name}: wanted {default!r} with a Simulation, which has {_INSTEAD[each.name]}; got {value!r:.60}"
+            )
+
+
+class NativeRollouts:
+    """Runs episodes of a Simulation; what `Rollouts` is for environments.
+
+    Parameters
+    ----------
+    task : Task
+        Whose `env` is a Simulation.
+    n_threads : int
+        Threads that run them.
+    """
+
+    def __init__(self, task: Task, n_threads: int) -> None:
+        self.task, self.n_threads = task, n_threads
+        simulation: Simulation = task.env
+        self._perceptron = simulation._perceptron_of(task.network)
+        rows = (None, None) if simulation._box is None else task.interface.rows
+        clip, scale = (None if part is None else np.array(part) for part in rows)
+        max_steps = task.max_episode_steps or simulation.max_steps
+        self._environment = simulation._environment_of(max_steps, clip, scale)
+
+    def run_all(self, asked: Asked) -> Episodes:
+        """Run E episodes of each policy; an EpisodeError if one failed and the task does not take that."""
+        weights, seeds, normalizer, with_statistics = asked
+        shape, size = seeds.shape, self.task.interface.observation_size
+        floor = self.task.reward_floor
+        largest = LARGEST if with_statistics else np.finfo(float).max
+        returns, lengths = np.empty(shape), np.empty(shape, np.int64)
+        lifted, faults = np.zeros(shape), np.zeros(shape, np.intc)
+        moments = np.empty((*shape, 2, size)) if with_statistics else None
+        given = {} if normalizer is None else vars(normalizer)
+        try:
+            self._environment.simulate(
+                self._perceptron, solutions_for("weights", weights, self._perceptron, 2), 0, returns, lengths,
+                self.n_threads, seeds=seeds.astype(np.uint64), largest=largest,
+                reward_floor=-np.inf if floor is None else floor, lifted=None if floor is None else lifted,
+                moments=moments, faults=faults, **given,
+            )  # fmt: skip
+        except RuntimeError as error:  # no context
+            raise EvaluationError(str(error), 0) from error
+        episodes = Episodes(
+            returns.reshape(-1), lengths.reshape(-1), lifted.reshape(-1), _statistics(lengths, moments),
+            np.zeros(returns.size, np.int64),
+        )  # fmt: skip
+        return self._without_failed(episodes, seeds, faults, largest)
+
+    def _without_failed(
+        self, episodes: Episodes, seeds: Any, faults: Any, largest: float
+    ) -> Episodes:
+        """Let nothing count of episodes that failed, or raise what the first one failed by."""
+        first_error = ""
+        for i in np.flatnonzero(np.isnan(episodes.returns)).tolist():
+            seed = int(seeds.flat[i])
+            text = _FAULTS[faults.flat[i]].format(largest=largest)
+            error = EpisodeError.of(ValueError(text), i, seed)
+            if self.task.on_failure == "raise":
+                raise error
+            episodes.put_failed(i)
+            first_error = first_error or str(error)
+        return episodes._replace(first_error=first_error)
+
+    def close(self) -> None:
+        """Do nothing: contexts do not outlive a call."""
+
+
+def _statistics(lengths: NDArray[np.int64], moments: Any) -> Any:
+    """(count, mean, squares) of each episode."""
+    if moments is None:
+        return None
+    each = moments.reshape(-1, 2, moments.shape[-1])
+    return list(zip(lengths.reshape(-1).astype(float), each[:, 0], each[:, 1], strict=True))

@@ -1,0 +1,138 @@
+"""What a run says of a search that does not move, and that it says nothing of one that does."""
+
+import math
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from pepg_fast import PEPG, maximize, minimize
+from pepg_fast.run import diagnosis
+
+
+def sphere(x) -> float:
+    return float((x * x).sum())
+
+
+def search(sigma=0.1, *, mu=1.0, mu_lr=0.01, sigma_lr=0.1, **options) -> PEPG:
+    return PEPG(20, 3, mu, sigma, mu_lr, sigma_lr, rng=0, **options)
+
+
+def in_pairs(solutions):
+    """The two of a pair are equal, and no two pairs are."""
+    half = np.abs(solutions[: len(solutions) // 2] - solutions[len(solutions) // 2 :]).sum(axis=1)
+    return np.tile(half, 2)
+
+
+class TestWhatItFinds:
+    @pytest.mark.parametrize(
+        ("run", "said"),
+        [
+            (lambda: search().run(lambda x: 3.0, max_steps=10), "same fitness, 3, in 10 steps.*larger sigma_init"),
+            (lambda: search(ties="argsort").run(lambda x: 3.0, max_steps=30), "same fitness, 3"),
+            (lambda: search(symmetric=False).run(lambda x: 3.0, max_steps=30), "same fitness, 3"),
+            (lambda: search(fitness_shaping="raw").run(lambda x: 3.0, max_steps=30), "same fitness, 3"),
+            (lambda: search().run(lambda x: math.inf, max_steps=30), "same fitness, inf"),
+            (lambda: minimize(lambda x: 0.0, [0.0], 1.0, max_steps=30), "same fitness, 0"),
+            (lambda: maximize(lambda x: -math.inf, [0.0], 1.0, max_steps=30), "no candidate had a fitness"),
+            (lambda: minimize(lambda x: math.inf, [0.0], 1.0, max_steps=30), "no candidate had a fitness"),
+            (lambda: search().run(in_pairs, vectorized=True, max_steps=30), "gradient was exactly 0 .*of each pair"),
+            (lambda: maximize(lambda x: -(sphere(x) // 50), [10.0, 10.0], 0.1, rng=0, max_steps=50), "plateau"),
+            (lambda: search(sigma_lr=1000.0).run(lambda x: -sphere(x), max_steps=60), "1e-20.*smaller sigma_lr"),
+            (lambda: search(sigma_min=0.05).run(lambda x: -sphere(x), max_steps=1000), "at sigma_min.*closer"),
+            (lambda: search(30.0, mu=0.5, lower=0, upper=1).run(sphere, max_steps=20), "times as large as the box"),
+            (lambda: minimize(sphere, [0.5, 0.5], 9, lower=0, upper=1, max_steps=12), "times as large as the box"),
+            (lambda: search(mu=5.0, lower=-1, upper=1).run(sphere, max_steps=0), "outside the bounds in 3 of 3"),
+        ],
+    )  # fmt: skip
+    def test_is_warned_of_once_and_in_the_result(self, run, said):
+        with pytest.warns(UserWarning, match=said) as caught:
+            result = run()
+        assert [str(one.message) for one in caught] == list(result.diagnosis)
+        assert [one.filename for one in caught] == [__file__]
+        assert len(result.diagnosis) == 1
+        assert "\n" not in result.diagnosis[0]
+        assert f"    diagnosis: {result.diagnosis[0]}" in repr(result).splitlines()
+
+    @pytest.mark.filterwarnings("ignore:.*NaN")
+    def test_all_nan(self):
+        es = search(nan_policy="worst")
+        with pytest.warns(UserWarning, match="no candidate had a fitness in 10 steps"):
+            assert len(es.run(lambda x: math.nan, max_steps=12).diagnosis) == 1
+
+    def test_a_streak_that_ends_is_found_whenever_one_looks(self):
+        values = iter([*range(200), *[7] * 10, *range(200)])
+        evaluate = lambda solutions: (
+            np.arange(20.0) * (value := next(values)) ** 0 * (value != 7) + 7
+        )
+        with pytest.warns(
+            UserWarning, match=r"same fitness, 7, in 10 steps in a row \(up to step 210\)"
+        ):
+            search().run(evaluate, vectorized=True, max_steps=410)
+
+    def test_fewer_steps_are_no_streak(self):
+        assert search().run(lambda x: 3.0, max_steps=diagnosis.SEVERAL - 1).diagnosis == ()
+
+    def test_while_the_run_goes_on(self):
+        heard: list[int] = []
+
+        def flat(solution):
+            time.sleep(2e-3)
+            return 0.0
+
+        def listen(es, row):
+            heard.append(len(caught))
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            search().run(flat, max_steps=20, callbacks=listen)
+        assert heard[5] == 0
+        assert heard[-1] == 1
+
+    def test_an_error_of_the_warnings_finds_the_search_whole(self):
+        es = search()
+        with pytest.raises(UserWarning, match="same fitness"):
+            es.run(lambda x: 0.0, max_steps=20)
+        assert es.step == 20
+        assert not es.is_pending
+
+
+FITNESS = {
+    "sphere": sphere,
+    "off the origin": lambda x: sphere(x - 3.0),
+    "with an offset": lambda x: sphere(x - 3.0) + 1.0,
+    "ellipsoid": lambda x: float((np.logspace(0, 3, len(x)) * x * x).sum()),
+    "rosenbrock": lambda x: float((100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()),
+    "rastrigin": lambda x: float((x * x - 10 * np.cos(2 * np.pi * x) + 10).sum()),
+    "linear": lambda x: float(x.sum()),
+    "with a penalty": lambda x: math.inf if x[0] < 0 else sphere(x - 0.1),
+}
+
+
+class TestHealthySearches:
+    @pytest.mark.parametrize("f", FITNESS.values(), ids=FITNESS)
+    @pytest.mark.parametrize(
+        "options", [{}, {"dtype": np.float32}, {"lower": 0.0, "upper": 4.0}], ids=str
+    )
+    def test_until_long_after_they_have_closed_in(self, f, options):
+        result = minimize(f, np.full(3, 0.5), 0.5, rng=0, max_steps=1000, **options)
+        assert result.diagnosis == ()
+
+    def test_one_that_begins_at_the_center_of_a_symmetric_fitness(self):
+        assert minimize(sphere, np.zeros(3), 1.0, rng=0, max_steps=1000).diagnosis == ()
+
+    @pytest.mark.parametrize(
+        "options", [{"sigma_min": 0.1, "sigma_max": 0.1}, {"sigma_lr": 0.0, "sigma_min": 0.1}]
+    )
+    def test_a_sigma_that_is_to_stay_as_it_is(self, options):
+        assert search(**options).run(lambda x: -sphere(x), max_steps=500).diagnosis == ()
+
+    def test_one_that_comes_closer_with_sigma_at_its_floor(self):
+        es = search(0.02, mu=30.0, sigma_min=0.02, sigma_lr=0.5)
+        assert es.run(lambda x: -sphere(x), max_steps=1000).diagnosis == ()
+
+    def test_an_optimum_in_a_corner_of_the_box(self):
+        for f in (lambda x: sphere(x - [1.0, 0.0]), lambda x: sphere(x - [2.0, -1.0])):
+            result = minimize(f, [0.5, 0.5], 0.3, lower=0, upper=1, rng=0, max_steps=1000)
+            assert result.diagnosis == ()
