@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import pepg_fast
-from pepg_fast import SGD, Adam, ClipUp, Decay, LowRankPEPG, NeuralNetwork, kernels
+from pepg_fast import (
+    SGD,
+    Adam,
+    ClipUp,
+    Decay,
+    LowRankPEPG,
+    NeuralNetwork,
+    RecurrentNetwork,
+    kernels,
+)
 
 SHAPES = [(7, 5), (5,), (1, 13), (97, 130), (1,), (40, 3)]
 PAIRS = [(0, shape[0]) if len(shape) == 1 else shape for shape in SHAPES]
@@ -51,7 +60,8 @@ def search_of(network=None, size=40, rank=1, **further):
     d = network.number_of_parameters
     start = 0.3 * np.random.default_rng(1).standard_normal(d)
     further = {"mu_lr": 0.05, "sigma_init": 0.1, "rng": 5} | further
-    return LowRankPEPG(size, start, structure=network, rank=rank, **further)
+    further = {"structure": network} | further
+    return LowRankPEPG(size, start, rank=rank, **further)
 
 
 # ---- kernels ---------------------------------------------------------------------------------------------------
@@ -349,6 +359,26 @@ def test_a_list_of_shapes_is_searched():
         es.forward(np.zeros((20, 7)))
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+def test_a_recurrent_network_is_searched_as_its_matrices_are(tmp_path, cell, bias):
+    network = RecurrentNetwork(3, 2, 4, cell, bias=bias)
+    es = search_of(network, rank=2)
+    parts = network.parts(np.arange(float(es.theta_size)))
+    shapes = [part.T.shape for part in parts.values()]
+    by_shapes = search_of(network, rank=2, structure=shapes)
+    for _ in range(2):
+        es.update(-np.square(es.get_parameters()).sum(axis=1))
+        by_shapes.update(-np.square(by_shapes.get_parameters()).sum(axis=1))
+    np.testing.assert_array_equal(es.mu, by_shapes.mu)
+    es.save_checkpoint(tmp_path / "search.npz")
+    again = LowRankPEPG.load_checkpoint(tmp_path / "search.npz")
+    assert again.structure == es.structure
+    assert again.structure["cell"] == cell
+    with pytest.raises(RuntimeError, match="forward: wanted a search for a NeuralNetwork"):
+        es.forward(np.zeros((40, 3)))
+
+
 def test_it_learns_without_making_a_candidate():
     network = network_of(4, 16, 2)
     es = search_of(network, 100, sigma_init=0.05, l2_coeff=0.0)
@@ -373,6 +403,11 @@ def test_it_learns_without_making_a_candidate():
         ({"structure": "network"}, TypeError, "structure: wanted"),
         ({"structure": []}, TypeError, "structure: wanted"),
         ({"structure": [(2, 3, 4)]}, ValueError, "structure: wanted"),
+        (
+            {"structure": {"sizes": [2, 3]}},
+            ValueError,
+            "structure: wanted a network's 'bias', got none",
+        ),
         ({"structure": [(2, 0)]}, ValueError, "structure: wanted"),
         ({"structure": [(2**33, 2**33)]}, ValueError, "structure: wanted"),
         ({"rank": 0}, ValueError, "rank: wanted"),

@@ -1020,8 +1020,9 @@ def test_a_budget_counts_earlier_runs(settings, reason):
     assert Budget(TrainConfig(**settings), es, 10.0)._reached(run) == reason
 
 
-def test_a_run_with_noise_of_low_rank_is_resumed_with_the_same_bits(tmp_path):
-    config = changed(rank=1, max_steps=6, checkpoint_every=3)
+@pytest.mark.parametrize("further", [{}, {"cell": "gru", "hidden_sizes": (3,)}], ids=str)
+def test_a_run_with_noise_of_low_rank_is_resumed_with_the_same_bits(tmp_path, further):
+    config = changed(rank=1, max_steps=6, checkpoint_every=3, **further)
     whole = train("Walk-v0", config, folder=tmp_path / "whole")
     train("Walk-v0", dataclasses.replace(config, max_steps=3), folder=tmp_path / "cut")
     resumed = train(
@@ -1030,4 +1031,4 @@ def test_a_run_with_noise_of_low_rank_is_resumed_with_the_same_bits(tmp_path):
     np.testing.assert_array_equal(resumed.mu, whole.mu)
     np.testing.assert_array_equal(whole.sigma, config.sigma_init)
     with pytest.raises(ValueError, match="a resumed run cannot change these: rank is 2"):
-        train(None, changed(rank=2), folder=tmp_path / "cut", resume=True)
+        train(None, changed(rank=2, **further), folder=tmp_path / "cut", resume=True)

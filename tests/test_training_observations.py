@@ -142,7 +142,7 @@ def test_a_resumed_run_keeps_its_frames(tmp_path):
 def test_engines_that_stack_no_frames_say_so():
     config = dataclasses.replace(CONFIG, frame_stack=2, engine="vector")
     with pytest.raises(
-        ValueError, match="engine: wanted one that serves Walk-v0 .* stacks no frames"
+        ValueError, match=r"engine: wanted one that serves Walk-v0 .* stacks no frames"
     ):
         train("Walk-v0", config)
 

@@ -1,6 +1,5 @@
 """The search for networks of many weights: low-rank noise, and forward passes that make no candidate."""
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -19,27 +18,21 @@ _MOST = 2**34
 
 def _shapes_of(structure: Any) -> list[tuple[int, int]]:
     """Rows and columns of each tensor, as the kernels have them: a vector has 0 rows."""
-    if not isinstance(structure, dict):
-        return [(0, shape[0]) if len(shape) == 1 else (shape[0], shape[1]) for shape in structure]
-    sizes, shapes = structure["sizes"], []
-    for rows, columns in itertools.pairwise(sizes):
-        shapes += [(rows, columns), (0, columns)] if structure["bias"] else [(rows, columns)]
-    return shapes
+    shapes = nn.shapes_of_weights(structure) if isinstance(structure, dict) else structure
+    return [(0, shape[0]) if len(shape) == 1 else (shape[0], shape[1]) for shape in shapes]
 
 
 def _structure(name: str, value: Any, size: int) -> Any:
     """Take a network, or what a file has of one, or a list of shapes."""
-    if isinstance(value, nn.NeuralNetwork):
-        value = nn.shape_to_state(value)
+    if isinstance(value, nn.NeuralNetwork | nn.RecurrentNetwork):
+        return nn.network_to_state(value)
     if isinstance(value, dict):
-        activations: dict[str, nn.Activation] = {
-            "hidden_activation": nn.identity,
-            "output_activation": nn.identity,
-        }
-        given = nn.shape_from_state(value, activations)  # which need not be known
-        nn.NeuralNetwork(**given)
+        try:
+            nn.shapes_of_weights(value)  # which looks at all of it
+        except KeyError as missing:
+            raise ValueError(f"{name}: wanted a network's {missing}, got none") from None
         return dict(value)
-    wanted = "a NeuralNetwork, or a list of shapes (rows, columns) or (length,)"
+    wanted = "a NeuralNetwork, a RecurrentNetwork, or a list of shapes (rows, columns) or (length,)"
     if not isinstance(value, list | tuple) or not value:
         raise TypeError(f"{name}: wanted {wanted}, got {_checks.shown(value)}")
     shapes = []
@@ -123,7 +116,7 @@ class LowRankPEPG(PEPG):
     """
 
     # fmt: off
-    structure = Option[Any]("NeuralNetwork, or list of tuple of int", None,
+    structure = Option[Any]("NeuralNetwork, RecurrentNetwork, or list of tuple of int", None,
         "The network whose weights are searched for, or the shapes of the tensors that the parameters consist of, one "
         "after the other: matrices (rows, columns) in C order, and vectors (length,). The attribute is the network's "
         "sizes, biases and activations as a dict, or the list.",
@@ -209,7 +202,8 @@ class LowRankPEPG(PEPG):
         Raises
         ------
         RuntimeError
-            If the search was made of shapes, or the network has activations that are not of this package.
+            If the search was made of shapes, or for a recurrent network (whose candidates `get_parameters` makes), or
+            for one with activations that are not of this package.
         TypeError, ValueError
             If a shape is wrong, a value is not a number, or there is no such member.
         """
@@ -237,7 +231,7 @@ class LowRankPEPG(PEPG):
 
     def _perceptron(self) -> kernels.Perceptron:
         structure, codes = self.structure, []
-        if isinstance(structure, dict):
+        if isinstance(structure, dict) and "cell" not in structure:
             has_hidden = len(structure["sizes"]) > 2
             names = (
                 structure["hidden_activation"] if has_hidden else "identity",

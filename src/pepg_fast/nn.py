@@ -30,7 +30,7 @@ from .activations import (
 __all__ = [
     "CELLS", "NATIVE", "Activation", "Network", "NeuralNetwork", "RecurrentNetwork", "activation_from_name",
     "activation_to_name", "identity", "load_network", "native_name", "network_from_state", "network_to_state", "relu",
-    "sigmoid", "softmax", "tanh",
+    "shapes_of_weights", "sigmoid", "softmax", "tanh",
 ]  # fmt: skip
 
 _ACTIVATIONS = ("hidden_activation", "output_activation")
@@ -56,6 +56,10 @@ class _Weighted:
 
     def _prepare(self) -> None:
         """Build what the kernels need from the sizes and activations."""
+        raise NotImplementedError
+
+    def _matrices(self) -> list[tuple[int, int]]:
+        """Rows and columns of the matrices of weights, in order; where there are biases, each has its own after it."""
         raise NotImplementedError
 
     @property
@@ -230,6 +234,9 @@ class NeuralNetwork(_Weighted):
             kernels.Perceptron(layer, self.bias, 0, 0) for layer in itertools.pairwise(sizes)
         ]
         self.number_of_parameters: int = sum(layer.n_parameters for layer in self._layers)
+
+    def _matrices(self) -> list[tuple[int, int]]:
+        return list(itertools.pairwise(int(size) for size in self.sizes))
 
     @property
     def hidden_activation(self) -> Activation:
@@ -515,6 +522,14 @@ class RecurrentNetwork(_Weighted):
             "bias": _checks.flag("bias", state["bias"]), **_activations_of(cls._activations, state, given),
         }  # fmt: skip
 
+    def _matrices(self) -> list[tuple[int, int]]:
+        gates = CELLS[self.cell] * self.hidden_size
+        return [
+            (self.input_size, gates),
+            (self.hidden_size, gates),
+            (self.hidden_size, self.output_size),
+        ]
+
     @property
     def state(self) -> NDArray[np.float64]:
         """What calls keep: h, and c after it for an LSTM. Reading and assigning copy."""
@@ -559,14 +574,8 @@ class RecurrentNetwork(_Weighted):
             raise ValueError(
                 f"theta: wanted shape ({self.number_of_parameters},), got {theta.shape}"
             )
-        gates = CELLS[self.cell] * self.hidden_size
-        blocks = {
-            "ih": (self.input_size, gates),
-            "hh": (self.hidden_size, gates),
-            "out": (self.hidden_size, self.output_size),
-        }
         found, at = {}, 0
-        for name, (rows, columns) in blocks.items():
+        for name, (rows, columns) in zip(("ih", "hh", "out"), self._matrices(), strict=True):
             end = at + rows * columns
             found[f"weight_{name}"] = theta[at:end].reshape(rows, columns).T
             at = end
@@ -869,3 +878,13 @@ def network_from_state(state: dict[str, Any]) -> "NeuralNetwork | RecurrentNetwo
     """A network, without weights, of what `network_to_state` made."""
     kind = _kind(state)
     return kind(**kind._arguments(state, {}))
+
+
+def shapes_of_weights(state: dict[str, Any]) -> list[tuple[int, ...]]:
+    """Shapes of what the weights of a state's network consist of; its activations need not be known."""
+    kind = _kind(state)
+    network = kind(**kind._arguments(state, dict.fromkeys(kind._activations, identity)))
+    shapes: list[tuple[int, ...]] = []
+    for rows, columns in network._matrices():
+        shapes += [(rows, columns), (columns,)] if network.bias else [(rows, columns)]
+    return shapes
