@@ -173,6 +173,18 @@ def test_tensors_that_cannot_be_are_refused(shapes, rank):
         kernels.Tensors(shapes, rank)
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [[(2, 3), (0, 2)], [(2, 2), (0, 4)], [(0, 6), (0, 2)], [(3, 2), (1, 2)], [(8, 1)]],
+)  # fmt: skip
+def test_other_tensors_than_a_networks_are_refused(shapes):
+    """Also where they have as many numbers."""
+    tensors, network = kernels.Tensors(shapes, 1), kernels.Perceptron([3, 2], True, 0, 0)
+    factors = factors_of(tensors, 2)
+    with pytest.raises(ValueError, match="network: wanted one of these tensors"):
+        tensors.forward(network, factors, np.zeros(8), np.ones(len(shapes)), None, np.ones((2, 3)))
+
+
 # ---- the search ------------------------------------------------------------------------------------------------
 
 

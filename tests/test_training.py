@@ -515,18 +515,27 @@ def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypat
         made.step = slowly
         return made
 
+    number = None if how == "time_limit" else getattr(signal, how)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+
     def stop(es, row):
         if es.step == 2:
             (tmp_path / "is_slow").touch()
-            if how != "time_limit":
-                threading.Timer(0.3, os.kill, (os.getpid(), getattr(signal, how))).start()
+            if number is not None:
+                timer.start()
 
     limits = {"max_steps": 5} | ({"time_limit": 1.5} if how == "time_limit" else {})
     config = changed(**limits, workers=workers, checkpoint_every=1)
+    # Ray, which other tests have started in this process, handles SIGTERM itself.
+    before = None if number is None else signal.signal(number, signal.SIG_DFL)
     began = time.monotonic()
-    result = train(env, config, folder=tmp_path / "run", callbacks=stop)
+    try:
+        result = train(env, config, folder=tmp_path / "run", callbacks=stop)
+    finally:
+        timer.cancel()
+        if number is not None:
+            signal.signal(number, before)
     assert time.monotonic() - began < 30
-    number = None if how == "time_limit" else getattr(signal, how)
     reason = "time_limit" if how == "time_limit" else "interrupted"
     assert (result.reason, result.signal) == (reason, number)
     assert result.step <= 2

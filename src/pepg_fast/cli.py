@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -49,7 +50,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = None
     try:
         options = _parser().parse_args(arguments)
-        with _folder_last() if options.makes_environments else contextlib.nullcontext():
+        with (
+            _folder_last() if options.makes_environments else contextlib.nullcontext(),
+            _warnings_in_a_line(),
+        ):
             status: int = options.run(options)
     except KeyboardInterrupt:
         _output.say("interrupted")
@@ -95,6 +99,16 @@ def _folder_last() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Print a warning as an error is printed: the user of a command has no line of code that it could point at."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: _output.say(
+            f"pepg-fast: warning: {' '.join(str(message).split())}"
+        )
+        yield
 
 
 def _end_quietly(status: list[int]) -> None:
