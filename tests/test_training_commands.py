@@ -198,7 +198,7 @@ def test_env_args_are_read_as_python_or_as_text(text, value):
 
 def test_a_file_holds_options_and_the_command_line_goes_first():
     Path("walk.toml").write_text(
-        'env_id = "Walk-v0"\npopulation_size = 6\nhidden_sizes = []\nmax_steps = 1\nworkers = 0\n'
+        'env_id = "Walk-v0"\npopulation_size = 6\nhidden_sizes = []\nmax_steps = 1\nworkers = 0\nseed = 1\n'
     )
     assert run("train", "--config", "walk.toml", "--population-size", "4", "--quiet") == 0
     settings = configs.read_toml("runs/Walk-v0/config.toml")
