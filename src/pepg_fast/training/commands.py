@@ -135,8 +135,12 @@ def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
         options["action"] = argparse.BooleanOptionalAction
     elif choices := setting.metadata["choices"]:
         options["choices"] = choices
+    elif setting.metadata["ramp"]:
+        options |= {"type": _ramp, "metavar": "N[:N]" if kind.startswith("int") else "X[:X]"}
     elif kind.startswith("int"):
         options |= {"type": _whole, "metavar": "N"}
+    elif kind.startswith("str"):
+        options["metavar"] = "RUN"
     else:
         options |= {"type": float, "metavar": "X"}
     default = "" if shown is None else f" (default: {_on_off(shown)})"
@@ -155,6 +159,17 @@ def _whole(text: str) -> int:
         if float(text).is_integer():
             return int(float(text))
     raise argparse.ArgumentTypeError(f"wanted a whole number, got {text!r}")
+
+
+def _ramp(text: str) -> Any:
+    """A number, or two as in 0.03:0.01; whole ones stay whole."""
+    try:
+        found = tuple(float(part) for part in text.split(":"))
+    except ValueError:
+        found = ()
+    if not 1 <= len(found) <= 2:
+        raise argparse.ArgumentTypeError(f"wanted a number, or two as in 0.03:0.01, got {text!r}")
+    return found[0] if len(found) == 1 else found
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -283,6 +298,8 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
         change = tuple(name for name in configs.RATES if name in given)
     elif env_id is None:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
+    if "start_from" in given:
+        settings["start_from"] = str(find(given["start_from"], Path(options.runs)).absolute())
     config = TrainConfig(**settings)
     had_runs = os.path.exists(options.runs)
     folder = _folder(options, env_id)
