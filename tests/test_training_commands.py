@@ -626,6 +626,8 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_one_now_and_then(monkeypatch,
         *QUICK,
         "--max-steps",
         "30",
+        "--profile",
+        "none",
     ]
     line = shown_on_terminal(command).rstrip()
     assert "\n" not in line

@@ -105,7 +105,7 @@ def _population_size(name: str, value: Any) -> int:
 
 
 def _path(name: str, value: Any) -> str:
-    return os.fsdecode(_checks.path(name, value, folder=True))
+    return os.fsdecode(files.absolute(name, value, folder=True))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..run.interrupts import Interrupts
 from ..run.loop import Result, run_with
 from ..simulation import Simulation
 from . import config as configs
-from . import native, ramps
+from . import native, profiles, ramps
 from .budget import Budget
 from .config import TrainConfig
 from .engines import chosen, spaces_of
@@ -80,6 +80,7 @@ def train(
     folder: "str | os.PathLike[str] | None" = None,
     resume: bool = False,
     change: Iterable[str] = (),
+    profile: str = "none",
     callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
     progress: bool = False,
     runner: "Runner | None" = None,
@@ -103,6 +104,9 @@ def train(
     change : sequence of {"mu_lr", "sigma_lr", "max_speed"}
         Learning rates that a resumed run takes from `config` from now on, and in its `config.toml`; the history tells
         from which step on they count.
+    profile : str
+        Settings that were tuned for a family of tasks, for those that `config` leaves at their defaults: the name of a
+        profile, or "auto" for that of the environment's id, if there is one. A run that is resumed has its own.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
@@ -177,7 +181,7 @@ def train(
                     changes = {name: getattr(settled, name) for name in change}
                     _change_rates(files, env_id, dataclasses.replace(before, **changes), es)
                 return path, env_id, settled, es
-            asked = config or TrainConfig()
+            asked = profiles.with_profile(profile, env_id, config or TrainConfig())
             settled = configs.resolved(asked, _threshold_of(given or env_id, asked.engine))
             run = _Run(given or env_id, settled, None)  # before anything is written
             if runner is None and settled.workers and run.task.engine == "gymnasium":
