@@ -87,9 +87,7 @@ class Trainer(Callback, Evaluations):
             if told is not None:
                 self._told = told
                 self._next = None if told.statistics is None else (es.step + 1, told.statistics)
-        if (
-            config.ramps
-        ):  # until its next generation: the file of a resumed run says what it was begun with
+        if config.ramps:  # until its next generation, for the history: what the run was begun with
             set_rates(es, config.at(0.0))
 
     # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
