@@ -256,3 +256,37 @@ def estool(
         if rate_decay < 1 and rate > rate_limit:
             rate *= rate_decay
     return mu, sigma
+
+
+# ---- searches whose noise is not multiplied by sigma, which stays -----------------------------------------------
+
+
+def ars(mu, sigma, noise, rewards, *, used, step_size):
+    """Mania, Guy and Recht 2018, algorithm 2, line 7."""
+    for epsilon, fitness in zip(noise, rewards, strict=True):
+        pairs = np.reshape(fitness, (2, -1)).T
+        best = np.argsort(pairs.max(axis=1))[::-1][:used]
+        kept = pairs[best]
+        step = (kept[:, 0] - kept[:, 1]) @ (epsilon[best] / sigma)
+        mu = mu + step_size / (used * kept.std()) * step
+    return mu, np.full(len(mu), sigma)
+
+
+def openai_es(mu, sigma, noise, rewards, *, step, l2coeff):
+    """Salimans et al. 2017 as the starter agent has it; `step` takes a gradient to ascend."""
+    for epsilon, fitness in zip(noise, rewards, strict=True):
+        plus, minus = np.reshape(centered(fitness), (2, -1))
+        g = (plus - minus) @ (epsilon / sigma) / len(fitness)
+        mu = mu + step(g - l2coeff * mu)
+    return mu, np.full(len(mu), sigma)
+
+
+def openai_sgd(rate, decay):
+    v = 0.0
+
+    def step(g):
+        nonlocal v
+        v = decay * v + (1 - decay) * g
+        return rate * v
+
+    return step

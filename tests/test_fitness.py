@@ -99,6 +99,7 @@ FORMULAS = {
     ("nes", "argsort"): lambda r: nes(r, "argsort"),
     ("normalized", "average"): normalized,
     ("raw", "average"): np.asarray,
+    ("top", "average"): normalized,  # all of them; fewer are below
 }
 
 
@@ -453,6 +454,63 @@ def test_minimising_finds_the_bottom_of_a_bowl():
     assert es.best_fitness < 0.05
 
 
+# ---- the best pairs ---------------------------------------------------------------------------
+
+
+def ars(rewards, top):
+    """Weights of the pairs in the gradient of the mean: Mania et al. 2018, algorithm 2, lines 6 and 7."""
+    plus, minus = np.array(rewards).reshape(2, -1)
+    order = sorted(range(len(plus)), key=lambda k: -max(plus[k], minus[k]))[:top]
+    deviation = np.std([plus[order], minus[order]])
+    delta = np.zeros(len(plus))
+    delta[order] = (plus[order] - minus[order]) / (top * deviation)
+    return delta
+
+
+@pytest.mark.parametrize("top", range(1, 6))
+def test_the_best_pairs_alone_count_as_in_ars(top):
+    es = make(fitness_shaping="top", top=top, keep_gradient=True)
+    es.get_parameters()
+    es.update(REWARDS)
+    wanted = ars(REWARDS, top) @ es.epsilon / 2  # a mean over pairs, a pair being two candidates
+    np.testing.assert_allclose(es.gradient, wanted, rtol=1e-12)
+
+
+def test_the_best_pairs_may_be_of_several_populations():
+    parts = [REWARDS[:4], REWARDS[4:8]]
+    es = make(
+        population_size=4, fitness_shaping="top", top=3, num_interactions=8, keep_gradient=True
+    )
+    noise = []
+    for part in parts:
+        es.get_parameters()
+        noise.append(es.epsilon)
+        es.update(part, interactions=4)
+    every = np.concatenate([np.reshape(part, (2, 2)) for part in parts], axis=1).reshape(-1)
+    np.testing.assert_allclose(es.gradient, ars(every, 3) @ np.concatenate(noise) / 2, rtol=1e-12)
+
+
+def test_equal_rewards_do_not_move_the_best_pairs():
+    es = told([1.0] * 10, fitness_shaping="top", top=2)
+    assert_array_equal(es.mu, 0.0)
+    tied = told([2.0] * 3 + [1.0] * 7, fitness_shaping="top", top=1, keep_gradient=True)
+    np.testing.assert_allclose(tied.gradient, tied.epsilon[0], rtol=1e-12)  # (2 - 1) / 0.5 / 2
+
+
+def test_more_best_pairs_than_there_are_pairs_are_refused_at_the_update():
+    es = make(fitness_shaping="top", top=6)
+    es.get_parameters()
+    before = checkpoints.to_state(es)
+    with pytest.raises(ValueError, match="top: wanted at most the 5 draws of a generation, got 6"):
+        es.update(REWARDS)
+    np.testing.assert_equal(checkpoints.to_state(es), before)
+    es.top = None
+    es.update(REWARDS)
+    assert_same(es, told(REWARDS, fitness_shaping="normalized"))
+    with pytest.raises(ValueError, match="top: wanted at least 1, got 0"):
+        es.top = 0
+
+
 # ---- NaN --------------------------------------------------------------------------------------
 
 WITH_NAN = [3.0, math.nan, 4.0, 1.5, math.nan, 9.0, 2.0, -6.0, 5.0, 3.5]
@@ -645,7 +703,7 @@ def test_options_can_be_assigned(name, first, second):
         (
             "fitness_shaping",
             "ranks",
-            "fitness_shaping: wanted 'centered', 'nes', 'normalized', 'raw' or a callable, got 'ranks'",
+            "fitness_shaping: wanted 'centered', 'nes', 'normalized', 'raw', 'top' or a callable, got 'ranks'",
         ),
         ("fitness_shaping", None, "fitness_shaping: wanted .*got None"),
         ("nan_policy", "best", "nan_policy: wanted 'raise' or 'worst', got 'best'"),

@@ -77,7 +77,7 @@ OTHERS = {
     "dtype": np.dtype(np.float32), "n_threads": 2, "fitness_shaping": "nes", "ties": "argsort", "maximize": False,
     "nan_policy": "worst", "symmetric": False, "sigma_max_change": 0.2, "sigma_min": 0.1, "sigma_max": 3.0,
     "sigma_decay": 0.9, "sigma_decay_limit": 0.5, "lower": np.full(3, -1.0), "upper": np.full(3, 1.0),
-    "num_interactions": 10, "popsize_max": 8, "keep_gradient": True,
+    "num_interactions": 10, "popsize_max": 8, "keep_gradient": True, "top": 1,
 }  # fmt: skip
 
 

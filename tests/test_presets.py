@@ -13,6 +13,7 @@ from scipy.optimize import Bounds
 
 from pepg_fast import PEPG, SGD, Adam, ClipUp, Decay, presets
 from pepg_fast.search import options
+from pepg_fast.search.fitness import SHAPINGS
 from pepg_fast.search.options import Option
 
 N, D = 5, 7  # pairs, parameters
@@ -342,6 +343,42 @@ def test_estools_missing_division_shows_in_small_gradients(mu, sigma, noise, rew
     assert_same(told(es, small, rewards), peers.estool(mu, sigma, small, rewards))
 
 
+@pytest.mark.parametrize("used", [1, 3, N, 2 * N])
+def test_ars_follows_the_formula(used, mu, noise, rewards):
+    es = presets.ars(
+        D, num_deltas=N, deltas_used=used, step_size=0.3, delta_std=0.2, center_init=mu
+    )
+    wanted = peers.ars(mu, 0.2, noise, rewards, used=min(used, N), step_size=0.3)
+    assert_same(told(es, noise, rewards), wanted)
+
+
+OPENAI_STEPS = {
+    "adam": (None, lambda: peers.adam_hat(0.01)),
+    "bold adam": (
+        {"stepsize": 0.1, "beta1": 0.8, "beta2": 0.9, "epsilon": 0.1},
+        lambda: peers.adam_hat(0.1, 0.8, 0.9, 0.1),
+    ),
+    "sgd": ({"stepsize": 0.1}, lambda: peers.openai_sgd(0.1, 0.9)),
+    "sgd without momentum": ({"momentum": 0.0}, lambda: peers.openai_sgd(0.01, 0.0)),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPENAI_STEPS)
+def test_openai_es_follows_the_formula(optimizer, mu, noise, rewards):
+    config, step = OPENAI_STEPS[optimizer]
+    es = presets.openai_es(
+        D, episodes_per_batch=2 * N - 1, noise_stdev=0.2, l2coeff=0.05, optimizer=optimizer.split()[-1]
+        if "adam" in optimizer else "sgd", optimizer_config=config, center_init=mu,
+    )  # fmt: skip
+    wanted = peers.openai_es(mu, 0.2, noise, rewards, step=step(), l2coeff=0.05)
+    assert_same(told(es, noise, rewards), wanted)
+
+
+def test_openai_es_draws_further_populations_for_its_steps():
+    es = presets.openai_es(D, episodes_per_batch=4, timesteps_per_batch=100, seed=0)
+    assert (es.num_interactions, es.sigma_lr, es.l2_coeff) == (100, 0.0, 0.02 * 0.005)
+
+
 # ---- defaults ---------------------------------------------------------------------------------------------------
 
 SEARCHES = {
@@ -351,6 +388,8 @@ SEARCHES = {
     "evojax": lambda **options: presets.evojax(64, D, **options),
     "fcmaes": lambda **options: presets.fcmaes(D, **options),
     "estool": lambda **options: presets.estool(D, **options),
+    "ars": lambda **options: presets.ars(D, **options),
+    "openai_es": lambda **options: presets.openai_es(D, episodes_per_batch=64, **options),
 }
 #: P, rate of the mean, sigma, rate of sigma in their scale, largest change, optimizer, whether it maximises.
 DEFAULTS = {
@@ -360,6 +399,8 @@ DEFAULTS = {
     "evojax": (64, 0.15, 0.1, 0.1, 0.2, SGD, {"momentum": 0.0}, True),
     "fcmaes": (32, 0.15, 0.1, 0.1, 0.2, Adam, {"beta_1": 0.9, "beta_2": 0.999}, False),
     "estool": (256, 0.01, 0.1, 0.1, 0.2, Adam, {"beta_1": 0.99, "beta_2": 0.999}, True),
+    "ars": (640, 1.0, 0.02, 0.0, None, SGD, {"momentum": 0.0}, True),
+    "openai_es": (64, 0.01, 0.02, 0.0, None, Adam, {"beta_1": 0.9, "beta_2": 0.999}, True),
 }
 
 
@@ -373,11 +414,12 @@ def test_defaults(package):
     np.testing.assert_array_equal(es.sigma, np.full(D, sigma, es.dtype))
     assert es.sigma_lr == 2 * sigma_lr
     assert es.sigma_max_change == change
-    assert es.l2_coeff == 0.0
+    assert es.l2_coeff == (0.0001 if package == "openai_es" else 0.0)
     assert type(es.optimizer) is optimizer
     assert {name: getattr(es.optimizer, name) for name in attributes} == attributes
     decays = package == "estool"
-    assert decays or es.fitness_shaping == ("raw" if package == "fcmaes" else "centered")
+    shaping = {"fcmaes": "raw", "ars": "top"}.get(package, "centered")
+    assert decays or es.fitness_shaping == shaping
     assert (es.sigma_decay, es.sigma_decay_limit) == ((0.999, 0.01) if decays else (1, 0))
     assert es.dtype == (np.float32 if package == "pgpelib" else np.float64)
     assert es.symmetric
@@ -711,4 +753,4 @@ def test_presets_take_names_and_defaults_of_options_from_the_list(name):
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Constant)
         }
-        assert name not in texts, path
+        assert name not in texts - set(SHAPINGS), path  # "top" is one too

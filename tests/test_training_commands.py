@@ -178,6 +178,25 @@ def test_options_become_settings():
     )  # fmt: skip
 
 
+def test_ramps_and_a_start_from_another_run_are_options(capsys):
+    quick = [*QUICK, "--quiet", "--no-bias"]
+    assert run("train", "Walk-v0", *quick) == 0
+    assert run("train", "Walk-v0", *quick, "--mu-lr", "0.2:0.02", "--reward-shift=-1:0", "--start-from", "Walk-v0",
+               "--max-episode-steps", "5:20", "--schedule-interactions", "1e3", "--fitness-shaping", "top", "--top", 2,
+               "--interactions-per-generation", 60, "--max-population", 32) == 0  # fmt: skip
+    settings = configs.read_toml("runs/Walk-v0-2/config.toml")
+    assert settings["start_from"] == os.path.abspath("runs/Walk-v0")
+    config = TrainConfig(**{name: settings[name] for name in configs.NAMES if name in settings})
+    assert (config.mu_lr, config.reward_shift, config.max_episode_steps) == (
+        (0.2, 0.02),
+        (-1.0, 0.0),
+        (5, 20),
+    )
+    assert (config.top, config.interactions_per_generation, config.max_population) == (2, 60, 32)
+    assert not config.bias
+    assert run("train", "--resume", "runs/Walk-v0-2", "--max-steps", 6, "--quiet") == 0
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -347,6 +366,7 @@ def test_debug_shows_where(capsys):
         (["--max-steps", "1.5"], "wanted a whole number, got '1.5'"),
         (["--hidden-sizes", "a"], "wanted a whole number, got 'a'"),
         (["--activation", "swish"], "invalid choice: 'swish'"),
+        (["--mu-lr", "a:b"], "wanted a number, or two as in 0.03:0.01, got 'a:b'"),
     ],
 )
 def test_values_that_are_none_are_said_in_a_line(capsys, arguments, message):
@@ -604,6 +624,8 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_one_now_and_then(monkeypatch,
         *QUICK,
         "--max-steps",
         "30",
+        "--profile",
+        "none",
     ]
     line = shown_on_terminal(command).rstrip()
     assert "\n" not in line

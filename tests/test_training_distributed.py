@@ -28,14 +28,19 @@ def resumed(ranks: int, *arguments: object) -> subprocess.CompletedProcess:
 def in_parts(folder):
     """Two runs one after the other, the second on from the first."""
     more = ["--episodes", "2", "--runs", folder, "--name", "parts", "--max-steps", "7"]
-    first = trained(3, "envs:Walk-v0", *more)
+    first = trained(3, "envs:Walk-v0", *more, "--mu-lr", "0.15:0.05", "--max-episode-steps", "10:25",
+                    "--interactions-per-generation", "300", "--schedule-interactions", "3000")  # fmt: skip
     return folder, first, resumed(2, folder / "parts", "--max-steps", "12")
 
 
 @pytest.mark.runs(do=in_parts)
 def test_over_mpi_a_run_has_the_bits_of_one_process(done):
     folder, first, again = done
-    train("envs:Walk-v0", changed(episodes=2), folder=folder / "whole")
+    config = changed(
+        episodes=2, mu_lr=(0.15, 0.05), max_episode_steps=(10, 25), interactions_per_generation=300,
+        schedule_interactions=3000,
+    )  # fmt: skip
+    train("envs:Walk-v0", config, folder=folder / "whole")
     assert first.returncode == 0, first.stderr
     assert first.stdout.count("the steps were used up at step 7") == 1
     assert again.returncode == 0, again.stderr

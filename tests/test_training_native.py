@@ -135,6 +135,11 @@ def changed(config=CONFIG, **changes):
             "hidden_sizes": (16, 16),
         },
         {"max_episode_steps": 7, "normalize_observations": True},
+        {
+            "max_episode_steps": (7, 30),
+            "schedule_interactions": 2000,
+            "interactions_per_generation": 300,
+        },
     ],
     ids=str,
 )

@@ -117,24 +117,26 @@ class PEPG:
 
     # fmt: off
     _rng = Argument("None, int, SeedSequence, RandomState, Generator or numpy.random, optional", None,
-        "None or a seed: the native stream, whose noise is a pure function of (key, generation, pair, coordinate); "
-        "for None the key is drawn from NumPy's global state when the first population is. A RandomState or "
-        "Generator (or `numpy.random` for the global one) is drawn from just as pepg-es does.")
+        "None or a seed: the native stream, whose noise is a pure function of (key, generation, pair, coordinate); for "
+        "None the key is drawn from NumPy's global state when the first population is. A RandomState or Generator (or "
+        "`numpy.random` for the global one) is drawn from just as pepg-es does.")
     dtype = Option[np.dtype[Any]]("{float64, float32}", np.float64,
         "Width of the population, the state and the kernels.", options.real_dtype, is_assignable=True, is_shown=False)
     n_threads = Option[int]("int, optional", None,
         "Threads for large work; OpenMP's usual number by default. The results are the same bits.",
         options.thread_count, is_assignable=True, is_shown=False, stands_for_default=0)
     fitness_shaping = Option[str | Shaping](
-        '{"centered", "nes", "normalized", "raw"} or callable', "centered",
-        "What the gradients see of the rewards: ranks from -1/2 to 1/2; the utilities of natural evolution "
-        "strategies by rank; rewards with mean 0 and standard deviation 1; the rewards themselves. A callable takes "
-        "the rewards of a generation (as an array, higher better) and returns as many finite numbers; one whose "
-        "attribute ``takes_candidates`` is true takes (rewards, candidates).",
+        '{"centered", "nes", "normalized", "raw", "top"} or callable', "centered",
+        "What the gradients see of the rewards: ranks from -1/2 to 1/2; the utilities of natural evolution strategies "
+        "by rank; rewards with mean 0 and standard deviation 1; the rewards themselves; or those of the best pairs "
+        "(`top`). A callable takes the rewards of a generation (as an array, higher better) and returns as many finite "
+        "numbers; one whose attribute ``takes_candidates`` is true takes (rewards, candidates).",
         checked_shaping, part="_fitness", is_assignable=True, may_be_function=True)
+    top = Option[int | None]("int, optional", None,
+        "Pairs that count with ``fitness_shaping=\"top\"`` (all by default): those with the best candidates, as in "
+        "ARS.", options.optional(options.count), part="_fitness", is_assignable=True, is_later=True)
     ties = Option[str]('{"average", "argsort"}', "average",
-        "Whether equal rewards share their average rank, or keep the order that ``np.argsort`` gives them, as in "
-        "pepg-es.",
+        "Whether equal rewards share their average rank, or keep the order of ``np.argsort``, as in pepg-es.",
         options.one_of(TIES), part="_fitness", is_assignable=True)
     maximize = Option[bool]("bool", True,
         "Whether a higher reward is better; if not, `best_fitness` is the lowest.", options.flag, part="_fitness")
@@ -144,8 +146,7 @@ class PEPG:
         options.one_of(NAN_POLICIES), part="_fitness", is_assignable=True)
     symmetric = Option[bool]("bool", True,
         "Whether candidates come in mirrored pairs. If not, the gradients are those of P independent draws in the "
-        "same scale.",
-        options.flag, part="_generation")
+        "same scale.", options.flag, part="_generation")
     _radius_init = Argument("float, optional", None,
         "Length of the initial sigma as a vector: ``sigma_init = radius_init / sqrt(d)``.")
     sigma_max_change = Option[Any]("float or array_like of shape (d,), optional", None,
@@ -167,8 +168,7 @@ class PEPG:
         "Lower ends of a box that candidates are clipped to as they are handed out, and the mean after each update: "
         "far outside, all candidates would be clipped alike, and it could not return. Limits that `dtype` cannot hold "
         "are rounded inwards. Gradients use the noise before clipping. A mean that was put outside (`mu_init`) stays "
-        "there until the first update; `center` is the mean as it would be handed out.",
-        part="_generation")
+        "there until the first update; `center` is the mean as it would be handed out.", part="_generation")
     upper = Option[NDArray[Any] | None]("float or array_like of shape (d,), optional", None,
         "Upper ends of that box.", part="_generation")
     num_interactions = Option[int | None]("int, optional", None,

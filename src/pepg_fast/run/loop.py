@@ -164,7 +164,10 @@ class _Loop:
         self.steps = self.evaluations = self.last_improvement = 0
         self.best, self.center = float(es.best_fitness), math.nan
         # Rewards of the populations before, in the generation at hand.
-        self.told: list[NDArray[np.float64]] = []
+        sign = 1.0 if es.maximize else -1.0
+        self.told: list[NDArray[np.float64]] = [
+            sign * each for each in es._generation.so_far.rewards
+        ]
         self.error: Exception | None = None  # of the centre, whose step has been made
         self.began, self.now = time.perf_counter(), 0.0  # the second of the last step
 

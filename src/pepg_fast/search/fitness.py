@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _caller, _checks, kernels
-from .shaping import centered_ranks, fitness_transformation, nes_utilities, normalized
+from .shaping import best_draws, centered_ranks, fitness_transformation, nes_utilities, normalized
 
 #: Takes rewards, higher better, shape (P,); returns the shaped ones.
 Shaping = Callable[[NDArray[np.float64]], ArrayLike]
 
-SHAPINGS = ("centered", "nes", "normalized", "raw")
+SHAPINGS = ("centered", "nes", "normalized", "raw", "top")
+#: Those that see the rewards themselves, not their ranks.
+_OF_VALUES = ("raw", "normalized", "top")
 TIES = ("average", "argsort")
 NAN_POLICIES = ("raise", "worst")
 
@@ -32,7 +34,7 @@ class Fitness(kernels.FitnessCore):
     Parameters
     ----------
     options : dict
-        ``fitness_shaping``, ``ties``, ``maximize`` and ``nan_policy``, each of them checked.
+        ``fitness_shaping``, ``ties``, ``maximize``, ``nan_policy`` and ``top``, each of them checked.
     symmetric : bool
         Whether candidates come in mirrored pairs.
     dtype : dtype
@@ -49,6 +51,7 @@ class Fitness(kernels.FitnessCore):
         self.shaping: Any = options["fitness_shaping"]
         self.ties: str = options["ties"]
         self.nan_policy, self.maximize = options["nan_policy"], options["maximize"]
+        self.top: int | None = options.get("top")
         self.is_usual = self.shaping == "centered" and self.ties == "average"
         self._greatest = math.sqrt(np.finfo(self.dtype).max)  # its square is a number too
 
@@ -137,13 +140,15 @@ class Fitness(kernels.FitnessCore):
             return fitness_transformation(rewards if given is None else given)
         if self.shaping == "nes":
             return nes_utilities(rewards, self.ties)
-        if self.shaping == "raw" or self.shaping == "normalized":
+        if isinstance(self.shaping, str) and self.shaping in _OF_VALUES:
             if not np.isfinite(rewards).all():
                 raise ValueError(
                     f"rewards: wanted finite numbers for fitness_shaping={self.shaping!r}, got "
                     f"{_checks.first_bad(rewards if self.maximize else -rewards)}; a failed candidate may have NaN, "
                     "with nan_policy='worst'"
                 )
+            if self.shaping == "top":
+                return best_draws(rewards, self.top, self.symmetric)
             return rewards if self.shaping == "raw" else normalized(rewards)
         takes_candidates = getattr(self.shaping, "takes_candidates", False)
         wants = (generation.all_candidates(0),) if takes_candidates else ()

@@ -32,6 +32,11 @@ def number(*, positive: bool = False) -> Check:
     return lambda name, value, size: _checks.number(name, value, positive=positive)
 
 
+def count(name: str, value: Any, size: int) -> int:
+    """Take a whole number of at least 1."""
+    return _checks.integer(name, value, at_least=1)
+
+
 def limit(*, infinite: bool = False) -> Check:
     """Take a number above 0, or one for each parameter."""
     return lambda name, value, size: _checks.limit(

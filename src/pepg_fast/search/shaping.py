@@ -152,3 +152,24 @@ def normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = scaled - scaled.mean()
     shaped: NDArray[np.float64] = centred / np.sqrt(np.mean(centred**2))
     return shaped
+
+
+def best_draws(
+    rewards: NDArray[np.float64], top: int | None, symmetric: bool
+) -> NDArray[np.float64]:
+    """Finite rewards of the `top` draws whose better reward is highest, all by default: `normalized` among themselves.
+
+    The others get 0, and those that count get as much more weight that the gradients are means over them alone. Of
+    equal draws the first ones count.
+    """
+    sides = rewards.reshape(2 if symmetric else 1, -1)
+    n = sides.shape[1]
+    top = n if top is None else top
+    if top > n:
+        raise ValueError(f"top: wanted at most the {n} draws of a generation, got {top}")
+    chosen = np.argsort(-sides.max(axis=0), kind="stable")[:top]
+    shaped = np.zeros_like(sides)
+    kept = normalized(sides[:, chosen].reshape(-1))
+    shaped[:, chosen] = kept.reshape(len(sides), top) * (n / top)
+    flat: NDArray[np.float64] = shaped.reshape(-1)
+    return flat

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import _checks
+from .._output import say
 from ..export.description import DTYPES, FORMATS
 from ..export.writing import SUFFIXES
+from ..run.callback import Callback
 from ..run.logs import LOGS
 from ..storage import files
 from . import config as configs
+from . import profiles
 from .config import LIMITS, SETTINGS, TrainConfig
 from .policy import WHICH, Policy, PolicyFile
 from .run_folder import RunFolder, find, new_folder
@@ -87,6 +90,12 @@ def _add_train(commands: Any) -> None:
         help="TOML file whose keys are the options below; options on the command line override it",
     )
     parser.add_argument(
+        "--profile", choices=(profiles.AUTO, profiles.NONE, *profiles.known()), metavar="NAME",
+        help=f"settings that were tuned for a family of tasks; options and --config override them (default: "
+        f"{profiles.AUTO}, those of the task, if there are some; {profiles.NONE}: the defaults; or "
+        f"{', '.join(profiles.known())})",
+    )  # fmt: skip
+    parser.add_argument(
         "--restarts", type=_whole, default=0, metavar="N",
         help="how often a run that ended by its --patience is followed by another one in a folder of its own, with "
         "another seed and twice the population (default: 0); each has the limits given here",
@@ -135,8 +144,12 @@ def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
         options["action"] = argparse.BooleanOptionalAction
     elif choices := setting.metadata["choices"]:
         options["choices"] = choices
+    elif setting.metadata["ramp"]:
+        options |= {"type": _ramp, "metavar": "N[:N]" if kind.startswith("int") else "X[:X]"}
     elif kind.startswith("int"):
         options |= {"type": _whole, "metavar": "N"}
+    elif kind.startswith("str"):
+        options["metavar"] = "RUN"
     else:
         options |= {"type": float, "metavar": "X"}
     default = "" if shown is None else f" (default: {_on_off(shown)})"
@@ -155,6 +168,17 @@ def _whole(text: str) -> int:
         if float(text).is_integer():
             return int(float(text))
     raise argparse.ArgumentTypeError(f"wanted a whole number, got {text!r}")
+
+
+def _ramp(text: str) -> Any:
+    """A number, or two as in 0.03:0.01; whole ones stay whole."""
+    try:
+        found = tuple(float(part) for part in text.split(":"))
+    except ValueError:
+        found = ()
+    if not 1 <= len(found) <= 2:
+        raise argparse.ArgumentTypeError(f"wanted a number, or two as in 0.03:0.01, got {text!r}")
+    return found[0] if len(found) == 1 else found
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -213,7 +237,11 @@ def _train(
     from .running import train as run
 
     # On the root alone, which calls callbacks.
-    logs = [LOGS[name](path / name) for name in options.log if ranks is None or ranks.is_root]
+    logs: list[Callback] = [
+        LOGS[name](path / name) for name in options.log if ranks is None or ranks.is_root
+    ]
+    if not options.quiet:
+        logs.append(_Says(getattr(options, "about_profile", "")))
     with _runner(options, config.workers, ranks) as runner:
         is_root = runner is None or runner.is_root
         try:
@@ -270,6 +298,13 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
     settings = from_file | given
     if "env_args" in given:
         settings["env_args"] = from_file.get("env_args", {}) | given["env_args"]
+    profile = None
+    if options.resume is None:
+        profile = profiles.chosen(
+            options.profile or profiles.AUTO, env_id, settings.get("env_args", {})
+        )
+    elif options.profile is not None:
+        raise ValueError("--profile: wanted a new run; one that is resumed has settings of its own")
     if options.resume is not None:
         if not (options.resume or options.name or env_id):
             raise ValueError("--resume: wanted a run's folder, or ENV_ID")
@@ -283,10 +318,50 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
         change = tuple(name for name in configs.RATES if name in given)
     elif env_id is None:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
-    config = TrainConfig(**settings)
+    if "start_from" in given:
+        settings["start_from"] = str(find(given["start_from"], Path(options.runs)).absolute())
+    config = _with_profile(options, profile, env_id, settings)
     had_runs = os.path.exists(options.runs)
     folder = _folder(options, env_id)
     return env_id, config, folder, files.absolute("folder", folder, folder=True), had_runs, change
+
+
+def _with_profile(
+    options: argparse.Namespace, profile: Any, env_id: str | None, given: dict[str, Any]
+) -> TrainConfig:
+    """The settings that were given and those of a profile for the rest; what is to be said of it is kept for later."""
+    if profile is None:
+        if options.resume is None and options.profile != profiles.NONE:
+            named = profiles.defaults_in_short()
+            options.about_profile = (
+                f"profile: there is none for {env_id}, so the defaults: {named} and others"
+            )
+        return TrainConfig(**given)
+    taken = {name: value for name, value in profile.settings.items() if name not in given}
+    options.about_profile = (
+        f"profile: {profile.name} ({profiles.as_options(taken) or 'the defaults'}; --profile none is without)\n"
+        f"measured: {profile.measured}"
+    )
+    try:
+        return TrainConfig(**taken | given)
+    except (TypeError, ValueError) as error:
+        TrainConfig(**given)  # what is wrong without the profile is said as it is
+        raise ValueError(f"{error} (profile {profile.name}; --profile none is without)") from None
+
+
+class _Says(Callback):
+    """Says something when a run begins."""
+
+    order = -3
+    can_end = False
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def start(self, es: Any, limits: Any) -> None:
+        """Say it."""
+        if self.text:
+            say(self.text)
 
 
 def _folder(options: argparse.Namespace, env_id: str | None) -> Path:

@@ -23,13 +23,14 @@ from ..nn import CELLS, NATIVE, Network, NeuralNetwork, RecurrentNetwork
 from ..optimizers import SGD, Adam, ClipUp, Optimizer
 from ..pepg import PEPG
 from ..storage import files
+from . import ramps
 from .processes import is_daemonic, processors
 
 ENGINES = ("auto", "gymnasium", "mujoco", "envpool", "vector")
 #: Those whose runs have the same bits.
 _ALIKE = ("auto", "gymnasium", "mujoco")
 OPTIMIZERS: dict[str, type[Optimizer]] = {"clipup": ClipUp, "adam": Adam, "sgd": SGD}
-SHAPINGS = ("centered", "nes", "normalized", "raw")
+SHAPINGS = ("centered", "nes", "normalized", "raw", "top")
 SEEDS = ("pair", "generation")
 FAILED = ("raise", "worst")
 
@@ -50,12 +51,22 @@ def _setting(
     *,
     choices: tuple[str, ...] = (),
     free: bool = False,
+    ramp: bool = False,
 ) -> Any:
     """A setting, from which its check, its option, its help text and its documentation derive.
 
-    `free` are those that may change on resume: they change no number that was to come, but for episodes that fail.
+    `free` are those that may change on resume: they change no number that was to come, but for episodes that fail. A
+    `ramp` may be two numbers, between which it goes over the run.
     """
-    metadata = {"group": group, "check": check, "help": help, "choices": choices, "free": free}
+    check = ramps.or_ramp(check) if ramp else check
+    metadata = {
+        "group": group,
+        "check": check,
+        "help": help,
+        "choices": choices,
+        "free": free,
+        "ramp": ramp,
+    }
     if default == {}:
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -93,6 +104,10 @@ def _population_size(name: str, value: Any) -> int:
     return _checks.population_size(value)
 
 
+def _path(name: str, value: Any) -> str:
+    return os.fsdecode(files.absolute(name, value, folder=True))
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of `train`; the command line's options and the keys of its TOML files have the same names.
@@ -110,10 +125,11 @@ class TrainConfig:
     env_args: dict[str, Any] = _setting(  # noqa: RUF009
         {}, ENVIRONMENT, _env_args, "Arguments that the environment is made with."
     )
-    max_episode_steps: int | None = _setting(
+    max_episode_steps: int | tuple[int, int] | None = _setting(
         None, ENVIRONMENT, _whole(1),
         "Steps after which an episode is cut short, instead of the environment's own limit. Where a function makes the "
-        "environment, this replaces its Gymnasium `TimeLimit` wrappers; a limit inside the environment still applies.",
+        "environment, this replaces its Gymnasium `TimeLimit` wrappers; a limit inside the environment still applies. "
+        "FROM:TO lets episodes grow; those of the center have the last length.", ramp=True,
     )  # fmt: skip
     new_env: bool | None = _setting(
         None, ENVIRONMENT, _checks.flag,
@@ -144,9 +160,10 @@ class TrainConfig:
         "Lowest value that the reward of a step has in the fitness: it tames a penalty for falling that is so large "
         "that candidates would rather not move.",
     )  # fmt: skip
-    reward_shift: float = _setting(
+    reward_shift: float | tuple[float, float] = _setting(
         0.0, ENVIRONMENT, _number(),
-        "Number added to the reward of each step in the fitness; a negative one takes away a bonus for staying alive.",
+        "Number added to the reward of each step in the fitness; a negative one takes away a bonus for staying alive "
+        "(--reward-shift=-1:0 for a while).", ramp=True,
     )  # fmt: skip
     hidden_sizes: tuple[int, ...] = _setting(
         None, POLICY, _sizes,
@@ -162,14 +179,38 @@ class TrainConfig:
     output_activation: str = _choice(
         "identity", POLICY, "Activation of the outputs.", tuple(NATIVE)
     )
+    bias: bool = _setting(True, POLICY, _checks.flag, "Whether the layers have biases.")
+    start_from: str | None = _setting(
+        None, POLICY, _path,
+        "Run (its folder, or its policy.npz) whose policy the search starts from: its best center, with the statistics "
+        "of its observations. The networks must be alike. By default, all weights are 0 at first.",
+    )  # fmt: skip
     population_size: int = _setting(
         64, SEARCH, _population_size, "Candidates of a generation, an even number."
     )
-    sigma_init: float = _setting(
-        0.1, SEARCH, _positive, "Initial standard deviation of each weight."
+    interactions_per_generation: int | None = _setting(
+        None, SEARCH, _whole(1),
+        "Environment steps that a generation has at least: further populations are drawn until it has them.",
+    )  # fmt: skip
+    max_population: int | None = _setting(
+        None, SEARCH, _whole(2),
+        "Candidates at which a generation ends that lacks its --interactions-per-generation.",
+    )  # fmt: skip
+    sigma_init: float | tuple[float, float] = _setting(
+        0.1, SEARCH, _positive,
+        "Initial standard deviation of each weight; FROM:TO, with --sigma-lr 0, is that of each generation.", ramp=True,
+    )  # fmt: skip
+    mu_lr: float | tuple[float, float] = _setting(
+        0.15, SEARCH, _positive, "Learning rate of the mean.", ramp=True
     )
-    mu_lr: float = _setting(0.15, SEARCH, _positive, "Learning rate of the mean.")
-    sigma_lr: float = _setting(0.2, SEARCH, _number(), "Learning rate of sigma.")
+    sigma_lr: float | tuple[float, float] = _setting(
+        0.2, SEARCH, _number(), "Learning rate of sigma.", ramp=True
+    )
+    schedule_interactions: int | None = _setting(
+        None, SEARCH, _whole(1),
+        "Environment steps over which settings that are FROM:TO go from the one number to the other, where they stay; "
+        "by default --max-interactions.",
+    )  # fmt: skip
     sigma_max_change: float = _setting(
         0.2, SEARCH, _positive, "Largest change of sigma in an update, relative to sigma."
     )
@@ -186,7 +227,12 @@ class TrainConfig:
     )  # fmt: skip
     momentum: float = _setting(0.9, SEARCH, _checks.share, "Momentum of ClipUp and SGD.")
     fitness_shaping: str = _choice(
-        "centered", SEARCH, "How the fitness is shaped before the search sees it.", SHAPINGS
+        "centered", SEARCH,
+        "How the fitness is shaped before the search sees it: ranks, utilities by rank, numbers of standard "
+        'deviation 1, or as it is; "top" is the best pairs alone, with numbers of standard deviation 1.', SHAPINGS,
+    )  # fmt: skip
+    top: int | None = _setting(
+        None, SEARCH, _whole(1), 'Best pairs that count with "top"; by default all.'
     )
     episodes: int = _setting(
         1, SEARCH, _whole(1, MOST_EPISODES),
@@ -272,12 +318,71 @@ class TrainConfig:
             if value is not None or each.default is not None:
                 object.__setattr__(self, each.name, each.metadata["check"](each.name, value))
         self._check_layers()
+        self._check_generations()
+        self._check_ramps()
         if self.max_speed is not None and self.optimizer != "clipup":
             raise ValueError(
                 f"max_speed: wanted optimizer='clipup' with it, got {self.optimizer!r}"
             )
         if self.target is not None and not self.center_every:
             raise ValueError("target: wanted center_every of at least 1 with it, got 0")
+
+    def at(self, share: float) -> "TrainConfig":
+        """Return the settings of a time in the run.
+
+        Parameters
+        ----------
+        share : float
+            How much of the ramps, settings that go from one number to another, is behind the run: from 0 to 1.
+
+        Returns
+        -------
+        TrainConfig
+            With a number for each of them.
+        """
+        changed = {name: ramps.at(getattr(self, name), share) for name in self.ramps}
+        return dataclasses.replace(self, **changed) if changed else self
+
+    @property
+    def ramps(self) -> tuple[str, ...]:
+        """Settings that go from one number to another, by name."""
+        return tuple(name for name in RAMPS if ramps.is_ramp(getattr(self, name)))
+
+    def _check_generations(self) -> None:
+        if self.top is not None and self.fitness_shaping != "top":
+            raise ValueError(
+                f"top: wanted fitness_shaping='top' with it, got {self.fitness_shaping!r}"
+            )
+        pairs = self.population_size // 2
+        if self.top is not None and self.top > pairs:
+            raise ValueError(
+                f"top: wanted at most the {pairs} pairs of a population, got {self.top}"
+            )
+        if self.max_population is None:
+            return
+        if self.interactions_per_generation is None:
+            raise ValueError("max_population: wanted interactions_per_generation with it, got None")
+        if self.max_population < self.population_size:
+            raise ValueError(
+                f"max_population: wanted at least population_size = {self.population_size}, got {self.max_population}"
+            )
+
+    def _check_ramps(self) -> None:
+        names = self.ramps
+        if not names:
+            return
+        if self.schedule_interactions is None and self.max_interactions is None:
+            raise ValueError(
+                f"{names[0]}: wanted max_interactions or schedule_interactions with {getattr(self, names[0])}, got "
+                "neither"
+            )
+        if "sigma_init" in names and self.sigma_lr != 0.0 and self.rank is None:
+            raise ValueError(
+                f"sigma_init: wanted sigma_lr=0 with {self.sigma_init}, got {self.sigma_lr}"
+            )
+        steps = self.max_episode_steps
+        if isinstance(steps, tuple) and not steps[0] < steps[1]:
+            raise ValueError(f"max_episode_steps: wanted episodes that grow, got {steps}")
 
     def _check_layers(self) -> None:
         if self.hidden_sizes is None:
@@ -296,6 +401,11 @@ class TrainConfig:
 
 SETTINGS = dataclasses.fields(TrainConfig)
 NAMES = tuple(each.name for each in SETTINGS)
+#: What may go from one number to another over a run.
+RAMPS = tuple(each.name for each in SETTINGS if each.metadata["ramp"])
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    each.name: each.metadata["check"] for each in SETTINGS
+}
 #: What a resumed run may change if it is asked to by name.
 RATES = ("mu_lr", "sigma_lr", "max_speed")
 FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
@@ -307,6 +417,7 @@ def _documented(each: "dataclasses.Field[Any]") -> str:
     if choices := each.metadata["choices"]:
         kind = "{" + ", ".join(f'"{name}"' for name in choices) + "}"
     kind = {"tuple": "tuple of int"}.get(kind, kind)
+    kind += f" or pair of {kind}" if each.metadata["ramp"] else ""
     optional = ", optional" if each.default is None else ""
     text = textwrap.fill(
         each.metadata["help"], 108, initial_indent=" " * 8, subsequent_indent=" " * 8
@@ -330,6 +441,8 @@ def resolved(config: TrainConfig, threshold: float | None = None) -> TrainConfig
         found["seed"] = int(np.random.SeedSequence().entropy) % 2**32  # type: ignore[arg-type]
     if config.workers is None:
         found["workers"] = default_workers()
+    if config.ramps and config.schedule_interactions is None:
+        found["schedule_interactions"] = config.max_interactions
     others = (
         config.max_evaluations, config.max_interactions, config.time_limit, config.patience, config.target,
     )  # fmt: skip
@@ -344,19 +457,33 @@ def make_network(config: TrainConfig, inputs: int, outputs: int) -> Network:
     """The policy's network, without weights."""
     if config.cell != "none":
         return RecurrentNetwork(
-            inputs, outputs, config.hidden_sizes[0], config.cell, config.output_activation
+            inputs,
+            outputs,
+            config.hidden_sizes[0],
+            config.cell,
+            config.output_activation,
+            config.bias,
         )
     return NeuralNetwork(
-        inputs, outputs, config.hidden_sizes, config.activation, config.output_activation
+        inputs,
+        outputs,
+        config.hidden_sizes,
+        config.activation,
+        config.output_activation,
+        config.bias,
     )
 
 
 def make_search(config: TrainConfig, network: Network) -> PEPG:
     """The search for its weights."""
+    config = config.at(0.0)
     given: dict[str, Any] = {} if config.optimizer == "adam" else {"momentum": config.momentum}
     if config.max_speed is not None:
         given["max_speed"] = config.max_speed
-    common: dict[str, Any] = {"rng": config.seed, "fitness_shaping": config.fitness_shaping}
+    common: dict[str, Any] = {
+        "rng": config.seed, "fitness_shaping": config.fitness_shaping, "top": config.top,
+        "num_interactions": config.interactions_per_generation, "popsize_max": config.max_population,
+    }  # fmt: skip
     if config.rank is not None:
         return LowRankPEPG(
             config.population_size, 0.0, config.sigma_init, config.mu_lr, config.l2_coeff, OPTIMIZERS[config.optimizer],
@@ -369,7 +496,7 @@ def make_search(config: TrainConfig, network: Network) -> PEPG:
 
 
 def set_rates(es: PEPG, config: TrainConfig) -> None:
-    """Let a search go on with the learning rates of other settings."""
+    """Let a search go on with the learning rates of other settings, none of which is a ramp."""
     optimizer: Any = es.optimizer
     es.mu_lr = optimizer.alpha = config.mu_lr
     es.sigma_lr = config.sigma_lr
@@ -473,7 +600,7 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
             raise ValueError(f"{name}: no option {_checks.shown(key)}; {hint}")
         if option in NAMES:
             try:
-                TrainConfig(**{option: value})
+                _CHECKS[option](option, value)
             except (TypeError, ValueError, OverflowError) as error:
                 raise ValueError(f"{name}: {error}") from error
         settings[option] = value
@@ -497,7 +624,9 @@ def write_toml(
     if env_id is not None and not _is_toml(env_id):
         raise ValueError(f"env_id: wanted Unicode text, got {env_id!r:.60}")
     settings |= {name: value for name in NAMES if (value := getattr(config, name)) is not None}
-    settings["hidden_sizes"] = list(config.hidden_sizes)
+    settings = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()
+    }
     for key, value in config.env_args.items():
         if not _is_toml(key):
             raise ValueError(f"env_args: wanted names of Unicode text, got {key!r:.60}")

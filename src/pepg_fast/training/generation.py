@@ -30,6 +30,8 @@ class Generation:
         Whether statistics of the observations are wanted.
     reward_shift : float
         Added to the reward of each step in the fitness.
+    limit : int or None
+        Steps after which episodes are cut short, if the task's limit is later.
     as_it_is : bool
         Whether the fitness is the return, without floor and shift.
     name : str
@@ -43,6 +45,7 @@ class Generation:
     normalizer: Normalizer | None
     with_statistics: bool
     reward_shift: float = 0.0
+    limit: int | None = None
     as_it_is: bool = False
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     last_error: str = ""
@@ -82,7 +85,7 @@ class Generation:
 
     def asked(self, solutions: NDArray[Any], seeds: NDArray[np.int64]) -> Asked:
         """What is to be run for solutions whose episodes have these seeds."""
-        return Asked(solutions, seeds, self.normalizer, self.with_statistics)
+        return Asked(solutions, seeds, self.normalizer, self.with_statistics, self.limit)
 
     def by_member(
         self, episodes: Episodes

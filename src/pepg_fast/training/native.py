@@ -1,6 +1,7 @@
 """Episodes of a `Simulation`: in C, on threads of this process, with the bits that Python's would have."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,13 @@ class NativeRollouts:
         rows = (None, None) if simulation._box is None else task.interface.rows
         clip, scale = (None if part is None else np.array(part) for part in rows)
         max_steps = task.max_episode_steps or simulation.max_steps
-        self._environment = simulation._environment_of(max_steps, clip, scale)
+        self._environment_of = functools.lru_cache(maxsize=2)(  # of a generation and of the center
+            lambda limit: simulation._environment_of(limit or max_steps, clip, scale)
+        )
 
     def run_all(self, asked: Asked) -> Episodes:
         """Run E episodes of each policy; an EpisodeError if one failed and the task does not take that."""
-        weights, seeds, normalizer, with_statistics = asked
+        weights, seeds, normalizer, with_statistics, limit = asked
         shape, size = seeds.shape, self.task.interface.observation_size
         floor = self.task.reward_floor
         largest = LARGEST if with_statistics else np.finfo(float).max
@@ -74,7 +77,7 @@ class NativeRollouts:
         moments = np.empty((*shape, 2, size)) if with_statistics else None
         given = {} if normalizer is None else vars(normalizer)
         try:
-            self._environment.simulate(
+            self._environment_of(limit).simulate(
                 self._perceptron, solutions_for("weights", weights, self._perceptron, 2), 0, returns, lengths,
                 self.n_threads, seeds=seeds.astype(np.uint64), largest=largest,
                 reward_floor=-np.inf if floor is None else floor, lifted=None if floor is None else lifted,

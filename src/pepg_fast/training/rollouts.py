@@ -108,12 +108,15 @@ class Asked(NamedTuple):
         Of observations.
     with_statistics : bool
         Whether statistics of the observations are wanted.
+    limit : int or None
+        Steps after which they are cut short, if the task's limit is later.
     """
 
     weights: NDArray[Any]
     seeds: NDArray[np.int64]
     normalizer: Normalizer | None = None
     with_statistics: bool = False
+    limit: int | None = None
 
     @property
     def member(self) -> NDArray[np.intp]:
@@ -490,7 +493,7 @@ class Rollouts:
 
     def _together(self, envs: list[Any], asked: Asked, failures: "_Failures") -> Episodes:
         """Step all environments together; episodes that fail drop out."""
-        weights, seeds, normalizer, with_statistics = asked
+        weights, seeds, normalizer, with_statistics, limit = asked
         failed, fail = failures.texts, failures.add
         n, size = len(weights), self.task.interface.observation_size
         observations = np.zeros((n, size))
@@ -590,6 +593,8 @@ class Rollouts:
                 except (Exception, SystemExit) as error:
                     fail(env_api.of_step(error), i)
                     ended.append(k)  # and the others have their turns
+            if step == limit:
+                ended = list(range(len(running)))
             for k in ended:
                 i = running[k]
                 lengths[i] = step

@@ -19,7 +19,7 @@ from ..run.interrupts import Interrupts
 from ..run.loop import Result, run_with
 from ..simulation import Simulation
 from . import config as configs
-from . import native
+from . import native, profiles, ramps
 from .budget import Budget
 from .config import TrainConfig
 from .engines import chosen, spaces_of
@@ -27,6 +27,7 @@ from .places import InWorkers
 from .policy import Policy
 from .rollouts import EnvMaker, Task, name_of, registered
 from .run_folder import RunFiles, RunFolder, RunHistory
+from .starting import start_from
 from .trainer import Trainer
 from .workers import Workers, packed
 
@@ -79,6 +80,7 @@ def train(
     folder: "str | os.PathLike[str] | None" = None,
     resume: bool = False,
     change: Iterable[str] = (),
+    profile: str = "none",
     callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
     progress: bool = False,
     runner: "Runner | None" = None,
@@ -102,6 +104,9 @@ def train(
     change : sequence of {"mu_lr", "sigma_lr", "max_speed"}
         Learning rates that a resumed run takes from `config` from now on, and in its `config.toml`; the history tells
         from which step on they count.
+    profile : str
+        Settings that were tuned for a family of tasks, for those that `config` leaves at their defaults: the name of a
+        profile, or "auto" for that of the environment's id, if there is one. A run that is resumed has its own.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
@@ -177,7 +182,7 @@ def train(
                     changes = {name: getattr(settled, name) for name in change}
                     _change_rates(files, env_id, dataclasses.replace(before, **changes), es)
                 return path, env_id, settled, es
-            asked = config or TrainConfig()
+            asked = profiles.with_profile(profile, env_id, config or TrainConfig())
             settled = configs.resolved(asked, _threshold_of(given or env_id, asked.engine))
             run = _Run(given or env_id, settled, None)  # before anything is written
             if runner is None and settled.workers and run.task.engine == "gymnasium":
@@ -243,7 +248,7 @@ class _Run:
             engine,
             env,
             config.env_args,
-            config.max_episode_steps,
+            ramps.last(config.max_episode_steps),
             config.scale_actions,
             config.frame_stack,
         )
@@ -251,6 +256,8 @@ class _Run:
             new_env = config.new_env
         network = configs.make_network(config, interface.observation_size, interface.output_size)
         self.es = configs.make_search(config, network) if es is None else es
+        if es is None and config.start_from is not None:
+            start_from(config.start_from, self.es, network, config.normalize_observations)
         if self.es.theta_size != network.number_of_parameters:
             raise ValueError(
                 f"{self.name}: wanted the environment of the run ({self.es.theta_size} parameters), got one for "
@@ -258,7 +265,7 @@ class _Run:
             )
         known = env if engine == "envpool" else registered(env)  # EnvPool has ids of its own
         task = Task(
-            known, config.env_args, config.max_episode_steps, network, interface, new_env,
+            known, config.env_args, ramps.last(config.max_episode_steps), network, interface, new_env,
             config.reward_floor, config.episode_retries, config.failed_episodes, config.episode_time_limit,
             frame_stack=config.frame_stack,
         )  # fmt: skip
@@ -301,14 +308,23 @@ def _settings_to_resume(
     files.fingerprints = configs.fingerprints(before_id, before)
     if config is None:
         config = before
-    elif config.seed is None:
-        config = dataclasses.replace(config, seed=before.seed)
+    else:
+        drawn = ("seed", "schedule_interactions")  # as the run was begun with
+        missing_here = [name for name in drawn if getattr(config, name) is None]
+        config = dataclasses.replace(
+            config, **{name: getattr(before, name) for name in missing_here}
+        )
     missing = [name for name in left_out if name not in config.env_args]
     if missing:
         raise ValueError(
             f"env_args: wanted {', '.join(missing)} as the run had it, which {files.config} cannot hold; give it in "
             "config"
         )
+    for name in change:
+        if ramps.is_ramp(getattr(config, name)):
+            raise ValueError(
+                f"{name}: wanted a number for a resumed run, got {getattr(config, name)}"
+            )
     again = {name: config.env_args[name] for name in left_out}  # taken as it is given
     stays = {name: value for name, value in configs.binding(config).items() if name not in change}
     changed = configs.difference(
@@ -333,7 +349,7 @@ def _change_rates(
     """Let a run have these settings from now on; the checkpoint first, which is what a run goes on from."""
     files.fingerprints = configs.fingerprints(env_id, config)
     if es is not None:
-        configs.set_rates(es, config)
+        configs.set_rates(es, config.at(0.0))
         es.training["fingerprints"] = files.fingerprints  # type: ignore[attr-defined]
         files.save_checkpoint(es)
     configs.write_toml(files.config, env_id, config)

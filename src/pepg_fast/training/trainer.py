@@ -1,6 +1,7 @@
 """What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
 
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from ..run.failures import EvaluationError, candidate
 from ..run.history import COLUMNS, TRAINING_COLUMNS, Row
 from ..run.interrupts import Interrupts
 from ..simulation import Simulation
-from .config import TrainConfig
+from . import ramps
+from .config import TrainConfig, set_rates
 from .generation import Generation
 from .normalization import FORMER_FLOOR, Normalizer, Statistics, merged
 from .policy import PolicyFile, Weights
@@ -67,8 +69,8 @@ class Trainer(Callback, Evaluations):
         self._floor: float | None = None  # of standard deviations
         self.policies: dict[str, Weights] = {}
         self.center_score = self.best_return = float("nan")
-        self._returns: NDArray[Any] = np.empty(0)  # of the last generation, whatever their fitness
-        self._length = float("nan")
+        self._last: _Population | None = None  # that was evaluated
+        self._told = _Population.none()  # populations of the last generation, together
         self.columns = self._columns()
         self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
@@ -77,22 +79,28 @@ class Trainer(Callback, Evaluations):
         self._next: tuple[int, Statistics] | None = None
         self._used: Normalizer | None = None  # in the last generation
         self._row_due: Row | None = None  # of a step whose centre is still to be evaluated
-        if es.step:
+        if es.step or config.start_from is not None or es._generation.so_far.n_draws:
             (
                 self.seconds_before, self.statistics, self._floor, self.policies, self.center_score, self.best_return,
-                self._row_due,
+                self._row_due, told,
             ) = self._read(es.training)  # type: ignore[attr-defined]  # fmt: skip
+            if told is not None:
+                self._told = told
+                self._next = None if told.statistics is None else (es.step + 1, told.statistics)
+        if config.ramps:  # until its next generation, for the history: what the run was begun with
+            set_rates(es, config.at(0.0))
 
     # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
 
     def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
         """Fitness and steps of the candidates."""
         self._settle()
-        config, normalizer = self.config, self._normalizer()
+        config, normalizer = self._scheduled(), self._normalizer()
         seeds, is_first = self._seeds(es.population_size), es.step == 0
+        shift: Any = config.reward_shift
+        limit: Any = config.max_episode_steps if "max_episode_steps" in self.config.ramps else None
         work = Generation(
-            self.task, seeds, normalizer, config.normalize_observations or is_first, config.reward_shift,
-            name=self._name,
+            self.task, seeds, normalizer, config.normalize_observations or is_first, shift, limit, name=self._name
         )  # fmt: skip
         # The population waits for its rewards if this is interrupted.
         rewards, interactions, extras = self._evaluated(self.where.evaluate, work, interrupts)
@@ -102,17 +110,30 @@ class Trainer(Callback, Evaluations):
                 f"{self.env_id}: all {len(rewards)} candidates of a generation failed: {why}", 0
             )
         self._used = normalizer
-        told = ~np.isnan(rewards)
-        self._returns = extras.get("returns", rewards)
-        self._length = (interactions or 0) / (np.count_nonzero(told) * config.episodes)
+        told, statistics = ~np.isnan(rewards), None
         if "count" in extras:
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
-            statistics = merged(self.statistics, parts)
-            if is_first:
+            goes_on = es._generation.so_far.n_draws > 0 and self._next is not None
+            statistics = merged(self._next[1] if goes_on else self.statistics, parts)  # type: ignore[index]
+            if is_first and not goes_on:
                 self._look_at_first(rewards[told], statistics)
-            if config.normalize_observations:
-                self._next = es.step + 1, statistics
+        self._last = _Population(
+            extras.get("returns", rewards), interactions or 0, int(np.count_nonzero(told)) * config.episodes,
+            statistics if config.normalize_observations else None,
+        )  # fmt: skip
         return Evaluation(rewards, interactions)
+
+    def _scheduled(self) -> TrainConfig:
+        """The settings of the generation at hand, whose rates and sigma the search gets."""
+        if not self.config.ramps:
+            return self.config
+        es, most = self.es, self.config.schedule_interactions or 1
+        begun = es.interactions - es._generation.so_far.interactions
+        config = self.config.at(min(begun / most, 1.0))
+        set_rates(es, config)
+        if "sigma_init" in self.config.ramps:
+            es.sigma = config.sigma_init
+        return config
 
     def _look_at_first(self, rewards: NDArray[Any], seen: Statistics) -> None:
         """Note what is wrong with the first generation, before minutes are spent on more of them."""
@@ -145,17 +166,22 @@ class Trainer(Callback, Evaluations):
 
     def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
         """Move the search."""
-        best = es.best_fitness
-        self.where.update(es, fitness)
+        best, goes_on = es.best_fitness, es._generation.so_far.n_draws > 0
+        step, last = es.step, self._last or _Population.none()
+        self.where.update(es, fitness, interactions=interactions)
+        self._told = self._told.with_another(last) if goes_on else last
+        if last.statistics is not None:
+            self._next = step + 1, last.statistics
         if es.best_fitness != best:
-            self.best_return = float(self._returns[np.nanargmax(fitness)])
+            self.best_return = float(last.returns[np.nanargmax(fitness)])
         self.columns = self._columns()
 
     def _columns(self) -> dict[str, float]:
         """What the history has of the last generation besides."""
-        told = self._returns[~np.isnan(self._returns)]
+        told = self._told.returns[~np.isnan(self._told.returns)]
         mean = float(told.mean()) if told.size else float("nan")
-        return dict(zip(TRAINING_COLUMNS, (self.best_return, mean, self._length), strict=True))
+        length = self._told.steps / self._told.episodes if self._told.episodes else float("nan")
+        return dict(zip(TRAINING_COLUMNS, (self.best_return, mean, length), strict=True))
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """Why to end, if at all, for all processes of the run."""
@@ -182,8 +208,11 @@ class Trainer(Callback, Evaluations):
     def _seeds(self, n: int) -> NDArray[np.int64]:
         """What the episodes of a generation are reset with, (n, episodes): the same for both sides of a pair."""
         config = self.config
-        pairs = n // 2 if config.episode_seeds == "pair" else 1
-        seeds = _drawn(config.seed, _OF_GENERATIONS, self.es.step, (pairs, config.episodes))
+        pairs, first = n // 2, self.es._generation.so_far.n_draws
+        if config.episode_seeds != "pair":
+            pairs, first = 1, 0
+        shape = first + pairs, config.episodes
+        seeds = _drawn(config.seed, _OF_GENERATIONS, self.es.step, shape)[first:]
         return np.tile(seeds, (n // pairs, 1))
 
     def _settle(self) -> None:
@@ -240,25 +269,22 @@ class Trainer(Callback, Evaluations):
             "center_score": self.center_score,
             "best_return": self.best_return,
         }
+        if self.es._generation.so_far.n_draws:
+            state["told"] = self._told.to_state()
         self._read(state)  # what could not be loaded again is not saved
         return state
 
     def _read(
         self, state: dict[str, Any]
-    ) -> tuple[float, Statistics, float | None, dict[str, Weights], float, float, Row | None]:
+    ) -> tuple[
+        float, Statistics, float | None, dict[str, Weights], float, float, Row | None, "_Population | None"
+    ]:  # fmt: skip
         """What a checkpoint's state says: seconds, statistics, their floor, policies, the center's score, the return of
-        the best candidate, a row due.
+        the best candidate, a row due, what was told of a generation that goes on.
         """
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
-            count, mean, squares = (
-                state["statistics"][name] for name in ("count", "mean", "squares")
-            )
-            statistics = Statistics(
-                _checks.number("count", count),
-                _checks.vector("mean", mean, size, np.dtype(float)),
-                _checks.vector("squares", squares, size, np.dtype(float)),
-            )
+            statistics = _statistics(state["statistics"], size)
             floor = state.get("floor", FORMER_FLOOR)
             if floor is not None:
                 floor = _checks.number("floor", floor, positive=True)
@@ -271,7 +297,9 @@ class Trainer(Callback, Evaluations):
                 known = {name: float(row[name]) for name in COLUMNS}
                 row = known | {name: float(row.get(name, "nan")) for name in TRAINING_COLUMNS}
             scores = float(state["center_score"]), float(state.get("best_return", "nan"))
-            return seconds, statistics, floor, policies, *scores, row
+            told = state.get("told")
+            told = None if told is None else _Population.from_state(told, size)
+            return seconds, statistics, floor, policies, *scores, row, told
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 
@@ -283,12 +311,66 @@ class Trainer(Callback, Evaluations):
         return PolicyFile(
             self.known_as,
             config.env_args,
-            config.max_episode_steps,
+            ramps.last(config.max_episode_steps),
             task.network,
             task.interface,
             policies,
             task.frame_stack,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Population:
+    """What came of a population, or of several of one generation.
+
+    Attributes
+    ----------
+    returns : ndarray
+        Of each candidate, whatever its fitness.
+    steps, episodes : int
+        Those that count.
+    statistics : Statistics or None
+        Of all observations of the run up to these, if they are normalized.
+    """
+
+    returns: NDArray[Any]
+    steps: int
+    episodes: int
+    statistics: Statistics | None
+
+    @classmethod
+    def none(cls) -> "_Population":
+        return cls(np.empty(0), 0, 0, None)
+
+    def with_another(self, later: "_Population") -> "_Population":
+        return _Population(
+            np.concatenate([self.returns, later.returns]), self.steps + later.steps,
+            self.episodes + later.episodes, later.statistics,
+        )  # fmt: skip
+
+    def to_state(self) -> dict[str, Any]:
+        statistics = None if self.statistics is None else vars(self.statistics).copy()
+        return vars(self) | {"statistics": statistics}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], size: int) -> "_Population":
+        statistics = state["statistics"]
+        return cls(
+            _checks.numbers("returns", state["returns"]).astype(float),
+            _checks.integer("steps", state["steps"], at_least=0),
+            _checks.integer("episodes", state["episodes"], at_least=0),
+            None if statistics is None else _statistics(statistics, size),
+        )
+
+
+def _statistics(state: dict[str, Any], size: int) -> Statistics:
+    """Statistics of a file."""
+    count, mean, squares = (state[name] for name in ("count", "mean", "squares"))
+    return Statistics(
+        _checks.number("count", count),
+        _checks.vector("mean", mean, size, np.dtype(float)),
+        _checks.vector("squares", squares, size, np.dtype(float)),
+    )
 
 
 def _drawn(

@@ -231,6 +231,7 @@ class _Round:
             self.seeds[lo:hi],
             work.normalizer,
             work.with_statistics,
+            work.limit,
         )
 
     def _has_suspect(self, worker: int) -> bool:
@@ -316,6 +317,7 @@ def _work(
     seeds: Any,
     normalizer: Any,
     with_statistics: bool,
+    limit: int | None,
 ) -> "tuple[Episodes | Failure, float]":
     """Run a piece; what came of it, and the seconds it took."""
     began = time.perf_counter()
@@ -323,7 +325,7 @@ def _work(
     try:
         if _unusable is not None:
             raise _unusable
-        result = _rollouts.run(Asked(weights[member], seeds, normalizer, with_statistics))
+        result = _rollouts.run(Asked(weights[member], seeds, normalizer, with_statistics, limit))
     except EpisodeError as error:
         result = Failure.of(error, error.index)
     except Exception as error:  # before an episode began

@@ -116,6 +116,7 @@ class _Run:
     def __init__(self, task: Task, asked: Asked) -> None:
         self.task, self.weights, self.normalizer = task, asked.weights, asked.normalizer
         self.member, self.seeds = asked.member, asked.seeds.reshape(-1)
+        self.limit = asked.limit
         n, size = self.seeds.size, task.interface.observation_size
         nothing = (0.0, np.zeros(size), np.zeros(size))
         self.found = Episodes(
@@ -171,6 +172,8 @@ class _Run:
             lacking = np.maximum(self.task.reward_floor - step.rewards, 0.0)
             self.found.lifted[self.episode] += lacking
         ended = step.terminated | step.truncated
+        if self.limit is not None:
+            ended |= self.found.lengths[self.episode] >= self.limit
         failed = self._failed(step, ended)
         if failed or ended.any():
             self._replace(failed, ended)

@@ -1,0 +1,111 @@
+"""Settings that were tuned for a family of tasks: a TOML file each, beside this one.
+
+A file has the name of the task without its version, the arguments of the environment that it is for (if they matter),
+the settings that differ from the defaults, and what they were measured to reach.
+"""
+
+import functools
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from ... import _checks
+from ..config import NAMES, SETTINGS, TrainConfig
+
+#: What takes the profile of the task, if there is one, and what takes none.
+AUTO, NONE = "auto", "none"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Settings for a family of tasks.
+
+    Attributes
+    ----------
+    name : str
+        That of its file.
+    task : str
+        An environment's id without its version.
+    env_args : dict
+        Arguments that the environment must be made with.
+    settings : dict
+        Those that differ from the defaults.
+    measured : str
+        What they reached.
+    """
+
+    name: str
+    task: str
+    env_args: dict[str, Any]
+    settings: dict[str, Any]
+    measured: str
+
+    def fits(self, env_id: str, env_args: dict[str, Any]) -> bool:
+        """Whether it is for a task."""
+        is_same = re.sub(r"-v\d+$", "", env_id) == self.task
+        return is_same and all(env_args.get(name) == value for name, value in self.env_args.items())
+
+
+@functools.cache
+def known() -> dict[str, Profile]:
+    """All profiles, by name."""
+    found = {}
+    for file in sorted(resources.files(__package__).iterdir(), key=lambda file: file.name):
+        name, ending, _ = file.name.partition(".toml")
+        if ending:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            found[name] = Profile(
+                name, content["task"], content.get("env_args", {}), content["settings"],
+                " ".join(content["measured"].split()),
+            )  # fmt: skip
+    return found
+
+
+def chosen(name: str, env_id: str | None, env_args: dict[str, Any]) -> Profile | None:
+    """The profile of a name: that of the task with "auto", none with "none" or where the task has none."""
+    _checks.choice("profile", name, (AUTO, NONE, *known()))
+    if name == AUTO:
+        fitting = (each for each in known().values() if each.fits(env_id or "", env_args))
+        return next(fitting, None)
+    return known().get(name)
+
+
+def with_profile(name: str, env_id: str | None, config: TrainConfig) -> TrainConfig:
+    """Settings with those of a profile in the place of such as are the defaults."""
+    profile = chosen(name, env_id, config.env_args)
+    if profile is None:
+        return config
+    default = TrainConfig()
+    given = {
+        each: value for each in NAMES if (value := getattr(config, each)) != getattr(default, each)
+    }
+    return TrainConfig(**profile.settings | given)
+
+
+def as_options(settings: dict[str, Any]) -> str:
+    """Settings as options of the command line."""
+    return " ".join(_option(name, value) for name, value in settings.items())
+
+
+def _option(name: str, value: Any) -> str:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    if name == "hidden_sizes":
+        value = ",".join(map(str, value)) or "none"
+    elif isinstance(value, list | tuple):
+        value = ":".join(f"{each:g}" for each in value)
+    elif isinstance(value, float):
+        value = f"{value:g}"
+    return f"--{flag}{'=' if str(value).startswith('-') else ' '}{value}"
+
+
+def defaults_in_short() -> str:
+    """What is chosen where there is no profile, as options."""
+    named = ("hidden_sizes", "population_size", "sigma_init", "mu_lr", "optimizer")
+    default = TrainConfig()
+    return as_options(
+        {each.name: getattr(default, each.name) for each in SETTINGS if each.name in named}
+    )

@@ -1,0 +1,53 @@
+"""Settings that go from one number to another over a run: a pair, or text such as ``0.03:0.01``."""
+
+from collections.abc import Callable
+from typing import Any
+
+#: Takes the name of a setting and what was given; returns the number, or refuses it.
+Check = Callable[[str, Any], Any]
+
+
+def or_ramp(check: Check) -> Check:
+    """Take one number, or two of them: the first and the last of a ramp."""
+
+    def checked(name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            value = tuple(_number(name, part) for part in value.split(":"))
+            value = value[0] if len(value) == 1 else value
+        if not isinstance(value, tuple | list):
+            return check(name, value)
+        if len(value) != 2:
+            raise ValueError(
+                f"{name}: wanted one number, or two as in 0.03:0.01, got {value!r:.60}"
+            )
+        return tuple(check(name, each) for each in value)
+
+    return checked
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(
+            f"{name}: wanted a number, or two as in 0.03:0.01, got {text!r:.60}"
+        ) from None
+
+
+def is_ramp(value: Any) -> bool:
+    """Whether a setting goes from one number to another."""
+    return isinstance(value, tuple) and len(value) == 2
+
+
+def last(value: Any) -> Any:
+    """What a setting comes to at the end."""
+    return value[1] if is_ramp(value) else value
+
+
+def at(value: Any, share: float) -> Any:
+    """The number of a setting when a share of its ramp is behind it; a whole one between whole ones."""
+    if not is_ramp(value):
+        return value
+    first, end = value
+    between = (1.0 - share) * first + share * end  # the ends themselves at the ends
+    return round(between) if isinstance(end, int) else between

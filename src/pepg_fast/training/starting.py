@@ -1,0 +1,56 @@
+"""A start from the policy of another run."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..nn import Network, network_to_state
+from ..pepg import PEPG
+from .normalization import Normalizer, Statistics
+from .policy import PolicyFile
+
+#: Observations for which the statistics of the other run count beside those to come.
+COUNT = 1e5
+
+
+def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
+    """Let a new search begin with the best center of a run, and its training with the run's statistics.
+
+    Parameters
+    ----------
+    run : str
+        A run's folder, or the file of its policies.
+    es : PEPG
+        The search, whose mean is set, and whose attribute `training` is what a `Trainer` goes on from.
+    network : NeuralNetwork or RecurrentNetwork
+        What the weights are for.
+    normalizes : bool
+        Whether observations will be normalized.
+    """
+    path = Path(run)
+    try:
+        policies = PolicyFile.load(path / "policy.npz" if path.is_dir() else path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"start_from: wanted a run with a policy, got {error}") from error
+    theirs, mine = network_to_state(policies.network), network_to_state(network)
+    if theirs != mine:
+        raise ValueError(f"start_from: wanted a policy of the same network, {mine}, got {theirs}")
+    chosen = policies.policies.get("best_center") or policies.policies["center"]
+    if (chosen.normalizer is not None) != normalizes:
+        raise ValueError(
+            f"start_from: wanted normalize_observations={not normalizes}, as {run} has it, got {normalizes}"
+        )
+    es.mu = chosen.weights
+    es.training = {  # type: ignore[attr-defined]
+        "statistics": vars(_statistics(chosen.normalizer, int(network.input_size))),
+        "floor": None, "policies": {}, "seconds": 0.0, "center_score": np.nan,
+    }  # fmt: skip
+
+
+def _statistics(normalizer: Normalizer | None, size: int) -> Statistics:
+    """Statistics of observations that a normalizer would be made of."""
+    if normalizer is None:
+        return Statistics.none(size)
+    inverse = normalizer.inverse_std
+    std = np.divide(1.0, inverse, out=np.zeros_like(inverse), where=inverse > 0)
+    return Statistics(COUNT, normalizer.mean.copy(), COUNT * std * std)
