@@ -135,6 +135,7 @@ def changed(config=CONFIG, **changes):
             "hidden_sizes": (16, 16),
         },
         {"max_episode_steps": 7, "normalize_observations": True},
+        {"rank": 2, "hidden_sizes": (4, 3)},
     ],
     ids=str,
 )

@@ -100,6 +100,11 @@ class LowRankPEPG(PEPG):
     weights. Sigma stays as it is, decays (`sigma_decay`), or follows a schedule of yours: assign it between two
     generations, for example in a callback of `run`.
 
+    A `Simulation`, MPI and Ray evaluate candidates, which `iter_parameters` and `get_members` make some at a time::
+
+        for members, candidates in es.iter_parameters(16):
+            returns[members] = simulation.evaluate(network, candidates)
+
     References
     ----------
     Sarkar et al. 2025, "Evolution strategies at the hyperscale" (EGGROLL, arXiv 2511.16652).
