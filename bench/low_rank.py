@@ -28,7 +28,7 @@ typedef float vector __attribute__((vector_size(64)));
 typedef float vector __attribute__((vector_size(32)));
 #endif
 double multiply_adds(long n, float *out) {
-    vector sum[12], a = (vector){0} + 0.999f, b = (vector){0} + 0.001f;
+    vector sum[12], a = (vector){0} + out[0], b = (vector){0} + out[1];
     for (int i = 0; i < 12; i++) sum[i] = (vector){0} + (float)i;
     for (long k = 0; k < n; k++)
         for (int i = 0; i < 12; i++) sum[i] = sum[i] * a + b;
@@ -42,17 +42,17 @@ def peak_of():
     """A function that does multiply-adds on all threads and returns how many it did."""
     folder = Path(tempfile.mkdtemp())
     (folder / "peak.c").write_text(SOURCE)
-    flags = ["-O3", "-funroll-loops", "-ffast-math", "-march=native", "-shared", "-fPIC"]
+    flags = ["-O3", "-funroll-loops", "-ffp-contract=fast", "-march=native", "-shared", "-fPIC"]
     subprocess.run(["cc", *flags, "peak.c", "-o", "peak.so"], cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "peak.so"))
     library.multiply_adds.restype = ctypes.c_double
     n = kernels.available_threads()
 
-    def run(steps=1_000_000):
+    def run(steps=4_000_000):
         found = []
-        out = (ctypes.c_float * 16)()
 
         def work():
+            out = (ctypes.c_float * 2)(0.999, 0.0011)  # which the compiler does not know
             found.append(library.multiply_adds(ctypes.c_long(steps), out))
 
         threads = [threading.Thread(target=work) for _ in range(n)]

@@ -19,8 +19,8 @@ class LowRankGeneration(Generation):
 
     Parameters
     ----------
-    size, dtype, symmetric, rng
-        As of a `Generation`; the noise is the native stream's.
+    size, theta_size, dtype, symmetric, bounds, rng
+        As of a `Generation`; there are no bounds, and the noise is the native stream's.
     shapes : list of tuple
         Rows and columns of each tensor; rows are 0 for a vector.
     rank : int
@@ -30,9 +30,12 @@ class LowRankGeneration(Generation):
     def __init__(
         self,
         size: int,
+        theta_size: int,
         dtype: "np.dtype[Any]",
         symmetric: bool,
+        bounds: None,
         rng: Any,
+        *,
         shapes: list[tuple[int, int]],
         rank: int,
     ) -> None:
@@ -43,7 +46,11 @@ class LowRankGeneration(Generation):
         self._shapes, self._rank = shapes, rank
         self._kept: tuple[Any, NDArray[np.float32] | None] = None, None
         self._population = kernels.RecycledArray()
-        super().__init__(size, self._tensors.n_parameters, dtype, symmetric, None, rng)
+        if self._tensors.n_parameters != theta_size:
+            raise ValueError(
+                f"structure: wanted {theta_size} numbers, got {self._tensors.n_parameters}"
+            )
+        super().__init__(size, theta_size, dtype, symmetric, bounds, rng)
         if self.rng is not None:
             raise ValueError(
                 f"rng: wanted None or a seed for low-rank noise, got a {type(self.rng).__name__}"
@@ -147,14 +154,17 @@ class LowRankGeneration(Generation):
     def __reduce__(self) -> Any:
         """All but what can be drawn again."""
         with self.turn:
-            made = (self.size, self.dtype.name, self.symmetric, self._shapes, self._rank)
-            return _again, (made, self.to_state(0))
+            made = (self.size, self.theta_size, self.dtype.name, self.symmetric)
+            noise = {"shapes": self._shapes, "rank": self._rank}
+            return _again, (made, noise, self.to_state(0))
 
 
-def _again(made: tuple[Any, ...], state: dict[str, Any]) -> LowRankGeneration:
+def _again(
+    made: tuple[Any, ...], noise: dict[str, Any], state: dict[str, Any]
+) -> LowRankGeneration:
     """A generation that was pickled or copied, with NumPy's own dtype instance."""
-    size, dtype, symmetric, shapes, rank = made
+    size, theta_size, dtype, symmetric = made
     dtype = _checks.real_dtype(dtype)
-    generation = LowRankGeneration(size, dtype, symmetric, None, shapes, rank)
+    generation = LowRankGeneration(size, theta_size, dtype, symmetric, None, None, **noise)
     generation.put_state(state)
     return generation
