@@ -164,7 +164,7 @@ class MPIRunner(Runner):
     ) -> Evaluated:
         ends = edges(es.population_size, self.size)
         members = slice(ends[self.rank], ends[self.rank + 1])
-        search, solutions = self._made(es, members)
+        search, solutions = self._made(es, members, evaluate)
         return self._evaluated(search, evaluate, solutions, ends, interrupts)
 
     def _of_center(self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions) -> Evaluated:

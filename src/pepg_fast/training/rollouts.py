@@ -19,7 +19,7 @@ from ..nn import Network
 from ..run.failures import EvaluationError, in_a_line
 from ..simulation import Simulation
 from . import env_api, generators
-from .memory import copied, kept, memory_of
+from .memory import copied, kept, memory_of, outputs_of
 from .mujoco_log import heard
 from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
@@ -100,7 +100,7 @@ class Asked(NamedTuple):
 
     Attributes
     ----------
-    weights : ndarray, shape (rows, parameters)
+    weights : ndarray, shape (rows, parameters), or Unmade
         Of policies.
     seeds : ndarray of int, shape (rows,) or (rows, E)
         What the environments are reset with, in one or in E episodes of each policy.
@@ -110,7 +110,7 @@ class Asked(NamedTuple):
         Whether statistics of the observations are wanted.
     """
 
-    weights: NDArray[Any]
+    weights: Any
     seeds: NDArray[np.int64]
     normalizer: Normalizer | None = None
     with_statistics: bool = False
@@ -520,8 +520,8 @@ class Rollouts:
             ):
                 usual = first.dtype
 
-        forward, actions_of = self.task.network.forward_population, self.task.interface.actions
-        memory = memory_of(self.task.network, n, weights.dtype)
+        network, actions_of = self.task.network, self.task.interface.actions
+        memory = memory_of(network, n, weights.dtype)
         running = list(range(n))
         rows = np.arange(n)  # the running ones
         is_over, ndarray = env_api.is_over, np.ndarray
@@ -548,7 +548,7 @@ class Rollouts:
                 continue
             seen = observations if normalizer is None else normalizer(observations)
             after = copied(memory)
-            outputs = forward(weights, seen, *after, n_threads=1)
+            outputs = outputs_of(network, weights, seen, after, 1)
             try:
                 actions = actions_of(outputs)
             except ValueError as error:
