@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from searches import make
 
-from pepg_fast import PEPG, SGD, ClipUp, Decay, EvaluationError
+from pepg_fast import PEPG, SGD, ClipUp, Decay, EvaluationError, LowRankPEPG
 from pepg_fast.distributed import Costs, each
 from pepg_fast.distributed.replica import Behind, Order, Replica, Update
 from pepg_fast.distributed.slices import edges, evaluate_slice, joined, try_slice
@@ -257,6 +257,15 @@ def test_a_fingerprint_tells_what_became_of_it(name, change):
     change(es)
     assert fingerprint(es) != fingerprint(same)
     assert name in fingerprint(es).differences(fingerprint(same))
+
+
+def test_a_fingerprint_tells_what_low_rank_noise_is_drawn_for():
+    def of_shapes(*shapes, rank=1):
+        return fingerprint(LowRankPEPG(10, 0.0, 1.0, 0.1, structure=shapes, rank=rank, rng=1))
+
+    assert of_shapes((4, 2), (3,)) == of_shapes((4, 2), (3,))
+    assert of_shapes((4, 2), (3,)).differences(of_shapes((2, 4), (3,))) == "structure"
+    assert of_shapes((4, 2)).differences(of_shapes((4, 2), rank=2)) == "rank (1 and 2)"
 
 
 def test_a_fingerprint_tells_what_numpys_generators_have_drawn():

@@ -247,6 +247,30 @@ def test_a_population_that_was_not_made_gives_the_same_search():
         np.testing.assert_array_equal(made.best_theta, not_made.best_theta)
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_rows_of_candidates_that_are_not_made_can_be_picked_put_and_pickled(symmetric):
+    es = search_of(rank=2, symmetric=symmetric)
+    inputs = np.random.default_rng(0).standard_normal((40, 6))
+    wanted, network = es.forward(inputs), network_of(6, 9, 8, 3)
+    es.update(wanted[:, 0])
+    wanted, unmade = es.forward(inputs), es._generation.unmade(slice(0, 40), 1)
+
+    def outputs(rows, which):
+        return rows.forward(network._perceptron, inputs[which], 1)
+
+    np.testing.assert_array_equal(outputs(unmade, slice(None)), wanted)
+    which = [39, 3, 4, 20, 0, 3]
+    some = pickle.loads(pickle.dumps(unmade[which]))
+    assert len(some) == 6
+    np.testing.assert_array_equal(outputs(some, which), wanted[which])
+    some[[1, 5]] = unmade[[38, 19]]
+    which[1], which[5] = 38, 19
+    np.testing.assert_array_equal(outputs(some, which), wanted[which])
+    np.testing.assert_array_equal(outputs(unmade, slice(None)), wanted)
+    es.theta[3, 0] += 1.0
+    assert es._generation.unmade(slice(0, 40), 1) is None
+
+
 def state_of(es):
     return es.mu.tobytes(), es.sigma.tobytes(), es.step, es.best_fitness, es.best_theta.tobytes()
 

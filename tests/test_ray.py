@@ -335,6 +335,18 @@ def test_over_ray_a_run_has_the_bits_of_one_process(tmp_path, cluster):
 
 
 @pytest.mark.usefixtures("no_picture")
+def test_over_ray_candidates_of_low_rank_are_not_made_either(three):
+    pytest.importorskip("gymnasium")
+    from test_training import changed
+
+    from pepg_fast.training import train
+
+    config = changed(rank=2, max_steps=3)
+    results = [train("Walk-v0", config, runner=runner) for runner in (None, three)]
+    np.testing.assert_array_equal(results[0].mu, results[1].mu)
+
+
+@pytest.mark.usefixtures("no_picture")
 def test_the_command_line_trains_over_ray(tmp_path, monkeypatch, capsys, cluster):
     pytest.importorskip("gymnasium")
     from test_training import OPTIONS, changed

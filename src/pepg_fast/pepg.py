@@ -179,6 +179,7 @@ class PEPG:
     keep_gradient = Option[bool]("bool", False,
         "Whether `gradient` is kept.", options.flag, is_assignable=True, is_shown=False)
     # fmt: on
+    _drawn_as: Any = Generation
 
     def __init__(
         self,
@@ -199,7 +200,9 @@ class PEPG:
         vars(self).update(options.of_part(kind, "", given))
         size = _checks.population_size(population_size, given["symmetric"])
         bounds = _checks.bounds(given["lower"], given["upper"], d, self.dtype)
-        self._generation = self._drawn_by(size, bounds, given)
+        self._generation: Generation = self._drawn_as(
+            size, d, self.dtype, given["symmetric"], bounds, given["rng"]
+        )
         of_fitness = options.of_part(kind, "_fitness", given)
         self._fitness = Fitness(of_fitness, given["symmetric"], self.dtype)
         self.mu_init = mu_init
@@ -219,11 +222,6 @@ class PEPG:
         self.best_sigma: NDArray[Any] | None = None
         self.best_theta: NDArray[Any] | None = None
         self.gradient: NDArray[Any] | None = None
-
-    def _drawn_by(self, size: int, bounds: Any, given: dict[str, Any]) -> Generation:
-        return Generation(
-            size, self.theta_size, self.dtype, given["symmetric"], bounds, given["rng"]
-        )
 
     # ---- the search -------------------------------------------------------------------------------------------
 

@@ -54,7 +54,8 @@ class MPIRunner(Runner):
     comm : mpi4py.MPI.Intracomm, optional
         The ranks; a duplicate of it is used. All there are by default.
     split : {"auto", "whole", "columns"}
-        How the work of an update is shared out (see `way`); by default the quicker way by `costs`.
+        How the work of an update is shared out (see `way`); by default the quicker way by `costs`. That of a
+        `LowRankPEPG` is not: it is "whole".
     costs : Costs
         Seconds that the parts of an update take on these machines.
     timeout : float, optional
@@ -163,7 +164,7 @@ class MPIRunner(Runner):
     ) -> Evaluated:
         ends = edges(es.population_size, self.size)
         members = slice(ends[self.rank], ends[self.rank + 1])
-        search, solutions = self._made(es, members)
+        search, solutions = self._made(es, members, evaluate)
         return self._evaluated(search, evaluate, solutions, ends, interrupts)
 
     def _of_center(self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions) -> Evaluated:
@@ -327,7 +328,7 @@ class MPIRunner(Runner):
         str
             "whole": every process computes both gradients. "columns": each computes them for its coordinates.
         """
-        if self.size == 1:
+        if self.size == 1 or es._generation.is_low_rank:  # whose gradient is a few products
             return "whole"
         if self.split != "auto":
             return self.split

@@ -146,7 +146,7 @@ class RayRunner(Runner):
     def _of_population(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
     ) -> Evaluated:
-        search, _ = self._made(es, slice(0, 0))
+        search, _ = self._made(es, slice(0, 0), evaluate)
         self._hire()
         n = min(es.population_size, len(self._workers) * self.slices_per_worker)
         return self._collected(es, search, evaluate, edges(es.population_size, n), interrupts)

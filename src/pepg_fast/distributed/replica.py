@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..pepg import PEPG
 from ..run.failures import Failure
-from .slices import Evaluated, Successor, try_slice
+from .slices import Evaluated, Successor, try_slice, unmade
 from .state import fingerprint
 
 
@@ -63,7 +63,10 @@ class Replica:
         if order.lo < 0:
             return try_slice(self._fetched[1], es.center[None], -1)
         self._begin(es)
-        solutions = es.get_members(slice(order.lo, order.hi))
+        members = slice(order.lo, order.hi)
+        solutions = unmade(es, self._fetched[1], members)
+        if solutions is None:
+            solutions = es.get_members(members)
         return try_slice(self._fetched[1], solutions, order.lo)
 
     def _up_to_date(self, order: Order) -> "PEPG | Behind":

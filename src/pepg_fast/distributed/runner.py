@@ -15,7 +15,7 @@ from ..run.failures import EvaluationError
 from ..run.interrupts import AsExceptions, Interrupts
 from ..run.limits import Limits
 from ..run.loop import Result
-from .slices import Evaluated, Gathering, SliceFunction
+from .slices import Evaluated, Gathering, SliceFunction, unmade
 from .state import Fingerprint, check_search, fingerprint
 
 
@@ -201,12 +201,14 @@ class Runner:
         if not callable(evaluate):
             raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
 
-    def _made(self, es: PEPG, members: slice) -> tuple[Fingerprint, NDArray[Any]]:
+    def _made(self, es: PEPG, members: slice, evaluate: Any) -> tuple[Fingerprint, NDArray[Any]]:
         """Make members of the population that waits, or of a new one, and tell what all are made from."""
         # Before it is drawn, if that is enough to know it, because what is drawn from is then a copy of mu and sigma.
         search = fingerprint(es) if es._generation.has_key else None
-        make = es.get_members if es.is_pending else es.get_parameters
-        solutions = make(members=members)
+        solutions = unmade(es, evaluate, members)
+        if solutions is None:
+            make = es.get_members if es.is_pending else es.get_parameters
+            solutions = make(members=members)
         return search or fingerprint(es), solutions
 
     def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:

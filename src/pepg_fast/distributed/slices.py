@@ -89,11 +89,26 @@ def edges(n: int, parts: int) -> list[int]:
     return [n * part // parts for part in range(parts + 1)]
 
 
+def unmade(es: Any, evaluate: Any, members: slice) -> Any:
+    """Members of the population that waits, or of a new one, as factors; None where they are to be made.
+
+    A function of slices whose ``takes_unmade`` is true gets those of a `LowRankPEPG` so.
+    """
+    generation = es._generation
+    if not (generation.is_low_rank and getattr(evaluate, "takes_unmade", False)):
+        return None
+    if not es.is_pending:
+        es.get_parameters(members=slice(0, 0))
+    with generation.turn:
+        return generation.unmade(members, es.n_threads)
+
+
 def evaluate_slice(evaluate: SliceFunction, solutions: NDArray[Any], first: int) -> Evaluated:
     """Call the user's function for the members from `first` on, and read what it returned."""
     m = len(solutions)
-    solutions = solutions.view()
-    solutions.flags.writeable = False
+    if isinstance(solutions, np.ndarray):
+        solutions = solutions.view()
+        solutions.flags.writeable = False
     members = np.arange(first, first + m)
     return _read(evaluate(solutions, members), m, first)
 

@@ -83,6 +83,7 @@ def fingerprint(es: PEPG) -> Fingerprint:
     parts = {
         "pepg_fast": version, "class": type(es).__qualname__, "dtype": es.dtype.name,
         "theta_size": es.theta_size, "population_size": es.population_size,
+        "structure": plain(getattr(es, "structure", None)),
         "mu": mu, "sigma": sigma,
         "mu as drawn": plain(generation.drawn[0]) if has_begun else mu,
         "sigma as drawn": plain(generation.drawn[1]) if has_begun else sigma,
