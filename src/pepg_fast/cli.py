@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from . import _command, _output, xor
+from . import _caller, _command, _output, xor
 from ._build import version as __version__
 from ._config import show_config
 from .benchmarks import commands as benchmarks
@@ -138,10 +138,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _hint(given: str, known: list[str]) -> str:
-    """What the user may have meant."""
-    near = [name for name in known if name.startswith(given)]
-    near = near or difflib.get_close_matches(given, known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    """Return a suggestion of what the user may have meant, for the end of a message."""
+    near = [name for name in known if name.startswith(given)][:1]
+    if not near:  # keywords of other packages are known with underscores
+        names = {name.lstrip("-").replace("-", "_"): name for name in known}
+        meant = _caller.suggestion(given.lstrip("-").replace("-", "_"), names)
+        near = [names[name] for name in meant] or difflib.get_close_matches(given, known, 1)
+    return f"; did you mean {' and '.join(near)}?" if near else ""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, kernels
+from . import _caller, _checks, kernels
 from .activations import (
     NATIVE,
     PREFIXES,
@@ -129,7 +129,6 @@ class _Weighted:
         Native activations and NumPy's ufuncs are stored by name.
         """
         # Imported where used: they are a fifth of the package's import.
-        from . import _caller
         from .storage import files
 
         shape = network_to_state(self)
@@ -196,13 +195,14 @@ class NeuralNetwork(_Weighted):
     #: Numbers that a network remembers from one input to the next.
     state_size = 0
 
+    @_caller.suggesting
     def __init__(
         self,
         input_size: int,
         output_size: int,
-        hidden_sizes: Sequence[int] = (),
-        hidden_activation: Activation | str = identity,
-        output_activation: Activation | str = identity,
+        hidden_sizes: "Sequence[int]" = (),
+        hidden_activation: "Activation | str" = "identity",
+        output_activation: "Activation | str" = "identity",
         bias: bool = True,
     ) -> None:
         self.input_size = _checks.layer_size("input_size", input_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, kernels, schedules
+from . import _caller, _checks, kernels, schedules
 from .optimizers import Adam, Optimizer, built
 from .search import options
 from .search.fitness import NAN_POLICIES, TIES, Fitness, Shaping, checked_shaping
@@ -184,12 +184,12 @@ class PEPG:
         self,
         population_size: int,
         theta_size: int,
-        mu_init: ArrayLike,
-        sigma_init: ArrayLike | None,
+        mu_init: "ArrayLike",
+        sigma_init: "ArrayLike | None",
         mu_lr: Any,
         sigma_lr: Any,
         l2_coeff: Any = 0.005,
-        optimizer: type[Optimizer] | Optimizer = Adam,
+        optimizer: "type[Optimizer] | Optimizer" = Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
         **further: Any,
     ) -> None:
@@ -445,9 +445,10 @@ class PEPG:
         else:
             self.update(rewards, interactions=interactions)
 
+    @_caller.suggesting
     def run(
         self,
-        evaluate: Callable[[Any], Any],
+        evaluate: "Callable[[Any], Any]",
         *,
         max_steps: float | None = None,
         max_evaluations: float | None = None,
@@ -524,9 +525,8 @@ class PEPG:
         """
         from .run import limits, loop
 
-        ends = limits.Limits(
-            max_steps, max_evaluations, target_fitness, patience, time_limit, patience_tolerance
-        )
+        ends = limits.Limits(max_steps, max_evaluations, target_fitness, patience, time_limit,
+                             patience_tolerance)  # fmt: skip
         return loop.run(
             self, evaluate, ends, callbacks, center_every, vectorized=vectorized, executor=executor
         )

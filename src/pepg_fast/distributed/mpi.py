@@ -25,7 +25,7 @@ from .slices import Evaluated, SliceFunction, edges, evaluate_slice
 from .splitting import WAYS, Costs, choose, column_edges
 from .state import Fingerprint, fingerprint
 
-with _caller.needing("MPIRunner", "mpi4py", "mpi"):
+with _caller.optional_dependency("MPIRunner", "mpi4py", "mpi"):
     from mpi4py import MPI
 
 _Made = TypeVar("_Made")

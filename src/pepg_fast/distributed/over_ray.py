@@ -17,7 +17,7 @@ from .runner import Runner
 from .slices import Evaluated, SliceFunction, edges, joined
 from .state import Fingerprint, fingerprint
 
-with _caller.needing("RayRunner", "ray", "ray"):
+with _caller.optional_dependency("RayRunner", "ray", "ray"):
     import ray
     from ray.exceptions import RayError, RayTaskError
 
