@@ -36,7 +36,7 @@ def test_xor_repeats_with_a_seed_and_differs_without(capsys):
 
 def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
     assert cli.main(["xor", "--seed", "4", "--max-steps", "2"]) == 1
-    assert "No solution within 2 steps: the best fitness was" in capsys.readouterr().err
+    assert "No solution within 2 steps; the best fitness was" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,8 @@ def test_a_fingerprint_tells_what_a_search_is_made_of(name, changes):
         ("step", lambda es: setattr(es, "step", es.step + 1)),
         ("optimizer.t (2 and 1)", lambda es: setattr(es.optimizer, "t", 2)),
         ("generation", lambda es: setattr(es, "population_size", 10)),
-        ("draws told", lambda es: es.update(np.arange(10.0), interactions=3)),
-        ("rewards told", lambda es: es._generation.told.rewards[0].__setitem__(0, 0.5)),
+        ("draws with rewards", lambda es: es.update(np.arange(10.0), interactions=3)),
+        ("rewards so far", lambda es: es._generation.scored.rewards[0].__setitem__(0, 0.5)),
     ],
 )
 def test_a_fingerprint_tells_what_became_of_it(name, change):

@@ -146,15 +146,15 @@ def _read_extras(extras: Any, m: int, which: str) -> dict[str, NDArray[Any]]:
 def joined(parts: Iterable[Evaluated]) -> Evaluated:
     """One evaluation from those of consecutive slices."""
     parts = list(parts)
-    told = [part.interactions for part in parts]
+    interactions = [part.interactions for part in parts]
     names = [tuple(part.extras) for part in parts]
-    if len({number is None for number in told}) > 1 or len(set(names)) > 1:
+    if len({number is None for number in interactions}) > 1 or len(set(names)) > 1:
         raise ValueError(
             "evaluate: wanted interactions and the same extras from all slices or from none, got "
-            f"interactions {told} and extras {names}"
+            f"interactions {interactions} and extras {names}"
         )
     return Evaluated(
         np.concatenate([part.rewards for part in parts]),
-        None if told[0] is None else sum(number or 0 for number in told),
+        None if interactions[0] is None else sum(number or 0 for number in interactions),
         {name: np.concatenate([part.extras[name] for part in parts]) for name in names[0]},
     )

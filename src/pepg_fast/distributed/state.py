@@ -75,10 +75,10 @@ def fingerprint(es: PEPG) -> Fingerprint:
     differ, mu or sigma do after the next update.
     """
     generation, n_threads = es._generation, es.n_threads
-    told = generation.so_far
+    scored = generation.so_far
     plain = functools.partial(_plain, n_threads=n_threads)
     mu, sigma = plain(es.mu), plain(es.sigma)
-    has_begun = es.is_pending or told.n_draws > 0
+    has_begun = es.is_pending or scored.n_draws > 0
     is_next = generation.rng is None and not has_begun
     parts = {
         "pepg_fast": version, "class": type(es).__qualname__, "dtype": es.dtype.name,
@@ -87,11 +87,11 @@ def fingerprint(es: PEPG) -> Fingerprint:
         "mu as drawn": plain(generation.drawn[0]) if has_begun else mu,
         "sigma as drawn": plain(generation.drawn[1]) if has_begun else sigma,
         "rng": (generation.key, generation.has_key, plain(streams.to_state(generation.rng))),
-        "generation": generation.number + is_next, "draws told": told.n_draws,
+        "generation": generation.number + is_next, "draws with rewards": scored.n_draws,
         "epsilon": plain(generation.epsilon) if es.is_pending else None,
-        "epsilon told": plain(told.epsilon),
+        "epsilon of earlier populations": plain(scored.epsilon),
         "theta": plain(generation.edited(n_threads)),
-        "step": es.step, "interactions told": told.interactions,
+        "step": es.step, "interactions so far": scored.interactions,
     }  # fmt: skip
     return Fingerprint(parts | _settings(es, n_threads))
 
@@ -100,7 +100,7 @@ def _settings(es: PEPG, n_threads: int) -> dict[str, Any]:
     """How rewards move the search: its options, but for those that a process may have for itself."""
     shown = (name for name, option in options_of(type(es)).items() if option.is_shown)
     settings = {name: getattr(es, name) for name in (*RATES, "optimizer", *shown)}
-    settings["rewards told"] = es._generation.so_far.rewards
+    settings["rewards so far"] = es._generation.so_far.rewards
     return {name: _plain(value, n_threads) for name, value in settings.items()}
 
 
