@@ -120,7 +120,7 @@ def inside(way: str, population_size: int, theta_size: int, generations: int) ->
                         "seconds": seconds,
                         "bytes": moved,
                         "state": state_of(es),
-                        "way": runner.way(es),
+                        "way": runner.strategy(es),
                     }
                 )
             )

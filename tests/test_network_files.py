@@ -219,7 +219,9 @@ def test_something_else_than_an_activation(tmp_path, handed):
 
 
 def test_the_warning_is_of_the_line_that_saves(tmp_path):
-    with pytest.warns(UserWarning, match=r"n holds all but .*hidden_activation= \(swish\)") as told:
+    with pytest.warns(
+        UserWarning, match=r"n has everything but .*hidden_activation= \(swish\)"
+    ) as told:
         make(hidden_activation=swish).save_network(tmp_path / "n")
     assert told[0].filename == __file__
 
