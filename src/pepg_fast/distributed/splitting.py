@@ -7,6 +7,7 @@ from ..search.gradients import COLUMN_STEP
 from .slices import edges
 
 STRATEGIES = ("whole", "columns")
+WAYS = STRATEGIES  # the former name
 
 #: Columns are chosen only if they take at most this share of the time of the whole work: ranks that depend on each
 #: other wait for the slowest one.
