@@ -480,7 +480,7 @@ for part in (lambda es: es, lambda es: es.optimizer):
             es.get_parameters()
             vars(part(es))[name] = value
             attempt(es)
-fields = ("turn", "rng", "key", "has_key", "number", "first", "is_drawn", "is_pending", "told", "drawn", "noise", "epsilon")
+fields = ("turn", "rng", "key", "has_key", "number", "first", "is_drawn", "is_pending", "scored", "drawn", "noise", "epsilon")
 for part, names in (("_generation", fields), ("_fitness", ("maximize", "is_usual"))):
     for name in names:
         for value in bad:

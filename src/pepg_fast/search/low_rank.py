@@ -109,7 +109,7 @@ class LowRankGeneration(Generation):
         """Refuse what no search of low-rank noise can have stored, too."""
         checked = super().check_state(state)
         drawn = checked["drawn"]
-        if checked["epsilon"] is not None or checked["told"].epsilon:
+        if checked["epsilon"] is not None or checked["scored"].epsilon:
             raise ValueError("epsilon: wanted none beside low-rank noise")
         if drawn is not None and (drawn[1] != np.repeat(drawn[1][self._starts], self.counts)).any():
             raise ValueError("drawn: wanted one sigma for each tensor")
