@@ -23,7 +23,7 @@ import envs
 
 from pepg_fast import PEPG, CSVLog, EvaluationError, History, NeuralNetwork
 from pepg_fast.run import interrupts
-from pepg_fast.training import Policy, TrainConfig, score, train
+from pepg_fast.training import Policy, TrainConfig, processes, score, train
 from pepg_fast.training import config as configs
 from pepg_fast.training.budget import Budget
 from pepg_fast.training.policy import PolicyFile
@@ -503,6 +503,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(tmp_path, hurried):
 def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypatch, how, workers):
     """Neither the time limit nor a batch system's signal waits for it; the resumed run has the same bits."""
     monkeypatch.setattr(interrupts, "GRACE", 0.3)
+    monkeypatch.setattr(processes, "FEEDER_SECONDS", 40.0)  # what is being sent is not waited for
 
     def env():
         made, is_slow = envs.Walk(), Path(tmp_path / "is_slow")
@@ -522,7 +523,8 @@ def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypat
                 threading.Timer(0.3, os.kill, (os.getpid(), getattr(signal, how))).start()
 
     limits = {"max_steps": 5} | ({"time_limit": 1.5} if how == "time_limit" else {})
-    config = changed(**limits, workers=workers, checkpoint_every=1)
+    hidden = {"hidden_sizes": (128, 128)}  # a candidate is more than a pipe holds
+    config = changed(**limits, **hidden, workers=workers, checkpoint_every=1)
     began = time.monotonic()
     result = train(env, config, folder=tmp_path / "run", callbacks=stop)
     assert time.monotonic() - began < 30
@@ -531,8 +533,8 @@ def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypat
     assert (result.reason, result.signal) == (reason, number)
     assert result.step <= 2
     (tmp_path / "is_slow").unlink(missing_ok=True)
-    train(env, changed(max_steps=5), folder=tmp_path / "run", resume=True)
-    train(env, changed(max_steps=5), folder=tmp_path / "whole")
+    train(env, changed(max_steps=5, **hidden), folder=tmp_path / "run", resume=True)
+    train(env, changed(max_steps=5, **hidden), folder=tmp_path / "whole")
     assert_same_state(tmp_path / "whole", tmp_path / "run")
 
 

@@ -16,6 +16,7 @@ from ..storage import files
 from . import config as configs
 from .config import LIMITS, SETTINGS, TrainConfig
 from .policy import WHICH, Policy, PolicyFile
+from .rollouts import with_version
 from .run_folder import RunFolder, find, new_folder
 
 _DESCRIPTION = """\
@@ -284,6 +285,8 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
     elif env_id is None:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
     config = TrainConfig(**settings)
+    if env_id is not None and options.resume is None and config.engine != "envpool":
+        env_id = with_version(env_id)  # by which the folder is called
     had_runs = os.path.exists(options.runs)
     folder = _folder(options, env_id)
     return env_id, config, folder, files.absolute("folder", folder, folder=True), had_runs, change
