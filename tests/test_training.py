@@ -347,7 +347,7 @@ def test_a_run_whose_history_lacks_the_newer_columns_goes_on(tmp_path):
     tail = es._log_tail
     header = "".join(line for line in tail["header"].splitlines(True) if line[0] == "#") + HEADER
     es._log_tail = {"header": header, "rows": tail["rows"][:, : len(COLUMNS) - 1].copy()}
-    del es.training["best_return"]
+    del es.training["best_return"], es.training["noise"]
     es.save_checkpoint(tmp_path / "run" / "checkpoint.npz")
     history.write_text("".join(history.read_text().splitlines(True)[:-2]))  # and rows are lost
     train(None, SMALL, folder=tmp_path / "run", resume=True)

@@ -225,7 +225,6 @@ def test_a_file_holds_options_and_the_command_line_goes_first():
             "max_speed: wanted optimizer='clipup'",
         ),
         (["train", "Walk-v0", "--env-arg", "colour=3"], "env_args: Walk-v0 does not take"),
-        (["train", "FrozenLake-v1"], "FrozenLake-v1: wanted Box observations"),
         (["train", "Walk-v0", "--config", "none.toml"], "none.toml"),
         (
             ["train", "Walk-v0", "--name", "../x"],

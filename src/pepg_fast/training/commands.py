@@ -15,6 +15,7 @@ from ..run.logs import LOGS
 from ..storage import files
 from . import config as configs
 from .config import LIMITS, SETTINGS, TrainConfig
+from .noise import AUTO
 from .policy import WHICH, Policy, PolicyFile
 from .rollouts import with_version
 from .run_folder import RunFolder, find, new_folder
@@ -41,7 +42,7 @@ when it does not learn:
                       the gradient is 0; a smaller network (--hidden-sizes none is linear);
                       another --seed; --reward-shift against a bonus for staying alive,
                       --reward-floor against a penalty that makes it shy of moving
-  noisy               more --episodes, a larger --population-size
+  noisy               more --episodes (or auto), a larger --population-size
   good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best mean there was
   slow but steady     a larger --mu-lr, and --population-size down to 32
 """
@@ -136,6 +137,8 @@ def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
         options["action"] = argparse.BooleanOptionalAction
     elif choices := setting.metadata["choices"]:
         options["choices"] = choices
+    elif name == "episodes":
+        options |= {"type": _whole_or_auto, "metavar": f"N|{AUTO}"}
     elif kind.startswith("int"):
         options |= {"type": _whole, "metavar": "N"}
     else:
@@ -156,6 +159,14 @@ def _whole(text: str) -> int:
         if float(text).is_integer():
             return int(float(text))
     raise argparse.ArgumentTypeError(f"wanted a whole number, got {text!r}")
+
+
+def _whole_or_auto(text: str) -> "int | str":
+    if text == AUTO:
+        return AUTO
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        return _whole(text)
+    raise argparse.ArgumentTypeError(f"wanted a whole number or {AUTO}, got {text!r}")
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -345,7 +356,9 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
             print(f"{which:>16}: {policy.score:.2f} (mean of {over})")
     best = result.best_policy
     if best is not None and best.score == best.score:
-        over, found = _episodes(config.episodes), result.best_return
+        is_auto = config.episodes == AUTO
+        over = "its own episodes" if is_auto else _episodes(int(config.episodes))
+        found = result.best_return
         what = f"its return in {over}"
         if found != found:
             found, what = best.score, f"its fitness in {over}"
@@ -353,6 +366,10 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
             what += f", as fitness {best.score:.2f} by the reward's shift or floor"
         print(f"   luckiest draw: {found:.2f} (one candidate of {result.evaluations:,}, {what}: no measure of what was "
               "learned)")  # fmt: skip
+    last = next(iter(list(result.history)[-1:]), {"noise": float("nan")})
+    if last["noise"] == last["noise"]:
+        print(f"           noise: {last['noise']:.3g} beside a signal of {last['signal']:.3g}, in what the two "
+              f"candidates of a pair differ by over {_episodes(int(last['episodes']))}")  # fmt: skip
     print(f"        evaluate: pepg-fast evaluate {folder}")
     print(f"           go on: pepg-fast train --resume {folder}{_limits_to_go_on(result, config)}")
 

@@ -1,5 +1,6 @@
 """What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
 
+import dataclasses
 import uuid
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..run.interrupts import Interrupts
 from ..simulation import Simulation
 from .config import TrainConfig
 from .generation import Generation
+from .noise import AUTO, MOST, Noise, asked
 from .normalization import FORMER_FLOOR, Normalizer, Statistics, merged
 from .policy import PolicyFile, Weights
 from .rollouts import EpisodeError, Task
@@ -35,6 +37,8 @@ _REMEDIES = {
     "for each candidate",
     "scale": "try normalize_observations",
     "alike": "try a network without hidden layers (hidden_sizes), or a larger sigma_init (0.3 to 1)",
+    "noise": f"try episodes={AUTO!r}, a larger population_size, or a larger sigma_init",
+    "all noise": "try a larger population_size or sigma_init, or a reward that depends less on chance",
 }
 
 #: Root mean square of an observation from which on the network's first layer has little but its signs.
@@ -69,18 +73,20 @@ class Trainer(Callback, Evaluations):
         self.center_score = self.best_return = float("nan")
         self._returns: NDArray[Any] = np.empty(0)  # of the last generation, whatever their fitness
         self._length = float("nan")
+        self.noise, self._is_auto = Noise.of(config.episodes), config.episodes == AUTO
+        self._episodes = self.noise.episodes  # of each candidate, in the last generation
         self.columns = self._columns()
         self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
         self.failed_episodes = 0  # in this run, those that were run again included
-        # Statistics with those of a generation that has yet to be told, and the step that the search then has.
-        self._next: tuple[int, Statistics] | None = None
+        # Statistics and noise with those of a generation that has yet to be told, and the step of the search then.
+        self._next: tuple[int, Statistics, Noise] | None = None
         self._used: Normalizer | None = None  # in the last generation
         self._row_due: Row | None = None  # of a step whose centre is still to be evaluated
         if es.step:
             (
                 self.seconds_before, self.statistics, self._floor, self.policies, self.center_score, self.best_return,
-                self._row_due,
+                self._row_due, self.noise,
             ) = self._read(es.training)  # type: ignore[attr-defined]  # fmt: skip
 
     # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
@@ -104,14 +110,19 @@ class Trainer(Callback, Evaluations):
         self._used = normalizer
         told = ~np.isnan(rewards)
         self._returns = extras.get("returns", rewards)
-        self._length = (interactions or 0) / (np.count_nonzero(told) * config.episodes)
+        self._episodes = seeds.shape[1]
+        self._length = (interactions or 0) / (np.count_nonzero(told) * self._episodes)
+        statistics, noise = self.statistics, self.noise
+        if "each" in extras:
+            noise = noise.after(extras["each"], is_auto=self._is_auto)
         if "count" in extras:
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
-            statistics = merged(self.statistics, parts)
+            seen = merged(statistics, parts)
             if is_first:
-                self._look_at_first(rewards[told], statistics)
+                self._look_at_first(rewards[told], seen)
             if config.normalize_observations:
-                self._next = es.step + 1, statistics
+                statistics = seen
+        self._next = es.step + 1, statistics, noise
         return Evaluation(rewards, interactions)
 
     def _look_at_first(self, rewards: NDArray[Any], seen: Statistics) -> None:
@@ -149,13 +160,22 @@ class Trainer(Callback, Evaluations):
         self.where.update(es, fitness)
         if es.best_fitness != best:
             self.best_return = float(self._returns[np.nanargmax(fitness)])
+        self._settle()
         self.columns = self._columns()
+        if self.noise.episodes == MOST and self.noise.is_all:
+            self.notices["all noise"] = (
+                f"even over {MOST} episodes of each candidate, the fitness of the two of a pair differs by chance more "
+                "than by what they are"
+            )
 
     def _columns(self) -> dict[str, float]:
         """What the history has of the last generation besides."""
         told = self._returns[~np.isnan(self._returns)]
         mean = float(told.mean()) if told.size else float("nan")
-        return dict(zip(TRAINING_COLUMNS, (self.best_return, mean, self._length), strict=True))
+        values = self.best_return, mean, self._length, self._episodes
+        return dict(
+            zip(TRAINING_COLUMNS, (*values, *self.noise.deviations(self._episodes)), strict=True)
+        )
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """Why to end, if at all, for all processes of the run."""
@@ -183,13 +203,14 @@ class Trainer(Callback, Evaluations):
         """What the episodes of a generation are reset with, (n, episodes): the same for both sides of a pair."""
         config = self.config
         pairs = n // 2 if config.episode_seeds == "pair" else 1
-        seeds = _drawn(config.seed, _OF_GENERATIONS, self.es.step, (pairs, config.episodes))
+        episodes = asked(self.noise, self.es.step, is_auto=self._is_auto)
+        seeds = _drawn(config.seed, _OF_GENERATIONS, self.es.step, (pairs, episodes))
         return np.tile(seeds, (n // pairs, 1))
 
     def _settle(self) -> None:
-        """Take the statistics of a generation that has been told."""
+        """Take the statistics and the noise of a generation that has been told."""
         if self._next is not None and self._next[0] == self.es.step:
-            self.statistics, self._next = self._next[1], None
+            (_, self.statistics, self.noise), self._next = self._next, None
 
     def _normalizer(self) -> Normalizer | None:
         if not self.config.normalize_observations:
@@ -239,15 +260,18 @@ class Trainer(Callback, Evaluations):
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
             "center_score": self.center_score,
             "best_return": self.best_return,
+            "noise": dataclasses.asdict(self.noise),
         }
         self._read(state)  # what could not be loaded again is not saved
         return state
 
     def _read(
         self, state: dict[str, Any]
-    ) -> tuple[float, Statistics, float | None, dict[str, Weights], float, float, Row | None]:
+    ) -> tuple[
+        float, Statistics, float | None, dict[str, Weights], float, float, Row | None, Noise
+    ]:
         """What a checkpoint's state says: seconds, statistics, their floor, policies, the center's score, the return of
-        the best candidate, a row due.
+        the best candidate, a row due, the noise.
         """
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
@@ -271,7 +295,8 @@ class Trainer(Callback, Evaluations):
                 known = {name: float(row[name]) for name in COLUMNS}
                 row = known | {name: float(row.get(name, "nan")) for name in TRAINING_COLUMNS}
             scores = float(state["center_score"]), float(state.get("best_return", "nan"))
-            return seconds, statistics, floor, policies, *scores, row
+            noise = Noise.from_state(state.get("noise"), self.config.episodes)
+            return seconds, statistics, floor, policies, *scores, row, noise
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 
