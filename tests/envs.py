@@ -335,6 +335,24 @@ class Ducks:
         self.reset, self.step, self.close = self.walk.reset, self.walk.step, self.walk.close
 
 
+class Bet(gymnasium.Env):
+    """One step, whose reward is the action times a chance of mean 1 that `reset` draws."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+    action_space = gymnasium.spaces.Box(-1e4, 1e4, (1,))
+
+    def __init__(self, spread=0.0):
+        self.spread = spread
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.chance = 1.0 + self.spread * self.np_random.normal()
+        return np.ones(1, np.float32), {}
+
+    def step(self, action):
+        return np.ones(1, np.float32), float(action[0]) * self.chance, True, False, {}
+
+
 gymnasium.register("Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("Old-v0", Old)
 gymnasium.register("OldLimited-v0", Old, max_episode_steps=25)

@@ -25,6 +25,12 @@ def in_pairs(solutions):
     return np.tile(half, 2)
 
 
+def noise(es):
+    """A run whose fitness is nothing else."""
+    rng = np.random.default_rng(0)
+    return es.run(lambda x: rng.normal(size=len(x)), vectorized=True, max_steps=400)
+
+
 class TestWhatItFinds:
     @pytest.mark.parametrize(
         ("run", "said"),
@@ -39,6 +45,8 @@ class TestWhatItFinds:
             (lambda: minimize(lambda x: math.inf, [0.0], 1.0, max_steps=30), "no candidate had a fitness"),
             (lambda: search().run(in_pairs, vectorized=True, max_steps=30), "gradient was exactly 0 .*of each pair"),
             (lambda: maximize(lambda x: -(sphere(x) // 50), [10.0, 10.0], 0.1, rng=0, max_steps=50), "plateau"),
+            (lambda: noise(PEPG(50, 3, 0.0, 1.0, 0.05, 0.1, rng=0)), "no better than .* may be noise: .*population"),
+            (lambda: noise(search(sigma_min=0.1, sigma_max=0.1)), "step 200. was no better than that of the first"),
             (lambda: search(sigma_lr=1000.0).run(lambda x: -sphere(x), max_steps=60), "1e-20.*smaller sigma_lr"),
             (lambda: search(sigma_min=0.05).run(lambda x: -sphere(x), max_steps=1000), "at sigma_min.*closer"),
             (lambda: search(30.0, mu=0.5, lower=0, upper=1).run(sphere, max_steps=20), "times as large as the box"),
@@ -62,12 +70,12 @@ class TestWhatItFinds:
             assert len(es.run(lambda x: math.nan, max_steps=12).diagnosis) == 1
 
     def test_a_streak_that_ends_is_found_whenever_one_looks(self):
-        values = iter([*range(200), *[7] * 10, *range(200)])
+        values = iter([*range(8, 208), *[7] * 10, *range(8, 208)])
         evaluate = lambda solutions: (
-            np.arange(20.0) * (value := next(values)) ** 0 * (value != 7) + 7
+            np.full(20, -7.0) if next(values) == 7 else -np.square(solutions).sum(axis=1)
         )
         with pytest.warns(
-            UserWarning, match=r"same fitness, 7, in 10 steps in a row \(up to step 210\)"
+            UserWarning, match=r"same fitness, -7, in 10 steps in a row \(up to step 210\)"
         ):
             search().run(evaluate, vectorized=True, max_steps=410)
 
@@ -117,6 +125,15 @@ class TestHealthySearches:
     )
     def test_until_long_after_they_have_closed_in(self, f, options):
         result = minimize(f, np.full(3, 0.5), 0.5, rng=0, max_steps=1000, **options)
+        assert result.diagnosis == ()
+
+    @pytest.mark.parametrize("size", [3, 30])
+    @pytest.mark.parametrize("seed", range(3))
+    def test_a_noisy_fitness_that_improves(self, size, seed):
+        rng = np.random.default_rng(seed)
+        noisy = lambda x: np.square(x - 1.0).sum(axis=1) + 3.0 * rng.normal(size=len(x))
+        es = PEPG(50, size, 0.0, 0.5, 0.05, 0.1, 0.0, rng=seed, maximize=False)
+        result = es.run(noisy, vectorized=True, max_steps=1000)
         assert result.diagnosis == ()
 
     def test_one_that_begins_at_the_center_of_a_symmetric_fitness(self):

@@ -24,7 +24,7 @@ import envs
 from pepg_fast import PEPG, CSVLog, EvaluationError, History, NeuralNetwork
 from pepg_fast.run import interrupts
 from pepg_fast.search.low_rank import LowRankGeneration
-from pepg_fast.training import Policy, TrainConfig, score, train
+from pepg_fast.training import Policy, TrainConfig, processes, score, train
 from pepg_fast.training import config as configs
 from pepg_fast.training.budget import Budget
 from pepg_fast.training.policy import PolicyFile
@@ -348,7 +348,7 @@ def test_a_run_whose_history_lacks_the_newer_columns_goes_on(tmp_path):
     tail = es._log_tail
     header = "".join(line for line in tail["header"].splitlines(True) if line[0] == "#") + HEADER
     es._log_tail = {"header": header, "rows": tail["rows"][:, : len(COLUMNS) - 1].copy()}
-    del es.training["best_return"]
+    del es.training["best_return"], es.training["noise"]
     es.save_checkpoint(tmp_path / "run" / "checkpoint.npz")
     history.write_text("".join(history.read_text().splitlines(True)[:-2]))  # and rows are lost
     train(None, SMALL, folder=tmp_path / "run", resume=True)
@@ -504,6 +504,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(tmp_path, hurried):
 def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypatch, how, workers):
     """Neither the time limit nor a batch system's signal waits for it; the resumed run has the same bits."""
     monkeypatch.setattr(interrupts, "GRACE", 0.3)
+    monkeypatch.setattr(processes, "FEEDER_SECONDS", 40.0)  # what is being sent is not waited for
 
     def env():
         made, is_slow = envs.Walk(), Path(tmp_path / "is_slow")
@@ -526,7 +527,8 @@ def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypat
                 timer.start()
 
     limits = {"max_steps": 5} | ({"time_limit": 1.5} if how == "time_limit" else {})
-    config = changed(**limits, workers=workers, checkpoint_every=1)
+    hidden = {"hidden_sizes": (128, 128)}  # a candidate is more than a pipe holds
+    config = changed(**limits, **hidden, workers=workers, checkpoint_every=1)
     # Ray, which other tests have started in this process, handles SIGTERM itself.
     before = None if number is None else signal.signal(number, signal.SIG_DFL)
     began = time.monotonic()
@@ -541,8 +543,8 @@ def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypat
     assert (result.reason, result.signal) == (reason, number)
     assert result.step <= 2
     (tmp_path / "is_slow").unlink(missing_ok=True)
-    train(env, changed(max_steps=5), folder=tmp_path / "run", resume=True)
-    train(env, changed(max_steps=5), folder=tmp_path / "whole")
+    train(env, changed(max_steps=5, **hidden), folder=tmp_path / "run", resume=True)
+    train(env, changed(max_steps=5, **hidden), folder=tmp_path / "whole")
     assert_same_state(tmp_path / "whole", tmp_path / "run")
 
 

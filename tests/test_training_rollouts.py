@@ -9,7 +9,15 @@ import envs  # noqa: E402
 from pepg_fast import NeuralNetwork, RecurrentNetwork  # noqa: E402
 from pepg_fast.training.normalization import Normalizer, Statistics, merged  # noqa: E402
 from pepg_fast.training.policy import Policy  # noqa: E402
-from pepg_fast.training.rollouts import Asked, EpisodeError, Rollouts, Task, make_env, remembers  # noqa: E402
+from pepg_fast.training.rollouts import (  # noqa: E402
+    Asked,
+    EpisodeError,
+    Rollouts,
+    Task,
+    make_env,
+    remembers,
+    with_version,
+)
 from pepg_fast.training.spaces import Interface  # noqa: E402
 
 NORMALIZER = Normalizer(np.array([1.0, 0.5]), np.array([0.2, 3.0]), 2.0)
@@ -478,3 +486,18 @@ def test_environments_get_and_keep_actions_like_samples(space):
         np.testing.assert_array_equal(action, copy)
         if isinstance(action, np.ndarray):
             action[...] = 0
+
+
+@pytest.mark.parametrize(
+    ("env", "id"),
+    [
+        ("CartPole", "CartPole-v1"),
+        ("CartPole-v0", "CartPole-v0"),
+        ("envs:ns/Walk", "envs:ns/Walk-v0"),
+        ("CartPol", "CartPol"),
+        ("nothing:Walk", "nothing:Walk"),
+        ("a b!", "a b!"),
+    ],
+)
+def test_an_id_without_a_version_is_the_latest(env, id):
+    assert with_version(env) == id

@@ -13,6 +13,8 @@ from .history import COLUMNS, History
 SEVERAL = 10
 #: Steps that a search whose sigma is at its floor has for an improvement.
 MANY = 100
+#: Steps at the beginning, which later ones have to be better than.
+FIRST = 20
 #: Seconds between two looks, so that quick steps pay next to nothing for them.
 INTERVAL = 0.5
 #: Widths of the box from which on a sigma has nearly all candidates clipped to its ends.
@@ -30,6 +32,7 @@ REMEDIES = {
     "at the floor": "a smaller sigma_min lets the search come closer to this optimum; to look for another one, begin "
     "anew with a larger sigma_init",
     "outside": "begin within the bounds (mu_init)",
+    "noise": "try a larger population_size, a larger sigma_init, or the mean of several evaluations of each candidate",
     "wide": "try a smaller sigma_init, at most a third of the box, or such a sigma_max",
 }
 
@@ -98,9 +101,12 @@ class Diagnosis:
                 f"sigma is more than {WIDE:g} times as large as the box in at least half of the parameters that have "
                 "one, so that nearly all candidates are clipped to its ends",
             )
-        if self._has_floor():
-            for window in range(max(1, seen // MANY), rows // MANY):
+        has_floor = self._has_floor()
+        for window in range(max(1, seen // MANY), rows // MANY):
+            if has_floor:
                 self._look_at_floor(window * MANY)
+            if self._is_new:
+                self._look_for_progress(window * MANY)
 
     def _columns(self, first: int, end: int) -> dict[str, NDArray[np.float64]]:
         return dict(zip(COLUMNS, self._history._table[first:end].T, strict=True))
@@ -210,6 +216,30 @@ class Diagnosis:
                 "at the floor",
                 f"sigma was at sigma_min in all parameters for {MANY} steps (up to step {now['step'][-1]:.0f}), in "
                 "which neither the best fitness nor the mean improved",
+            )
+
+    def _is_at_an_edge(self) -> bool:
+        """Whether the mean is at a bound."""
+        es = self._es
+        return any(
+            limit is not None and bool(np.any(es.mu == limit)) for limit in (es.lower, es.upper)
+        )
+
+    def _look_for_progress(self, first: int) -> None:
+        """Look whether many steps, whose rewards and gradients are as they should be, are no better than the first."""
+        begun, now = self._columns(0, FIRST), self._columns(first, first + MANY)
+        moves = (now["best"] != now["worst"]) & (now["gradient_norm"] > 0)
+        if np.mean(moves) < 0.5 or self._is_at_an_edge():
+            return  # of another kind, or perhaps at an optimum
+        with np.errstate(invalid="ignore"):
+            gain = np.mean(now["mean"]) - np.mean(begun["mean"])
+            # The smaller of the two: the other may have a trend, such as that of a fast improvement.
+            error = min(np.std(begun["mean"]), np.std(now["mean"])) * np.sqrt(1 / FIRST + 1 / MANY)
+        if (gain if self._es.maximize else -gain) <= 2 * error:
+            self._say(
+                "noise",
+                f"the mean fitness of {MANY} steps (up to step {now['step'][-1]:.0f}) was no better than that of the "
+                f"first {FIRST}, though candidates differ: what they differ by may be noise",
             )
 
 

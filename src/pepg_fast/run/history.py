@@ -19,6 +19,10 @@ TRAINING_COLUMNS = (
     "best_return",  # that of the candidate with the best fitness so far
     "mean_return",  # of the generation
     "length",  # steps of its episodes, on average
+    "episodes",  # of each of its candidates
+    # Standard deviations of what the two candidates of a pair differ by in fitness, over the last generations:
+    "signal",  # by what they are
+    "noise",  # by chance, over as many episodes as there are
 )
 
 #: Columns of a history; the docstring below says what they are.
@@ -192,7 +196,12 @@ def header(columns: tuple[str, ...] = COLUMNS) -> str:
 
 
 HEADER = header()
-_HEADERS = {header(COLUMNS + more): more for more in ((), TRAINING_COLUMNS)}
+#: What training runs had before, or other runs have.
+FORMER_COLUMNS = tuple(COLUMNS + TRAINING_COLUMNS[:count] for count in (0, 3))
+_HEADERS = {
+    header(columns): columns[len(COLUMNS) :]
+    for columns in (*FORMER_COLUMNS, COLUMNS + TRAINING_COLUMNS)
+}
 _WHOLE = ("step", "evaluations", "interactions")
 
 
@@ -262,13 +271,16 @@ def line(row: Row, columns: tuple[str, ...] = COLUMNS) -> str:
 
 def widened(text: str, columns: tuple[str, ...]) -> str:
     """The text of a file with these columns, NaN in those that it was written without."""
-    missing = len(columns) - len(COLUMNS)
-    if not missing or header(columns) in text:
+    lines = text.splitlines(keepends=True)
+    had = next((_HEADERS[one] for one in lines if one in _HEADERS), None)
+    if had is None or len(COLUMNS + had) >= len(columns):
         return text
-    lines = text.replace(HEADER, header(columns)).splitlines(keepends=True)
+    missing = len(columns) - len(COLUMNS + had)
     return "".join(
         one
-        if one.startswith("# ") or one == header(columns)
+        if one.startswith("# ")
+        else header(columns)
+        if one in _HEADERS
         else one.rstrip("\n") + missing * ",nan" + "\n"
         for one in lines
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import _caller
 from ..storage.checkpoints import LOG_TAIL
 from . import history
-from .history import COLUMNS, CSVContent, Row
+from .history import CSVContent, Row
 
 #: How many there are.
 KEPT = 10_000
@@ -93,8 +93,8 @@ def _held(es: Any, up_to: float, columns: tuple[str, ...]) -> tuple[str, NDArray
     header, rows = found.get("header"), found.get("rows")
     if not isinstance(header, str) or not isinstance(rows, np.ndarray):
         return none
-    # Those of a training run were once without its own columns.
-    widths = (width, len(_kept(COLUMNS)))
+    # Those of a training run were once without some of its own columns.
+    widths = (width, *(len(_kept(former)) for former in history.FORMER_COLUMNS))
     steps = rows[:, 0] if rows.ndim == 2 and rows.shape[1] in widths else np.empty(0)
     if rows.dtype != np.float64 or not steps.size or not (np.diff(steps) > 0).all():
         return none

@@ -18,7 +18,9 @@ from ..storage import files
 from . import config as configs
 from . import profiles
 from .config import LIMITS, SETTINGS, TrainConfig
+from .noise import AUTO
 from .policy import WHICH, Policy, PolicyFile
+from .rollouts import with_version
 from .run_folder import RunFolder, find, new_folder
 
 _DESCRIPTION = """\
@@ -43,7 +45,7 @@ when it does not learn:
                       the gradient is 0; a smaller network (--hidden-sizes none is linear);
                       another --seed; --reward-shift against a bonus for staying alive,
                       --reward-floor against a penalty that makes it shy of moving
-  noisy               more --episodes, a larger --population-size
+  noisy               more --episodes (or auto), a larger --population-size
   good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best mean there was
   slow but steady     a larger --mu-lr, and --population-size down to 32
 """
@@ -146,6 +148,8 @@ def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
         options["choices"] = choices
     elif setting.metadata["ramp"]:
         options |= {"type": _ramp, "metavar": "N[:N]" if kind.startswith("int") else "X[:X]"}
+    elif name == "episodes":
+        options |= {"type": _whole_or_auto, "metavar": f"N|{AUTO}"}
     elif kind.startswith("int"):
         options |= {"type": _whole, "metavar": "N"}
     elif kind.startswith("str"):
@@ -179,6 +183,14 @@ def _ramp(text: str) -> Any:
     if not 1 <= len(found) <= 2:
         raise argparse.ArgumentTypeError(f"wanted a number, or two as in 0.03:0.01, got {text!r}")
     return found[0] if len(found) == 1 else found
+
+
+def _whole_or_auto(text: str) -> "int | str":
+    if text == AUTO:
+        return AUTO
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        return _whole(text)
+    raise argparse.ArgumentTypeError(f"wanted a whole number or {AUTO}, got {text!r}")
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -321,6 +333,8 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
     if "start_from" in given:
         settings["start_from"] = str(find(given["start_from"], Path(options.runs)).absolute())
     config = _with_profile(options, profile, env_id, settings)
+    if env_id is not None and options.resume is None and config.engine != "envpool":
+        env_id = with_version(env_id)  # by which the folder is called
     had_runs = os.path.exists(options.runs)
     folder = _folder(options, env_id)
     return env_id, config, folder, files.absolute("folder", folder, folder=True), had_runs, change
@@ -417,7 +431,9 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
             print(f"{which:>16}: {policy.score:.2f} (mean of {over})")
     best = result.best_policy
     if best is not None and best.score == best.score:
-        over, found = _episodes(config.episodes), result.best_return
+        is_auto = config.episodes == AUTO
+        over = "its own episodes" if is_auto else _episodes(int(config.episodes))
+        found = result.best_return
         what = f"its return in {over}"
         if found != found:
             found, what = best.score, f"its fitness in {over}"
@@ -425,6 +441,10 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
             what += f", as fitness {best.score:.2f} by the reward's shift or floor"
         print(f"   luckiest draw: {found:.2f} (one candidate of {result.evaluations:,}, {what}: no measure of what was "
               "learned)")  # fmt: skip
+    last = next(iter(list(result.history)[-1:]), {"noise": float("nan")})
+    if last["noise"] == last["noise"]:
+        print(f"           noise: {last['noise']:.3g} beside a signal of {last['signal']:.3g}, in what the two "
+              f"candidates of a pair differ by over {_episodes(int(last['episodes']))}")  # fmt: skip
     print(f"        evaluate: pepg-fast evaluate {folder}")
     print(f"           go on: pepg-fast train --resume {folder}{_limits_to_go_on(result, config)}")
 

@@ -24,6 +24,7 @@ from ..optimizers import SGD, Adam, ClipUp, Optimizer
 from ..pepg import PEPG
 from ..storage import files
 from . import ramps
+from .noise import AUTO, MOST
 from .processes import is_daemonic, processors
 
 ENGINES = ("auto", "gymnasium", "mujoco", "envpool", "vector")
@@ -98,6 +99,12 @@ def _sizes(name: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name}: wanted whole numbers, as in (64, 64), got {value!r}")
     return tuple(_checks.integer(name, size, at_least=1) for size in value)
+
+
+def _episodes(name: str, value: Any) -> "int | str":
+    if isinstance(value, str):
+        return _checks.choice(name, value, (AUTO,))
+    return _checks.integer(name, value, at_least=1, at_most=MOST_EPISODES)
 
 
 def _population_size(name: str, value: Any) -> int:
@@ -234,9 +241,11 @@ class TrainConfig:
     top: int | None = _setting(
         None, SEARCH, _whole(1), 'Best pairs that count with "top"; by default all.'
     )
-    episodes: int = _setting(
-        1, SEARCH, _whole(1, MOST_EPISODES),
-        "Episodes of each candidate, whose mean return is its fitness.",
+    episodes: int | str = _setting(
+        1, SEARCH, _episodes,
+        f'Episodes of each candidate, whose mean return is its fitness. With "{AUTO}", as many as their noise asks '
+        f"for, up to {MOST}: more where it is above what tells the two candidates of a pair apart, fewer where it is "
+        "far below.",
     )  # fmt: skip
     episode_seeds: str = _choice(
         "pair", SEARCH,

@@ -98,10 +98,13 @@ class Generation:
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
         """What episodes come to for each member: mean fitness, all its steps, merged statistics."""
         shape = -1, self.seeds.shape[1]
-        fitness = episodes.returns if self.as_it_is else episodes.fitness(self.reward_shift)
-        fitness = fitness.reshape(shape).mean(axis=1)
+        each = episodes.returns if self.as_it_is else episodes.fitness(self.reward_shift)
+        each = each.reshape(shape)
+        fitness = each.mean(axis=1)
         lengths = episodes.lengths.reshape(shape).sum(axis=1)
         extras = {}
+        if not self.as_it_is and shape[1] > 1:
+            extras["each"] = each
         if not self.as_it_is and (self.reward_shift or self.task.reward_floor is not None):
             extras["returns"] = episodes.returns.reshape(shape).mean(axis=1)
         if self.task.is_tolerant:
@@ -109,14 +112,14 @@ class Generation:
             self._note(episodes.first_error)
         if episodes.statistics is not None:
             size = self.task.interface.observation_size
-            each = [
+            seen = [
                 merged(Statistics.none(size), episodes.statistics[lo : lo + shape[1]])
                 for lo in range(0, len(episodes.statistics), shape[1])
             ]
             extras |= {
-                "count": np.array([one.count for one in each]),
-                "mean": np.array([one.mean for one in each]),
-                "squares": np.array([one.squares for one in each]),
+                "count": np.array([one.count for one in seen]),
+                "mean": np.array([one.mean for one in seen]),
+                "squares": np.array([one.squares for one in seen]),
             }
         return fitness, lengths, extras
 

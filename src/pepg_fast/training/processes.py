@@ -86,14 +86,18 @@ def first_submit(executor: Any, *call: Any) -> Any:
 
 def end(executors: list[Any], *, wait: bool = True) -> None:
     """Kill the processes of executors, those included that loky does not know of yet."""
-    feeders = [executor._call_queue and executor._call_queue._thread for executor in executors]
+    queues = [queue for executor in executors if (queue := executor._call_queue) is not None]
     try:
         for executor in executors:
             executor.shutdown(wait=wait, kill_workers=True)
-        for feeder in feeders if wait else ():
+        for queue in queues if wait else ():
+            # Its thread may be in the middle of a piece that nobody reads any more, which has no end otherwise.
+            with contextlib.suppress(OSError):
+                queue._reader.close()
+        for queue in queues if wait else ():
             # Which loky does not wait for: it has semaphores, and must have given them back when the interpreter ends.
-            if feeder is not None:
-                feeder.join(FEEDER_SECONDS)
+            if queue._thread is not None:
+                queue._thread.join(FEEDER_SECONDS)
     finally:  # also after a Ctrl-C
         for executor in executors:
             for worker in executor.workers:

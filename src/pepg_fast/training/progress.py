@@ -49,9 +49,13 @@ class TrainingProgress(Bar):
         if center and self._limits.target is not None:
             center += f" of {self._limits.target:.4g}"
         eta = "" if np.isnan(left) else f", ETA {self._tqdm.format_interval(left)}"
+        noise = ""
+        if not np.isnan(row["noise"]):
+            noise = f", episodes {row['episodes']:.0f} (signal {row['signal']:.3g}, noise {row['noise']:.3g})"
         text = (
             f"step {es.step}, {rate:.3g} steps/s, best {row['best_return']:.4g}, "
-            f"mean {row['mean_return']:.4g}{center}, length {row['length']:.4g}, sigma {row['sigma_median']:.3g}{eta}"
+            f"mean {row['mean_return']:.4g}{center}, length {row['length']:.4g}{noise}, "
+            f"sigma {row['sigma_median']:.3g}{eta}"
         )
         if self._bar.disable:
             self._due = seconds + min(max(FIRST_LINE, seconds / 10), 60.0)

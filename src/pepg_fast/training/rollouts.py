@@ -251,6 +251,24 @@ def registered(env: EnvMaker) -> EnvMaker:
     return spec
 
 
+def with_version(env: str) -> str:
+    """An id with the latest version that there is, where it has none; as it is where nobody knows it."""
+    module, colon, name = env.rpartition(":")
+    try:
+        import gymnasium
+        from gymnasium.envs.registration import find_highest_version, get_env_id, parse_env_id
+
+        if module:
+            importlib.import_module(module)
+        namespace, stem, version = parse_env_id(name)
+    except Exception:  # said where the environment is made
+        return env
+    if version is not None or name in gymnasium.registry:
+        return env
+    latest = find_highest_version(namespace, stem)
+    return env if latest is None else f"{module}{colon}{get_env_id(namespace, stem, latest)}"
+
+
 def make_env(
     env: EnvMaker,
     env_args: dict[str, Any],

@@ -25,7 +25,7 @@ from .config import TrainConfig
 from .engines import chosen, spaces_of
 from .places import InWorkers
 from .policy import Policy
-from .rollouts import EnvMaker, Task, name_of, registered
+from .rollouts import EnvMaker, Task, name_of, registered, with_version
 from .run_folder import RunFiles, RunFolder, RunHistory
 from .starting import start_from
 from .trainer import Trainer
@@ -90,9 +90,10 @@ def train(
     Parameters
     ----------
     env : str, callable or Simulation
-        An environment's id (``"module:Id-v0"`` imports a module first), or a function that returns an environment
-        with Box observations and Box or Discrete actions. None with `resume`: that of the run. The episodes of a
-        `Simulation` run in this process, on `workers` threads; it is handed over again with `resume`.
+        An environment's id (``"module:Id-v0"`` imports a module first; without a version it is the latest), or a
+        function that returns an environment with Box observations and Box or Discrete actions. None with `resume`:
+        that of the run. The episodes of a `Simulation` run in this process, on `workers` threads; it is handed over
+        again with `resume`.
     config : TrainConfig, optional
         The settings; by default those of `TrainConfig`, or with `resume` those of the run.
     folder : path, optional
@@ -153,6 +154,8 @@ def train(
         raise ValueError(
             "runner: wanted none with a Simulation, whose functions no other process has"
         )
+    if isinstance(env, str) and (config is None or config.engine != "envpool"):
+        env = with_version(env)
     change = _rates("change", change)
     if change and not (resume and config is not None):
         raise ValueError("change: wanted resume=True and a config with it")

@@ -1,5 +1,6 @@
 """What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
 
+import dataclasses
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from ..simulation import Simulation
 from . import ramps
 from .config import TrainConfig, set_rates
 from .generation import Generation
+from .noise import AUTO, MOST, Noise, asked
 from .normalization import FORMER_FLOOR, Normalizer, Statistics, merged
 from .policy import PolicyFile, Weights
 from .rollouts import EpisodeError, Task
@@ -37,6 +39,8 @@ _REMEDIES = {
     "for each candidate",
     "scale": "try normalize_observations",
     "alike": "try a network without hidden layers (hidden_sizes), or a larger sigma_init (0.3 to 1)",
+    "noise": f"try episodes={AUTO!r}, a larger population_size, or a larger sigma_init",
+    "all noise": "try a larger population_size or sigma_init, or a reward that depends less on chance",
 }
 
 #: Root mean square of an observation from which on the network's first layer has little but its signs.
@@ -69,24 +73,26 @@ class Trainer(Callback, Evaluations):
         self._floor: float | None = None  # of standard deviations
         self.policies: dict[str, Weights] = {}
         self.center_score = self.best_return = float("nan")
-        self._last: _Population | None = None  # that was evaluated
-        self._told = _Population.none()  # populations of the last generation, together
-        self.columns = self._columns()
+        self.noise, self._is_auto = Noise.of(config.episodes), config.episodes == AUTO
         self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
         self.failed_episodes = 0  # in this run, those that were run again included
-        # Statistics with those of a generation that has yet to be told, and the step that the search then has.
-        self._next: tuple[int, Statistics] | None = None
+        # Statistics and noise with those of a generation that has yet to be told, and the step of the search then.
+        self._next: tuple[int, Statistics, Noise] | None = None
         self._used: Normalizer | None = None  # in the last generation
         self._row_due: Row | None = None  # of a step whose centre is still to be evaluated
+        told: _Population | None = None
         if es.step or config.start_from is not None or es._generation.so_far.n_draws:
             (
                 self.seconds_before, self.statistics, self._floor, self.policies, self.center_score, self.best_return,
-                self._row_due, told,
+                self._row_due, self.noise, told,
             ) = self._read(es.training)  # type: ignore[attr-defined]  # fmt: skip
-            if told is not None:
-                self._told = told
-                self._next = None if told.statistics is None else (es.step + 1, told.statistics)
+        nothing = _Population(np.empty(0), 0, 0, self.noise.episodes, self.statistics, self.noise)
+        self._last = nothing  # that was evaluated
+        self._told = told or nothing  # populations of the last generation, together
+        if told is not None:
+            self._next = es.step + 1, told.statistics, told.noise
+        self.columns = self._columns()
         if config.ramps:  # until its next generation, for the history: what the run was begun with
             set_rates(es, config.at(0.0))
 
@@ -110,16 +116,21 @@ class Trainer(Callback, Evaluations):
                 f"{self.env_id}: all {len(rewards)} candidates of a generation failed: {why}", 0
             )
         self._used = normalizer
-        told, statistics = ~np.isnan(rewards), None
+        told = ~np.isnan(rewards)
+        goes_on = es._generation.so_far.n_draws > 0 and self._next is not None
+        statistics, noise = self._next[1:] if goes_on else (self.statistics, self.noise)  # type: ignore[index]
+        if "each" in extras:
+            noise = noise.after(extras["each"], is_auto=self._is_auto)
         if "count" in extras:
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
-            goes_on = es._generation.so_far.n_draws > 0 and self._next is not None
-            statistics = merged(self._next[1] if goes_on else self.statistics, parts)  # type: ignore[index]
+            seen = merged(statistics, parts)
             if is_first and not goes_on:
-                self._look_at_first(rewards[told], statistics)
+                self._look_at_first(rewards[told], seen)
+            if config.normalize_observations:
+                statistics = seen
         self._last = _Population(
-            extras.get("returns", rewards), interactions or 0, int(np.count_nonzero(told)) * config.episodes,
-            statistics if config.normalize_observations else None,
+            extras.get("returns", rewards), interactions or 0, int(np.count_nonzero(told)), seeds.shape[1], statistics,
+            noise,
         )  # fmt: skip
         return Evaluation(rewards, interactions)
 
@@ -167,21 +178,28 @@ class Trainer(Callback, Evaluations):
     def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
         """Move the search."""
         best, goes_on = es.best_fitness, es._generation.so_far.n_draws > 0
-        step, last = es.step, self._last or _Population.none()
+        step, last = es.step, self._last
         self.where.update(es, fitness, interactions=interactions)
         self._told = self._told.with_another(last) if goes_on else last
-        if last.statistics is not None:
-            self._next = step + 1, last.statistics
+        self._next = step + 1, last.statistics, last.noise
         if es.best_fitness != best:
             self.best_return = float(last.returns[np.nanargmax(fitness)])
         self.columns = self._columns()
+        if last.noise.episodes == MOST and last.noise.is_all:
+            self.notices["all noise"] = (
+                f"even over {MOST} episodes of each candidate, the fitness of the two of a pair differs by chance more "
+                "than by what they are"
+            )
 
     def _columns(self) -> dict[str, float]:
         """What the history has of the last generation besides."""
         told = self._told.returns[~np.isnan(self._told.returns)]
         mean = float(told.mean()) if told.size else float("nan")
-        length = self._told.steps / self._told.episodes if self._told.episodes else float("nan")
-        return dict(zip(TRAINING_COLUMNS, (self.best_return, mean, length), strict=True))
+        found = self._told
+        length = found.steps / (found.told * found.episodes) if found.told else float("nan")
+        deviations = found.noise.deviations(found.episodes)
+        values = self.best_return, mean, length, found.episodes, *deviations
+        return dict(zip(TRAINING_COLUMNS, values, strict=True))
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
         """Why to end, if at all, for all processes of the run."""
@@ -211,14 +229,14 @@ class Trainer(Callback, Evaluations):
         pairs, first = n // 2, self.es._generation.so_far.n_draws
         if config.episode_seeds != "pair":
             pairs, first = 1, 0
-        shape = first + pairs, config.episodes
+        shape = first + pairs, asked(self.noise, self.es.step, is_auto=self._is_auto)
         seeds = _drawn(config.seed, _OF_GENERATIONS, self.es.step, shape)[first:]
         return np.tile(seeds, (n // pairs, 1))
 
     def _settle(self) -> None:
-        """Take the statistics of a generation that has been told."""
+        """Take the statistics and the noise of a generation that has been told."""
         if self._next is not None and self._next[0] == self.es.step:
-            self.statistics, self._next = self._next[1], None
+            (_, self.statistics, self.noise), self._next = self._next, None
 
     def _normalizer(self) -> Normalizer | None:
         if not self.config.normalize_observations:
@@ -268,6 +286,7 @@ class Trainer(Callback, Evaluations):
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
             "center_score": self.center_score,
             "best_return": self.best_return,
+            "noise": dataclasses.asdict(self.noise),
         }
         if self.es._generation.so_far.n_draws:
             state["told"] = self._told.to_state()
@@ -277,10 +296,10 @@ class Trainer(Callback, Evaluations):
     def _read(
         self, state: dict[str, Any]
     ) -> tuple[
-        float, Statistics, float | None, dict[str, Weights], float, float, Row | None, "_Population | None"
+        float, Statistics, float | None, dict[str, Weights], float, float, Row | None, Noise, "_Population | None"
     ]:  # fmt: skip
         """What a checkpoint's state says: seconds, statistics, their floor, policies, the center's score, the return of
-        the best candidate, a row due, what was told of a generation that goes on.
+        the best candidate, a row due, the noise, what was told of a generation that goes on.
         """
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
@@ -297,9 +316,10 @@ class Trainer(Callback, Evaluations):
                 known = {name: float(row[name]) for name in COLUMNS}
                 row = known | {name: float(row.get(name, "nan")) for name in TRAINING_COLUMNS}
             scores = float(state["center_score"]), float(state.get("best_return", "nan"))
+            noise = Noise.from_state(state.get("noise"), self.config.episodes)
             told = state.get("told")
             told = None if told is None else _Population.from_state(told, size)
-            return seconds, statistics, floor, policies, *scores, row, told
+            return seconds, statistics, floor, policies, *scores, row, noise, told
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 
@@ -327,39 +347,46 @@ class _Population:
     ----------
     returns : ndarray
         Of each candidate, whatever its fitness.
-    steps, episodes : int
-        Those that count.
-    statistics : Statistics or None
+    steps, told : int
+        Steps that count, and candidates.
+    episodes : int
+        Of each candidate.
+    statistics : Statistics
         Of all observations of the run up to these, if they are normalized.
+    noise : Noise
+        By these as well.
     """
 
     returns: NDArray[Any]
     steps: int
+    told: int
     episodes: int
-    statistics: Statistics | None
-
-    @classmethod
-    def none(cls) -> "_Population":
-        return cls(np.empty(0), 0, 0, None)
+    statistics: Statistics
+    noise: Noise
 
     def with_another(self, later: "_Population") -> "_Population":
-        return _Population(
-            np.concatenate([self.returns, later.returns]), self.steps + later.steps,
-            self.episodes + later.episodes, later.statistics,
+        return dataclasses.replace(
+            later, returns=np.concatenate([self.returns, later.returns]), steps=self.steps + later.steps,
+            told=self.told + later.told,
         )  # fmt: skip
 
     def to_state(self) -> dict[str, Any]:
-        statistics = None if self.statistics is None else vars(self.statistics).copy()
-        return vars(self) | {"statistics": statistics}
+        nested = {
+            "statistics": vars(self.statistics).copy(),
+            "noise": dataclasses.asdict(self.noise),
+        }
+        return vars(self) | nested
 
     @classmethod
     def from_state(cls, state: dict[str, Any], size: int) -> "_Population":
-        statistics = state["statistics"]
+        episodes = _checks.integer("episodes", state["episodes"], at_least=1)
         return cls(
             _checks.numbers("returns", state["returns"]).astype(float),
             _checks.integer("steps", state["steps"], at_least=0),
-            _checks.integer("episodes", state["episodes"], at_least=0),
-            None if statistics is None else _statistics(statistics, size),
+            _checks.integer("told", state["told"], at_least=0),
+            episodes,
+            _statistics(state["statistics"], size),
+            Noise.from_state(state["noise"], episodes),
         )
 
 
