@@ -105,6 +105,20 @@ def test_no_compiler_warns(compiler, tmp_path):
     assert not done.returncode, done.stderr
 
 
+@pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
+@pytest.mark.parametrize("name", ["float32", "matrix", "lstm"])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_the_stack_that_it_says_it_takes_is_enough(name, dtype, tmp_path):
+    _, source = exports.policy_of(name, size=200).to_c(tmp_path / "p.c", dtype=dtype)
+    command = ["gcc", "-std=c99", "-Os", "-fstack-usage", "-c", source.name]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    frames = [line.split("\t")[1:] for line in (tmp_path / "p.su").read_text().splitlines()]
+    assert {kind for _, kind in frames} == {"static"}
+    taken = sum(int(size) for size, _ in frames)
+    said = int(re.search(r"about (\d+) bytes of stack", source.read_text())[1])
+    assert taken <= said <= taken + 192
+
+
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
 def test_c_says_when_an_action_is_not_a_number(tmp_path):
     policy = exports.policy_of("float32")

@@ -78,7 +78,7 @@ def test_any_of_the_spaces_trains_evaluates_and_is_read_back(action, engine, tmp
     assert again.step == 3
 
 
-@pytest.mark.filterwarnings("default:all candidates had the same fitness:UserWarning")
+@pytest.mark.filterwarnings("ignore:all candidates had the same fitness")
 @pytest.mark.parametrize("env", ["FrozenLake-v1", "Blackjack-v1"])
 def test_the_command_trains_in_environments_as_they_are(env, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -117,6 +117,41 @@ def test_a_stack_of_frames_is_gymnasiums(tmp_path):
     np.testing.assert_array_equal(returns, score(theirs.policy, lambda: gymnasium.wrappers.TimeLimit(stacked(), 25),
                                                  episodes=3, workers=0).returns)  # fmt: skip
     assert PolicyFile.load(tmp_path / "run" / "policy.npz").frame_stack == 3
+
+
+class Mission(gymnasium.Space):
+    """Text as other packages have it, which Gymnasium cannot stack."""
+
+    def __init__(self):
+        super().__init__((), np.str_)
+
+    def sample(self, mask=None, probability=None):
+        return "go to the door"
+
+    def contains(self, x):
+        return isinstance(x, str)
+
+
+@pytest.mark.parametrize("mission", [spaces.Text(5), Mission()], ids=["text", "custom"])
+def test_frames_of_several_parts_are_stacked_without_their_text(mission, tmp_path):
+    room = spaces.Dict(dict(ROOM.spaces) | {"mission": spaces.Tuple([mission])})
+
+    def make():
+        return Anything(room, spaces.Discrete(2))
+
+    def make_other():
+        parts = {name: part for name, part in ROOM.items() if name != "mission"}
+        return Anything(spaces.Dict(parts), spaces.Discrete(2))
+
+    config = dataclasses.replace(CONFIG, frame_stack=3)
+    result = train(make, config, folder=tmp_path / "run")
+    # Gymnasium's stack of a MultiDiscrete is a Box: its numbers are taken as they are.
+    assert result.policy.interface.observation_size == 3 * (2 + 4 + 2 + 2)
+    assert result.policy.interface.left_out == [f"['mission'][0][{i}]" for i in range(3)]
+    policy = Policy.load(tmp_path / "run" / "policy.npz")
+    assert len(score(policy, make, episodes=2, workers=0).returns) == 2
+    without = train(make_other, config)
+    assert without.policy.interface.observation_size == policy.interface.observation_size
 
 
 def test_a_resumed_run_keeps_its_frames(tmp_path):

@@ -298,8 +298,9 @@ class _Writer:
         return sizes
 
     def _stack(self) -> int:
+        # The arrays, and what the frames of three functions of ours and of libm have beside them.
         width = 4 if self.real == "float" else 8
-        return width * (sum(self._buffers().values()) + self.policy.output_size) + 64
+        return width * (sum(self._buffers().values()) + self.policy.output_size) + 192
 
     def _outputs(self) -> str:
         lines = [f"real {name}[{size}];" for name, size in self._buffers().items()]

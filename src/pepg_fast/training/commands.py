@@ -24,8 +24,9 @@ from .rollouts import with_version
 from .run_folder import RunFolder, find, new_folder
 
 _DESCRIPTION = """\
-Search for a policy in a Gymnasium environment with Box observations and Box or Discrete
-actions. The run is a folder with settings, history, checkpoints, policies and a curve.
+Search for a policy in a Gymnasium environment. Observations may be of any space but
+pictures and those whose size varies; actions Box, Discrete, MultiDiscrete or MultiBinary.
+The run is a folder with settings, history, checkpoints, policies and a curve.
 Ctrl-C ends it after the generation at hand, twice at once.
 """
 

@@ -1,6 +1,7 @@
 """Observations of Gymnasium's spaces as vectors, in the order of `gymnasium.spaces.utils.flatten`."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -214,6 +215,17 @@ def _is_text(space: Any) -> bool:
 def _is_picture(space: Any) -> bool:
     shape = sorted(space.shape)
     return space.dtype == np.uint8 and len(shape) > 1 and shape[-2] >= _PICTURE
+
+
+def stackable(space: Any) -> Any:
+    """The same space, with Gymnasium's own text in the place of other packages', of which it makes no stacks."""
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict(OrderedDict((key, stackable(part)) for key, part in space.items()))
+    if isinstance(space, spaces.Tuple):
+        return spaces.Tuple([stackable(part) for part in space.spaces])
+    return spaces.Text(1) if _is_text(space) else space
 
 
 def shown(space: Any) -> str:

@@ -22,6 +22,7 @@ from . import env_api, generators
 from .memory import copied, kept, memory_of, outputs_of
 from .mujoco_log import heard
 from .normalization import LARGEST, Moments, Normalizer
+from .observations import stackable
 from .spaces import Interface
 from .time_limit import TimeLimit
 
@@ -281,10 +282,13 @@ def make_env(
     if frame_stack == 1:
         return made
     from gymnasium import Env
-    from gymnasium.wrappers import FrameStackObservation
+    from gymnasium.wrappers import FrameStackObservation, TransformObservation
 
     if not isinstance(made, Env):
         raise ValueError(f"frame_stack: wanted a gymnasium.Env for it, got {_checks.shown(made)}")
+    own = getattr(made, "observation_space", None)
+    if (space := stackable(own)) != own:
+        made = TransformObservation(made, lambda observation: observation, space)
     return FrameStackObservation(made, frame_stack)
 
 

@@ -91,9 +91,9 @@ def train(
     ----------
     env : str, callable or Simulation
         An environment's id (``"module:Id-v0"`` imports a module first; without a version it is the latest), or a
-        function that returns an environment with Box observations and Box or Discrete actions. None with `resume`:
-        that of the run. The episodes of a `Simulation` run in this process, on `workers` threads; it is handed over
-        again with `resume`.
+        function that returns an environment; docs/training.md says which spaces it may have. None with `resume`: that
+        of the run. The episodes of a `Simulation` run in this process, on `workers` threads; pass it again with
+        `resume`.
     config : TrainConfig, optional
         The settings; by default those of `TrainConfig`, or with `resume` those of the run.
     folder : path, optional
