@@ -118,7 +118,7 @@ def table(cases: list[Case]) -> str:
     head = [
         "workers",
         "P",
-        "way",
+        "strategy",
         *cases[0].terms(),
         "efficiency",
         "received",

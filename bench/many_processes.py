@@ -120,7 +120,7 @@ def inside(way: str, population_size: int, theta_size: int, generations: int) ->
                         "seconds": seconds,
                         "bytes": moved,
                         "state": state_of(es),
-                        "way": runner.way(es),
+                        "way": runner.strategy(es),
                     }
                 )
             )
@@ -259,7 +259,7 @@ def table_of_ways(
             [name, str(n), duration(result["seconds"]), duration(max(0.0, result["seconds"] - alone)),
              data_size(int(moved)) if moved else "-"]
         )  # fmt: skip
-    head = ["way", "processes", "a generation", "over one process", "bytes a generation"]
+    head = ["variant", "processes", "a generation", "over one process", "bytes a generation"]
     return f"{population_size}x{theta_size}, the same bits in all rows\n\n{markdown(head, rows)}\n"
 
 

@@ -81,7 +81,7 @@ size_t pepg_low_rank_gradient_work_size(int n_threads) {
 }
 
 size_t pepg_low_rank_forward_work_size(const pepg_network *network, ptrdiff_t rank, int n_threads) {
-    if (rank < 1 || !pepg_network_parameters(network)) return 0;
+    if (rank < 1 || !pepg_network_parameters(network) || gates_of(network)) return 0;
     const ptrdiff_t workers = pepg_available_threads(n_threads);
     if (scratch_row(network) > PTRDIFF_MAX / 32 / (3 * PEPG_ROWS) / workers) return 0;
     return (size_t)(workers * scratch_per_worker(network));

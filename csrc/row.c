@@ -25,14 +25,14 @@ size_t pepg_row_work_size(ptrdiff_t n, ptrdiff_t dim) {
 static void describe_rewards(
         ptrdiff_t n, const double *rewards, int minimize, double *work, double *row) {
     double low = INFINITY, high = -INFINITY;
-    ptrdiff_t n_nan = 0, n_told = 0;
+    ptrdiff_t n_nan = 0, n_scored = 0;
     for (ptrdiff_t i = 0; i < n; ++i) {
         low = rewards[i] < low ? rewards[i] : low;
         high = rewards[i] > high ? rewards[i] : high;
         n_nan += rewards[i] != rewards[i];
     }
     for (ptrdiff_t i = 0; n_nan && i < n; ++i)
-        if (!isnan(rewards[i])) work[n_told++] = rewards[i];
+        if (!isnan(rewards[i])) work[n_scored++] = rewards[i];
     const double sum = pepg_pairwise_sum(n - n_nan, n_nan ? work : rewards);
     const int is_none = n == n_nan;
     row[ROW_BEST] = is_none ? NAN : minimize ? low : high;

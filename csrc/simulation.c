@@ -206,6 +206,9 @@ static int are_options_valid(const pepg_episode_options *options) {
             (is_readable(options, sizeof *options) && !options->mean == !options->inverse_std);
 }
 
+#define EACH_WIDTH "workspace_real.inc"
+#include "width.h"
+
 #define EACH_WIDTH "simulation_real.inc"
 #include "width.h"
 

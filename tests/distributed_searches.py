@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pepg_fast import PEPG, SGD, ClipUp
+from pepg_fast import PEPG, SGD, ClipUp, LowRankPEPG
 from pepg_fast.distributed import each
 
 SPLITS = ["whole", "columns"]
@@ -21,6 +21,7 @@ CASES = {
     "few": {"population_size": 2},
     "numpy": {},
     "minimize": {"maximize": False, "fitness_shaping": "normalized"},
+    "low rank": {"structure": [(4, 8), (5,)], "rank": 2, "sigma_decay": 0.9},
 }
 
 
@@ -29,7 +30,11 @@ def a_search(name: str) -> PEPG:
         "population_size": 14, "theta_size": 37, "mu_init": 0.0, "sigma_init": 1.0, "mu_lr": 0.1, "sigma_lr": 0.1,
         "rng": np.random.default_rng(3) if name == "numpy" else 1,
     }  # fmt: skip
-    return PEPG(**(options | CASES[name]))
+    options |= CASES[name]
+    if "rank" not in options:
+        return PEPG(**options)
+    del options["theta_size"], options["sigma_lr"]
+    return LowRankPEPG(**options)
 
 
 def fitness_of(solution):

@@ -57,6 +57,14 @@ class Turns(gymnasium.Env):
         return np.full((2, 2), self.left, np.uint8)
 
 
+class Pictures(Turns):
+    """What a network of dense layers does not take."""
+
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Box(0, 255, (96, 96, 3), np.uint8)
+
+
 class Raises(Walk):
     """Its third step fails, in an episode whose seed `which` divides."""
 
@@ -336,5 +344,6 @@ gymnasium.register("ns-Walk-v0", Walk, max_episode_steps=25)
 gymnasium.register("Slow-v0", Slow)
 gymnasium.register("Draws-v0", Draws)
 gymnasium.register("Turns-v0", Turns)
+gymnasium.register("Pictures-v0", Pictures)
 gymnasium.register("Raises-v0", Raises)
 gymnasium.register("Fails-v0", Fails)

@@ -34,6 +34,8 @@ def bits(folder):
         with MPIRunner(split=split) as runner:
             for name in CASES:
                 es = a_search(name)
+                is_shared = runner.size > 1 and name != "low rank"
+                assert runner.way(es) == (split if is_shared else "whole")
                 runner.run(es, slice_of(name), max_steps=3)
                 path = Path(folder, f"{name}-{split}-{runner.rank}")
                 es.save_checkpoint(path)

@@ -120,7 +120,7 @@ class _Off(Implementation):
 
 def test_what_differs_is_not_timed():
     off = _Off("off", FAST.module)
-    with pytest.raises(checks.DifferentResults, match="10x3: sigma: differs from pepg-es's by"):
+    with pytest.raises(checks.DifferentResults, match="10x3: sigma: differs from pepg-es by"):
         checks.check_generation(off, SEARCH)
     with pytest.raises(checks.DifferentResults, match="2-3-1 tanh: outputs"):
         checks.check_forward_population(off, NETWORK)

@@ -453,7 +453,9 @@ def test_a_missing_or_wrong_optimizer_is_named(tmp_path, stored, handed, message
 def test_what_cannot_be_stored_of_an_optimizer_is_left_out_and_named(tmp_path, value):
     es = run(make(optimizer=Momentum), 1)
     es.optimizer.memory = value
-    with pytest.warns(UserWarning, match=r"left out what a file cannot hold: optimizer\.memory$"):
+    with pytest.warns(
+        UserWarning, match=r"left out attributes that a file cannot hold: optimizer\.memory$"
+    ):
         path = es.save_checkpoint(tmp_path / "c")
     got = PEPG.load_checkpoint(path, optimizer=Momentum)
     assert vars(got.optimizer).keys() == vars(es.optimizer).keys() - {"memory"}
@@ -539,7 +541,7 @@ def test_functions_are_handed_back(tmp_path, names, generations):
     assert_equal_searches(run(got, 3), run(es, 3))
     for missing in names:
         others = {name: function for name, function in functions.items() if name != missing}
-        message = f"its {missing} is a function: hand it over as {missing}="
+        message = f"its {missing} is a function; pass it as {missing}="
         with pytest.raises(ValueError, match=message) as caught:
             PEPG.load_checkpoint(path, **others)
         assert str(caught.value).startswith(f"{path}: its ")
@@ -854,7 +856,7 @@ def test_an_attribute_that_no_file_can_hold_is_left_out_alone(tmp_path, name, va
     """A file from elsewhere may have brought it."""
     es = run(make(), 2)
     setattr(es, name, value)
-    with pytest.warns(UserWarning, match=rf"left out what a file cannot hold: \{name}"):
+    with pytest.warns(UserWarning, match=rf"left out attributes that a file cannot hold: \{name}"):
         es.save_checkpoint(tmp_path / "c")
     assert PEPG.load_checkpoint(tmp_path / "c").step == es.step
 

@@ -36,7 +36,7 @@ def test_xor_repeats_with_a_seed_and_differs_without(capsys):
 
 def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
     assert cli.main(["xor", "--seed", "4", "--max-steps", "2"]) == 1
-    assert "No solution within 2 steps: the best fitness was" in capsys.readouterr().err
+    assert "No solution within 2 steps; the best fitness was" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,8 @@ def test_help_and_version(capsys, arguments):
         (["xor", "--sede", "3"], "xor: error: unrecognized arguments: --sede 3; did you mean --seed?", "pepg-fast xor"),
         (["train", "Walk-v0", "--out", "x"], "--out x; did you mean --output-activation?", "pepg-fast train"),
         (["train", "W-v0", "--normalise-observations=1"], "mean --normalize-observations?", "pepg-fast train"),
+        (["xor", "--popsize", "9"], "--popsize 9; did you mean --population-size?", "pepg-fast xor"),
+        (["train", "Walk-v0", "--maxiter=9"], "--maxiter=9; did you mean --max-steps?", "pepg-fast train"),
         (["xor", "--zzz"], "pepg-fast xor: error: unrecognized arguments: --zzz\n", "pepg-fast xor"),
         (["train", "Walk-v0", "--activation", "tahn"], "did you mean tanh?\n", ""),
         ([], "pepg-fast: error: the following arguments are required: COMMAND", "pepg-fast"),

@@ -1,4 +1,4 @@
-"""What runners share: slices and what comes back, the choice of a way, and who may be followed."""
+"""What runners share: slices and what comes back, the choice of a strategy, and who may be followed."""
 
 import pickle
 import subprocess
@@ -9,11 +9,11 @@ import pytest
 from numpy.testing import assert_array_equal
 from searches import make
 
-from pepg_fast import PEPG, SGD, ClipUp, Decay, EvaluationError
+from pepg_fast import PEPG, SGD, ClipUp, Decay, EvaluationError, LowRankPEPG
 from pepg_fast.distributed import Costs, each
 from pepg_fast.distributed.replica import Behind, Order, Replica, Update
 from pepg_fast.distributed.slices import edges, evaluate_slice, joined, try_slice
-from pepg_fast.distributed.splitting import WAYS, choose, column_edges, seconds_of
+from pepg_fast.distributed.splitting import STRATEGIES, choose, column_edges, seconds_of
 from pepg_fast.distributed.state import Fingerprint, check_search, fingerprint
 from pepg_fast.run.evaluation import Failure
 
@@ -147,18 +147,18 @@ def test_slices_must_agree():
             joined(parts)
 
 
-# ---- ways of an update ------------------------------------------------------------------------
+# ---- strategies of an update ------------------------------------------------------------------------
 
 
-def test_the_way_is_the_quickest_by_far():
-    costs = Costs(draw=1e-9, byte=1e-9, call=1e-4, apart=0.0)
+def test_the_strategy_is_the_clearly_faster_one():
+    costs = Costs(draw=1e-9, byte=1e-9, call=1e-4, parameter=0.0)
     assert choose(128, 6020, 8, 1, costs) == "whole"
     assert choose(50, 100, 8, 4, costs) == "whole"  # waiting would take longer
     assert choose(1000, 1_000_000, 8, 16, costs) == "columns"
     assert choose(100_000, 9, 8, 16, costs) == "whole"  # too few columns to share out
     assert choose(16, 1_000_000, 8, 16, costs) == "whole"  # as much traffic as work
-    for way in WAYS:
-        assert seconds_of(way, 1000, 10_000, 4, 4, costs) > 0
+    for strategy in STRATEGIES:
+        assert seconds_of(strategy, 1000, 10_000, 4, 4, costs) > 0
 
 
 # ---- the same search --------------------------------------------------------------------------
@@ -241,8 +241,8 @@ def test_a_fingerprint_tells_what_a_search_is_made_of(name, changes):
         ("step", lambda es: setattr(es, "step", es.step + 1)),
         ("optimizer.t (2 and 1)", lambda es: setattr(es.optimizer, "t", 2)),
         ("generation", lambda es: setattr(es, "population_size", 10)),
-        ("draws told", lambda es: es.update(np.arange(10.0), interactions=3)),
-        ("rewards told", lambda es: es._generation.told.rewards[0].__setitem__(0, 0.5)),
+        ("draws with rewards", lambda es: es.update(np.arange(10.0), interactions=3)),
+        ("rewards so far", lambda es: es._generation.scored.rewards[0].__setitem__(0, 0.5)),
     ],
 )
 def test_a_fingerprint_tells_what_became_of_it(name, change):
@@ -257,6 +257,15 @@ def test_a_fingerprint_tells_what_became_of_it(name, change):
     change(es)
     assert fingerprint(es) != fingerprint(same)
     assert name in fingerprint(es).differences(fingerprint(same))
+
+
+def test_a_fingerprint_tells_what_low_rank_noise_is_drawn_for():
+    def of_shapes(*shapes, rank=1):
+        return fingerprint(LowRankPEPG(10, 0.0, 1.0, 0.1, structure=shapes, rank=rank, rng=1))
+
+    assert of_shapes((4, 2), (3,)) == of_shapes((4, 2), (3,))
+    assert of_shapes((4, 2), (3,)).differences(of_shapes((2, 4), (3,))) == "structure"
+    assert of_shapes((4, 2)).differences(of_shapes((4, 2), rank=2)) == "rank (1 and 2)"
 
 
 def test_a_fingerprint_tells_what_numpys_generators_have_drawn():
@@ -293,7 +302,9 @@ def test_searches_that_make_candidates_of_their_own_are_refused():
         def get_parameters(self):
             return np.ones((10, 3))
 
-    with pytest.raises(TypeError, match=r"wanted PEPG's own get_parameters, .* Own has another"):
+    with pytest.raises(
+        TypeError, match=r"wanted a search with PEPG's own get_parameters, .* Own overrides it"
+    ):
         check_search(Own(10, 3, 0.0, 1.0, 0.1, 0.1))
     with pytest.raises(TypeError, match="es: wanted a PEPG, got int"):
         check_search(3)

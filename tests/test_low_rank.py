@@ -173,6 +173,18 @@ def test_tensors_that_cannot_be_are_refused(shapes, rank):
         kernels.Tensors(shapes, rank)
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [[(2, 3), (0, 2)], [(2, 2), (0, 4)], [(0, 6), (0, 2)], [(3, 2), (1, 2)], [(8, 1)]],
+)  # fmt: skip
+def test_other_tensors_than_a_networks_are_refused(shapes):
+    """Also where they have as many numbers."""
+    tensors, network = kernels.Tensors(shapes, 1), kernels.Perceptron([3, 2], True, 0, 0)
+    factors = factors_of(tensors, 2)
+    with pytest.raises(ValueError, match="network: wanted one of these tensors"):
+        tensors.forward(network, factors, np.zeros(8), np.ones(len(shapes)), None, np.ones((2, 3)))
+
+
 # ---- the search ------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +245,30 @@ def test_a_population_that_was_not_made_gives_the_same_search():
         not_made.update(rewards)
         np.testing.assert_array_equal(made.mu, not_made.mu)
         np.testing.assert_array_equal(made.best_theta, not_made.best_theta)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_rows_of_candidates_that_are_not_made_can_be_picked_put_and_pickled(symmetric):
+    es = search_of(rank=2, symmetric=symmetric)
+    inputs = np.random.default_rng(0).standard_normal((40, 6))
+    wanted, network = es.forward(inputs), network_of(6, 9, 8, 3)
+    es.update(wanted[:, 0])
+    wanted, unmade = es.forward(inputs), es._generation.unmade(slice(0, 40), 1)
+
+    def outputs(rows, which):
+        return rows.forward(network._perceptron, inputs[which], 1)
+
+    np.testing.assert_array_equal(outputs(unmade, slice(None)), wanted)
+    which = [39, 3, 4, 20, 0, 3]
+    some = pickle.loads(pickle.dumps(unmade[which]))
+    assert len(some) == 6
+    np.testing.assert_array_equal(outputs(some, which), wanted[which])
+    some[[1, 5]] = unmade[[38, 19]]
+    which[1], which[5] = 38, 19
+    np.testing.assert_array_equal(outputs(some, which), wanted[which])
+    np.testing.assert_array_equal(outputs(unmade, slice(None)), wanted)
+    es.theta[3, 0] += 1.0
+    assert es._generation.unmade(slice(0, 40), 1) is None
 
 
 def state_of(es):

@@ -190,7 +190,7 @@ PYTHON = {
 def test_python_activation_is_handed_over(tmp_path, key, activation, name):
     network = make(**{key: activation})
     assert_equal_networks(through_file(network, tmp_path, **{key: activation}), network)
-    assert_asked_for(tmp_path / "n", f"its {key} 'python:.*({name}).*hand it over as {key}=")
+    assert_asked_for(tmp_path / "n", f"its {key} 'python:.*({name}).*pass it as {key}=")
 
 
 def test_both_are_handed_over(tmp_path):
@@ -219,7 +219,9 @@ def test_something_else_than_an_activation(tmp_path, handed):
 
 
 def test_the_warning_is_of_the_line_that_saves(tmp_path):
-    with pytest.warns(UserWarning, match=r"n holds all but .*hidden_activation= \(swish\)") as told:
+    with pytest.warns(
+        UserWarning, match=r"n has everything but .*hidden_activation= \(swish\)"
+    ) as told:
         make(hidden_activation=swish).save_network(tmp_path / "n")
     assert told[0].filename == __file__
 
@@ -307,7 +309,7 @@ def test_the_name_of_a_callable_is_short_and_shown_as_it_is(tmp_path):
     make().save_network(tmp_path / "n")
     state = files.load(tmp_path / "n", "network")
     files.save(tmp_path / "n", "network", state | {"hidden_activation": "python:f\n\x1b" * 10_000})
-    with pytest.raises(ValueError, match="hand it over as hidden_activation=") as caught:
+    with pytest.raises(ValueError, match="pass it as hidden_activation=") as caught:
         NeuralNetwork.load_network(tmp_path / "n")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < len(str(tmp_path)) + 300

@@ -142,7 +142,8 @@ def _only_in(pid):
 def test_a_search_that_workers_cannot_read_is_an_error(three):
     es = PEPG(14, 37, 0.0, 1.0, 0.1, 0.1, rng=1, optimizer=Here)
     with pytest.raises(
-        RuntimeError, match=r"es: wanted .* actor [0-9a-f]+ was sent it: ImportError: no module"
+        RuntimeError,
+        match=r"es: wanted .* actor [0-9a-f]+ lacks it after it was sent: ImportError: no module",
     ):
         three.evaluate(es, each(fitness_of))
     plain = a_search("plain")
@@ -239,7 +240,7 @@ def test_a_slow_slice_is_given_out_again(cluster, n_workers, tmp_path):
 
 
 def test_workers_that_never_start_are_given_up(cluster, monkeypatch):
-    monkeypatch.setattr("pepg_fast.distributed.over_ray._SILENCE", 1.0)
+    monkeypatch.setattr("pepg_fast.distributed.ray_runner._SILENCE", 1.0)
     with RayRunner(1, num_cpus=1000, timeout=0.5) as runner:
         es = a_search("plain")
         for _ in range(2):
@@ -303,7 +304,7 @@ def test_a_runner_that_is_closed_says_so(cluster):
     runner = RayRunner(1)
     runner.close()
     runner.close()
-    with pytest.raises(RuntimeError, match="wanted one that is open, this one is closed"):
+    with pytest.raises(RuntimeError, match="wanted an open runner, got a closed one"):
         runner.run(a_search("plain"), slice_of("plain"), max_steps=1)
     assert runner._workers == []
 
@@ -332,6 +333,18 @@ def test_over_ray_a_run_has_the_bits_of_one_process(tmp_path, cluster):
         assert runner.n_losses == 1
     assert result.step == 12
     assert_same_state(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.usefixtures("no_picture")
+def test_over_ray_candidates_of_low_rank_are_not_made_either(three):
+    pytest.importorskip("gymnasium")
+    from test_training import changed
+
+    from pepg_fast.training import train
+
+    config = changed(rank=2, max_steps=3)
+    results = [train("Walk-v0", config, runner=runner) for runner in (None, three)]
+    np.testing.assert_array_equal(results[0].mu, results[1].mu)
 
 
 @pytest.mark.usefixtures("no_picture")

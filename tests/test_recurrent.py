@@ -171,7 +171,7 @@ class TestFormulas:
         np.testing.assert_array_equal(saved(x[2]), network(x[2]))
         with pytest.raises(
             ValueError,
-            match=r"n: wanted the file of a NeuralNetwork, got that of a RecurrentNetwork",
+            match=r"n: wanted the file of a NeuralNetwork, got the file of a RecurrentNetwork",
         ):
             NeuralNetwork.load_network(tmp_path / "n")
 

@@ -1124,7 +1124,7 @@ class TestMaximizeAndMinimize:
         ],
     )
     def test_and_without_rates_it_is_refused(self, options, name):
-        with pytest.raises(ValueError, match=f"{name}: wanted with an optimizer or a shaping"):
+        with pytest.raises(ValueError, match=f"{name}: wanted a rate that suits your optimizer"):
             minimize(valley, np.zeros(3), 1.0, **options)
 
     @pytest.mark.parametrize("search", [maximize, minimize])

@@ -117,6 +117,21 @@ def test_equal_to_a_loop_in_python(walk, network, dtype, isa):
     np.testing.assert_array_equal(steps, [sum(s for _, s in rows) for rows in wanted])
 
 
+def test_candidates_of_low_rank_noise_need_not_be_in_memory_together(walk):
+    network = NeuralNetwork(2, 1, [9, 8], "tanh")
+    whole, parts = (
+        pepg_fast.LowRankPEPG(20, 0.1, 0.5, 0.1, structure=network, rank=2, rng=4) for _ in range(2)
+    )
+    simulation, returns = walk(30), np.empty(20)
+    for generation in range(3):
+        whole.update(simulation.evaluate(network, whole.get_parameters(), seed=generation))
+        for members, candidates in parts.iter_parameters(6):
+            returns[members] = simulation.evaluate(network, candidates, seed=generation)
+        parts.update(returns)
+    np.testing.assert_array_equal(parts.mu, whole.mu)
+    assert whole.best_fitness == parts.best_fitness > -np.inf
+
+
 @pytest.mark.usefixtures("teams")
 @pytest.mark.parametrize("name", ["2-3-1", "2-40-40-1", "gru", "large lstm"])
 @pytest.mark.parametrize("episodes", [1, 5, 31, 32, 33, 70])

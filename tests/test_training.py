@@ -23,6 +23,7 @@ import envs
 
 from pepg_fast import PEPG, CSVLog, EvaluationError, History, NeuralNetwork
 from pepg_fast.run import interrupts
+from pepg_fast.search.low_rank import LowRankGeneration
 from pepg_fast.training import Policy, TrainConfig, score, train
 from pepg_fast.training import config as configs
 from pepg_fast.training.budget import Budget
@@ -45,9 +46,9 @@ def changed(**changes) -> TrainConfig:
     return dataclasses.replace(SMALL, **changes)
 
 
-def assert_same_state(one: Path, other: Path) -> None:
+def assert_same_state(one: Path, other: Path, kind: type = PEPG) -> None:
     """Checkpoints and histories bit for bit, but for the time it took."""
-    first, second = (RunFolder(path).load_checkpoint() for path in (one, other))
+    first, second = (RunFolder(path).load_checkpoint(kind) for path in (one, other))
     from pepg_fast.storage import checkpoints
 
     states = [checkpoints.to_state(es) for es in (first, second)]
@@ -515,18 +516,27 @@ def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypat
         made.step = slowly
         return made
 
+    number = None if how == "time_limit" else getattr(signal, how)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+
     def stop(es, row):
         if es.step == 2:
             (tmp_path / "is_slow").touch()
-            if how != "time_limit":
-                threading.Timer(0.3, os.kill, (os.getpid(), getattr(signal, how))).start()
+            if number is not None:
+                timer.start()
 
     limits = {"max_steps": 5} | ({"time_limit": 1.5} if how == "time_limit" else {})
     config = changed(**limits, workers=workers, checkpoint_every=1)
+    # Ray, which other tests have started in this process, handles SIGTERM itself.
+    before = None if number is None else signal.signal(number, signal.SIG_DFL)
     began = time.monotonic()
-    result = train(env, config, folder=tmp_path / "run", callbacks=stop)
+    try:
+        result = train(env, config, folder=tmp_path / "run", callbacks=stop)
+    finally:
+        timer.cancel()
+        if number is not None:
+            signal.signal(number, before)
     assert time.monotonic() - began < 30
-    number = None if how == "time_limit" else getattr(signal, how)
     reason = "time_limit" if how == "time_limit" else "interrupted"
     assert (result.reason, result.signal) == (reason, number)
     assert result.step <= 2
@@ -1018,6 +1028,37 @@ def test_a_budget_counts_earlier_runs(settings, reason):
     es = SimpleNamespace(step=5, evaluations=50, interactions=500, population_size=10)
     run = SimpleNamespace(es=es, steps=2, evaluations=20, center=1.0, seconds=lambda: 3.0)
     assert Budget(TrainConfig(**settings), es, 10.0)._reached(run) == reason
+
+
+@pytest.mark.parametrize("episodes", [1, 3])
+def test_noise_of_low_rank_runs_the_same_at_any_number_of_workers_and_makes_only_the_best(
+    episodes, monkeypatch
+):
+    made, part = [], LowRankGeneration.part
+    monkeypatch.setattr(LowRankGeneration, "make", None)
+    monkeypatch.setattr(
+        LowRankGeneration, "part", lambda self, lo, hi, *more: made.append(hi - lo) or part(self, lo, hi, *more)
+    )  # fmt: skip
+    config = changed(
+        rank=2, hidden_sizes=(4, 3), population_size=40, max_steps=4, episodes=episodes
+    )
+    results = [train("Walk-v0", dataclasses.replace(config, workers=n)) for n in (0, 1, 2)]
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.mu, results[0].mu)
+        np.testing.assert_array_equal(other.best_theta, results[0].best_theta)
+    assert set(made) <= {0, 1}
+    assert made.count(1) >= 3
+
+
+def test_candidates_of_low_rank_that_a_callback_changed_are_the_ones_that_act():
+    config = changed(rank=1, max_steps=2, center_every=0, episode_seeds="generation")
+
+    def change(es, row):
+        es.get_parameters()[:] = es.mu
+
+    result = train("Walk-v0", config, callbacks=change)
+    assert result.history["best"][0] > result.history["worst"][0]
+    assert result.history["best"][1] == result.history["worst"][1]
 
 
 @pytest.mark.parametrize("further", [{}, {"cell": "gru", "hidden_sizes": (3,)}], ids=str)

@@ -10,6 +10,7 @@ from test_mpi import mpiexec, program, runs
 from test_training import OPTIONS, assert_same_state, changed
 from test_training_failures import seed_of
 
+from pepg_fast import LowRankPEPG
 from pepg_fast.training import Policy, train
 
 pytestmark = pytest.mark.usefixtures("no_picture")
@@ -47,6 +48,20 @@ def test_over_mpi_a_run_has_the_bits_of_one_process(done):
     assert_same_state(folder / "whole", folder / "parts")
     policies = [Policy.load(folder / name / "policy.npz", "best") for name in ("whole", "parts")]
     assert policies[0].network.weights.tobytes() == policies[1].network.weights.tobytes()
+
+
+def of_low_rank(folder):
+    """A run whose candidates are not made."""
+    more = ["--rank", "2", "--runs", folder, "--name", "parts", "--max-steps", "4"]
+    return folder, trained(2, "envs:Walk-v0", *more)
+
+
+@pytest.mark.runs(do=of_low_rank)
+def test_over_mpi_a_run_with_noise_of_low_rank_has_the_bits_of_one_process(done):
+    folder, ended = done
+    train("envs:Walk-v0", changed(rank=2, max_steps=4), folder=folder / "whole")
+    assert ended.returncode == 0, ended.stderr
+    assert_same_state(folder / "whole", folder / "parts", LowRankPEPG)
 
 
 def twice(folder):

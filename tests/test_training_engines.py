@@ -173,10 +173,12 @@ SHORT = {
 
 
 @pytest.mark.usefixtures("mujoco")
-@pytest.mark.parametrize("name", ["Hopper-v5", "Ant-v5"])
-def test_a_run_is_the_same_on_both_engines(name):
+@pytest.mark.parametrize(
+    ("name", "further"), [("Hopper-v5", {}), ("Ant-v5", {}), ("Hopper-v5", {"rank": 2})]
+)
+def test_a_run_is_the_same_on_both_engines(name, further):
     results = [
-        train(name, TrainConfig(**SHORT, engine=engine, workers=workers))
+        train(name, TrainConfig(**SHORT, **further, engine=engine, workers=workers))
         for engine, workers in (("gymnasium", 0), ("mujoco", 0), ("mujoco", 3))
     ]
     assert [result.engine for result in results] == ["gymnasium", "mujoco", "mujoco"]

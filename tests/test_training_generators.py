@@ -140,7 +140,8 @@ def test_others_keep_their_bits_and_the_generators_theirs():
 
 
 def test_scores_and_training_runs_say_so_too():
-    config = TrainConfig(population_size=4, hidden_sizes=(), max_steps=2, workers=0, seed=1)
+    config = TrainConfig(population_size=4, hidden_sizes=(), max_steps=2, workers=0, seed=1,
+                         normalize_observations=True)  # fmt: skip
     with pytest.warns(UserWarning, match="Draws: the environment draws") as caught:
         result = train(envs.Draws, config)
     assert len(caught) == 1

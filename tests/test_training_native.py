@@ -151,6 +151,17 @@ def test_a_run_has_the_bits_of_the_same_environment_in_python(library, kind, cha
     assert_same_run(train(simulation(library, **told), changed(config, workers=3)), wanted)
 
 
+def test_candidates_of_low_rank_are_made_for_a_simulation(library):
+    config = changed(rank=2, hidden_sizes=(4, 3), max_steps=4)
+    one, other = (train(simulation(library), changed(config, workers=n)) for n in (1, 3))
+    assert_same_run(one, other)
+    in_python = train(
+        lambda: Twin(library, ACTIONS["as they are"][1]), changed(config, workers=0, max_steps=1)
+    )
+    for name in ("best", "mean", "worst"):  # to rounding: there they are not made
+        assert in_python.history[name][0] == pytest.approx(one.history[name][0], rel=1e-9)
+
+
 @pytest.mark.parametrize("told", [told for told, _ in ACTIONS.values()], ids=ACTIONS)
 def test_contexts_and_ends_change_no_bit_and_leave_nothing(library, told):
     counts, config = Counts(contexts_left=10**6), changed(normalize_observations=True, workers=3)

@@ -78,6 +78,7 @@ def test_any_of_the_spaces_trains_evaluates_and_is_read_back(action, engine, tmp
     assert again.step == 3
 
 
+@pytest.mark.filterwarnings("default:all candidates had the same fitness:UserWarning")
 @pytest.mark.parametrize("env", ["FrozenLake-v1", "Blackjack-v1"])
 def test_the_command_trains_in_environments_as_they_are(env, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -72,7 +72,7 @@ def test_what_is_not_there_is_said(policies, tmp_path):
         lambda state: state["policies"]["center"].update(weights=np.full(13, np.nan)),
         lambda state: state["policies"]["center"]["normalizer"].update(mean=np.zeros(3)),
         lambda state: state["interface"].update(dtype="O"),
-        lambda state: state["interface"].update(dtype="int64"),
+        lambda state: state["interface"].update(dtype="complex64"),
         lambda state: state["interface"].update(low=np.array([np.nan])),
         lambda state: state.update(max_episode_steps=-1),
         lambda state: state.update(sizes=np.array(state["sizes"])),

@@ -129,12 +129,13 @@ def train(folder: Path, *, resume: bool = False) -> None:
     run("CartPole-v1", config, folder=folder, resume=resume, progress=False)
 
 
-def history_of(folder: Path) -> list[str]:
-    """The rows of a run without their times."""
+def history_of(folder: Path, names: str | None = None) -> list[str]:
+    """The rows of a run without their times, and without columns that are not in a header."""
     lines = (folder / "history.csv").read_text().splitlines()
     rows = [line.split(",") for line in lines if line and not line.startswith("#")]
-    leave_out = rows[0].index("seconds")
-    return [",".join(row[:leave_out] + row[leave_out + 1 :]) for row in rows]
+    wanted = rows[0] if names is None else names.split(",")
+    kept = [rows[0].index(name) for name in wanted if name != "seconds"]
+    return [",".join(row[i] for i in kept) for row in rows]
 
 
 def _write(folder: Path) -> None:

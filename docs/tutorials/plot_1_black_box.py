@@ -7,8 +7,7 @@ for it without derivatives and watch the search distribution on its way.
 """
 
 # %%
-# The function takes all candidates of a generation at once, one per row. Lower is better here, which
-# ``maximize=False`` says.
+# The function takes all candidates of a generation at once, one per row. ``maximize=False`` says that lower is better.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,7 +40,7 @@ print("mean:       ", es.mu.round(3))
 print("its value:  ", rosenbrock(es.mu))
 
 # %%
-# The mean follows the valley. Sigma, which sets the spread of the dots, adapts on the way.
+# The mean follows the valley. Sigma, which determines the spread of the dots, adapts as it does.
 
 x, y = np.meshgrid(np.linspace(-2, 2, 200), np.linspace(-1, 3, 200))
 figure, axes = plt.subplots()

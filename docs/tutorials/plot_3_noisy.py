@@ -2,8 +2,8 @@
 A noisy fitness
 ===============
 
-Where the same candidate scores differently each time, the best score belongs to the luckiest candidate. The mean of
-the search distribution averages over many candidates, and it is the answer to use.
+If the same candidate scores differently each time, the best score belongs to the luckiest candidate. The mean of the
+search distribution averages over many candidates, and it is the answer to use.
 """
 
 # %%
@@ -31,7 +31,7 @@ def search(population_size):
 
 
 # %%
-# With the same number of evaluations, large generations take fewer and more certain steps.
+# With the same number of evaluations, searches with large generations take fewer but more certain steps.
 
 figure, axes = plt.subplots()
 for population_size in (20, 100, 500):

@@ -39,18 +39,14 @@ def step(state, action, observation, reward, data):
     return 0  # 1 would end the episode
 
 
-simulation = Simulation(
-    reset, step, state_size=2, observation_size=3, action_size=1, max_steps=200
-)
+simulation = Simulation(reset, step, state_size=2, observation_size=3, action_size=1, max_steps=200)
 
 # %%
-# ``evaluate`` runs episodes of a whole population on all threads. Every candidate meets the same episodes, whose seeds
+# ``evaluate`` runs episodes of a whole population on all threads. Every candidate gets the same episodes, whose seeds
 # count up from ``seed``.
 
 network = NeuralNetwork(3, 1, [16], "tanh")
-es = PEPG(
-    128, network.number_of_parameters, 0.0, 0.5, mu_lr=0.2, sigma_lr=0.2, l2_coeff=0.0, rng=0
-)
+es = PEPG(128, network.number_of_parameters, 0.0, 0.5, mu_lr=0.2, sigma_lr=0.2, l2_coeff=0.0, rng=0)
 course = []
 for generation in range(200):
     candidates = es.ask()
@@ -60,7 +56,7 @@ for generation in range(200):
 print("mean return of the last generation:", round(course[-1], 1))
 
 # %%
-# ``rollout`` returns one episode to look at.
+# ``rollout`` returns the observations, actions and rewards of one episode.
 
 episode = simulation.rollout(network, es.mu, seed=10**6)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5))

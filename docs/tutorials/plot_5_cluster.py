@@ -3,7 +3,7 @@ A cluster
 =========
 
 The noise of a search is a function of its seed, so every process can draw any part of a generation by itself. Only
-the rewards have to cross the network. We first see why that works and then let a runner do it.
+the rewards have to cross the network. We first see why this works, and then let a runner do it.
 """
 
 # %%
@@ -20,9 +20,7 @@ def fitness(candidates):
     return -((candidates - 3.0) ** 2).sum(axis=1)
 
 
-searches = [
-    PEPG(64, 10, 0.0, 1.0, mu_lr=0.1, sigma_lr=0.1, l2_coeff=0.0, rng=0) for _ in range(4)
-]
+searches = [PEPG(64, 10, 0.0, 1.0, mu_lr=0.1, sigma_lr=0.1, l2_coeff=0.0, rng=0) for _ in range(4)]
 parts = [slice(16 * i, 16 * (i + 1)) for i in range(4)]
 for _ in range(100):
     rewards = [
@@ -50,7 +48,7 @@ axes.set(xlabel="first parameter", ylabel="second parameter")
 axes.legend()
 
 # %%
-# A runner shares out the members, gathers the rewards and checks that all processes have the same search. Save this as
+# A runner divides the members, gathers the rewards and checks that all processes have the same search. Save this as
 # ``program.py`` and start it with ``mpiexec -n 4 python program.py`` (extra ``mpi``):
 #
 # .. code-block:: python

@@ -7,8 +7,8 @@ package.
 """
 
 # %%
-# A run's folder holds the policies that were worth keeping: ``center``, the mean of the search distribution;
-# ``best_center``, the best of those on the way; and ``best``, the single candidate with the highest score.
+# A run's folder has three policies: ``center``, the mean of the search distribution at the end; ``best_center``, the
+# best of the means that were evaluated; and ``best``, the single candidate with the highest score.
 
 import tempfile
 from pathlib import Path
@@ -34,7 +34,7 @@ policy = Policy.load(folder / "policy.npz")
 print("action:", policy(np.zeros(4)))
 
 # %%
-# This is what it does, for a cart at rest in the middle: it pushes to the right or to the left.
+# The picture shows what the policy does for a cart at rest in the middle: it pushes to the right or to the left.
 
 angles, speeds = np.linspace(-0.2, 0.2, 60), np.linspace(-1.0, 1.0, 60)
 actions = [[policy(np.array([0.0, 0.0, angle, speed])) for angle in angles] for speed in speeds]
@@ -43,16 +43,21 @@ axes.contourf(angles, speeds, actions, levels=[-0.5, 0.5, 1.5], colors=["tab:blu
 axes.set(xlabel="angle of the pole", ylabel="its speed", title="left (blue) or right (orange)")
 
 # %%
-# A network without a trainer has files, too. They hold the layers, the activations and the weights.
+# A network that was not trained by ``train`` can be saved as well. Its file has the layers, activations and weights.
 
 network = NeuralNetwork(4, 2, [8], "tanh")
 network.weights = np.linspace(-1.0, 1.0, network.number_of_parameters)
 network.save_network(folder / "network.npz")
 loaded = NeuralNetwork.load_network(folder / "network.npz")
-print("outputs:", loaded(np.ones(4)), "as before:", np.array_equal(loaded(np.ones(4)), network(np.ones(4))))
+print(
+    "outputs:",
+    loaded(np.ones(4)),
+    "as before:",
+    np.array_equal(loaded(np.ones(4)), network(np.ones(4))),
+)
 
 # %%
-# Where there is no Python, the weights are plain numbers. For each layer they are a block of (inputs + 1) x outputs in
-# row-major order, the last row being the bias. ``pepg_forward`` of the C library takes them as they are.
+# Programs in other languages can use the weights as plain numbers: a block of (inputs + 1) x outputs for each layer, in
+# row-major order, whose last row has the biases. ``pepg_forward`` of the C library takes them in this form.
 
 print("number of weights:", len(network.weights), "= (4 + 1) * 8 + (8 + 1) * 2")

@@ -1,4 +1,4 @@
-"""Activations of networks: those with a C kernel, how others are called, and their names in files."""
+"""Activations of networks: those with a C kernel, how the others are called, and their names in files."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ Activation = Callable[[Any], Any]
 
 
 def _real(x: Any) -> Any:
-    """Floats as they are, all else (unsigned numbers have no negative, objects no exp) as float64."""
+    """Return floats as they are, and all else as float64 (unsigned integers cannot be negated, objects have no exp)."""
     array = np.asanyarray(x)
     return array if array.dtype.kind in "fc" else array.astype(np.float64)
 
@@ -20,8 +20,8 @@ def _real(x: Any) -> Any:
 _Function = TypeVar("_Function", bound=Activation)
 
 
-def _returning(what: str, shape: str = "Of any shape.") -> Callable[[_Function], _Function]:
-    """Add to the docstring of an activation what all of them take and return."""
+def _returning(what: str, shape: str = "Any shape.") -> Callable[[_Function], _Function]:
+    """Add the sections that all activations share to the docstring of one."""
 
     def documented(activation: _Function) -> _Function:
         activation.__doc__ = activation.__doc__ and (
@@ -41,7 +41,7 @@ def identity(x: Any) -> Any:
 
 @_returning("``1 / (1 + exp(-x))``, in the shape of `x`.")
 def sigmoid(x: Any) -> Any:
-    """Compute the logistic function, without overflow for large negative x."""
+    """Compute the logistic function without overflow for large negative x."""
     x = _real(x)
     t = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1, t)[()] / (1 + t)
@@ -59,11 +59,9 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-@_returning(
-    "``exp(x) / sum(exp(x))`` over the last axis, in the shape of `x`.", "Of shape (..., n)."
-)
+@_returning("``exp(x) / sum(exp(x))`` over the last axis, in the shape of `x`.", "Shape (..., n).")
 def softmax(x: Any) -> Any:
-    """Compute shares that grow with the exponential, without overflow."""
+    """Compute the softmax over the last axis without overflow."""
     x = _real(x)
     t = np.exp(x - np.max(x, axis=-1, keepdims=True))
     return t / np.sum(t, axis=-1, keepdims=True)
@@ -79,33 +77,33 @@ NATIVE: dict[str, Activation] = {
 }
 
 
-#: How the names of activations that files hold begin, by where the activation is from; "caller" is what no file can
-#: hold.
+#: Prefixes of the names of activations in files, by where the activation comes from. No file can hold one of the
+#: caller's.
 PREFIXES = {"pepg": "", "numpy": "numpy.", "caller": "python:"}
 _NUMPY, PYTHON = PREFIXES["numpy"], PREFIXES["caller"]
 
 
 def native_name(activation: Activation) -> str | None:
-    """Name of the C kernel that computes `activation`, or None."""
+    """Return the name of the C kernel that computes `activation`, or None."""
     if activation is np.tanh:
         return "tanh"
     return next((name for name, function in NATIVE.items() if function is activation), None)
 
 
 def activate_vector(activation: Activation, y: NDArray[Any], dtype: Any) -> Any:
-    """Apply an activation to the one row of y; the last layer's result (`dtype` None) is the caller's as it comes."""
+    """Apply an activation to the single row of y; the last layer (`dtype` None) returns the result as it is."""
     result = activation(y[0])
     return result if dtype is None else _activated(result, y[:1].shape, dtype)
 
 
 def activate_rows(activation: Activation, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Apply an activation row by row, since it may look at the whole vector; a ufunc cannot."""
+    """Apply an activation row by row, because it may use the whole vector; a ufunc takes all rows at once."""
     result = activation(y) if isinstance(activation, np.ufunc) else [activation(row) for row in y]
     return _activated(result, y.shape, dtype or y.dtype)
 
 
 def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """What an activation returned, as the next layer's inputs."""
+    """Return the result of an activation as the next layer's inputs."""
     array = _checks.plain(result, dtype)
     if array.size != np.prod(shape):
         raise ValueError(
@@ -115,7 +113,7 @@ def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 def activation_to_name(activation: Activation) -> str:
-    """`name` of a native activation, `numpy.name` of a ufunc, `python:name` of what cannot be stored."""
+    """Return the name for a file: `name` if native, `numpy.name` of a ufunc, `python:name` if it cannot be stored."""
     name = native_name(activation)
     if (
         name is None
@@ -129,11 +127,12 @@ def activation_to_name(activation: Activation) -> str:
 
 
 def _is_of_one_float(ufunc: Any) -> bool:
-    """Whether a ufunc makes one value of one float64."""
+    """Return whether a ufunc maps one float64 to one value."""
     return any(loop.startswith("d->") and len(loop) == 4 for loop in ufunc.types)
 
 
 def activation_from_name(key: str, name: str) -> Activation:
+    """Return the activation that a file names; ValueError if the name is unknown."""
     if name in NATIVE:
         return NATIVE[name]
     if name.startswith(_NUMPY):
@@ -141,6 +140,6 @@ def activation_from_name(key: str, name: str) -> Activation:
         if isinstance(ufunc, np.ufunc) and _is_of_one_float(ufunc):
             return ufunc
     raise ValueError(
-        f"its {key} {_checks.shown(name)} is neither an activation of this package nor a function of "
-        "NumPy's that makes one number of another"
+        f"its {key} {_checks.shown(name)} is neither an activation of this package nor a NumPy ufunc that maps one "
+        "number to another"
     )

@@ -8,10 +8,11 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from . import _command, _output, xor
+from . import _caller, _command, _output, xor
 from ._build import version as __version__
 from ._config import show_config
 from .benchmarks import commands as benchmarks
@@ -30,11 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             _command.ready()
             status = _run(arguments)
-        except SystemExit as caught:  # of argparse
+        except SystemExit as caught:  # from argparse
             stop, status = caught, int(caught.code or 0)
-        except KeyboardInterrupt:  # between two steps of what follows
+        except KeyboardInterrupt:  # it came outside the block in `_run`
             status = _INTERRUPTED
-        at_ctrl_c = [_INTERRUPTED]  # while what is left is written: who reads it may be slow
+        at_ctrl_c = [
+            _INTERRUPTED
+        ]  # while the rest of the output is written, which a slow reader may delay
         if arguments is None:
             _end_quietly(at_ctrl_c)
         status = _final_status(status)
@@ -49,15 +52,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = None
     try:
         options = _parser().parse_args(arguments)
-        with _folder_last() if options.makes_environments else contextlib.nullcontext():
+        with (
+            _folder_last() if options.makes_environments else contextlib.nullcontext(),
+            _warnings_in_a_line(),
+        ):
             status: int = options.run(options)
     except KeyboardInterrupt:
         _output.say("interrupted")
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read has seen enough
+    except BrokenPipeError:  # the reader has seen enough
         return _BROKEN_PIPE
     except Exception as error:
-        # An evaluation that failed is the user's code, which its traceback points at.
+        # A failed evaluation is a fault in the user's code, to which the traceback points.
         if getattr(options, "debug", False) or isinstance(error, EvaluationError):
             _output.say("".join(traceback.format_exception(error)).rstrip())
         failure = _output.settle()
@@ -69,23 +75,23 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _final_status(status: int) -> int:
-    """The exit status, once everything is written; that of a signal says more than that nobody reads any more."""
+    """Return the exit status once everything is written; the status of a signal takes precedence over a broken pipe."""
     failure = _output.settle()
     if failure is None or status >= 128:
         return status
     if isinstance(failure, BrokenPipeError):
         return _BROKEN_PIPE
     _output.say(f"pepg-fast: standard output: {failure}")
-    _output.settle()  # standard error may be as full
+    _output.settle()  # standard error may be full as well
     return 2
 
 
 @contextlib.contextmanager
 def _folder_last() -> Iterator[None]:
-    """Have the current folder at the end of the import path: what is there can take the place of nothing installed."""
+    """Put the current folder at the end of the import path, where its modules cannot replace installed ones."""
     try:
         folder = os.getcwd()
-    except OSError:  # it is gone
+    except OSError:  # the folder was removed
         folder = ""
     if not folder or folder in sys.path or sys.flags.safe_path:
         yield
@@ -97,21 +103,31 @@ def _folder_last() -> Iterator[None]:
         sys.path.remove(folder)
 
 
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Print a warning as an error is printed: the user of a command has no line of code that it could point at."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: _output.say(
+            f"pepg-fast: warning: {' '.join(str(message).split())}"
+        )
+        yield
+
+
 def _end_quietly(status: list[int]) -> None:
-    """Have Ctrl-C end the process at once, with the status that is in the list by then: it is about to end anyway."""
-    with contextlib.suppress(ValueError):  # not the main thread
+    """Let Ctrl-C end the process at once, with the current status in the list: it is about to end anyway."""
+    with contextlib.suppress(ValueError):  # this is not the main thread
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, lambda number, frame: os._exit(status[0]))
 
 
 class _Parser(argparse.ArgumentParser):
-    """One whose errors are a line that helps, and which does not keep quiet of help that could not be written."""
+    """A parser whose errors are one helpful line, and that raises an error if its help could not be written."""
 
     def __init__(self, **more: Any) -> None:
-        super().__init__(**more, allow_abbrev=False)  # --out would be --output-activation
+        super().__init__(**more, allow_abbrev=False)  # else --out would be --output-activation
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse what is not known here, where the command's own options are, and not above."""
+        """Refuse unknown arguments in the parser of the command, which knows the command's options."""
         found, rest = super().parse_known_args(args, namespace)
         if rest:
             unknown = rest[0].partition("=")[0]
@@ -121,7 +137,7 @@ class _Parser(argparse.ArgumentParser):
         return found, rest
 
     def error(self, message: str) -> NoReturn:
-        """End with a message of one line."""
+        """Exit with a message of one line."""
         if "are required" in message:
             self.print_usage(sys.stderr)
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
@@ -132,23 +148,26 @@ class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and file is sys.stdout:
             file.write(message)
-        else:  # an error is one, also where nobody reads it, which older Pythons do not see to
+        else:  # older Pythons do not ignore a standard error that cannot be written to
             with contextlib.suppress(AttributeError, OSError):
                 super()._print_message(message, file)
 
 
 def _hint(given: str, known: list[str]) -> str:
-    """What the user may have meant."""
-    near = [name for name in known if name.startswith(given)]
-    near = near or difflib.get_close_matches(given, known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    """Return a suggestion of what the user may have meant, for the end of a message."""
+    near = [name for name in known if name.startswith(given)][:1]
+    if not near:  # keywords of other packages are known with underscores
+        names = {name.lstrip("-").replace("-", "_"): name for name in known}
+        meant = _caller.suggestion(given.lstrip("-").replace("-", "_"), names)
+        near = [names[name] for name in meant] or difflib.get_close_matches(given, known, 1)
+    return f"; did you mean {' and '.join(near)}?" if near else ""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="pepg-fast",
-        description="PEPG evolution strategies: train policies in Gymnasium's environments, evaluate and watch them.",
-        epilog="`pepg-fast COMMAND --help` tells of a command.",
+        description="PEPG evolution strategies: train policies in Gymnasium environments, evaluate and watch them.",
+        epilog="`pepg-fast COMMAND --help` describes a command.",
     )
     parser.add_argument("--version", action="version", version=f"pepg_fast {__version__}")
     parser.set_defaults(makes_environments=False)
@@ -159,23 +178,27 @@ def _parser() -> argparse.ArgumentParser:
     solve = commands.add_parser(
         "xor",
         help="search for the weights of a 2-2-1 network that computes XOR",
-        description="The example of pepg-es's README: search for the nine weights of a 2-2-1 sigmoid network that "
-        "computes XOR. Exits with 1 if the step limit passes first.",
+        description="The example from the README of pepg-es: search for the nine weights of a 2-2-1 sigmoid network "
+        "that computes XOR. The exit status is 1 if the step limit is reached first.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    solve.add_argument("--seed", type=int, help="seed of the search; without it every run differs")
     solve.add_argument(
-        "--population-size", type=int, default=100, help="candidates a step, an even number"
+        "--seed", type=int, help="seed of the search; without one, every run differs"
+    )
+    solve.add_argument(
+        "--population-size", type=int, default=100, help="candidates per step, an even number"
     )
     solve.add_argument("--max-steps", type=int, default=2000, help="give up after this many steps")
     solve.set_defaults(run=xor.run)
 
     benchmarks.add_to(commands)
     config = commands.add_parser(
-        "config", help="print version, compiler, instruction set and threads"
+        "config",
+        help="print version, compiler, instruction set and threads",
+        description="Print the version, the compiler, the instruction set and the number of threads of this copy.",
     )
     config.set_defaults(run=lambda options: show_config() or 0)
-    for each in commands.choices.values():  # where one looks for it after an error
+    for each in commands.choices.values():  # so that --debug also works after the command's name
         each.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )

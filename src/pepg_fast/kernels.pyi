@@ -57,7 +57,7 @@ class GenerationCore:
     first: int
     is_drawn: bool
     is_pending: bool
-    told: Any
+    scored: Any
     drawn: _Array
     noise: NDArray[np.float32] | None
     epsilon: _Array | None
@@ -127,7 +127,7 @@ def commit(
     copies: tuple[tuple[_Array, _Array], ...],
     changes: tuple[tuple[dict[str, Any], dict[str, Any]], ...],
     g: GenerationCore | None = None,
-    told: object = None,
+    scored: object = None,
 ) -> None: ...
 def update(
     g: GenerationCore,

@@ -54,6 +54,19 @@ cdef class Tensors:
         finally:
             free(work)
 
+    cdef bint _are_of(self, Perceptron network):
+        cdef Py_ssize_t i, of_layer = 1 + network.c.bias
+        cdef Py_ssize_t* shape = self.shapes
+        if network.state_size or self.c.n_tensors != network.c.n_layers * of_layer:
+            return False
+        for i in range(network.c.n_layers):
+            if shape[0] != network.sizes[i] or shape[1] != network.sizes[i + 1]:
+                return False
+            if network.c.bias and (shape[2] != 0 or shape[3] != network.sizes[i + 1]):
+                return False
+            shape += 2 * of_layer
+        return True
+
     def forward(self, Perceptron network not None, cnp.ndarray factors not None, cnp.ndarray mu not None,
                 cnp.ndarray sigma not None, cnp.ndarray members, cnp.ndarray inputs not None, int n_threads=0):
         """Outputs (n, out) or (n, batch, out) of `members` (n,), or of the first n where it is None, for `inputs` (n, in)
@@ -65,8 +78,8 @@ cdef class Tensors:
         cdef float* f = <float*>_data(factors, "factors", cnp.NPY_FLOAT, n_pairs * self.n_factors, False)
         cdef void* m = _data(mu, "mu", width, network.n_parameters, False)
         cdef void* s = _data(sigma, "sigma", width, self.c.n_tensors, False)
-        if self.n_parameters != network.n_parameters or self.c.n_tensors != network.c.n_layers * (1 + network.c.bias):
-            _fail("network", "one of these tensors", "another")
+        if not self._are_of(network):
+            _fail("network", "one of these tensors, without a cell", "another")
         _check_rows(inputs, "inputs", width, network.n_inputs)
         n = cnp.PyArray_DIM(inputs, 0)
         cdef Py_ssize_t* who = <Py_ssize_t*>_optional(members, "members", cnp.NPY_INTP, n, False)

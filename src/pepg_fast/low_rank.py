@@ -1,5 +1,6 @@
 """The search for networks of many weights: low-rank noise, and forward passes that make no candidate."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,11 @@ class LowRankPEPG(PEPG):
     weights. Sigma stays as it is, decays (`sigma_decay`), or follows a schedule of yours: assign it between two
     generations, for example in a callback of `run`.
 
+    A `Simulation`, MPI and Ray evaluate candidates, which `iter_parameters` and `get_members` make some at a time::
+
+        for members, candidates in es.iter_parameters(16):
+            returns[members] = simulation.evaluate(network, candidates)
+
     References
     ----------
     Sarkar et al. 2025, "Evolution strategies at the hyperscale" (EGGROLL, arXiv 2511.16652).
@@ -154,16 +160,10 @@ class LowRankPEPG(PEPG):
             optimizer_kwargs, **further,
         )  # fmt: skip
 
-    def _drawn_by(self, size: int, bounds: Any, given: dict[str, Any]) -> LowRankGeneration:
-        shapes, rng = _shapes_of(given["structure"]), given["rng"]
-        generation = LowRankGeneration(
-            size, self.dtype, given["symmetric"], rng, shapes, given["rank"]
-        )
-        if generation.theta_size != self.theta_size:
-            raise ValueError(
-                f"structure: wanted {self.theta_size} numbers, got {generation.theta_size}"
-            )
-        return generation
+    @property
+    def _drawn_as(self) -> Any:
+        """What makes its generation."""
+        return partial(LowRankGeneration, shapes=_shapes_of(self.structure), rank=self.rank)
 
     @property
     def sigma(self) -> NDArray[Any]:

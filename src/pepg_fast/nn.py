@@ -1,4 +1,4 @@
-"""Networks whose weights are one flat vector, as an evolution strategy wants them: perceptrons and recurrent ones."""
+"""Networks whose weights are one flat vector, as evolution strategies need them: perceptrons and recurrent networks."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, kernels
+from . import _caller, _checks, kernels
 from .activations import (
     NATIVE,
     PREFIXES,
@@ -35,7 +35,7 @@ __all__ = [
 
 _ACTIVATIONS = ("hidden_activation", "output_activation")
 
-#: Names of cells, each with the gates that it has.
+#: Number of gates of each cell, by name.
 CELLS = {"elman": 1, "gru": 3, "lstm": 4}
 
 
@@ -43,9 +43,9 @@ _Self = TypeVar("_Self", bound="_Weighted")
 
 
 class _Weighted:
-    """What networks have in common: weights, an output activation, files."""
+    """Base class of networks: weights, an output activation, and files."""
 
-    #: Names of the activations that a network has.
+    #: Names of the network's activations.
     _activations: tuple[str, ...] = ("output_activation",)
 
     sizes: NDArray[np.int_]
@@ -59,7 +59,7 @@ class _Weighted:
         raise NotImplementedError
 
     def _matrices(self) -> list[tuple[int, int]]:
-        """Rows and columns of the matrices of weights, in order; where there are biases, each has its own after it."""
+        """Return the shapes of the weight matrices, in order; each is followed by its biases, if there are any."""
         raise NotImplementedError
 
     @property
@@ -74,7 +74,7 @@ class _Weighted:
 
     @property
     def weights(self) -> NDArray[np.float64] | None:
-        """The parameters, a float64 vector; assigning copies. None until assigned."""
+        """The parameters, a float64 vector; None until they are assigned. An assigned array is copied."""
         return self._weights
 
     @weights.setter
@@ -94,14 +94,14 @@ class _Weighted:
         return self._weights
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but what `_prepare` builds."""
+        """Return everything but what `_prepare` builds."""
         state = self.__dict__.copy()
         for built in ("_perceptron", "_layers", "_linear"):
             state.pop(built, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore and build the rest."""
+        """Restore the attributes and build the rest."""
         self.__dict__.update(state)
         self._prepare()
 
@@ -111,7 +111,7 @@ class _Weighted:
         Parameters
         ----------
         filename : path
-            Written as given; the format is NumPy's npz whatever the name says.
+            Name of the file, used as given; the format is NumPy's npz, whatever the extension.
 
         Raises
         ------
@@ -121,15 +121,14 @@ class _Weighted:
         Warns
         -----
         UserWarning
-            If an activation is a Python callable, which no file can hold: all else is saved, and `load_network` needs
-            the callable as its argument.
+            If an activation is a Python callable, which no file can hold. Everything else is saved, and `load_network`
+            needs the callable as an argument.
 
         Notes
         -----
         Native activations and NumPy's ufuncs are stored by name.
         """
-        # Imported where used: they are a fifth of the package's import.
-        from . import _caller
+        # Imported here, because they take a fifth of the package's import time.
         from .storage import files
 
         shape = network_to_state(self)
@@ -141,7 +140,7 @@ class _Weighted:
         ]
         if missing:
             _caller.warn(
-                f"save_network: {saved} holds all but the Python code of activations: load_network will need "
+                f"save_network: {saved} has everything but the Python code of activations; load_network will need "
                 f"{' and '.join(missing)}"
             )
 
@@ -151,13 +150,13 @@ class _Weighted:
         filename: "str | PathLike[str]",
         given: dict[str, Activation | str | None],
     ) -> "_Self":
-        """Read a network of this class; activations that are not None take the place of the stored ones."""
+        """Read a network of this class; given activations replace the stored ones unless they are None."""
         state, activations = _read(filename, given)
         kind = _kind(state)
         if not issubclass(cls, kind):
             raise ValueError(
-                f"{os.fsdecode(filename)}: wanted the file of a {cls.__name__}, got that of a {kind.__name__}, which "
-                f"{kind.__name__}.load_network reads"
+                f"{os.fsdecode(filename)}: wanted the file of a {cls.__name__}, got the file of a {kind.__name__}; use "
+                f"{kind.__name__}.load_network"
             )
         return _restored(cls, filename, state, activations)
 
@@ -170,11 +169,12 @@ class NeuralNetwork(_Weighted):
     input_size, output_size : int
         Numbers of inputs and outputs.
     hidden_sizes : sequence of int
-        Widths of the hidden layers.
+        Sizes of the hidden layers.
     hidden_activation, output_activation : callable or str
-        Applied to each layer's whole pre-activation vector. `identity`, `sigmoid`, `tanh` (also ``np.tanh``), `relu`
-        and `softmax`, given as the functions of this package or by name, run in C. Any other callable is called in
-        Python, with one vector at a time (a NumPy ufunc with all of them).
+        Activation of the hidden layers and of the output layer, applied to a layer's whole pre-activation vector.
+        `identity`, `sigmoid`, `tanh` (also ``np.tanh``), `relu` and `softmax`, given by name or as the functions of
+        this package, run in C. Any other callable is called in Python, with one vector at a time; a NumPy ufunc gets
+        all vectors at once.
     bias : bool
         Whether each layer has biases.
 
@@ -182,27 +182,28 @@ class NeuralNetwork(_Weighted):
     ----------
     number_of_parameters : int
     sizes : ndarray of int
-        All widths, input first.
+        Sizes of all layers, input first.
     weights : ndarray of float64, shape (number_of_parameters,), or None
-        Per layer a C-order block (in, out), then the layer's biases.
+        For each layer, a block (in, out) in C order and then its biases.
 
     Raises
     ------
     TypeError, ValueError
-        For a size below 1 or an activation that is neither callable nor known by name.
+        If a size is below 1, or an activation is neither callable nor a known name.
     """
 
     _activations = _ACTIVATIONS
-    #: Numbers that a network remembers from one input to the next.
+    #: How many numbers a network keeps from one input to the next.
     state_size = 0
 
+    @_caller.suggesting
     def __init__(
         self,
         input_size: int,
         output_size: int,
-        hidden_sizes: Sequence[int] = (),
-        hidden_activation: Activation | str = identity,
-        output_activation: Activation | str = identity,
+        hidden_sizes: "Sequence[int]" = (),
+        hidden_activation: "Activation | str" = "identity",
+        output_activation: "Activation | str" = "identity",
         bias: bool = True,
     ) -> None:
         self.input_size = _checks.layer_size("input_size", input_size)
@@ -268,14 +269,14 @@ class NeuralNetwork(_Weighted):
         Returns
         -------
         ndarray of float64, shape (output_size,) or (B, output_size)
-            Or, for one input, whatever a Python output activation returns.
+            The outputs. For one input, whatever an output activation written in Python returns.
 
         Raises
         ------
         RuntimeError
             If no weights have been assigned.
         ValueError, TypeError
-            If `value` is of another shape or not numbers.
+            If `value` has another shape, or is not numbers.
         """
         perceptron = self._perceptron
         if perceptron is not None and self._weights is not None:
@@ -285,7 +286,7 @@ class NeuralNetwork(_Weighted):
         return self._call(value)
 
     def _call(self, value: ArrayLike) -> Any:
-        """Outputs for an input that the kernel does not read as it is, or through Python activations."""
+        """Compute outputs for an input that needs conversion, or with activations in Python."""
         weights = self._assigned_weights()
         inputs = _checks.numbers("value", value)
         if inputs.size != self.input_size:
@@ -306,7 +307,7 @@ class NeuralNetwork(_Weighted):
         Parameters
         ----------
         inputs : array_like of float, shape (B, input_size)
-            One input a row.
+            One input per row.
         n_threads : int, optional
             Threads for large batches; OpenMP's usual number by default.
 
@@ -337,21 +338,21 @@ class NeuralNetwork(_Weighted):
     def forward_population(
         self, solutions: ArrayLike, inputs: ArrayLike, *, n_threads: int | None = None
     ) -> NDArray[Any]:
-        """Compute the outputs of a population of networks of this shape; `weights` is not touched.
+        """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
         Parameters
         ----------
         solutions : array_like of float, shape (n, number_of_parameters)
-            One network a row; float32 is computed and returned as float32, all else as float64.
+            Weights, one network per row. float32 is computed and returned as float32, all else as float64.
         inputs : array_like of float, shape (n, input_size) or (n, B, input_size)
-            One input, or a batch of B, for each network. Views such as ``np.broadcast_to`` are not copied.
+            One input, or a batch of B, for each network. Views such as those of ``np.broadcast_to`` are not copied.
         n_threads : int, optional
             Threads for large work; OpenMP's usual number by default.
 
         Returns
         -------
         ndarray, shape (n, output_size) or (n, B, output_size)
-            Row i equals network i's own outputs; the same bits at any number of threads.
+            Row i has the outputs of network i, with the same bits at any number of threads.
 
         Raises
         ------
@@ -377,7 +378,7 @@ class NeuralNetwork(_Weighted):
     def _through_python(
         self, weights: Any, x: Any, activate: Callable[..., Any], n_threads: int = 0
     ) -> Any:
-        """Layer by layer, with activations called in Python between the kernels."""
+        """Compute layer by layer, with activations called in Python between the kernels."""
         index = 0
         for i, layer in enumerate(self._layers):
             y = np.empty((len(x), self.sizes[i + 1]), x.dtype)
@@ -403,18 +404,18 @@ class NeuralNetwork(_Weighted):
         filename : path
             A network's file.
         hidden_activation, output_activation : callable or str, optional
-            Used instead of the stored ones; needed where those could not be stored.
+            Replacements for the stored activations; required for those that could not be stored.
 
         Returns
         -------
         NeuralNetwork
-            With the stored weights, if it had any.
+            The network, with its weights if any were stored.
 
         Raises
         ------
         ValueError
-            If the file is damaged, of another kind or version, names a callable that was not handed over, or is a
-            pickle that names anything but NumPy and pepg. The file's name is in the message.
+            If the file is damaged, is of another kind or version, needs a callable that was not passed, or is a pickle
+            that names anything but NumPy and pepg. The message includes the file's name.
         OSError
             If the file cannot be read.
         """
@@ -746,7 +747,7 @@ class RecurrentNetwork(_Weighted):
 def _population(
     network: NeuralNetwork | RecurrentNetwork, solutions: ArrayLike, inputs: ArrayLike
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The weights and inputs of a population of networks, of one width and as the kernels read them."""
+    """Return the weights and inputs of a population of networks in one dtype, as the kernels read them."""
     weights = _checks.numbers("solutions", solutions)
     x = _checks.numbers("inputs", inputs)
     if weights.ndim != 2 or weights.shape[1] != network.number_of_parameters:
@@ -779,7 +780,7 @@ def _apart(array: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """`array` with contiguous, aligned vectors of `dtype` along its last axis; strides before it are free."""
+    """Return `array` with contiguous, aligned vectors of `dtype` along its last axis; other strides are free."""
     is_plain = (
         array.dtype == dtype
         and array.dtype.isnative
@@ -795,7 +796,7 @@ Network = NeuralNetwork | RecurrentNetwork
 
 
 def _sizes_of(state: dict[str, Any]) -> list[int]:
-    """Widths of the layers of a state."""
+    """Return the sizes of the layers of a stored network."""
     sizes = state["sizes"]
     if not isinstance(sizes, list) or len(sizes) < 2:
         raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(sizes)}")
@@ -805,7 +806,7 @@ def _sizes_of(state: dict[str, Any]) -> list[int]:
 def _activations_of(
     keys: tuple[str, ...], state: dict[str, Any], given: dict[str, Activation]
 ) -> dict[str, Activation]:
-    """Those of a state; what is `given` is not read."""
+    """Return the activations of a stored network, replaced by those that were given."""
     return {
         key: given[key] if key in given else activation_from_name(key, str(state[key]))
         for key in keys
@@ -813,7 +814,7 @@ def _activations_of(
 
 
 def load_network(filename: "str | PathLike[str]") -> "NeuralNetwork | RecurrentNetwork":
-    """Read a network of either kind, whose activations a file can hold."""
+    """Read a network of either kind, with activations that a file can hold."""
     state, activations = _read(filename, {})
     return _restored(_kind(state), filename, state, activations)
 
@@ -821,7 +822,7 @@ def load_network(filename: "str | PathLike[str]") -> "NeuralNetwork | RecurrentN
 def _read(
     filename: "str | PathLike[str]", given: dict[str, Activation | str | None]
 ) -> tuple[dict[str, Any], dict[str, Activation]]:
-    """The state of a network in a file, and those activations that were given."""
+    """Return the stored state of a network, and the activations that were given."""
     from .storage import files, legacy
 
     activations = {
@@ -842,17 +843,17 @@ def _restored(
     state: dict[str, Any],
     given: dict[str, Activation],
 ) -> "_Self":
-    """The network that a file holds."""
+    """Return the network that a file holds."""
     from .storage import files
 
     kind = _kind(state)
     with files.contents_of(filename, "network"):
         names = {key: str(state[key]) for key in kind._activations}
-    for key, name in names.items():  # the file is sound, so this is not said of it
+    for key, name in names.items():  # outside the block above, because the file itself is sound
         if key not in given and name.startswith(PYTHON):
             raise ValueError(
                 f"{os.fsdecode(filename)}: its {key} {_checks.shown(name)} is a Python callable, which files do "
-                f"not hold: hand it over as {key}="
+                f"not hold; pass it as {key}="
             )
     with files.contents_of(filename, "network"):
         network = cls.__new__(cls)
@@ -863,25 +864,25 @@ def _restored(
 
 
 def _kind(state: dict[str, Any]) -> "type[NeuralNetwork] | type[RecurrentNetwork]":
-    """What a state is of."""
+    """Return the class of a stored network."""
     return RecurrentNetwork if "cell" in state else NeuralNetwork
 
 
 def network_to_state(network: "_Weighted") -> dict[str, Any]:
-    """All of a network but its weights, as data for a file."""
+    """Return everything about a network but its weights, as data for a file."""
     names = {key: activation_to_name(getattr(network, key)) for key in network._activations}
     shape = {"sizes": [int(size) for size in network.sizes], "bias": network.bias} | names
     return shape | ({"cell": network.cell} if isinstance(network, RecurrentNetwork) else {})
 
 
 def network_from_state(state: dict[str, Any]) -> "NeuralNetwork | RecurrentNetwork":
-    """A network, without weights, of what `network_to_state` made."""
+    """Return a network, without weights, from the data of `network_to_state`."""
     kind = _kind(state)
     return kind(**kind._arguments(state, {}))
 
 
 def shapes_of_weights(state: dict[str, Any]) -> list[tuple[int, ...]]:
-    """Shapes of what the weights of a state's network consist of; its activations need not be known."""
+    """Return the shapes of the weight matrices and bias vectors of a stored network; its activations may be unknown."""
     kind = _kind(state)
     network = kind(**kind._arguments(state, dict.fromkeys(kind._activations, identity)))
     shapes: list[tuple[int, ...]] = []

@@ -1,15 +1,17 @@
 """A search in one call."""
 
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from inspect import Parameter, Signature
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _checks
+from . import _caller, _checks
 from .optimizers import SGD
 from .pepg import PEPG
 from .run.callback import callbacks_of
@@ -18,52 +20,100 @@ from .run.limits import Limits
 from .run.loop import Result, run
 from .simulation import native
 
-#: What goes to `PEPG.run` besides the limits; all else goes to `PEPG`.
+#: Arguments of `PEPG.run` other than the limits; all others are arguments of `PEPG`.
 _RUN = ("callbacks", "vectorized", "executor", "center_every")
 
-#: Steps without a better fitness after which a search with `restarts` is stuck.
+#: Arguments of `PEPG` whose defaults differ here. None stands for one that the other arguments decide.
+_DEFAULTS: dict[str, Any] = {
+    "theta_size": None, "population_size": None, "mu_lr": None, "sigma_lr": None, "l2_coeff": 0.0, "optimizer": None,
+    "optimizer_kwargs": None, "fitness_shaping": None, "sigma_max_change": 0.2,
+}  # fmt: skip
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+#: Steps without a better fitness after which a search with `restarts` counts as stuck.
 PATIENCE = 100
 
 
+def _with_keywords(function: _Function) -> _Function:
+    """Replace a function's ``**options`` by the keywords that it takes, in its signature and its errors."""
+    of_run = Signature.from_callable(PEPG.run).parameters
+    of_search = Signature.from_callable(PEPG).parameters
+    given = Signature.from_callable(function)
+    first = [one for one in given.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    limits = [one for name, one in of_run.items() if name in Limits._fields]
+    how_to_run = [of_run[name] for name in _RUN]
+    search = [
+        one.replace(kind=Parameter.KEYWORD_ONLY)
+        if name not in _DEFAULTS
+        else Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS[name])
+        for name, one in of_search.items()
+        if name not in ("mu_init", "sigma_init", "maximize")
+    ]
+    restarts = Parameter("restarts", Parameter.KEYWORD_ONLY, default=0, annotation=int)
+    parameters = [*first, *limits, restarts, *how_to_run, *search]
+    function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
+    known = [*(one.name for one in parameters), "maximize"]  # _optimize refuses that one itself
+
+    @functools.wraps(function)
+    def checked(*arguments: Any, **options: Any) -> Result:
+        _caller.refuse_keywords(function.__name__, options, known)
+        result: Result = function(*arguments, **options)
+        return result
+
+    return checked  # type: ignore[return-value]
+
+
+@_with_keywords
 def maximize(
-    f: Callable[[Any], Any], mu_init: ArrayLike, sigma_init: ArrayLike | None, **options: Any
+    f: "Callable[[Any], Any]", mu_init: "ArrayLike", sigma_init: "ArrayLike | None", **options: Any
 ) -> Result:
     """Search for the arguments that make a function largest.
 
     Parameters
     ----------
     f : callable
-        Takes one candidate, shape (d,), and returns its fitness; many at a time with ``vectorized=True``. Or a native
-        function (see `PEPG.run`).
+        Takes one candidate, shape (d,), and returns its fitness; takes many at a time if ``vectorized=True``. Or a
+        native function (see `PEPG.run`).
     mu_init : array_like of shape (d,), or float
-        Where to begin; a number (for every parameter) needs `theta_size`.
+        Where the search starts; a single number (for all parameters) needs `theta_size`.
     sigma_init : float or array_like of shape (d,)
-        How far from there to look at first, about the distance to the optimum, in parameter units.
-    **options
-        Of `PEPG.run` (`max_steps`, 1000 if there is no limit, `max_evaluations`, `target_fitness`, `patience`,
-        `patience_tolerance`, `time_limit`, `callbacks`, `vectorized`, `executor`, `center_every`) and of `PEPG`
-        (`theta_size`, `population_size`, `mu_lr`, `rng`, `lower`, ...); and `restarts` (0 by default), how often a
-        search that ended by its `patience` (100 steps, if none is given) is followed by another one from the same
-        start, with another seed and twice the population. The limits are those of all together.
+        How far from the start to look at first, in parameter units: about the distance to the optimum.
+    max_steps, max_evaluations, target_fitness, patience, patience_tolerance, time_limit : optional
+        Limits, as for `PEPG.run`; 1000 steps if there is none.
+    restarts : int
+        How many times a search that its `patience` ended (100 steps by default) is followed by another one from the
+        same start, with another seed and twice the population. The limits apply to all of them together.
+    callbacks, vectorized, executor, center_every : optional
+        As for `PEPG.run`.
+    population_size, theta_size, mu_lr, sigma_lr, l2_coeff, optimizer, optimizer_kwargs : optional
+        As for `PEPG`; see Notes for the defaults. Another `optimizer` or `fitness_shaping` needs `mu_lr` and
+        `sigma_lr`.
+    rng, dtype, n_threads, fitness_shaping, ties, nan_policy, symmetric : optional
+        As for `PEPG`.
+    radius_init, sigma_max_change, sigma_min, sigma_max, sigma_decay, sigma_decay_limit : optional
+        As for `PEPG`.
+    lower, upper, num_interactions, popsize_max, keep_gradient : optional
+        As for `PEPG`.
 
     Returns
     -------
     Result
-        The best candidate, the mean and how the search went.
+        The best candidate, the mean, and how the search went.
 
     Raises
     ------
     EvaluationError, TypeError, ValueError
-        As `PEPG` and `PEPG.run` do.
+        As for `PEPG` and `PEPG.run`.
 
     Notes
     -----
-    Unless they are given: P is 8 + 6 ln d, rounded up to an even number; ranks are turned into the utilities of natural
-    evolution strategies; the mean follows the gradient itself (``SGD(momentum=0)``) at a rate of P, sigma at
-    P (3 + ln d) / (5 sqrt(d)), which are the rates of the separable natural evolution strategy in this package's scale;
-    sigma changes by 20 % a step at most and there is no weight decay. Both steps are proportional to sigma, so neither
-    the unit of the parameters nor that of the fitness matters. For fitness with much noise or many local optima, take
-    a larger population.
+    By default, the population size P is 8 + 6 ln d, rounded up to an even number. Ranks are turned into the utilities
+    of natural evolution strategies (``fitness_shaping="nes"``). The mean follows the gradient itself
+    (``SGD(momentum=0)``) at a learning rate of P, and sigma at P (3 + ln d) / (5 sqrt(d)): these are the rates of the
+    separable natural evolution strategy in this package's scale. Sigma changes by at most 20 % a step, and there is no
+    weight decay. Both steps are proportional to sigma, so neither the unit of the parameters nor that of the fitness
+    matters. Use a larger population for a fitness with much noise or many local optima.
 
     References
     ----------
@@ -81,14 +131,15 @@ def maximize(
     return _optimize(f, mu_init, sigma_init, True, options)
 
 
+@_with_keywords
 def minimize(
-    f: Callable[[Any], Any], mu_init: ArrayLike, sigma_init: ArrayLike | None, **options: Any
+    f: "Callable[[Any], Any]", mu_init: "ArrayLike", sigma_init: "ArrayLike | None", **options: Any
 ) -> Result:
     """Search for the arguments that make a function smallest; all else is as in `maximize`."""
     return _optimize(f, mu_init, sigma_init, False, options)
 
 
-if maximize.__doc__ and minimize.__doc__:  # arguments and results are the same
+if maximize.__doc__ and minimize.__doc__:  # they have the same arguments and results
     _, _, sections = inspect.cleandoc(maximize.__doc__).partition("\n\n")
     minimize.__doc__ += "\n\n" + sections.partition("\n\nNotes\n")[0] + "\n"
 
@@ -120,19 +171,19 @@ def _optimize(
     how_to_run["callbacks"] = callbacks_of(how_to_run.get("callbacks", ()))
     if any(isinstance(one, CSVLog | Checkpoints) for one in how_to_run["callbacks"]):
         raise ValueError(
-            "restarts: wanted no CSVLog and no Checkpoints with it, whose files are of one search"
+            "restarts: wanted no CSVLog and no Checkpoints among the callbacks, as their files hold a single search"
         )
     return _with_restarts(search, limits, options.get("rng"), restarts)
 
 
 def _with_restarts(search: Any, limits: Limits, rng: Any, restarts: int) -> Result:
-    """Search again with twice the population where a search is stuck, as far as the limits go (IPOP)."""
+    """Search again with twice the population whenever a search is stuck, until the limits are reached (IPOP)."""
     if limits.patience is None:
         limits = limits._replace(patience=PATIENCE)
     if isinstance(rng, int | np.integer | np.random.SeedSequence):
         seeds = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(int(rng))
         key = [int(word) for word in seeds.generate_state(4)]
-    else:  # drawn anew, or from the generator that goes on
+    else:  # the key is drawn anew, or the generator goes on
         key = []
     again: dict[str, Any] = {}
     tried: list[Result] = []
@@ -158,7 +209,7 @@ def _with_restarts(search: Any, limits: Limits, rng: Any, restarts: int) -> Resu
 
 
 def _left(limits: Limits, used: Result) -> Limits:
-    """The limits without what a search has used."""
+    """Return the limits that remain after a search."""
     counts = {
         "max_steps": used.step,
         "max_evaluations": used.evaluations,
@@ -179,11 +230,11 @@ def _search(
     maximize: bool,
     options: dict[str, Any],
 ) -> PEPG:
-    """A search, with rates that suit a function of which nothing is known."""
+    """Make a search whose rates suit a function about which nothing is known."""
     es = PEPG(theta_size=size, mu_init=mu_init, sigma_init=sigma_init, maximize=maximize,
               **_with_defaults(options, size))  # fmt: skip
     if es.lower is not None and es.upper is not None:
-        exact = np.dtype(np.float64)  # the search's dtype may have rounded
+        exact = np.dtype(np.float64)  # the search's dtype may have rounded them
         ends = _checks.bounds(options.get("lower"), options.get("upper"), size, exact)
         assert ends is not None
         _checks.within("mu_init", _checks.vector("mu_init", mu_init, size, exact), *ends)
@@ -191,7 +242,7 @@ def _search(
 
 
 def _size(mu_init: ArrayLike, sigma_init: Any, theta_size: Any) -> int:
-    """The number of parameters that the arguments agree on."""
+    """Return the number of parameters that the arguments imply."""
     if theta_size is not None:
         return _checks.integer("theta_size", theta_size, at_least=1)
     for name, given in (("mu_init", mu_init), ("sigma_init", sigma_init)):
@@ -205,7 +256,12 @@ def _size(mu_init: ArrayLike, sigma_init: Any, theta_size: Any) -> int:
 
 
 def _with_defaults(options: dict[str, Any], size: int) -> dict[str, Any]:
-    """The options of a search, with rates that suit a function of which nothing is known."""
+    """Complete the options of a search with rates that suit a function about which nothing is known."""
+    options = {
+        name: value
+        for name, value in options.items()
+        if value is not None or _DEFAULTS.get(name, 0) is not None
+    }
     symmetric = options.get("symmetric", True)
     population_size = options.get("population_size")
     if population_size is None:
@@ -215,9 +271,11 @@ def _with_defaults(options: dict[str, Any], size: int) -> dict[str, Any]:
     if any(name in options for name in natural):
         missing = [name for name in ("mu_lr", "sigma_lr") if name not in options]
         if missing:
-            raise ValueError(f"{missing[0]}: wanted with an optimizer or a shaping of one's own")
+            raise ValueError(
+                f"{missing[0]}: wanted a rate that suits your optimizer, optimizer_kwargs or fitness_shaping, got none"
+            )
         natural = {}
     rates = {"mu_lr": float(population_size),
              "sigma_lr": population_size * (3 + math.log(size)) / (5 * math.sqrt(size))}  # fmt: skip
-    return {"l2_coeff": 0.0, "sigma_max_change": 0.2, **natural, **rates, **options,
-            "population_size": population_size}  # fmt: skip
+    fixed = {name: value for name, value in _DEFAULTS.items() if value is not None}
+    return {**fixed, **natural, **rates, **options, "population_size": population_size}

@@ -1,6 +1,6 @@
-"""Optimizers of the mean. They descend: `PEPG` gives them the negative gradient and adds what they return.
+"""Optimizers of the mean. They descend: `PEPG` passes them the negative gradient and adds the step they return.
 
-Each of these runs inside the update's kernel when it is used as it is; a subclass of one is called like any other.
+The built-in optimizers run inside the update's kernel; a subclass of one is called in Python, like any other optimizer.
 """
 
 import math
@@ -15,12 +15,12 @@ from .schedules import power
 
 
 class Optimizer(ABC):
-    """Base class of optimizers; subclass it for one of your own.
+    """Base class of optimizers; subclass it to write your own.
 
-    `PEPG` builds it as ``optimizer(mu_lr, **optimizer_kwargs)``, calls it once an update with the gradient to
-    descend, shape (d,), and adds the result to the mean. Where the rate is a schedule, it is set as ``alpha`` before
-    each call. What it keeps between calls is its own affair: an update that is refused or interrupted after the call
-    leaves the search as it was, and the optimizer one call further.
+    `PEPG` builds it as ``optimizer(mu_lr, **optimizer_kwargs)``, calls it once per update with the gradient to
+    descend, shape (d,), and adds the result to the mean. If the learning rate is a schedule, ``alpha`` is set before
+    each call. The optimizer itself keeps what it needs between calls: if an update is refused or interrupted after the
+    call, the search is as it was, but the optimizer has already made its step.
 
     Parameters
     ----------
@@ -37,52 +37,52 @@ class Optimizer(ABC):
         """Return the step to add to the parameters, for the gradients to descend."""
 
     def to_state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of the optimizer: all its attributes, which pickles and copies have too.
+        """Return what a checkpoint stores of the optimizer: all attributes, as in pickles and copies.
 
         Returns
         -------
         dict
-            By name. What a file cannot hold is left out of the checkpoint, with a warning.
+            The attributes by name. Those that a file cannot hold are left out of the checkpoint, with a warning.
         """
         return dict(vars(self))
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Optimizer":
-        """Make an optimizer from what a checkpoint holds of one; its constructor is not called.
+        """Restore an optimizer from a checkpoint; its constructor is not called.
 
         Parameters
         ----------
         state : dict
-            As `to_state` gave it.
+            The dict that `to_state` returned.
 
         Returns
         -------
         Optimizer
-            Of this class.
+            An instance of this class.
 
         Raises
         ------
         ValueError
-            If an attribute would hide one of the class's own.
+            If an attribute would hide a method or another attribute of the class.
         """
         optimizer = cls.__new__(cls)
         vars(optimizer).update(_checks.attributes(cls, state))
         return optimizer
 
 
-#: Pairs (array of the optimizer's, what it becomes), and the attributes that an update changes.
+#: Pairs (array of the optimizer, its new contents), and the new values of attributes that an update changes.
 Planned: TypeAlias = tuple[tuple[tuple[NDArray[Any], NDArray[Any]], ...], dict[str, Any]]
 
 
 class BuiltIn(Optimizer):
-    """What the built-in ones share: a step is planned, whole, before anything is changed."""
+    """Base class of the built-in optimizers: a step is planned completely before anything changes."""
 
     alpha: Any
-    #: Names of the arrays that steps change.
+    #: Names of the arrays that a step changes.
     _moments: tuple[str, ...]
 
     def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
-        """Return the step for the gradients (any shape, the same each time); float32 stays float32."""
+        """Return the step for the gradients (of any shape, but always the same); float32 stays float32."""
         return self.step(gradients)
 
     def step(self, gradients: ArrayLike, n_threads: int = 0) -> NDArray[Any]:
@@ -91,14 +91,14 @@ class BuiltIn(Optimizer):
         Parameters
         ----------
         gradients : array_like
-            Of any shape, the same each time.
+            The gradients, of any shape, but always the same.
         n_threads : int
-            Threads for large work; below 1 for OpenMP's usual number.
+            Threads for large work; 0 for OpenMP's usual number.
 
         Returns
         -------
         ndarray
-            The step, float32 if the gradients are, else float64.
+            The step, float32 if the gradients are float32, else float64.
         """
         step, (copies, changes) = self._planned(gradients, self.alpha, n_threads)
         kernels.commit(copies, ((vars(self), changes),))
@@ -107,9 +107,9 @@ class BuiltIn(Optimizer):
     def _planned(
         self, gradients: ArrayLike, alpha: Any, n_threads: int
     ) -> tuple[NDArray[Any], Planned]:
-        """Return the step at rate `alpha`, and what taking it changes; nothing is changed yet."""
+        """Return the step at the learning rate `alpha` and the changes that it causes, without making them."""
         step = _working_copy(gradients)
-        each = None  # a rate for each parameter
+        each = None  # an array if each parameter has its own rate
         if np.ndim(alpha) > 0:
             each = _checks.rates(f"{type(self).__name__}.alpha", alpha, step.shape)
         rule = self._rule(alpha, step, n_threads)
@@ -131,8 +131,8 @@ class BuiltIn(Optimizer):
     def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
         """Return the fields of ``pepg_step_rule`` for the next step, by name.
 
-        All are checked, and nothing is changed yet. Moments are arrays that a kernel can update in place, zeros before
-        the first step; ``changes`` has the attributes that become others.
+        All of them are checked, and nothing is changed yet. Moments are arrays that a kernel can update in place, zeros
+        before the first step; ``changes`` has the new values of attributes.
 
         Parameters
         ----------
@@ -151,11 +151,11 @@ class BuiltIn(Optimizer):
         Raises
         ------
         TypeError, ValueError
-            If an attribute is not what the class describes.
+            If an attribute is not as the class describes it.
         """
 
     def _refuse_unusable(self, size: int) -> None:
-        """Raise a TypeError or ValueError if it could not step along a gradient of this size."""
+        """Raise a TypeError or ValueError if the optimizer could not make a step of this size."""
         name = type(self).__name__
         missing = [each for each in self._moments if getattr(self, each) is None]
         if 0 < len(missing) < len(self._moments):
@@ -165,36 +165,36 @@ class BuiltIn(Optimizer):
     @staticmethod
     @abstractmethod
     def _step_in_place(step: NDArray[Any], rule: dict[str, Any], n_threads: int) -> None:
-        """Replace the gradients in `step` by the step that they make, and the moments by those after it."""
+        """Replace the gradients in `step` by the resulting step, and the moments by those after it."""
 
 
 class Adam(BuiltIn):
-    """Adam, in the form with the bias corrections in the step size.
+    """Adam, in the form that puts the bias corrections into the step size.
 
     Parameters
     ----------
     alpha : float or array_like
-        Learning rate, in parameter units; an array holds one for each parameter.
+        Learning rate, in parameter units; an array has one rate for each parameter.
     beta_1, beta_2 : float
         Decay rates of the two moments, in [0, 1).
     epsilon : float
-        Added to the root of the second moment.
+        Number added to the root of the second moment.
     eps_hat : bool
-        Whether it is added to the root as it is ("epsilon hat", as in pepg-es, pgpelib and estool), or to that of the
-        bias-corrected moment (as in PyTorch, evotorch, evojax and fcmaes).
+        Whether `epsilon` is added to the root of the moment itself ("epsilon hat", as in pepg-es, pgpelib and estool),
+        or to the root of the bias-corrected moment (as in PyTorch, evotorch, evojax and fcmaes).
 
     Attributes
     ----------
     m, v : ndarray or None
-        First and second moment; None before the first call, then updated in place.
+        First and second moment; None before the first call, and then updated in place.
     t : int
         Number of calls.
 
     Notes
     -----
-    With gradient g: ``m = beta_1 m + (1 - beta_1) g``, ``v = beta_2 v + (1 - beta_2) g**2`` and the step is
-    ``-alpha sqrt(1 - beta_2**t) / (1 - beta_1**t) m / (sqrt(v) + epsilon)``. Without `eps_hat`, epsilon is multiplied
-    with ``sqrt(1 - beta_2**t)`` first, which gives algorithm 1 of the paper.
+    With the gradient g, ``m = beta_1 m + (1 - beta_1) g`` and ``v = beta_2 v + (1 - beta_2) g**2``, and the step is
+    ``-alpha sqrt(1 - beta_2**t) / (1 - beta_1**t) m / (sqrt(v) + epsilon)``. Without `eps_hat`, epsilon is first
+    multiplied by ``sqrt(1 - beta_2**t)``, which gives algorithm 1 of the paper.
 
     References
     ----------
@@ -217,7 +217,9 @@ class Adam(BuiltIn):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        if not eps_hat:  # pepg-es's attributes and no others by default, also in files
+        if (
+            not eps_hat
+        ):  # by default, objects and files have the attributes of pepg-es and no others
             self.eps_hat = False
         self.m: NDArray[Any] | None = None
         self.v: NDArray[Any] | None = None
@@ -262,18 +264,18 @@ class Adam(BuiltIn):
 
 
 class _WithVelocity(BuiltIn):
-    """What SGD and ClipUp share: one velocity, one kernel."""
+    """Base class of SGD and ClipUp, which share one velocity and one kernel."""
 
     momentum: float
     velocity: NDArray[Any] | None
     _moments = ("velocity",)
 
     def _kind(self) -> str:
-        """Name of the rule."""
+        """Return the name of the kernel's rule."""
         raise NotImplementedError
 
     def _speed(self, alpha: Any) -> float:
-        """What the velocity is shortened to, at a rate."""
+        """Return the maximum length of the velocity at a learning rate."""
         return math.inf
 
     def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
@@ -285,7 +287,7 @@ class _WithVelocity(BuiltIn):
         max_speed = self._speed(given)
         if not (type(max_speed) is float and max_speed >= 0.0):
             max_speed = _checks.number(f"{name}.max_speed", max_speed, infinite=True)
-            if max_speed < 0:  # which is twice alpha
+            if max_speed < 0:  # then it is twice alpha
                 raise ValueError(f"{name}.alpha: wanted at least 0, got {alpha}")
         velocity: Any = self.velocity
         if not kernels.are_plain(velocity, velocity, like):
@@ -309,22 +311,22 @@ class SGD(_WithVelocity):
     Parameters
     ----------
     alpha : float or array_like
-        Learning rate, in parameter units a unit of gradient; an array holds one for each parameter.
+        Learning rate, in parameter units per unit of gradient; an array has one rate for each parameter.
     momentum : float
         Share of the velocity that is kept, in [0, 1).
     nesterov : bool
-        Whether to look ahead by the velocity.
+        Whether to use Nesterov's momentum, which looks ahead along the velocity.
 
     Attributes
     ----------
     velocity : ndarray or None
-        None before the first call, then updated in place.
+        None before the first call, and then updated in place.
 
     Notes
     -----
-    With gradient g: ``velocity = momentum velocity + g``; the step is ``-alpha velocity``, or with `nesterov`
-    ``-alpha (g + momentum velocity)``, as in PyTorch without dampening. A momentum of m moves 1 / (1 - m) times as
-    far as none.
+    With the gradient g, ``velocity = momentum velocity + g``, and the step is ``-alpha velocity``, or with `nesterov`
+    ``-alpha (g + momentum velocity)``, as in PyTorch without dampening. With momentum m, a constant gradient moves the
+    mean 1 / (1 - m) times as far as without.
 
     References
     ----------
@@ -343,28 +345,29 @@ class SGD(_WithVelocity):
 
 
 class ClipUp(_WithVelocity):
-    """Steps of a length that does not depend on the gradient's, with momentum and a speed limit.
+    """Steps whose length does not depend on the length of the gradient, with momentum and a speed limit.
 
     Parameters
     ----------
     alpha : float
-        Length that the gradient's direction adds to the velocity, in parameter units (over all parameters together).
+        Length that each gradient adds to the velocity, in parameter units (over all parameters together).
     momentum : float
         Share of the velocity that is kept, in [0, 1).
     max_speed : float, optional
-        Length of the velocity at most; by default 2 `alpha`, also where that changes.
+        Maximum length of the velocity. The default is 2 `alpha`, and follows `alpha` if that changes.
 
     Attributes
     ----------
     velocity : ndarray or None
-        None before the first call, then updated in place.
+        None before the first call, and then updated in place.
 
     Notes
     -----
-    With gradient g: ``velocity = momentum velocity - alpha g / |g|``, shortened to `max_speed` where it is longer; the
+    With the gradient g, ``velocity = momentum velocity - alpha g / |g|``, shortened to `max_speed` if it is longer; the
     step is the velocity. A gradient of length 0 has no direction and adds nothing.
 
-    A rule of thumb: sigma as a vector of length 15 `max_speed`, `alpha` half of `max_speed`.
+    As a rule of thumb, choose `alpha` as half of `max_speed`, and sigma so that its length as a vector is 15 times
+    `max_speed`.
 
     References
     ----------
@@ -382,7 +385,7 @@ class ClipUp(_WithVelocity):
 
     @property
     def max_speed(self) -> float:
-        """Length of the velocity at most."""
+        """Maximum length of the velocity."""
         return 2 * self.alpha if self._max_speed is None else self._max_speed
 
     @max_speed.setter
@@ -390,8 +393,8 @@ class ClipUp(_WithVelocity):
         self._max_speed = _checks.number("max_speed", value, positive=True)
 
     def _refuse_unusable(self, size: int) -> None:
-        """Raise a TypeError or ValueError if it could not step along a gradient of this size."""
-        _checks.number("ClipUp.alpha", self.alpha)  # one for all parameters
+        """Raise a TypeError or ValueError if the optimizer could not make a step of this size."""
+        _checks.number("ClipUp.alpha", self.alpha)  # it has to be a single number
         if self._max_speed is not None:
             _checks.number("ClipUp.max_speed", self._max_speed, positive=True)
         super()._refuse_unusable(size)
@@ -403,34 +406,34 @@ class ClipUp(_WithVelocity):
         return 2 * alpha if self._max_speed is None else self._max_speed
 
 
-#: Numbers of the rules in C.
+#: Numbers of the step rules in C, by name.
 _KINDS = kernels.RULES
 
-#: Steps that files can count.
+#: Most steps that a file can count.
 _MOST_STEPS = 2**63 - 1
 
 
 def _scalar(alpha: Any) -> Any:
-    """The rate of the kernel, whose step is scaled afterwards where each parameter has its own."""
+    """Return the learning rate for the kernel; 1 if each parameter has its own, which scales the step afterward."""
     return alpha if type(alpha) is float or np.ndim(alpha) == 0 else 1.0
 
 
 def _moment(optimizer: Optimizer, name: str, value: Any, like: NDArray[Any]) -> NDArray[Any]:
-    """What an optimizer remembers, as a new array like the gradients; zeros for None."""
+    """Return a moment as a new array like the gradients; zeros for None."""
     if value is None:
         return np.zeros_like(like)
     name = f"{type(optimizer).__name__}.{name}"
     given = _checks.numbers(name, value)
     if given.shape != like.shape:
         raise ValueError(f"{name}: wanted the gradients' shape {like.shape}, got {given.shape}")
-    with np.errstate(over="ignore"):  # infinities are refused like others
+    with np.errstate(over="ignore"):  # infinities are refused later
         return np.array(given, dtype=like.dtype, order="C")
 
 
 def _refuse_moment(
     optimizer: Optimizer, name: str, value: NDArray[Any], at_least_zero: bool = False
 ) -> None:
-    """Name the first number that an optimizer cannot go on from, if there is one."""
+    """Raise a ValueError that names the first unusable number of a moment, if there is one."""
     is_bad = ~np.isfinite(value) | (at_least_zero and value < 0)
     if is_bad.any():
         index = np.unravel_index(int(np.argmax(is_bad)), value.shape)
@@ -441,13 +444,13 @@ def _refuse_moment(
         )
 
 
-#: The optimizers that files know by name.
+#: The optimizers that files name.
 BUILT_IN: dict[str, type[BuiltIn]] = {"Adam": Adam, "SGD": SGD, "ClipUp": ClipUp}
 kernels.name_optimizers(Adam, SGD, ClipUp)
 
 
 def _working_copy(gradients: ArrayLike) -> NDArray[Any]:
-    """Gradients as an array that a kernel can overwrite with the step: float32 if they are, else float64."""
+    """Return the gradients as an array that a kernel can overwrite with the step: float32 if they are, else float64."""
     given = _checks.numbers("gradients", gradients)
     dtype = np.float32 if given.dtype == np.float32 else np.float64
     copy = np.array(given, dtype=dtype, order="C")
@@ -457,7 +460,7 @@ def _working_copy(gradients: ArrayLike) -> NDArray[Any]:
 
 
 def check_callable(optimizer: Any) -> None:
-    """Refuse what a user put in the place of an optimizer."""
+    """Raise a TypeError if the search's optimizer was replaced by something that cannot be called."""
     if not callable(optimizer):
         raise TypeError(f"optimizer: wanted an Optimizer, got {_checks.shown(optimizer)}")
 
@@ -465,7 +468,7 @@ def check_callable(optimizer: Any) -> None:
 def built(
     optimizer: type[Optimizer] | Optimizer, mu_lr: float, kwargs: dict[str, Any] | None
 ) -> Optimizer:
-    """The optimizer that the constructor's arguments describe."""
+    """Return the optimizer that the constructor's arguments describe."""
     if kwargs is not None and not isinstance(kwargs, dict):
         raise TypeError(f"optimizer_kwargs: wanted a dict, got {_checks.shown(kwargs)}")
     if isinstance(optimizer, Optimizer):

@@ -1,4 +1,4 @@
-"""Parameter-exploring policy gradients: the search as the paper has it, over the C kernels."""
+"""Parameter-exploring policy gradients: the search as the paper describes it, on top of the C kernels."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, kernels, schedules
+from . import _caller, _checks, kernels, schedules
 from .optimizers import Adam, Optimizer, built
 from .search import options
 from .search.fitness import NAN_POLICIES, TIES, Fitness, Shaping, checked_shaping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .run.callback import AnyCallback
     from .run.loop import Result
 
-#: pepg-es has the helpers of `pepg_fast.search.shaping` here.
+#: pepg-es has the helpers of `pepg_fast.search.shaping` in this module.
 __all__ = ["PEPG", "center_function", "compute_ranks", "fitness_transformation", "utility_function"]
 
 
@@ -41,7 +41,7 @@ class PEPG:
     Parameters
     ----------
     population_size : int
-        P, an even number (any from 2 on if not `symmetric`).
+        P, an even number (any number of at least 2 if not `symmetric`).
     theta_size : int
         Number of parameters, d.
     mu_init : float or array_like of shape (d,)
@@ -49,45 +49,45 @@ class PEPG:
     sigma_init : float, array_like of shape (d,), or None
         Initial standard deviation of each parameter, above 0, in parameter units; None if `radius_init` is given.
     mu_lr : float, array_like of shape (d,), or callable
-        Learning rate of the mean, handed to the optimizer when it is built (an instance has its own). A callable is
-        asked then, and before each update, with the number of updates so far, and sets the optimizer's ``alpha``.
-        `Decay` is such a callable.
+        Learning rate of the mean. The optimizer is built with it; an instance keeps its own. A callable gets the
+        number of updates so far, when the optimizer is built and before each update, and its result becomes the
+        optimizer's ``alpha``. `Decay` is such a callable.
     sigma_lr : float, array_like of shape (d,), or callable
-        Learning rate of sigma; a callable as above.
+        Learning rate of sigma; a callable works as for `mu_lr`.
     l2_coeff : float, array_like of shape (d,), or callable
-        Weight decay of the mean; it enters before the optimizer, and draws the mean to 0 from an optimum too. Where a
-        rate is an array, updates go through NumPy.
+        Weight decay of the mean. It is added before the optimizer, and pulls the mean toward 0, even away from an
+        optimum. If any rate is an array, updates go through NumPy.
     optimizer : subclass of Optimizer, or an instance
-        Built as ``optimizer(mu_lr, **optimizer_kwargs)``. `Adam`, `SGD` and `ClipUp` themselves run in C; any other is
-        called in Python.
+        A class is built as ``optimizer(mu_lr, **optimizer_kwargs)``. `Adam`, `SGD` and `ClipUp` run in C; any other
+        optimizer, also a subclass of these, is called in Python.
     optimizer_kwargs : dict, optional
-        Further arguments of the optimizer.
+        Further arguments for the optimizer.
     {options}
 
     Attributes
     ----------
     mu, sigma : ndarray, shape (d,)
-        The search distribution. May be assigned, or changed in place.
+        The search distribution. Both may be assigned, or changed in place.
     theta : ndarray, shape (P, d)
         The last population.
     epsilon : ndarray, shape (n, d), or (P, d) if not symmetric
-        Its noise: ``theta = [mu + epsilon; mu - epsilon]``. Read-only; may be assigned to use noise of one's own.
+        Noise of the last population, ``theta = [mu + epsilon; mu - epsilon]``. Read-only; assign it to use your own.
     step : int
         Number of updates.
     evaluations, interactions : int
-        Rewards, and simulator steps, told so far; `run` adds those of the centre.
+        Number of rewards and of simulator steps reported so far; `run` adds those of the center.
     best_fitness : float
         Best reward so far.
     best_theta, best_mu, best_sigma : ndarray, shape (d,), or None
-        The candidate that had it and the distribution it was drawn from, copies.
+        Copies of the candidate with the best reward, and of the distribution from which it was drawn.
     gradient : ndarray, shape (d,), or None
-        g_mu of the last update (before weight decay), if `keep_gradient`; overwritten by the next one.
+        g_mu of the last update, before weight decay, if `keep_gradient`; the next update overwrites it.
     optimizer : Optimizer
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what is described here; the message says what was wanted and what came.
+        If an argument is not as described here; the message says what was wanted and what was given.
 
     Notes
     -----
@@ -99,15 +99,15 @@ class PEPG:
         change  = clip(sigma_lr * g_sigma, -sigma_max_change * sigma, sigma_max_change * sigma)
         sigma   = clip(sigma + change, sigma_min, sigma_max)
 
-    and without symmetry, with ``r = r - mean(r)``::
+    and without mirrored pairs, with ``r = r - mean(r)``::
 
         g_mu    = epsilon.T @ r / P
         g_sigma = ((epsilon**2).T @ r / sigma - sigma * r.sum()) / (2 * P)
 
-    Numbers stay finite: a coordinate of the mean whose step, or a square on the way to it, overflows is not moved by
-    that update, and neither are its moments. Shaped rewards whose squares the search's dtype cannot hold are refused.
+    Numbers stay finite. If the step of a coordinate of the mean, or a square that it needs, overflows, neither this
+    coordinate nor its moments move. Shaped rewards whose squares the search's dtype cannot hold are refused.
 
-    g_sigma has half the scale of pgpelib's and its relatives'; `pepg_fast.presets` converts their settings.
+    g_sigma is half of the gradient in pgpelib and related packages; `pepg_fast.presets` converts their settings.
 
     References
     ----------
@@ -117,20 +117,21 @@ class PEPG:
 
     # fmt: off
     _rng = Argument("None, int, SeedSequence, RandomState, Generator or numpy.random, optional", None,
-        "None or a seed: the native stream, whose noise is a pure function of (key, generation, pair, coordinate); for "
-        "None the key is drawn from NumPy's global state when the first population is. A RandomState or Generator (or "
-        "`numpy.random` for the global one) is drawn from just as pepg-es does.")
+        "None or a seed selects the native stream, whose noise is a pure function of (key, generation, pair, "
+        "coordinate); with None, the first population draws the key from NumPy's global state. From a RandomState or "
+        "Generator (or `numpy.random`, the global one), noise is drawn exactly as pepg-es draws it.")
     dtype = Option[np.dtype[Any]]("{float64, float32}", np.float64,
-        "Width of the population, the state and the kernels.", options.real_dtype, is_assignable=True, is_shown=False)
+        "Type of the population, the state and the kernels.", options.real_dtype, is_assignable=True, is_shown=False)
     n_threads = Option[int]("int, optional", None,
-        "Threads for large work; OpenMP's usual number by default. The results are the same bits.",
+        "Threads for large work; OpenMP's usual number by default. Results have the same bits at any number.",
         options.thread_count, is_assignable=True, is_shown=False, stands_for_default=0)
     fitness_shaping = Option[str | Shaping](
         '{"centered", "nes", "normalized", "raw", "top"} or callable', "centered",
-        "What the gradients see of the rewards: ranks from -1/2 to 1/2; the utilities of natural evolution strategies "
-        "by rank; rewards with mean 0 and standard deviation 1; the rewards themselves; or those of the best pairs "
-        "(`top`). A callable takes the rewards of a generation (as an array, higher better) and returns as many finite "
-        "numbers; one whose attribute ``takes_candidates`` is true takes (rewards, candidates).",
+        "How rewards are transformed for the gradients: into ranks from -1/2 to 1/2; into the utilities of natural "
+        "evolution strategies, by rank; to mean 0 and standard deviation 1; not at all; or so that only the "
+        "best pairs count (`top`). A callable takes the "
+        "rewards of a generation (an array, higher is better) and returns as many finite numbers; if its attribute "
+        "``takes_candidates`` is true, it takes (rewards, candidates).",
         checked_shaping, part="_fitness", is_assignable=True, may_be_function=True)
     top = Option[int | None]("int, optional", None,
         "Pairs that count with ``fitness_shaping=\"top\"`` (all by default): those with the best candidates, as in "
@@ -141,55 +142,58 @@ class PEPG:
     maximize = Option[bool]("bool", True,
         "Whether a higher reward is better; if not, `best_fitness` is the lowest.", options.flag, part="_fitness")
     nan_policy = Option[str]('{"raise", "worst"}', "raise",
-        "Whether a NaN reward is an error, or ranks last, is never the best, and is warned of once. If all rewards "
-        "of a generation are NaN, \"worst\" counts the step, warns and changes nothing else.",
+        "Whether a NaN reward is an error, or ranks last and is never the best, with one warning per search. If all "
+        "rewards of a generation are NaN, \"worst\" counts the step, warns and changes nothing else.",
         options.one_of(NAN_POLICIES), part="_fitness", is_assignable=True)
     symmetric = Option[bool]("bool", True,
-        "Whether candidates come in mirrored pairs. If not, the gradients are those of P independent draws in the "
-        "same scale.", options.flag, part="_generation")
+        "Whether candidates come in mirrored pairs. If not, the gradients come from P independent draws, in the same "
+        "scale.",
+        options.flag, part="_generation")
     _radius_init = Argument("float, optional", None,
         "Length of the initial sigma as a vector: ``sigma_init = radius_init / sqrt(d)``.")
     sigma_max_change = Option[Any]("float or array_like of shape (d,), optional", None,
-        "How much an update may change sigma at most, relative to sigma itself (0.2 in pgpelib and its relatives); "
-        "no limit by default.",
+        "Largest change of sigma in one update, relative to sigma itself (0.2 in pgpelib and related packages); no "
+        "limit by default.",
         options.optional(options.limit(infinite=True)), part="_sigma", is_assignable=True)
     sigma_min = Option[Any]("float or array_like of shape (d,)", LEAST_SIGMA,
-        "Lower limit of sigma, from the next update on where it is assigned.",
+        "Lower limit of sigma. If it is assigned, it applies from the next update on.",
         options.limit(), part="_sigma", is_assignable=True)
     sigma_max = Option[Any]("float or array_like of shape (d,)", math.inf,
-        "Upper limit of sigma, which stays finite also where there is none.",
+        "Upper limit of sigma. Sigma stays finite even without a limit.",
         options.limit(infinite=True), part="_sigma", is_assignable=True)
     sigma_decay = Option[float]("float", 1.0,
-        "What sigma is multiplied by after each update, where it is above `sigma_decay_limit`.",
+        "Factor by which each update multiplies sigma, as long as sigma is above `sigma_decay_limit`.",
         options.number(positive=True), part="_sigma", is_assignable=True)
     sigma_decay_limit = Option[float]("float", 0.0,
-        "Above which sigma decays.", options.number(), part="_sigma", is_assignable=True)
+        "Value above which sigma decays.", options.number(), part="_sigma", is_assignable=True)
     lower = Option[NDArray[Any] | None]("float or array_like of shape (d,), optional", None,
-        "Lower ends of a box that candidates are clipped to as they are handed out, and the mean after each update: "
-        "far outside, all candidates would be clipped alike, and it could not return. Limits that `dtype` cannot hold "
-        "are rounded inwards. Gradients use the noise before clipping. A mean that was put outside (`mu_init`) stays "
-        "there until the first update; `center` is the mean as it would be handed out.", part="_generation")
+        "Lower bounds. Candidates are clipped to the bounds when they are handed out, and so is the mean after each "
+        "update: far outside, all candidates would be clipped to the same point, and the mean could not return. Bounds "
+        "that `dtype` cannot hold are rounded inward. Gradients use the noise before clipping. A mean that starts "
+        "outside (`mu_init`) stays there until the first update; `center` is the mean clipped to the bounds.",
+        part="_generation")
     upper = Option[NDArray[Any] | None]("float or array_like of shape (d,), optional", None,
-        "Upper ends of that box.", part="_generation")
+        "Upper bounds.", part="_generation")
     num_interactions = Option[int | None]("int, optional", None,
-        "Minimum number of simulator steps of a generation: populations are asked for and told until those (told as "
-        "``update(rewards, interactions=...)``) suffice, and all of them make one update.")
+        "Minimum number of simulator steps per generation. One generation is then as many populations as this takes; "
+        "report the steps with ``update(rewards, interactions=...)``. All populations together make one update.")
     popsize_max = Option[int | None]("int, optional", None,
-        "Maximum number of candidates of a generation; reaching it triggers the update.")
+        "Maximum number of candidates per generation; reaching it triggers the update.")
     keep_gradient = Option[bool]("bool", False,
         "Whether `gradient` is kept.", options.flag, is_assignable=True, is_shown=False)
     # fmt: on
+    _drawn_as: Any = Generation
 
     def __init__(
         self,
         population_size: int,
         theta_size: int,
-        mu_init: ArrayLike,
-        sigma_init: ArrayLike | None,
+        mu_init: "ArrayLike",
+        sigma_init: "ArrayLike | None",
         mu_lr: Any,
         sigma_lr: Any,
         l2_coeff: Any = 0.005,
-        optimizer: type[Optimizer] | Optimizer = Adam,
+        optimizer: "type[Optimizer] | Optimizer" = Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
         **further: Any,
     ) -> None:
@@ -199,7 +203,9 @@ class PEPG:
         vars(self).update(options.of_part(kind, "", given))
         size = _checks.population_size(population_size, given["symmetric"])
         bounds = _checks.bounds(given["lower"], given["upper"], d, self.dtype)
-        self._generation = self._drawn_by(size, bounds, given)
+        self._generation: Generation = self._drawn_as(
+            size, d, self.dtype, given["symmetric"], bounds, given["rng"]
+        )
         of_fitness = options.of_part(kind, "_fitness", given)
         self._fitness = Fitness(of_fitness, given["symmetric"], self.dtype)
         self.mu_init = mu_init
@@ -220,11 +226,6 @@ class PEPG:
         self.best_theta: NDArray[Any] | None = None
         self.gradient: NDArray[Any] | None = None
 
-    def _drawn_by(self, size: int, bounds: Any, given: dict[str, Any]) -> Generation:
-        return Generation(
-            size, self.theta_size, self.dtype, given["symmetric"], bounds, given["rng"]
-        )
-
     # ---- the search -------------------------------------------------------------------------------------------
 
     def get_parameters(
@@ -235,18 +236,17 @@ class PEPG:
         Parameters
         ----------
         members : slice, optional
-            Contiguous slice of members to generate (m of them, possibly none). They have the bits of the whole
-            population, of which nothing is kept (`update` draws the noise again), so that several processes with the
-            same search can make a part each. `get_members` makes other members of the same population.
+            Contiguous slice of members to generate (m of them, possibly none), with the same bits as in the whole
+            population. Nothing of the population is kept (`update` draws the noise again), so several processes with
+            the same search can generate a part each. `get_members` generates other members of the same population.
         out : ndarray, shape (P, d), or (m, d) with `members`, optional
-            Written and returned; C-contiguous and of the search's dtype.
+            Array to write to and return; C-contiguous, with the search's dtype.
 
         Returns
         -------
         ndarray, shape (P, d) or (m, d)
-            ``[mu + epsilon; mu - epsilon]``, within the bounds. Without `out`, memory that nobody holds any more
-            (neither the last population nor a view of it) is used again, so drop a population before you ask for the
-            next.
+            ``[mu + epsilon; mu - epsilon]``, clipped to the bounds. Without `out`, the memory of the last population
+            is reused if nothing refers to it or to a view of it, so drop a population before you ask for the next.
 
         Raises
         ------
@@ -255,9 +255,10 @@ class PEPG:
 
         Notes
         -----
-        With `num_interactions`, populations asked for between two updates belong to one generation and are drawn from
-        one distribution, whatever is assigned to mu or sigma meanwhile. Asking again without telling gives other
-        candidates at the beginning of a generation, and on the native stream the same ones later in it.
+        With `num_interactions`, all populations between two steps belong to one generation and are drawn from one
+        distribution, whatever is assigned to mu or sigma in the meantime. If you ask twice without reporting rewards,
+        the second call returns new candidates for the first population of a generation; for later populations, the
+        native stream returns the same ones again.
         """
         if members is None and out is None:
             usual = kernels.ask(self.__dict__)
@@ -277,33 +278,33 @@ class PEPG:
             return theta if out is None else out
 
     def _output(self, out: Any, rows: int) -> NDArray[Any]:
-        """Memory of a user's for candidates, which must not be the search's own."""
+        """Check a user's array for candidates, which must not be the search's own memory."""
         own = {f"the search's {name.lstrip('_')}": value for name, value in vars(self).items()}
         own |= {f"the optimizer's {name}": value for name, value in vars(self.optimizer).items()}
         return self._generation.output(out, rows, own | {"the search's sigma": self.sigma})
 
     def get_members(self, members: slice, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Make some members of the last population, which stays the one that `update` is about.
+        """Generate some members of the last population, which remains the one that `update` refers to.
 
         Parameters
         ----------
         members : slice
             Contiguous slice of m members.
         out : ndarray, shape (m, d), optional
-            Written and returned; C-contiguous and of the search's dtype.
+            Array to write to and return; C-contiguous, with the search's dtype.
 
         Returns
         -------
         ndarray, shape (m, d)
-            The bits of ``theta[members]``, whether the population is in memory or not. Without `out`, memory that
-            nobody holds any more is used again.
+            The bits of ``theta[members]``, whether the population is in memory or not. Without `out`, memory to which
+            nothing refers any more is reused.
 
         Raises
         ------
         RuntimeError
             If no population was drawn.
         TypeError, ValueError
-            If `members` is no slice or has gaps, or `out` does not fit.
+            If `members` is not a slice, or has gaps, or `out` does not fit.
         """
         generation = self._generation
         with generation.turn:
@@ -317,20 +318,20 @@ class PEPG:
             return part if out is None else out
 
     def iter_parameters(self, chunk: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Draw a population that is larger than memory, a chunk at a time.
+        """Draw a population one chunk at a time, so that it may be larger than memory.
 
         Parameters
         ----------
         chunk : int
-            Members in memory at a time, an even number if symmetric.
+            Number of members in memory at a time, an even number if symmetric.
 
         Yields
         ------
         members : slice
-            Which members of the population these are; in pairs of chunks, ``mu + epsilon`` and then
-            ``mu - epsilon``, so not in increasing order.
+            Which members of the population these are. Chunks come in pairs, ``mu + epsilon`` and then
+            ``mu - epsilon``, so the order is not increasing.
         solutions : ndarray, shape (up to chunk / 2, d), or (up to chunk, d) if not symmetric
-            The same bits that `get_parameters` would give. A view of one buffer, overwritten by the next chunks.
+            The same bits that `get_parameters` would return, as a view of a buffer that the next chunks overwrite.
 
         Raises
         ------
@@ -341,7 +342,7 @@ class PEPG:
 
         Notes
         -----
-        Nothing of the population is kept: `update` draws the noise again. The memory is that of one chunk.
+        Only one chunk is in memory: nothing of the population is kept, and `update` draws the noise again.
         """
         chunk = _checks.integer("chunk", chunk, at_least=2 if self.symmetric else 1)
         if self.symmetric and chunk % 2:
@@ -362,25 +363,25 @@ class PEPG:
         interactions: ArrayLike | None = None,
         gradients: "Callable[[GradientWork], tuple[NDArray[Any], NDArray[Any]]] | None" = None,
     ) -> None:
-        """Move the search distribution towards the better candidates.
+        """Move the search distribution toward the better candidates.
 
         Parameters
         ----------
         rewards : array_like of float, shape (P,)
-            Fitness of ``get_parameters()[i]`` at index i; higher is better unless ``maximize=False``, infinities rank
+            Fitness of ``get_parameters()[i]`` at index i. Higher is better unless ``maximize=False``; infinities rank
             as usual.
         interactions : int or array_like of int, optional
-            Simulator steps that the evaluation took, or those of each candidate; counted in `interactions`. Needed
-            with `num_interactions`: too few, and the search waits for the next population of the same generation
-            (`step` stays as it is).
+            Simulator steps that the evaluation took, in total or for each candidate; they are added to
+            `interactions`. Required with `num_interactions`: if there are too few, `step` does not change, and the
+            search waits for the next population of the same generation.
         gradients : callable, optional
-            Returns g_mu and g_sigma, given a `gradients.GradientWork` that computes them in parts: for several
-            processes which compute a part each. The bits of the update are the same.
+            Takes a `gradients.GradientWork`, which computes the gradients in parts, and returns g_mu and g_sigma. With
+            it, several processes can compute a part each. The update has the same bits.
 
         Raises
         ------
         RuntimeError
-            If no population was drawn since the last update.
+            If no population has been drawn since the last update.
         ValueError
             If the shape is not (P,), a reward is NaN (unless ``nan_policy="worst"``), or the rewards cannot be shaped.
         TypeError
@@ -393,15 +394,15 @@ class PEPG:
 
         Notes
         -----
-        An interrupt, or any other exception out of a signal handler, finds the search wholly before the update or
-        wholly after it. A replayed NumPy generator and an optimizer of your own keep their own state.
+        An interrupt, or any other exception from a signal handler, leaves the search as it was before the update, or
+        as it is after it. A NumPy generator that draws noise, and an optimizer of your own, keep their own state.
         """
         if interactions is None and gradients is None and kernels.tell(self.__dict__, rewards):
-            return  # the usual search: one call of C
+            return  # the usual search needs one call of C
         with self._generation.turn:
             update = Update(self, rewards, interactions)
             weights = update.weights(rewards)
-            if weights is None:  # nothing moves
+            if weights is None:  # the distribution does not move
                 update.commit()
                 return
             sigma_lr, l2_coeff = update.rates()
@@ -414,12 +415,12 @@ class PEPG:
             update.commit()
 
     def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Draw a population: another name of `get_parameters`.
+        """Draw a population: another name for `get_parameters`.
 
         Parameters
         ----------
         out : ndarray, shape (P, d), optional
-            Written and returned.
+            Array to write to and return.
 
         Returns
         -------
@@ -427,11 +428,11 @@ class PEPG:
             The candidates.
         """
         if out is None:
-            return self.get_parameters()  # which a subclass may have as pepg-es has it
+            return self.get_parameters()  # a subclass may define it without `out`, as pepg-es does
         return self.get_parameters(out=out)
 
     def tell(self, rewards: ArrayLike, *, interactions: ArrayLike | None = None) -> None:
-        """Move the search distribution: another name of `update`.
+        """Move the search distribution: another name for `update`.
 
         Parameters
         ----------
@@ -441,13 +442,14 @@ class PEPG:
             Simulator steps that the evaluation took.
         """
         if interactions is None:
-            self.update(rewards)  # which a subclass may have as pepg-es has it
+            self.update(rewards)  # a subclass may define it without `interactions`, as pepg-es does
         else:
             self.update(rewards, interactions=interactions)
 
+    @_caller.suggesting
     def run(
         self,
-        evaluate: Callable[[Any], Any],
+        evaluate: "Callable[[Any], Any]",
         *,
         max_steps: float | None = None,
         max_evaluations: float | None = None,
@@ -465,68 +467,67 @@ class PEPG:
         Parameters
         ----------
         evaluate : callable
-            Takes one candidate, shape (d,), and returns its fitness; or returns (fitness, interactions), which
-            `num_interactions` needs. Or a native function ``double (const double *theta, ptrdiff_t dim, void *data)``
-            of any kind that `Simulation` takes, which runs on all threads without the GIL (see Notes).
+            Takes one candidate, shape (d,), and returns its fitness, or (fitness, interactions), which
+            `num_interactions` requires. Or a native function ``double (const double *theta, ptrdiff_t dim, void
+            *data)`` of any kind that `Simulation` accepts, which runs on all threads without the GIL (see Notes).
         max_steps : int, optional
-            Steps of this call at most (``math.inf`` for a run that only Ctrl-C or a callback ends).
+            Maximum number of steps of this call; with ``math.inf``, only Ctrl-C or a callback ends the run.
         max_evaluations : int, optional
-            Evaluations of this call at most, at least P: no population is evaluated that would exceed them.
+            Maximum number of evaluations of this call, at least P; a population that would exceed it is not evaluated.
         target_fitness : float, optional
-            Ends the run when `best_fitness` is as good, also before the first step.
+            The run ends when `best_fitness` is at least as good, even before the first step.
         patience : int, optional
-            Ends the run after as many steps without a new best fitness.
+            The run ends after this many steps without a new best fitness.
         patience_tolerance : float, optional
-            A new best fitness counts if it is better than the last one that did by more than this; 0 by default.
+            A new best fitness counts only if it improves on the last one that counted by more than this; 0 by default.
         time_limit : float, optional
-            Seconds after which no population is evaluated.
+            Number of seconds after which no further population is evaluated.
         callbacks : callable, Callback, or several
-            Called as ``callback(es, row)`` after each step, with the row of the history; True ends the run. `Progress`,
-            `CSVLog` and `Checkpoints` are ready-made ones.
+            Each is called as ``callback(es, row)`` after each step, with the step's row of the history; if it returns
+            True, the run ends. `Progress`, `CSVLog` and `Checkpoints` are ready-made callbacks.
         vectorized : bool
-            Whether `evaluate` takes many candidates, shape (m, d), as a read-only array, and returns their fitness,
+            Whether `evaluate` takes many candidates, a read-only array of shape (m, d), and returns their fitness,
             shape (m,).
         executor : concurrent.futures.Executor, optional
-            Where candidates are evaluated, several at a time: threads, processes, loky, mpi4py.futures, Dask's
-            ``client.get_executor()``. Processes want an `evaluate` that pickles. Threads share what it uses: a network
-            whose weights are assigned wants a copy for each call. With `vectorized`, each worker gets an equal part of
+            Evaluates several candidates at a time, in threads or processes: also loky's, mpi4py.futures' or Dask's
+            (``client.get_executor()``). For processes, `evaluate` must pickle. Threads share what it uses: a network
+            whose weights it assigns needs a copy for each call. With `vectorized`, each worker gets an equal part of
             the population.
         center_every : int
-            Evaluate the centre too, after every so many steps; 0 for never.
+            Number of steps after which the center is evaluated as well; 0 for never.
 
         Returns
         -------
         Result
-            Why the run ended, the best candidate, the distribution and the history. After Ctrl-C too, with the reason
-            "interrupted": a step that has begun is completed or, while candidates are evaluated, given up.
+            Why the run ended, the best candidate, the distribution and the history. It is also returned after Ctrl-C,
+            with the reason "interrupted": the current step is completed, or given up if candidates are being evaluated.
 
         Raises
         ------
         EvaluationError
-            If `evaluate` raised for a candidate, whose ``index`` it has; the search is as it was and the population
-            waits for its rewards. Its ``result`` has the history so far. (With `vectorized` and no executor, whatever
-            it raised.)
+            If `evaluate` raised an exception; ``index`` says for which candidate, and ``result`` has the history so
+            far. The search is unchanged, and its population still waits for rewards. (With `vectorized` and without an
+            executor, the exception itself.)
         TypeError, ValueError
-            If an argument is not what is described here, or `evaluate` returned no number, or NaN (see `nan_policy`).
+            If an argument is not as described here, or `evaluate` returned NaN (see `nan_policy`) or not a number.
 
         Notes
         -----
-        A population that waits for its rewards, after an interrupt, an error or a checkpoint, is evaluated first: the
-        search that goes on is the one that was not interrupted. Limits count from the beginning of the call. The loop
-        and its history take some 5 microseconds a step beside ask and tell.
+        A population that waits for its rewards, after an interrupt, an error or a checkpoint, is evaluated first, so a
+        resumed search equals one that was never interrupted. Limits count from the start of the call. The loop and its
+        history take about 5 microseconds a step in addition to ask and tell.
 
-        A native function is called from several threads at once and may read its data, which is the ``user_data`` of a
-        `scipy.LowLevelCallable` or NULL. Whole generations then run in C where nothing wants to see each step: without
+        A native function is called from several threads at once. It may read its data, which is the ``user_data`` of a
+        `scipy.LowLevelCallable`, or else NULL. Whole generations run in C if nothing needs to see each step: without
         callbacks and `center_every`, in float64, on the native stream, with centered ranks, numbers as rates and an
-        optimizer of this package. Otherwise only the evaluations do. The results have the same bits either way, and
-        are those of a Python function with the same arithmetic. A float32 search's candidates are handed over as
-        doubles. A signal handler may look at a search that C is running; one that changes it gets a RuntimeError.
+        optimizer of this package. Otherwise only the evaluations run in C. Both have the same bits, which are those of
+        a Python function with the same arithmetic. Candidates of a float32 search are passed as doubles. A signal
+        handler may read a search that C is running; if it changes the search, it gets a RuntimeError.
         """
         from .run import limits, loop
 
-        ends = limits.Limits(
-            max_steps, max_evaluations, target_fitness, patience, time_limit, patience_tolerance
-        )
+        ends = limits.Limits(max_steps, max_evaluations, target_fitness, patience, time_limit,
+                             patience_tolerance)  # fmt: skip
         return loop.run(
             self, evaluate, ends, callbacks, center_every, vectorized=vectorized, executor=executor
         )
@@ -535,7 +536,7 @@ class PEPG:
 
     @property
     def population_size(self) -> int:
-        """P; assigning another discards the population that waits for its rewards."""
+        """Population size P; assigning another one discards a population that waits for its rewards."""
         return self._generation.size
 
     @population_size.setter
@@ -551,7 +552,7 @@ class PEPG:
 
     @property
     def mu(self) -> NDArray[Any]:
-        """Mean of the search distribution; assigning copies."""
+        """Mean of the search distribution; an assigned array is copied."""
         return self._mu
 
     @mu.setter
@@ -562,14 +563,14 @@ class PEPG:
 
     @property
     def center(self) -> NDArray[Any]:
-        """The mean as a candidate: a copy, within the bounds."""
+        """A copy of the mean as a candidate, clipped to the bounds."""
         center = self._mu.copy()
         self._generation.clip(center, 1)
         return center
 
     @property
     def sigma(self) -> NDArray[Any]:
-        """Standard deviations of the search distribution; assigning copies."""
+        """Standard deviations of the search distribution; an assigned array is copied."""
         return self._sigma.values
 
     @sigma.setter
@@ -580,7 +581,7 @@ class PEPG:
 
     @property
     def epsilon(self) -> NDArray[Any]:
-        """Noise of the last population, shape (n, d), read-only; assigning uses other noise for the update."""
+        """Noise of the last population, shape (n, d), read-only; the update uses other noise if it is assigned."""
         with self._generation.turn:
             epsilon = self._generation.explicit_noise(self.n_threads)
         epsilon.flags.writeable = False
@@ -593,7 +594,7 @@ class PEPG:
 
     @property
     def theta(self) -> NDArray[Any]:
-        """The last population, shape (P, d); assigning changes what `best_theta` is taken from."""
+        """The last population, shape (P, d); if it is assigned, `best_theta` is taken from the assigned one."""
         with self._generation.turn:
             return self._generation.theta(self.n_threads)
 
@@ -610,20 +611,20 @@ class PEPG:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.dtype = self.dtype.name  # NumPy's own instance: a pickled one is another
+        self.dtype = self.dtype.name  # NumPy's own instance, not the pickled copy
         self._mu = np.array(self._mu, dtype=self.dtype)
 
     # ---- files ------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, filename: "str | PathLike[str] | None" = None) -> str:
-        """Write everything that `load_checkpoint` needs to go on with the same bits.
+        """Write everything that `load_checkpoint` needs to continue the search with the same bits.
 
         Parameters
         ----------
         filename : path, optional
-            Written as given, whole or not at all; an older file is replaced. Without it, a new file
-            ``checkpoints/<seconds>.checkpoint`` beside the caller's source file (in the working folder if the caller
-            has none), never replacing one; its name is printed.
+            Name of the file, used as given; the file is written whole or not at all, and replaces an older one.
+            Without a name, a new file ``checkpoints/<seconds>.checkpoint`` is written beside the caller's source file
+            (in the working folder if there is none) and its name is printed; it never replaces a file.
 
         Returns
         -------
@@ -635,8 +636,8 @@ class PEPG:
         OSError
             If the file cannot be written.
         ValueError
-            If the search could not be loaded again, such as with a mean that was made NaN in place; an older file
-            is left as it was.
+            If the search could not be loaded again, for example because its mean was set to NaN in place; an older
+            file is left as it was.
 
         Warns
         -----
@@ -644,7 +645,7 @@ class PEPG:
             If an attribute of a custom optimizer, or one that was added to the search, cannot be stored; it is left
             out.
         """
-        # files are a fifth of the import's time, needed by few programs
+        # Imported here: files take a fifth of the import time, and few programs need them.
         from .storage import checkpoints
 
         with self._generation.turn:
@@ -668,21 +669,22 @@ class PEPG:
         filename : path
             A checkpoint.
         optimizer : subclass of Optimizer, optional
-            Class of the stored optimizer, where that is not one of this package's.
+            Class of the stored optimizer; required if it is not one of this package's.
         mu_lr, sigma_lr, l2_coeff, fitness_shaping : optional
-            Needed where they were callables of a user's, which a file cannot hold; else they take the place of what is
-            stored.
+            Required for those that were callables of your own, which a file cannot hold. The others are read from the
+            file unless they are given.
 
         Returns
         -------
         PEPG
-            Goes on where the stored one was. A search of pepg-es draws its further noise from the native stream.
+            A search that continues where the stored one stopped. One from pepg-es draws further noise from the native
+            stream.
 
         Raises
         ------
         ValueError
-            If the file is damaged, of another kind or version, needs one of the keywords, or is a pickle that names
-            anything but NumPy and pepg. The file's name is in the message.
+            If the file is damaged, is of another kind or version, requires one of the keywords, or is a pickle that
+            names anything but NumPy and pepg. The message includes the file's name.
         OSError
             If the file cannot be read.
         """
@@ -699,7 +701,7 @@ class PEPG:
         Parameters
         ----------
         filename : path
-            Written as given; the format is NumPy's npz whatever the name says.
+            Name of the file, used as given; the format is NumPy's npz, whatever the extension.
 
         Raises
         ------
@@ -712,22 +714,22 @@ class PEPG:
 
     @classmethod
     def load_best(cls, filename: "str | PathLike[str]") -> tuple[Any, Any, Any]:
-        """Read a best written by `save_best`, or by pepg-es.
+        """Read the best candidate from a file written by `save_best`, or by pepg-es.
 
         Parameters
         ----------
         filename : path
-            A file of `save_best`'s.
+            A file that `save_best` wrote.
 
         Returns
         -------
         theta, mu, sigma : ndarray, shape (d,), or None
-            None if there was no best yet.
+            None if there was no best candidate yet.
 
         Raises
         ------
         ValueError
-            If the file is damaged, of another kind or version, or a pickle that names anything but NumPy.
+            If the file is damaged, is of another kind or version, or is a pickle that names anything but NumPy.
         OSError
             If the file cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Rates that change with the step: any callable of the step will do, these can also be stored in a checkpoint."""
+"""Rates that change with the step. Any callable of the step works; those here can also be stored in a checkpoint."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from . import _checks
 
 
 def power(base: float, exponent: int) -> float:
-    """base**exponent by squaring: pow() differs between machines in the last bit."""
+    """Return base**exponent by squaring, because pow() differs between machines in the last bit."""
     result = 1.0
     while exponent:
         result = result * base if exponent & 1 else result
@@ -22,16 +22,16 @@ class Decay:
     initial : float
         The rate at step 0.
     factor : float
-        What it is multiplied with, above 0.
+        Factor by which the rate is multiplied, above 0.
     every : int
-        After how many steps.
+        Number of steps between two multiplications.
     limit : float
-        The rate does not fall below it.
+        Lower limit of the rate.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what is described here.
+        If an argument is not as described here.
 
     Examples
     --------
@@ -50,10 +50,10 @@ class Decay:
         self.limit = _checks.number("limit", limit)
 
     def __call__(self, step: int) -> float:
-        """Return the rate of the update that follows `step` others."""
+        """Return the rate of the update that follows `step` earlier ones."""
         step = _checks.integer("step", step, at_least=0)
         rate = self.initial
-        if rate:  # 0 times infinity is no rate
+        if rate:  # 0 times infinity would be NaN
             rate *= power(self.factor, step // self.every)
         return max(rate, self.limit)
 
@@ -68,7 +68,7 @@ class Decay:
 
 
 def at(name: str, rate: Any, step: int, size: int) -> Any:
-    """A rate at a step, as a number or one for each of `size` coordinates."""
+    """Return the rate at a step: a number, or one for each of `size` parameters."""
     if callable(rate):
         name, rate = f"{name}({step})", rate(step)
     return _checks.limit(name, rate, size)

@@ -25,7 +25,7 @@ cdef class GenerationCore:
     cdef public uint64_t number  # of the native stream: populations drawn
     cdef public Py_ssize_t first  # the first draw of the last population
     cdef public bint is_drawn, is_pending  # whether there is a population, and whether it waits for its rewards
-    cdef public object told  # populations of this generation that have their rewards; None without any
+    cdef public object scored  # populations of this generation that have their rewards; None without any
     cdef public cnp.ndarray drawn  # the mu and sigma that it was drawn with, (2, theta_size)
     cdef public cnp.ndarray noise  # its normals, float32, if they are stored
     cdef public cnp.ndarray epsilon  # its noise, if that is not the native stream's
@@ -45,14 +45,14 @@ cdef class GenerationCore:
         self.lower, self.upper = lower, upper
 
     def resize(self, Py_ssize_t size):
-        """Make room for `size` candidates; what was drawn and told is forgotten."""
+        """Make room for `size` candidates; the noise and rewards of the generation are dropped."""
         self.refuse_in_run()
         cdef Py_ssize_t n = size // 2 if self.symmetric else size
         drawn, rewards, weights = np.empty((2, self.theta_size), self.dtype), np.empty(size), np.empty((2, n))
         array, part_array = RecycledArray(), RecycledArray()
         self.size, self.n_draws, self.drawn, self.rewards, self.weights = size, n, drawn, rewards, weights
         self.array, self.part_array = array, part_array
-        self.scratch = self.noise = self.epsilon = self.told = None
+        self.scratch = self.noise = self.epsilon = self.scored = None
         self.is_drawn = self.is_pending = False
         self.first = 0
 
@@ -114,7 +114,7 @@ cdef class GenerationCore:
         self.refuse_in_run()
         if self.array is None:
             _fail("resize", "a call of it before this one", "none")
-        return 0 if self.told is None else self.told.n_draws
+        return 0 if self.scored is None else self.scored.n_draws
 
     cdef void _become(self, cnp.ndarray epsilon, Py_ssize_t first, cnp.ndarray noise) noexcept:
         """Note that a population was drawn."""
@@ -237,7 +237,7 @@ def ask(dict es not None):
 cdef object _asked(dict es, GenerationCore g):
     cdef pepg_search s
     cdef cnp.ndarray theta
-    if not (g.has_key and g.told is None and g.rng is None and _fill_draw(es, g, &s) and g.noise is not None):
+    if not (g.has_key and g.scored is None and g.rng is None and _fill_draw(es, g, &s) and g.noise is not None):
         return None
     s.noise = <float*>_data(g.noise, "noise", cnp.NPY_FLOAT, g.n_draws * g.theta_size, True)
     theta = g.array.again(g.size, g.theta_size, cnp.PyArray_TYPE(g.drawn))
@@ -282,7 +282,7 @@ cdef tuple _fill_search(dict es, GenerationCore g, pepg_search* s):
     cdef SigmaCore sigma
     cdef int width
     cdef double sigma_rate, ignored
-    if not (_fill_draw(es, g, s) and g.told is None and g.epsilon is None and _item(es, "num_interactions") is None
+    if not (_fill_draw(es, g, s) and g.scored is None and g.epsilon is None and _item(es, "num_interactions") is None
             and isinstance(shaping, FitnessCore) and (<FitnessCore>shaping).is_usual and _read(es, "mu_lr", &ignored)
             and _read(es, "sigma_lr", &sigma_rate) and _read(es, "l2_coeff", &s.l2)):
         return None
@@ -381,12 +381,12 @@ def tell(dict es not None, rewards):
     if g is None:
         return False
     try:
-        return _told(es, g, rewards)
+        return _scored(es, g, rewards)
     finally:
         g.turn.give()
 
 
-cdef bint _told(dict es, GenerationCore g, rewards) except -1:
+cdef bint _scored(dict es, GenerationCore g, rewards) except -1:
     cdef pepg_search s
     cdef Py_ssize_t best
     cdef bint maximize
@@ -463,18 +463,18 @@ cdef list _before(tuple changes):
 
 
 # Nothing can fail here: the names are there already, and the caller holds what they stood for.
-cdef int _change(tuple changes, GenerationCore g, told) except -1:
+cdef int _change(tuple changes, GenerationCore g, scored) except -1:
     for owner, new in changes:
         PyDict_Update(owner, new)
     if g is not None:
-        g.told, g.is_pending = told, False
+        g.scored, g.is_pending = scored, False
     return 0
 
 
-def commit(tuple copies not None, tuple changes not None, GenerationCore g=None, told=None):
+def commit(tuple copies not None, tuple changes not None, GenerationCore g=None, scored=None):
     """Copy arrays into others, put new values into dicts, and end a population's turn, all of it or nothing.
 
-    `copies` are pairs (to, what), `changes` pairs (dict, items); `told` has the populations that have their rewards,
+    `copies` are pairs (to, what), `changes` pairs (dict, items); `scored` has the populations that have their rewards,
     if the generation goes on.
     """
     cdef cnp.ndarray to, what
@@ -486,7 +486,7 @@ def commit(tuple copies not None, tuple changes not None, GenerationCore g=None,
     cdef list before = _before(changes)
     for to, what in copies:
         memmove(cnp.PyArray_DATA(to), cnp.PyArray_DATA(what), cnp.PyArray_NBYTES(to))
-    _change(changes, g, told)
+    _change(changes, g, scored)
 
 
 def update(GenerationCore g not None, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,

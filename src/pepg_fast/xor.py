@@ -1,4 +1,4 @@
-"""The example of pepg-es's README: a 2-2-1 network that computes XOR."""
+"""The example from the README of pepg-es: a 2-2-1 network that computes XOR."""
 
 import argparse
 import sys
@@ -13,17 +13,17 @@ from .run.history import Row
 
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 OUTPUTS = np.array([0.0, 1.0, 1.0, 0.0])
-#: Fitness of a network that has all four rows of the truth table right.
+#: Fitness of a network that gets all four rows of the truth table right.
 SOLVED = 16.0
 
 
 def make_network() -> NeuralNetwork:
-    """The 2-2-1 sigmoid network of the example."""
+    """Make the 2-2-1 sigmoid network of the example."""
     return NeuralNetwork(2, 1, [2], hidden_activation="sigmoid", output_activation="sigmoid")
 
 
 def make_search(network: NeuralNetwork, *, population_size: int = 100, rng: Any = None) -> PEPG:
-    """The search with the example's hyperparameters."""
+    """Make a search with the hyperparameters of the example."""
     return PEPG(
         population_size,
         network.number_of_parameters,
@@ -36,7 +36,7 @@ def make_search(network: NeuralNetwork, *, population_size: int = 100, rng: Any 
 
 
 def fitness(network: NeuralNetwork, solutions: NDArray[Any]) -> NDArray[np.float64]:
-    """(4 - number of wrong rows)**2 of each solution, shape (n,)."""
+    """Return (4 - number of wrong rows)**2 for each solution, shape (n,)."""
     inputs = np.broadcast_to(INPUTS, (len(solutions), *INPUTS.shape))
     outputs = network.forward_population(solutions, inputs)[:, :, 0]
     wrong: NDArray[np.float64] = np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)
@@ -44,7 +44,7 @@ def fitness(network: NeuralNetwork, solutions: NDArray[Any]) -> NDArray[np.float
 
 
 def run(options: argparse.Namespace) -> int:
-    """Search until the truth table is right or the steps run out; the exit status."""
+    """Search until the truth table is right or the step limit is reached; return the exit status."""
     network = make_network()
     es = make_search(network, population_size=options.population_size, rng=options.seed)
     live = sys.stdout is not None and sys.stdout.isatty()
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     if result.reason == "interrupted":
         raise KeyboardInterrupt
     if result.reason != "target_fitness":
-        print(f"No solution within {options.max_steps} steps: the best fitness was "
+        print(f"No solution within {options.max_steps} steps; the best fitness was "
               f"{result.best_fitness:g} of {SOLVED:g}", file=sys.stderr)  # fmt: skip
         return 1
     print("Solution Found")

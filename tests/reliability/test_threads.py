@@ -335,6 +335,9 @@ def v(n=4, dtype=f): return np.zeros(n, dtype) + (dtype is f)
 def pairs(): return np.zeros((2, 2)), np.ones((2, 4))
 draw = lambda: (1, 1, None, None, np.zeros((2, 2)), np.ones((2, 4)))
 P = kernels.Perceptron([2, 2], True, 0, 0)
+R = kernels.Perceptron([2, 3, 2], True, kernels.CELLS["gru"], 0)
+T = kernels.Tensors([(2, 2), (0, 2)], 1)
+factors = lambda: np.ones((3, T.n_factors), f32)
 GOOD = {
     "available_threads": lambda: (0,), "select_isa": lambda: (None,), "force_teams": lambda: (False,),
     "force_stores": lambda: (None,),
@@ -367,6 +370,10 @@ GOOD = {
     "write_row": lambda: (np.zeros((2, 15)), 1, 1., 2., 3., 4., 5., v(), True, v(), v(), 0),
     "evaluate_natively": lambda: (ADDRESS, 0, np.zeros((3, 4)), v(3), 0),
     "run_natively": lambda: (vars(search()), ADDRESS, 0, np.zeros((2, 15)), np.zeros(2, np.int64), 0., np.nan, np.inf),
+    "Perceptron.recur": lambda: (np.ones((3, R.n_parameters)), np.ones((3, 2)), np.ones((3, 3)), 0),
+    "Tensors": lambda: ([(2, 2), (0, 2)], 1), "Tensors.sample": lambda: (factors(), v(6), v(2), np.ones((3, 6)), 0),
+    "Tensors.gradient": lambda: (factors(), v(3), v(2), v(6), 0),
+    "Tensors.forward": lambda: (P, factors(), v(6), v(2), np.arange(3), np.ones((3, 2)), 0),
     "Environment.rollout": lambda: (P, v(6), 1, np.ones((4, 2)), np.ones((3, 2)), v(3)),
 }
 import ctypes
@@ -388,7 +395,7 @@ def sigma():
     return core
 #: Addresses, which nobody can check.
 ADDRESSES = {"evaluate_natively": {0, 1}, "run_natively": {1, 2}}
-owners = {"GenerationCore": generation(), "SigmaCore": sigma(), "Perceptron": P, "RecycledArray": kernels.RecycledArray(), "Environment": kernels.Environment(0, 0, 0, 2, 3)}
+owners = {"GenerationCore": generation(), "SigmaCore": sigma(), "Perceptron": P, "RecycledArray": kernels.RecycledArray(), "Environment": kernels.Environment(0, 0, 0, 2, 3), "Perceptron.recur": R, "Tensors": T}
 """
 WITHOUT_ARGUMENTS = {
     "isas_built", "isas_usable", "isa", "last_team", "openmp_version", "RecycledArray", "RecycledArray.get", "Turn",
@@ -423,7 +430,7 @@ bad = list(hostile())
 for name in sys.argv[1:]:
     print("in", name, file=sys.stderr, flush=True)
     owner, _, method = name.partition(".")
-    function = getattr(owners[owner], method) if method else getattr(kernels, owner)
+    function = getattr(owners.get(name, owners[owner]), method) if method else getattr(kernels, owner)
     good = GOOD[name]
     try:
         function(*good())
@@ -473,7 +480,7 @@ for part in (lambda es: es, lambda es: es.optimizer):
             es.get_parameters()
             vars(part(es))[name] = value
             attempt(es)
-fields = ("turn", "rng", "key", "has_key", "number", "first", "is_drawn", "is_pending", "told", "drawn", "noise", "epsilon")
+fields = ("turn", "rng", "key", "has_key", "number", "first", "is_drawn", "is_pending", "scored", "drawn", "noise", "epsilon")
 for part, names in (("_generation", fields), ("_fitness", ("maximize", "is_usual"))):
     for name in names:
         for value in bad:

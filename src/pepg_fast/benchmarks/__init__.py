@@ -1,1 +1,1 @@
-"""The benchmark that `pepg-fast bench` runs and the README's table shows: the host, then pepg-es against pepg_fast."""
+"""The benchmark of `pepg-fast bench` and of the README's table: this machine, then pepg-es against pepg_fast."""

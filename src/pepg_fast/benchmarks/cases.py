@@ -33,11 +33,11 @@ class SearchCase:
 
     @property
     def is_large(self) -> bool:
-        """Whether pepg-es takes the better part of a second."""
+        """Whether a generation of pepg-es takes most of a second or more."""
         return self.n_elements > 20_000_000
 
     def rewards(self) -> list[float]:
-        """Distinct rewards in random order: implementations differ on purpose where rewards tie."""
+        """Distinct rewards in random order, because implementations treat ties differently on purpose."""
         order = np.random.default_rng(1).permutation(self.population_size)
         return [float(reward) for reward in order]
 
@@ -71,7 +71,7 @@ class NetworkCase:
         return np.random.default_rng(3).standard_normal(shape).astype(dtype)
 
 
-#: From the XOR example of pepg-es over its BipedalWalker network to a million parameters.
+#: The XOR example of pepg-es, its BipedalWalker network, and searches of up to a million parameters.
 SEARCHES = (
     SearchCase(100, 9),
     SearchCase(256, 6020),

@@ -1,4 +1,4 @@
-"""Equality with pepg-es, checked before anything is timed."""
+"""Checks, before anything is timed, that results equal those of pepg-es."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from .cases import NetworkCase, SearchCase
 from .impls import ORIGINAL, Implementation, forward_one, forward_population
 
 #: Adam's first step has the size of mu_lr and the sign of the gradient, so a rounding error in a
-#: gradient near 0 may turn it round. A large epsilon makes the step smooth, and comparable.
+#: gradient near 0 may reverse it. A large epsilon makes the step smooth, and so comparable.
 SMOOTH_ADAM = {"optimizer_kwargs": {"epsilon": 1e-3}}
 
 
 class DifferentResults(RuntimeError):
-    """An implementation does not compute what pepg-es does, so that its time says nothing."""
+    """An implementation does not compute what pepg-es computes, so its time would mean nothing."""
 
 
 def check_generation(impl: Implementation, case: SearchCase) -> None:
@@ -33,13 +33,13 @@ def check_generation(impl: Implementation, case: SearchCase) -> None:
 
 
 def check_forward_one(impl: Implementation, case: NetworkCase) -> None:
-    """Compare one output vector with pepg-es's."""
+    """Compare one output vector with that of pepg-es."""
     expected = forward_one(ORIGINAL, case)()
     _check_close(f"{case}: outputs", forward_one(impl, case)(), expected, impl.rtol)
 
 
 def check_forward_population(impl: Implementation, case: NetworkCase) -> None:
-    """Compare a population's outputs with pepg-es's, both from the numbers that `impl` is given."""
+    """Compare a population's outputs with those of pepg-es, both from the numbers that `impl` gets."""
     expected = ORIGINAL.forward_population(
         ORIGINAL.network(case),
         case.solutions(impl.dtype).astype(np.float64),
@@ -49,13 +49,13 @@ def check_forward_population(impl: Implementation, case: NetworkCase) -> None:
 
 
 def _set_noise(es: Any, epsilon: NDArray[Any]) -> None:
-    """Make `epsilon` the noise of a search of pepg-es, and of its population."""
+    """Give a search of pepg-es the noise `epsilon`, and the population that belongs to it."""
     es.epsilon = epsilon.astype(np.float64)
     es.theta = np.concatenate([es.mu + es.epsilon, es.mu - es.epsilon])
 
 
 def _check_standard_normal(case: SearchCase, noise: NDArray[Any]) -> None:
-    """Mean and variance within six standard errors; about 1e-9 of good samples would fail."""
+    """Check that mean and variance are within six standard errors; about 1e-9 of good samples would fail."""
     mean, variance = noise.mean(), np.vdot(noise, noise) / noise.size
     if not (
         abs(mean) < 6 / np.sqrt(noise.size) and abs(variance - 1) < 6 * np.sqrt(2 / noise.size)
@@ -64,7 +64,7 @@ def _check_standard_normal(case: SearchCase, noise: NDArray[Any]) -> None:
 
 
 def _check_close(what: str, actual: Any, expected: Any, rtol: float) -> None:
-    """Everything compared here is of order 1, which is the scale of errors in sums that cancel."""
+    """Check equality within a tolerance. All numbers here are of order 1, which is the scale of rounding errors."""
     if not np.allclose(actual, expected, rtol=rtol, atol=rtol):
         error = np.max(np.abs(np.subtract(actual, expected)))
-        raise DifferentResults(f"{what}: differs from pepg-es's by {error:.3g}")
+        raise DifferentResults(f"{what}: differs from pepg-es by {error:.3g}")

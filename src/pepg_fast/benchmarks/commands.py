@@ -1,4 +1,4 @@
-"""``pepg-fast bench``: the README's table on the host at hand."""
+"""``pepg-fast bench``: the README's table on this machine."""
 
 import argparse
 import importlib.util
@@ -13,13 +13,13 @@ ROUNDS, QUICK_ROUNDS = 15, 5
 
 
 def add_to(commands: Any) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "bench",
-        help="measure this machine, and pepg_fast against pepg-es on it",
-        description="Measure what this machine can do, then let pepg-es and pepg_fast take turns on the operations of "
-        "the README's table, and print both. Results are checked against pepg-es's before anything is timed. It takes "
-        "some three minutes and up to 6 GB of memory; close other programs first. Needs the extra `bench`.",
+        help="compare the speed of pepg_fast and pepg-es on this machine",
+        description="Measure what this machine can do, then time pepg-es and pepg_fast in turns on the operations of "
+        "the README's table, and print both. Results are compared with those of pepg-es before anything is timed. This "
+        "takes about three minutes and up to 6 GB of memory; close other programs first. Needs the extra `bench`.",
     )
     parser.add_argument(
         "--quick",
@@ -30,7 +30,7 @@ def add_to(commands: Any) -> None:
         "--rounds", type=_rounds, help=f"timed batches of each rival (default: {ROUNDS})"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write all figures to this file, too"
+        "--json", type=Path, metavar="FILE", help="also write all figures to this file"
     )
     parser.set_defaults(run=run)
 
@@ -42,7 +42,7 @@ def _rounds(text: str) -> int:
 
 
 def _refuse_unwritable(path: Path) -> None:
-    """Raise an OSError if a file cannot be written; one that did not exist is not there afterwards either."""
+    """Raise an OSError if a file cannot be written; if it did not exist, it does not exist afterward either."""
     files.refuse_devices(path)
     path, is_new = path.resolve(), not path.exists()
     path.open("a").close()
@@ -51,19 +51,19 @@ def _refuse_unwritable(path: Path) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and print; the exit status."""
+    """Measure and print; return the exit status."""
     if importlib.util.find_spec("pepg") is None:
         raise ModuleNotFoundError(
-            "bench compares with pepg-es, which is not installed: pip install pepg-es==0.0.5"
+            "bench: wanted pepg-es to compare with, which is not installed: pip install pepg-es==0.0.5"
         )
     from . import host, report, table
 
     if options.json is not None:
-        _refuse_unwritable(options.json)  # better now than after three minutes
+        _refuse_unwritable(options.json)  # now rather than after three minutes
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     machine = host.measured(quick=options.quick)
     print(f"{report.machine_line()}. Medians of {rounds} interleaved rounds.\n")
-    print(f"The host: {machine}.\n")
+    print(f"This machine: {machine}.\n")
     measured = []
     for line in report.markdown_head(table.COLUMNS, n_text=table.N_TEXT):
         print(line)

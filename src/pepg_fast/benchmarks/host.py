@@ -1,4 +1,4 @@
-"""What the host can do, apart from our code: memory, arithmetic, and the time in which a thread wakes up."""
+"""What this machine can do, whatever our code does: memory, arithmetic, and the time that a thread takes to wake up."""
 
 import statistics
 import threading
@@ -14,29 +14,30 @@ from .. import kernels
 
 ROUNDS = 7
 
-#: float64 numbers of the array that is written and read: beyond the caches of most hosts.
+#: Size, in float64 numbers, of the array that is written and read: larger than the caches of most machines.
 LARGE, QUICK = 100_000_000, 25_000_000
 
-#: Rows of the square matrices that are multiplied: as large as OpenBLAS leaves to one thread.
+#: Rows of the square matrices that are multiplied: the largest that OpenBLAS multiplies on one thread.
 MATRIX = 64
 
-#: How long a thread sleeps before it is woken, and how often: longer than any thread spins.
+#: How long a thread sleeps before it is woken (longer than any thread spins), and how many times.
 SLEEP, WAKE_UPS = 0.005, 50
 
 
 class Host(NamedTuple):
-    """Figures of one host, measured here and now.
+    """Figures of this machine at the time of measurement.
 
     Attributes
     ----------
     write, read : float
-        Bytes a second of warm memory, on as many threads as the kernels use, in the fastest way that NumPy has.
+        Bytes per second written to and read from warm memory, on as many threads as the kernels use, with the fastest
+        of NumPy's operations.
     flops : float
-        Floating-point operations a second of one core: NumPy's float32 product of 64x64 matrices.
+        Floating-point operations per second of one core, from NumPy's float32 product of 64x64 matrices.
     wake_up : float
-        Median seconds from waking a thread that sleeps until it runs.
+        Median seconds from waking a sleeping thread until it runs.
     threads : int
-        Threads that the kernels use.
+        Number of threads that the kernels use.
     """
 
     write: float
@@ -48,19 +49,19 @@ class Host(NamedTuple):
     def __str__(self) -> str:
         return (
             f"memory {self.write / 1e9:.0f} GB/s written and {self.read / 1e9:.0f} GB/s read on {self.threads} "
-            f"thread{'s' if self.threads > 1 else ''}; {self.flops / 1e9:.0f} GFLOP/s of one core; "
+            f"thread{'s' if self.threads > 1 else ''}; {self.flops / 1e9:.0f} GFLOP/s on one core; "
             f"a thread wakes up in {self.wake_up * 1e6:.0f} µs"
         )
 
 
 def measured(*, quick: bool = False) -> Host:
-    """Measure the host, in a few seconds."""
+    """Measure this machine, which takes a few seconds."""
     write, read = bandwidths(QUICK if quick else LARGE)
     return Host(write, read, flops(), wake_up(), kernels.available_threads())
 
 
 def fastest(run: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Seconds of the fastest call: a limit is what the machine can do, not what it usually does."""
+    """Return the seconds of the fastest call: a limit is what the machine can do, not what it usually does."""
     seconds = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -72,7 +73,7 @@ def fastest(run: Callable[[], object], rounds: int = ROUNDS) -> float:
 def on_all_threads(
     work: Callable[[NDArray[Any]], object], array: NDArray[Any], rounds: int = ROUNDS
 ) -> float:
-    """Seconds that `work` takes on the parts of an array, one part for each thread."""
+    """Return the seconds that `work` takes on an array that is split into one part for each thread."""
     n = kernels.available_threads()
     parts = np.array_split(array.reshape(-1), n)
     with ThreadPoolExecutor(n) as pool:
@@ -80,7 +81,7 @@ def on_all_threads(
 
 
 def seconds_to_read(array: NDArray[Any], rounds: int = ROUNDS) -> float:
-    """Seconds of the fastest way to read an array."""
+    """Return the seconds that the fastest way to read an array takes."""
     return min(
         on_all_threads(work, array.reshape(-1)[: array.size // 2 * 2].view("f8"), rounds)
         for work in (np.max, np.add.reduce, lambda a: a.view("i8").max())
@@ -88,7 +89,7 @@ def seconds_to_read(array: NDArray[Any], rounds: int = ROUNDS) -> float:
 
 
 def bandwidths(size: int = LARGE) -> tuple[float, float]:
-    """Bytes a second that are written to warm memory, and read from it, with an array of `size` float64 numbers."""
+    """Return the bytes per second written to and read from warm memory, with an array of `size` float64 numbers."""
     array = np.ones(size)
     writing = min(
         on_all_threads(work, array)
@@ -98,7 +99,7 @@ def bandwidths(size: int = LARGE) -> tuple[float, float]:
 
 
 def flops() -> float:
-    """Floating-point operations a second of one core, multiplications and additions counted apart."""
+    """Return the floating-point operations per second of one core; a multiplication and an addition count as two."""
     a = np.full((MATRIX, MATRIX), 0.5, np.float32)
     product = np.empty_like(a)
 
@@ -110,7 +111,7 @@ def flops() -> float:
 
 
 def wake_up() -> float:
-    """Median seconds from waking a thread that sleeps until it runs."""
+    """Return the median seconds from waking a sleeping thread until it runs."""
     asleep, awake = threading.Semaphore(0), threading.Semaphore(0)
     woken = []
 

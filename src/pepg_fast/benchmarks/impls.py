@@ -1,6 +1,6 @@
 """The rivals by name.
 
-pepg_fast has pepg-es's names, so an implementation is hardly more than the module they come from.
+pepg_fast has the names of pepg-es, so an implementation is little more than the module that has them.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Run = Callable[[], object]
 
 @dataclass(frozen=True)
 class Implementation:
-    """A module with pepg-es's names, a width and a number of threads (None: the usual one)."""
+    """A module with the names of pepg-es, a dtype, and a number of threads (None for the usual one)."""
 
     name: str
     module: ModuleType
@@ -42,13 +42,13 @@ class Implementation:
         return 1e-10 if self.dtype is np.float64 else 1e-4
 
     def search(self, case: SearchCase, **options: Any) -> Any:
-        """A new search."""
+        """Make a search."""
         if not self.is_original:
             options.update(rng=0, dtype=self.dtype, n_threads=self.n_threads)
         return self.module.PEPG(case.population_size, case.theta_size, **SEARCH_SETTINGS, **options)
 
     def network(self, case: NetworkCase) -> Any:
-        """A new network, without weights."""
+        """Make a network without weights."""
         activation = getattr(self.module, case.activation)
         n_in, *hidden, n_out = case.sizes
         return self.module.NeuralNetwork(n_in, n_out, hidden, activation, activation)
@@ -56,7 +56,7 @@ class Implementation:
     def forward_population(
         self, network: Any, solutions: NDArray[Any], observations: NDArray[Any]
     ) -> NDArray[Any]:
-        """Outputs for each row of `solutions` as weights, as the module's users write it."""
+        """Compute the outputs of a network for each row of `solutions`, as users of the module would write it."""
         if not self.is_original:
             outputs: NDArray[Any] = network.forward_population(
                 solutions, observations, n_threads=self.n_threads
@@ -76,7 +76,7 @@ FAST_ONE_THREAD = Implementation("pepg_fast f64 1 thread", pepg_fast, n_threads=
 
 
 def generation(impl: Implementation, case: SearchCase) -> Run:
-    """One generation: draw a population, drop it, update with rewards in a list."""
+    """Prepare one generation: draw a population, drop it, update with rewards in a list."""
     es, rewards = impl.search(case), case.rewards()
 
     def run() -> None:
@@ -87,14 +87,14 @@ def generation(impl: Implementation, case: SearchCase) -> Run:
 
 
 def forward_one(impl: Implementation, case: NetworkCase) -> Run:
-    """``network(observation)`` for one float64 observation."""
+    """Prepare ``network(observation)`` for one float64 observation."""
     network, observation = impl.network(case), case.observations(np.float64)[0]
     network.weights = case.solutions(np.float64)[0]
     return lambda: network(observation)
 
 
 def forward_population(impl: Implementation, case: NetworkCase) -> Run:
-    """Outputs of a whole population, one observation each."""
+    """Prepare the outputs of a whole population, with one observation for each network."""
     network = impl.network(case)
     solutions, observations = case.solutions(impl.dtype), case.observations(impl.dtype)
     return lambda: impl.forward_population(network, solutions, observations)

@@ -1,4 +1,4 @@
-"""What is measured: operations, with their cases, rivals, checks and memory traffic."""
+"""The operations that are measured, with their cases, rivals, checks and memory traffic."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .impls import FAST, FAST_F32, FAST_ONE_THREAD, ORIGINAL, Implementation, Ru
 
 @dataclass(frozen=True)
 class Operation:
-    """One kind of call: how to make it ready, how to check it, and what it moves through memory."""
+    """One kind of call: how to prepare it, how to check it, and how many bytes it moves."""
 
     name: str
     cases: tuple[Any, ...]
@@ -23,18 +23,18 @@ class Operation:
     bytes_moved: Callable[[Implementation, Any], int]
 
     def pairs(self) -> list[tuple[Implementation, Any]]:
-        """Every implementation on every case."""
+        """Return every implementation with every case."""
         return [(impl, case) for case in self.cases for impl in self.implementations]
 
     def checked(self, impl: Implementation, case: Any) -> Run:
-        """The call, ready to be timed, once its results have been found equal to pepg-es's."""
+        """Check that the results equal those of pepg-es, and return the call, ready to be timed."""
         if not impl.is_original:
             self.check(impl, case)
         return self.prepare(impl, case)
 
 
 def generation_bytes(impl: Implementation, case: SearchCase) -> int:
-    """Bytes that one generation reads and writes in arrays of at least (pairs, d).
+    """Return the bytes that one generation reads and writes in arrays of at least (pairs, d).
 
     pepg-es: every NumPy operation on whole arrays counts its operands and its result, 17 of
     (pairs, d) in all. Sampling: the noise (1 written), mu + e and mu - e (1 read, 1 written each),
@@ -53,12 +53,12 @@ def generation_bytes(impl: Implementation, case: SearchCase) -> int:
 
 
 def forward_one_bytes(impl: Implementation, case: NetworkCase) -> int:
-    """Bytes of one network's float64 weights, observation and outputs."""
+    """Return the bytes of one network's float64 weights, observation and outputs."""
     return (case.n_parameters + case.sizes[0] + case.sizes[-1]) * 8
 
 
 def forward_population_bytes(impl: Implementation, case: NetworkCase) -> int:
-    """Bytes of all weights, observations and outputs; pepg-es copies the weights first."""
+    """Return the bytes of all weights, observations and outputs; pepg-es copies the weights first."""
     weights = case.n_parameters * (3 if impl.is_original else 1)
     numbers = case.population_size * (weights + case.sizes[0] + case.sizes[-1])
     return numbers * np.dtype(impl.dtype).itemsize
@@ -73,7 +73,7 @@ GENERATION = Operation(
     bytes_moved=generation_bytes,
 )
 
-#: A network's own weights are float64, as pepg-es's are, and one observation takes one thread.
+#: The weights of a network are float64, as in pepg-es, and one observation uses one thread.
 FORWARD_ONE = Operation(
     name="network(x)",
     cases=NETWORKS,

@@ -12,7 +12,7 @@ from .._config import show_config
 
 
 def cpu_model() -> str:
-    """The CPU's name as its maker has it, as far as the system tells."""
+    """Return the CPU's model name, if the system reports it."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -24,7 +24,7 @@ def cpu_model() -> str:
 
 
 def machine(n_threads: int | None = None) -> dict[str, object]:
-    """What the figures depend on besides the code."""
+    """Return the facts that figures depend on besides the code."""
     config = show_config("dicts") or {}
     return {
         "pepg_fast": config["version"],
@@ -37,14 +37,14 @@ def machine(n_threads: int | None = None) -> dict[str, object]:
 
 
 def machine_line() -> str:
-    """The facts of `machine` as a line of text."""
+    """Return the facts of `machine` as a line of text."""
     return (
         "pepg_fast {pepg_fast} ({isa}, {threads} threads) on {cpu}; Python {python}, NumPy {numpy}"
     ).format(**machine())
 
 
 def duration(seconds: float) -> str:
-    """Three significant digits in the unit that suits.
+    """Format seconds with three significant digits in a suitable unit.
 
     >>> duration(0.00123456)
     '1.23 ms'
@@ -53,7 +53,7 @@ def duration(seconds: float) -> str:
 
 
 def data_size(n_bytes: int) -> str:
-    """Three significant digits in the unit that suits.
+    """Format bytes with three significant digits in a suitable unit.
 
     >>> data_size(36_987_654)
     '37.0 MB'
@@ -62,7 +62,7 @@ def data_size(n_bytes: int) -> str:
 
 
 def ratio(value: float) -> str:
-    """A factor, with three significant digits.
+    """Format a factor with three significant digits.
 
     >>> ratio(12.345)
     '12.3x'
@@ -71,23 +71,23 @@ def ratio(value: float) -> str:
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int = 1) -> str:
-    """A Markdown table: `n_text` columns of text, then numbers, aligned to the right."""
+    """Return a Markdown table: `n_text` columns of text, then columns of numbers, aligned to the right."""
     return "\n".join([*markdown_head(columns, n_text=n_text), *map(markdown_row, rows)])
 
 
 def markdown_head(columns: Sequence[str], *, n_text: int = 1) -> list[str]:
-    """The first two lines of a Markdown table."""
+    """Return the first two lines of a Markdown table."""
     rule = ["---" if i < n_text else "---:" for i in range(len(columns))]
     return [markdown_row(columns), markdown_row(rule)]
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """One line of a Markdown table."""
+    """Return one line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def _with_unit(value: float, units: Mapping[str, float]) -> str:
-    """The value in the largest unit that it reaches, or else in the smallest."""
+    """Format a value in the largest unit that it reaches, or else in the smallest."""
     unit, size = next(
         ((unit, size) for unit, size in units.items() if value >= 0.9995 * size),
         list(units.items())[-1],
@@ -96,6 +96,6 @@ def _with_unit(value: float, units: Mapping[str, float]) -> str:
 
 
 def _three_digits(value: float) -> str:
-    """Three significant digits, or all before the point if those are more."""
+    """Format with three significant digits, or with all digits before the point if there are more."""
     digits = next((n for n, limit in ((2, 9.995), (1, 99.95)) if value < limit), 0)
     return f"{value:.{digits}f}"

@@ -23,7 +23,7 @@ NOTHING = "-"
 
 
 class Row(NamedTuple):
-    """What one operation took on one case: seconds and bytes moved, by the name of each rival that has it."""
+    """Seconds and bytes moved of one operation on one case, by the names of the rivals that have it."""
 
     operation: str
     case: str
@@ -31,7 +31,7 @@ class Row(NamedTuple):
     bytes_moved: dict[str, int]
 
     def cells(self) -> list[str]:
-        """The row as the table shows it."""
+        """Return the row as the table shows it."""
         original = self.seconds[ORIGINAL.name]
         return [
             self.operation,
@@ -58,7 +58,7 @@ def measured(operation: Operation, case: Any, rounds: int) -> Row:
 
 
 def rows(rounds: int, *, with_large: bool) -> Iterator[Row]:
-    """All rows, measured as they are asked for."""
+    """Yield all rows, each measured when it is requested."""
     for operation in (GENERATION, FORWARD_ONE, FORWARD_POPULATION):
         for case in operation.cases:
             if with_large or not case.is_large:

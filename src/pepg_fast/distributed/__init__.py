@@ -1,7 +1,8 @@
-"""The same search on many processes: `MPIRunner` over MPI, `RayRunner` over Ray.
+"""One search on many processes: `MPIRunner` uses MPI, `RayRunner` uses Ray.
 
-Every process has the search and makes its own slice of each population, since noise is a function of the search's key;
-rewards go to all, and each makes the same update to the same bits. Nothing here is imported before it is used.
+Every process has the search and generates its own slice of each population, because the noise is a function of the
+search's key. All processes get the rewards and make the same update, to the same bits. Nothing here is imported before
+it is used.
 """
 
 import importlib
@@ -14,14 +15,14 @@ __all__ = ["Costs", "Evaluated", "MPIRunner", "RayRunner", "Runner", "each"]
 
 if TYPE_CHECKING:
     from .mpi import MPIRunner
-    from .over_ray import RayRunner
+    from .ray_runner import RayRunner
     from .runner import Runner
 
-_LAZY = {"MPIRunner": "mpi", "RayRunner": "over_ray", "Runner": "runner"}
+_LAZY = {"MPIRunner": "mpi", "RayRunner": "ray_runner", "Runner": "runner"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a runner, and with it what it stands on."""
+    """Import a runner and the libraries that it needs."""
     if name in _LAZY:
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

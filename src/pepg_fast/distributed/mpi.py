@@ -1,4 +1,4 @@
-"""A search over MPI: every rank runs the same program, evaluates its slice and makes every update."""
+"""Searches over MPI: every rank runs the same program, evaluates its slice and makes every update."""
 
 import contextlib
 import itertools
@@ -22,55 +22,56 @@ from ..run.limits import REASONS
 from ..search.gradients import GradientWork
 from .runner import Runner
 from .slices import Evaluated, SliceFunction, edges, evaluate_slice
-from .splitting import WAYS, Costs, choose, column_edges
+from .splitting import STRATEGIES, Costs, choose, column_edges
 from .state import Fingerprint, fingerprint
 
-with _caller.needing("MPIRunner", "mpi4py", "mpi"):
+with _caller.optional_dependency("MPIRunner", "mpi4py", "mpi"):
     from mpi4py import MPI
 
 _Made = TypeVar("_Made")
 
 _EVALUATED, _FAILED, _INTERRUPTED = range(3)
-#: Columns of the header: how it went, length and checksum of what follows, interactions; and from there on the
-#: digest of the search's fingerprint.
+#: Columns of the header: the outcome, length and checksum of the data that follows, interactions; and, from the last
+#: column on, the digest of the search's fingerprint.
 _STATE, _LENGTH, _CHECKSUM, _INTERACTIONS, _SEARCH = range(5)
 _HEADER = _SEARCH + 2
-#: A message may have more bytes than an int counts.
+#: Most bytes per message: MPI counts them in an int.
 _MESSAGE = 1 << 30
 _TAG_EVALUATED = 1
-#: Seconds that other ranks wait before they show an error that all have: the first one ends them.
+#: Seconds that the other ranks wait before they show an error that all have; the first rank ends them before that.
 _PATIENCE = 1.0
 
 
 class MPIRunner(Runner):
-    """Evaluates populations over MPI: each rank its slice, all ranks every update.
+    """Evaluates populations over MPI: each rank evaluates its slice, and all ranks make every update.
 
-    Every rank runs the same program with the same search (``rng`` a seed, or `share`). A generation moves P rewards and
-    some bytes a rank; where the gradients are worth sharing out, 2 d numbers more. Results, files and the search itself
-    are the same bits at any number of ranks.
+    Every rank runs the same program with the same search (give ``rng`` a seed, or use `share`). A generation transfers
+    P rewards and a few bytes per rank, and 2 d further numbers if it pays to divide the gradients. Results, files and
+    the search itself have the same bits at any number of ranks.
 
     Parameters
     ----------
     comm : mpi4py.MPI.Intracomm, optional
-        The ranks; a duplicate of it is used. All there are by default.
+        Communicator of the ranks, of which a duplicate is used; all ranks by default.
     split : {"auto", "whole", "columns"}
-        How the work of an update is shared out (see `way`); by default the quicker way by `costs`.
+        How the work of an update is divided (see `strategy`); by default, `costs` decides which is faster.
+        A `LowRankPEPG` always has "whole".
     costs : Costs
         Seconds that the parts of an update take on these machines.
     timeout : float, optional
-        Seconds that the others may take longer than the root, and the root longer than them, to evaluate their slices,
-        before all are aborted and the slow ones named. A rank that stops elsewhere, such as during an update, is waited
-        for until the launcher ends all. MPI cannot give a rank's work to another while it is busy:
-        resume from a checkpoint with other ranks, or use a `RayRunner`.
+        Seconds by which the root may finish its slice earlier or later than the other ranks, before all are aborted and
+        the slow ones are named. If a rank hangs elsewhere, such as during an update, the others wait until the launcher
+        ends all. MPI cannot move the work of a busy rank to another one: resume from a checkpoint with other ranks, or
+        use a `RayRunner`.
     abort : bool
-        Whether an exception on any rank ends all of them, after its traceback was shown. If not, exceptions are
-        raised: what `evaluate` raised and what all ranks see on all of them, others only where they happen, and the
-        other ranks wait for ever.
+        Whether an exception on any rank ends all of them after its traceback was shown. If not, exceptions are raised.
+        An exception of `evaluate`, or one that all ranks notice, is then raised on all; any other is raised only where
+        it happens, and the other ranks wait forever.
 
     Attributes
     ----------
     rank, size : int
-        Which rank this is of how many.
+        Number of this rank, and of all ranks.
     comm : mpi4py.MPI.Intracomm
 
     Raises
@@ -78,12 +79,12 @@ class MPIRunner(Runner):
     ModuleNotFoundError
         If mpi4py is not installed.
     TypeError, ValueError
-        If an argument is not what is described here.
+        If an argument is not as described here.
 
     Notes
     -----
-    As a context manager it ends all ranks where one leaves the block by an exception; without one, a rank that fails
-    elsewhere than in the runner's own calls leaves the others waiting.
+    As a context manager, a runner ends all ranks if one of them leaves the block by an exception. Without one, a rank
+    that fails outside the runner's own methods leaves the others waiting.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class MPIRunner(Runner):
         abort: bool = True,
     ) -> None:
         super().__init__(timeout)
-        self.split = _checks.choice("split", split, ("auto", *WAYS))
+        self.split = _checks.choice("split", split, ("auto", *STRATEGIES))
         if not isinstance(costs, Costs):
             raise TypeError(f"costs: wanted a Costs, got {type(costs).__name__}")
         self.costs = costs
@@ -105,24 +106,24 @@ class MPIRunner(Runner):
         self.abort = _checks.flag("abort", abort)
         self.comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
-        self._layouts: dict[int, list[Any]] = {}  # of extras, by their checksums
+        self._layouts: dict[int, list[Any]] = {}  # layouts of extras, by checksum
         self._depth = 0
 
     # ---- the search on all ranks ------------------------------------------------------------------------------
 
     def share(self, search: "_Made | Callable[[], _Made]") -> _Made:
-        """Give every rank the root's search, or whatever else.
+        """Give every rank the root's search, or any other object that pickles.
 
         Parameters
         ----------
         search : PEPG or callable
-            The root's is sent to all; those of the others are not looked at. A callable is called by the root alone
-            and returns it, such as ``lambda: PEPG.load_checkpoint(name)``.
+            The root's search, which is sent to all; on other ranks, the argument is ignored. Or a callable that returns
+            it, such as ``lambda: PEPG.load_checkpoint(name)``, which only the root calls.
 
         Returns
         -------
         PEPG
-            The root's on all ranks.
+            The root's search.
         """
         with self._guarded():
             packed: bytes = b""
@@ -143,11 +144,11 @@ class MPIRunner(Runner):
             return shared
 
     def barrier(self) -> None:
-        """Wait until all ranks are here."""
+        """Wait until all ranks have called this method."""
         self.comm.Barrier()
 
     def __enter__(self) -> "MPIRunner":
-        """Let an exception that leaves the block end all ranks."""
+        """Enter a block; an exception that leaves it ends all ranks."""
         self._block = self._guarded()
         self._block.__enter__()
         return self
@@ -163,7 +164,7 @@ class MPIRunner(Runner):
     ) -> Evaluated:
         ends = edges(es.population_size, self.size)
         members = slice(ends[self.rank], ends[self.rank + 1])
-        search, solutions = self._made(es, members)
+        search, solutions = self._generate(es, members, evaluate)
         return self._evaluated(search, evaluate, solutions, ends, interrupts)
 
     def _of_center(self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions) -> Evaluated:
@@ -180,7 +181,7 @@ class MPIRunner(Runner):
         interrupts: AsExceptions,
         first: int | None = None,
     ) -> Evaluated:
-        """Evaluate this rank's solutions, and gather those of all."""
+        """Evaluate this rank's solutions, and gather the results of all ranks."""
         state, part, failure = _EVALUATED, None, b""
         first = ends[self.rank] if first is None else first
         try:
@@ -216,7 +217,7 @@ class MPIRunner(Runner):
         self._check_headers(headers, failure, counts)
         evaluators = headers[counts > 0]
         layout = self._layout_of(int(np.flatnonzero(counts)[0]), headers, packed)
-        # A record for each member: its reward, and its row of each of the extras.
+        # One record for each member: its reward, and its row of each extra.
         fields = {name: str(number) for number, (name, _, _) in enumerate(layout)}
         kinds = [(fields[name], dtype, tuple(shape)) for name, dtype, shape in layout]
         record = np.dtype([("reward", np.float64), *kinds])
@@ -226,13 +227,13 @@ class MPIRunner(Runner):
             for name, field in fields.items():
                 rows[field] = part.extras[name]
         self._allgather(rows, table, counts)
-        told = evaluators[:, _INTERACTIONS]
-        interactions = None if told[0] < 0 else int(told.sum())
+        each = evaluators[:, _INTERACTIONS]
+        interactions = None if each[0] < 0 else int(each.sum())
         extras = {name: np.ascontiguousarray(table[field]) for name, field in fields.items()}
         return Evaluated(np.ascontiguousarray(table["reward"]), interactions, extras)
 
     def _headers(self, mine: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of all ranks, (size, _HEADER)."""
+        """Return the headers of all ranks, shape (size, _HEADER)."""
         headers = np.empty((self.size, _HEADER), np.int64)
         if self.timeout is None or self.size == 1:
             self.comm.Allgather(mine, headers)
@@ -269,7 +270,7 @@ class MPIRunner(Runner):
                 time.sleep(1e-4)
 
     def _check_searches(self, digests: NDArray[np.int64], mine: Fingerprint) -> None:
-        """Raise on all ranks if one has another search than the root, and say in what they differ."""
+        """Raise on all ranks if one has a different search than the root, and say how they differ."""
         others = np.flatnonzero((digests != digests[0]).any(axis=1))
         if not others.size:
             return
@@ -278,15 +279,15 @@ class MPIRunner(Runner):
             for rank in (0, int(others[0]))
         )
         raise RuntimeError(
-            f"es: wanted the same search on all ranks, that of rank {others[0]} differs from rank 0's in "
-            f"{root.differences(other)}; make it from the same arguments (rng a seed, not None) or with "
-            "runner.share(es), and change it on all alike"
+            f"es: wanted the same search on all ranks, but that of rank {others[0]} differs from that of rank 0 in "
+            f"{root.differences(other)}; make it from the same arguments (with a seed as rng) or with "
+            "runner.share(es), and change it in the same way on all ranks"
         )
 
     def _check_headers(
         self, headers: NDArray[np.int64], failure: bytes, counts: NDArray[np.intp]
     ) -> None:
-        """Raise on all ranks what one of them has to say."""
+        """Raise the failure of one rank on all ranks."""
         states = headers[:, _STATE]
         if (states == _FAILED).any():
             rank = int(np.flatnonzero(states == _FAILED)[0])
@@ -296,15 +297,15 @@ class MPIRunner(Runner):
         if (states == _INTERRUPTED).any():
             raise KeyboardInterrupt
         evaluators = headers[counts > 0]
-        told = evaluators[:, _INTERACTIONS] < 0
+        lacks_interactions = evaluators[:, _INTERACTIONS] < 0
         same = (evaluators[:, [_LENGTH, _CHECKSUM]] == evaluators[0, [_LENGTH, _CHECKSUM]]).all()
-        if not same or told.any() != told.all():
+        if not same or lacks_interactions.any() != lacks_interactions.all():
             raise ValueError(
                 "evaluate: wanted interactions and the same extras from all slices or from none"
             )
 
     def _layout_of(self, rank: int, headers: NDArray[np.int64], packed: bytes) -> list[Any]:
-        """Name, dtype and shape of a row of each of the extras, from a rank that has evaluated something."""
+        """Return name, dtype and row shape of each extra, from a rank that has evaluated something."""
         if not headers[rank, _LENGTH]:
             return []
         checksum = int(headers[rank, _CHECKSUM])
@@ -312,10 +313,10 @@ class MPIRunner(Runner):
             self._layouts[checksum] = json.loads(self._send_from(rank, packed))
         return self._layouts[checksum]
 
-    # ---- the update, perhaps in parts ---------------------------------------------------------------------------
+    # ---- the update ---------------------------------------------------------------------------------------------
 
-    def way(self, es: PEPG) -> str:
-        """Tell how the work of the next update is shared out.
+    def strategy(self, es: PEPG) -> str:
+        """Return how the work of the next update is divided.
 
         Parameters
         ----------
@@ -325,9 +326,10 @@ class MPIRunner(Runner):
         Returns
         -------
         str
-            "whole": every process computes both gradients. "columns": each computes them for its coordinates.
+            "whole" if every process computes both gradients, "columns" if each computes them for its share of the
+            coordinates.
         """
-        if self.size == 1:
+        if self.size == 1 or es._generation.is_low_rank:  # whose gradient is a few products
             return "whole"
         if self.split != "auto":
             return self.split
@@ -336,7 +338,7 @@ class MPIRunner(Runner):
 
     def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
         is_own = type(es).update is not PEPG.update or type(es).tell is not PEPG.tell
-        if is_own or self.way(es) == "whole":
+        if is_own or self.strategy(es) == "whole":
             super()._tell(es, rewards, interactions)
         else:
             es.update(rewards, interactions=interactions, gradients=self._by_columns)
@@ -352,7 +354,7 @@ class MPIRunner(Runner):
     # ---- messages ---------------------------------------------------------------------------------------------
 
     def _allgather(self, mine: NDArray[Any], whole: NDArray[Any], counts: NDArray[np.intp]) -> None:
-        """Concatenate what all ranks have, `counts` items each."""
+        """Concatenate the items of all ranks; `counts` has their numbers."""
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         item = MPI.BYTE.Create_contiguous(whole.itemsize).Commit()
         try:
@@ -364,7 +366,7 @@ class MPIRunner(Runner):
             item.Free()
 
     def _send_from(self, rank: int, data: bytes) -> bytes:
-        """One rank's bytes to all."""
+        """Send the bytes of one rank to all."""
         length = np.array([len(data)], np.int64)
         self.comm.Bcast(length, root=rank)
         buffer = np.empty(int(length[0]), np.uint8)
@@ -385,11 +387,11 @@ class MPIRunner(Runner):
 
     agreed.__doc__ = Runner.agreed.__doc__
 
-    # ---- the end of all ---------------------------------------------------------------------------------------
+    # ---- ending all ranks -------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Let an exception that leaves the outermost of these end all ranks, with its traceback."""
+        """Let an exception that leaves the outermost of these contexts end all ranks, with its traceback."""
         self._depth += 1
         try:
             yield
@@ -406,7 +408,7 @@ class MPIRunner(Runner):
         return error
 
     def _abort(self, error: BaseException) -> None:
-        """Show the error and end all ranks; what all have to say is said once."""
+        """Show the error and end all ranks; an error that all ranks have is shown once."""
         first = 0
         if isinstance(error, EvaluationError) and error.rank is not None:
             first = error.rank

@@ -1,4 +1,4 @@
-"""A search that follows another one by its rewards, in a process of its own."""
+"""A search in its own process that follows another one by means of the rewards."""
 
 import pickle
 import warnings
@@ -6,23 +6,23 @@ from typing import Any, NamedTuple
 
 from ..pepg import PEPG
 from ..run.failures import Failure
-from .slices import Evaluated, Successor, try_slice
+from .slices import Evaluated, Successor, try_slice, unmade
 from .state import fingerprint
 
 
 class Update(NamedTuple):
-    """What the search was told; a large array is a reference to the object store."""
+    """The arguments of an update; a large array is a reference to the object store."""
 
     rewards: Any
     interactions: Any
 
 
 class Order(NamedTuple):
-    """Something to do for the search with a fingerprint."""
+    """An order to evaluate a slice of a search's population."""
 
     #: Updates since the last order, or a reference to the search.
     news: Any
-    #: The digest of its fingerprint.
+    #: Digest of the search's fingerprint.
     search: bytes
     #: A reference to the function of slices.
     evaluate: Any
@@ -31,27 +31,27 @@ class Order(NamedTuple):
 
 
 class Behind(NamedTuple):
-    """The answer of an actor that has not got the search it was asked about."""
+    """The answer of an actor that does not have the search of an order."""
 
-    #: Parts of the fingerprint of the one it has, if it has one.
+    #: Parts of the fingerprint of the search that it has, if it has one.
     parts: dict[str, Any] | None = None
-    #: What went wrong when it took the news.
+    #: The error that occurred when it made the updates.
     error: str = ""
 
 
 class Replica:
-    """An actor: it has the search, brought up to date by each order."""
+    """An actor that has the search; each order brings it up to date."""
 
     def __init__(self) -> None:
         self._es: PEPG | None = None
-        self._search: bytes | None = None  # the digest that it was found to have
+        self._search: bytes | None = None  # the search's digest, as last computed
         self._fetched: tuple[Any, Any] = (None, None)
 
     def greet(self) -> None:
-        """Say that it is there."""
+        """Report that the actor has started."""
 
     def evaluate(self, order: Order) -> "Evaluated | Failure | Behind":
-        """Evaluate a slice, -1 to 0 being the centre."""
+        """Evaluate a slice; -1 to 0 is the center."""
         es = self._up_to_date(order)
         if isinstance(es, Behind):
             return es
@@ -63,11 +63,14 @@ class Replica:
         if order.lo < 0:
             return try_slice(self._fetched[1], es.center[None], -1)
         self._begin(es)
-        solutions = es.get_members(slice(order.lo, order.hi))
+        members = slice(order.lo, order.hi)
+        solutions = unmade(es, self._fetched[1], members)
+        if solutions is None:
+            solutions = es.get_members(members)
         return try_slice(self._fetched[1], solutions, order.lo)
 
     def _up_to_date(self, order: Order) -> "PEPG | Behind":
-        """The search where the driver has it."""
+        """Return the search in the state that the driver has it in."""
         if order.news == [] and self._es is not None and self._search == order.search:
             return self._es
         error = ""
@@ -76,7 +79,7 @@ class Replica:
                 warnings.simplefilter("ignore")  # the driver warns
                 self._take(order.news)
         except Exception as caught:
-            self._es = None  # whatever it was, the search itself will do
+            self._es = None  # the driver will send the whole search
             error = f"{type(caught).__name__}: {caught}"
         es, self._es, self._search = self._es, None, None
         if es is None:
@@ -103,13 +106,13 @@ class Replica:
 
     @staticmethod
     def _begin(es: PEPG) -> None:
-        """Draw the population that the driver has drawn, without making any of it."""
+        """Begin the population that the driver has drawn, without generating any member."""
         if not es.is_pending:
             es.get_parameters(members=slice(0, 0))
 
 
 def _fetched(thing: Any) -> Any:
-    """A thing, or what a reference is to."""
+    """Return a value, or the value to which it refers."""
     import ray
 
     return ray.get(thing) if isinstance(thing, ray.ObjectRef) else thing

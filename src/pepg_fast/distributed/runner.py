@@ -1,4 +1,4 @@
-"""What all runners share: checks, and the run."""
+"""The base class of runners: checks, and the run."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,24 +15,24 @@ from ..run.failures import EvaluationError
 from ..run.interrupts import AsExceptions, Interrupts
 from ..run.limits import Limits
 from ..run.loop import Result
-from .slices import Evaluated, Gathering, SliceFunction
+from .slices import Evaluated, Gathering, SliceFunction, unmade
 from .state import Fingerprint, check_search, fingerprint
 
 
 class Runner:
-    """What `MPIRunner` and `RayRunner` have in common.
+    """Base class of `MPIRunner` and `RayRunner`.
 
     Parameters
     ----------
     timeout : float or None
-        Seconds after which a slice is late; what then becomes of it is each runner's own.
+        Seconds after which a slice is late; each runner decides what happens then.
 
     Attributes
     ----------
     size : int
-        Processes that evaluate.
+        Number of processes that evaluate.
     rank : int
-        Which of several processes that run the same program this is.
+        Number of this process among those that run the same program.
     """
 
     size: int
@@ -45,7 +45,7 @@ class Runner:
 
     @property
     def is_root(self) -> bool:
-        """Whether this process is the one that writes files and calls callbacks."""
+        """Whether this is the process that writes files and calls callbacks."""
         return self.rank == 0
 
     def evaluate(
@@ -58,11 +58,12 @@ class Runner:
         es : PEPG
             The search; the same one in every process.
         evaluate : callable
-            ``evaluate(solutions, members)`` for a slice of the population: the solutions, shape (m, d), read-only, and
-            their indices, shape (m,). Returns m rewards; or (rewards, interactions), a number of simulator steps or
-            one for each member; or (rewards, interactions or None, extras), a dict of further arrays with m rows each.
+            Called as ``evaluate(solutions, members)`` for a slice of the population, with the solutions, a read-only
+            array of shape (m, d), and their indices, shape (m,). It returns m rewards; or (rewards, interactions), with
+            a number of simulator steps or one for each member; or (rewards, interactions or None, extras), with a dict
+            of further arrays with m rows each.
         interrupts : optional
-            Its method `as_exceptions` gives a context in which Ctrl-C may be raised: `evaluate` runs in that.
+            Object whose method `as_exceptions` returns a context in which Ctrl-C may be raised; `evaluate` runs in it.
 
         Returns
         -------
@@ -73,11 +74,11 @@ class Runner:
         Raises
         ------
         EvaluationError
-            If `evaluate` raised, in whatever process. The population still waits for its rewards.
+            If `evaluate` raised an exception in any process. The population still waits for its rewards.
         RuntimeError
-            If processes do not have the same search; the message says in what they differ.
+            If the processes do not have the same search; the message says how they differ.
         TypeError, ValueError
-            If an argument is not what is described here.
+            If an argument is not as described here.
         """
         with self._guarded():
             self._check(es, evaluate)
@@ -93,9 +94,9 @@ class Runner:
         es : PEPG
             The search; the same one in every process.
         evaluate : callable
-            As in `evaluate`.
+            As for the method `evaluate`.
         interrupts : optional
-            Its method `as_exceptions` gives a context in which Ctrl-C may be raised: `evaluate` runs in that.
+            Object whose method `as_exceptions` returns a context in which Ctrl-C may be raised; `evaluate` runs in it.
 
         Returns
         -------
@@ -105,9 +106,9 @@ class Runner:
         Raises
         ------
         EvaluationError
-            If `evaluate` raised.
+            If `evaluate` raised an exception.
         TypeError, ValueError
-            If an argument is not what is described here.
+            If an argument is not as described here.
         """
         with self._guarded():
             self._check(es, evaluate)
@@ -123,7 +124,7 @@ class Runner:
         es : PEPG
             The search; the same one in every process.
         rewards : array_like of float, shape (P,)
-            Those of the whole population.
+            Rewards of the whole population.
         interactions : int or array_like of int, optional
             Simulator steps that the evaluation took.
         """
@@ -152,38 +153,38 @@ class Runner:
         es : PEPG
             The search; the same one in every process.
         evaluate : callable
-            As in `evaluate`; for the centre it gets one solution and the index -1. `each` makes one from a function of
-            one candidate. If it has a method ``gathered(es, evaluated)``, that is called after each update in every
-            process that runs the loop, before the callbacks, with what `evaluate` gives: for statistics that all
-            evaluations share.
+            As for the method `evaluate`; for the center it gets one solution and the index -1. `each` makes one from a
+            function of one candidate. If it has a method ``gathered(es, evaluated)``, every process that runs the loop
+            calls this method after each update, before the callbacks, with the result of the method `evaluate`: for
+            statistics of all evaluations.
         max_steps : int, optional
-            Steps of this call at most.
+            Maximum number of steps of this call.
         max_evaluations : int, optional
-            Evaluations of this call at most.
+            Maximum number of evaluations of this call.
         target_fitness : float, optional
-            Ends the run when `best_fitness` is as good.
+            The run ends when `best_fitness` is at least as good.
         patience : int, optional
-            Ends the run after as many steps without a new best fitness.
+            The run ends after this many steps without a new best fitness.
         patience_tolerance : float, optional
-            A new best fitness counts if it is better than the last one that did by more than this; 0 by default.
+            A new best fitness counts only if it improves on the last one that counted by more than this; 0 by default.
         time_limit : float, optional
-            Seconds after which no population is evaluated, by the root's clock.
+            Number of seconds, by the root's clock, after which no further population is evaluated.
         callbacks : callable, Callback, or several
-            Called after each step by the root alone, while the others wait; they must leave the search as it is.
+            Called after each step by the root alone, while the others wait; they must not change the search.
         center_every : int
-            Evaluate the centre too, after every so many steps; 0 for never.
+            Number of steps after which the center is evaluated as well; 0 for never.
 
         Returns
         -------
         Result
-            The same in every process, but for the seconds.
+            The result, the same in every process except for the seconds.
 
         Raises
         ------
         EvaluationError
-            If `evaluate` raised, in whatever process. The population still waits for its rewards.
+            If `evaluate` raised an exception in any process. The population still waits for its rewards.
         TypeError, ValueError
-            If an argument is not what is described here, or a reward is NaN (see `nan_policy`).
+            If an argument is not as described here, or a reward is NaN (see `nan_policy`).
         """
         with self._guarded():
             self._check(es, evaluate)
@@ -201,18 +202,22 @@ class Runner:
         if not callable(evaluate):
             raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
 
-    def _made(self, es: PEPG, members: slice) -> tuple[Fingerprint, NDArray[Any]]:
-        """Make members of the population that waits, or of a new one, and tell what all are made from."""
-        # Before it is drawn, if that is enough to know it, because what is drawn from is then a copy of mu and sigma.
+    def _generate(
+        self, es: PEPG, members: slice, evaluate: Any
+    ) -> tuple[Fingerprint, NDArray[Any]]:
+        """Generate members of the waiting or of a new population; return the search's fingerprint and the members."""
+        # The fingerprint is taken before drawing if possible: afterward it would also cover the copies of mu and sigma.
         search = fingerprint(es) if es._generation.has_key else None
-        make = es.get_members if es.is_pending else es.get_parameters
-        solutions = make(members=members)
+        solutions = unmade(es, evaluate, members)
+        if solutions is None:
+            make = es.get_members if es.is_pending else es.get_parameters
+            solutions = make(members=members)
         return search or fingerprint(es), solutions
 
     def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
         es.tell(rewards, interactions=interactions)
 
-    # ---- what each runner has of its own ------------------------------------------------------------------------
+    # ---- what each runner defines -------------------------------------------------------------------------------
 
     def _of_population(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
@@ -223,36 +228,36 @@ class Runner:
         raise NotImplementedError
 
     def _changed(self, evaluate: SliceFunction) -> None:
-        """Take note that a function is not what it was."""
+        """Note that the function of slices has changed."""
 
     def _error_of_all(self, message: str, index: int) -> EvaluationError:
-        """An error that every process is about to raise."""
+        """Return an error that every process is about to raise."""
         return EvaluationError(message, index)
 
     def _guarded(self) -> AbstractContextManager[None]:
-        """What exceptions that leave the runner's calls pass through."""
+        """Return a context through which exceptions leave the runner's methods."""
         return nullcontext()
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
-        """Tell why a run ends, for all processes alike.
+        """Agree among all processes on why a run ends.
 
         Parameters
         ----------
         reason : str or None
-            Why this one would; the root's counts.
+            Why this process would end the run; only the root's reason counts.
         is_interrupted : bool
-            Whether this one was interrupted, which ends all.
+            Whether this process was interrupted, which ends the run of all.
 
         Returns
         -------
         str or None
-            The reason, None to go on.
+            The reason, or None to continue.
         """
-        return Evaluations().agreed(reason, is_interrupted)  # as a single process does
+        return Evaluations().agreed(reason, is_interrupted)  # as in a single process
 
 
 class _Evaluations(Evaluations):
-    """A runner as the run loop wants it."""
+    """Adapts a runner to the interface of the run loop."""
 
     def __init__(self, runner: Runner, evaluate: SliceFunction) -> None:
         self._runner, self._evaluate = runner, evaluate

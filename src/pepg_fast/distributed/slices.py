@@ -1,4 +1,4 @@
-"""Slices of a population: who evaluates what, and what comes back."""
+"""Slices of a population: how they are divided, evaluated and put together again."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -10,18 +10,18 @@ from .. import _checks
 from ..run.evaluation import call_each, read_each, whole_number
 from ..run.failures import Failure
 
-#: Takes the members of a slice, (m, d), read-only, and their indices, (m,), -1 for the centre. Returns their rewards,
-#: (m,); or rewards and interactions (a number, or one for each, or None); or rewards, interactions and a dict of
-#: further arrays with m rows each.
+#: Takes the members of a slice, a read-only array (m, d), and their indices (m,), which are -1 for the center. Returns
+#: their rewards (m,); or rewards and interactions (a number, or one for each member, or None); or rewards, interactions
+#: and a dict of further arrays with m rows each.
 SliceFunction: TypeAlias = Callable[[NDArray[Any], NDArray[np.intp]], Any]
 
 
 @runtime_checkable
 class Successor(Protocol):
-    """A function of slices that goes on with what its process made for the one before, such as environments."""
+    """A function of slices that can reuse what its process made for an earlier function, such as environments."""
 
     def take_over(self, previous: Any, *, is_worker: bool = False) -> None:
-        """Take what there is; `previous` is the function that this process evaluated last, or None."""
+        """Take over from `previous`, the function that this process evaluated last, or None."""
 
 
 @runtime_checkable
@@ -29,25 +29,25 @@ class Gathering(Protocol):
     """A function of slices that learns from all evaluations; see `Runner.run`."""
 
     def gathered(self, es: Any, evaluated: "Evaluated") -> None:
-        """Take note of what a generation came to, after its update."""
+        """Learn from the evaluations of a generation, after its update."""
 
 
 _WANTED = "rewards, (rewards, interactions) or (rewards, interactions, extras)"
 
 
 class Evaluated(NamedTuple):
-    """What an evaluation of some members gave."""
+    """Results of evaluating some members of a population."""
 
     #: Shape (m,), in the order of the members.
     rewards: NDArray[np.float64]
-    #: Simulator steps of all of them, None if they were not told.
+    #: Simulator steps of all members together, None if they were not reported.
     interactions: int | None
     #: Further arrays by name, with a row for each member.
     extras: dict[str, NDArray[Any]]
 
 
 class EachMember:
-    """Evaluates the members of a slice one by one; see `each`."""
+    """A function of slices that evaluates the members one by one; see `each`."""
 
     def __init__(self, fitness: Callable[[NDArray[Any]], Any]) -> None:
         if not callable(fitness):
@@ -69,12 +69,12 @@ def each(fitness: Callable[[NDArray[Any]], Any]) -> EachMember:
     Parameters
     ----------
     fitness : callable
-        As `PEPG.run` has it: takes a candidate, shape (d,), and returns its fitness, or (fitness, interactions).
+        As for `PEPG.run`: takes a candidate, shape (d,), and returns its fitness, or (fitness, interactions).
 
     Returns
     -------
     callable
-        What runners evaluate with. It pickles if `fitness` does.
+        A function that runners can evaluate. It pickles if `fitness` does.
 
     Raises
     ------
@@ -85,15 +85,30 @@ def each(fitness: Callable[[NDArray[Any]], Any]) -> EachMember:
 
 
 def edges(n: int, parts: int) -> list[int]:
-    """Where n things are cut into contiguous parts of equal size, give or take one."""
+    """Return the boundaries of contiguous parts of n items whose sizes differ by at most one."""
     return [n * part // parts for part in range(parts + 1)]
 
 
+def unmade(es: Any, evaluate: Any, members: slice) -> Any:
+    """Members of the population that waits, or of a new one, as factors; None where they are to be made.
+
+    A function of slices whose ``takes_unmade`` is true gets those of a `LowRankPEPG` so.
+    """
+    generation = es._generation
+    if not (generation.is_low_rank and getattr(evaluate, "takes_unmade", False)):
+        return None
+    if not es.is_pending:
+        es.get_parameters(members=slice(0, 0))
+    with generation.turn:
+        return generation.unmade(members, es.n_threads)
+
+
 def evaluate_slice(evaluate: SliceFunction, solutions: NDArray[Any], first: int) -> Evaluated:
-    """Call the user's function for the members from `first` on, and read what it returned."""
+    """Call the user's function for the members from `first` on, and check its result."""
     m = len(solutions)
-    solutions = solutions.view()
-    solutions.flags.writeable = False
+    if isinstance(solutions, np.ndarray):
+        solutions = solutions.view()
+        solutions.flags.writeable = False
     members = np.arange(first, first + m)
     return _read(evaluate(solutions, members), m, first)
 
@@ -101,7 +116,7 @@ def evaluate_slice(evaluate: SliceFunction, solutions: NDArray[Any], first: int)
 def try_slice(
     evaluate: SliceFunction, solutions: NDArray[Any], first: int
 ) -> "Evaluated | Failure":
-    """The same where an exception has to travel."""
+    """Do the same, but return an exception as a `Failure` that can be sent to another process."""
     try:
         return evaluate_slice(evaluate, solutions, first)
     except Exception as error:
@@ -116,7 +131,7 @@ def _read(result: Any, m: int, first: int) -> Evaluated:
         extras = result[2] if len(result) == 3 else {}
     if isinstance(rewards, dict | str | bytes):
         raise TypeError(f"evaluate: wanted {_WANTED}, got {type(rewards).__name__}")
-    which = f"members {first} to {first + m - 1}" if first >= 0 else "the centre"
+    which = f"members {first} to {first + m - 1}" if first >= 0 else "the center"
     array = _checks.numbers("evaluate", rewards, f"numbers as rewards for {which}")
     if array.shape != (m,):
         raise ValueError(f"evaluate: wanted {m} rewards for {which}, got shape {array.shape}")
@@ -144,17 +159,17 @@ def _read_extras(extras: Any, m: int, which: str) -> dict[str, NDArray[Any]]:
 
 
 def joined(parts: Iterable[Evaluated]) -> Evaluated:
-    """One evaluation from those of consecutive slices."""
+    """Join the results of consecutive slices."""
     parts = list(parts)
-    told = [part.interactions for part in parts]
+    interactions = [part.interactions for part in parts]
     names = [tuple(part.extras) for part in parts]
-    if len({number is None for number in told}) > 1 or len(set(names)) > 1:
+    if len({number is None for number in interactions}) > 1 or len(set(names)) > 1:
         raise ValueError(
             "evaluate: wanted interactions and the same extras from all slices or from none, got "
-            f"interactions {told} and extras {names}"
+            f"interactions {interactions} and extras {names}"
         )
     return Evaluated(
         np.concatenate([part.rewards for part in parts]),
-        None if told[0] is None else sum(number or 0 for number in told),
+        None if interactions[0] is None else sum(number or 0 for number in interactions),
         {name: np.concatenate([part.extras[name] for part in parts]) for name in names[0]},
     )

@@ -1,4 +1,4 @@
-"""Whether two processes have the same search."""
+"""Fingerprints of searches, which show whether two processes have the same one."""
 
 import functools
 import hashlib
@@ -18,22 +18,22 @@ from ..search.options import RATES, options_of
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
 
-#: How deep a value is looked into: it may hold itself.
+#: Depth to which nested values are compared: a value may contain itself.
 _DEPTH = 8
 
 
 class Fingerprint:
-    """What decides which candidates come next and how the search moves, in parts that have names.
+    """Everything that determines the next candidates and how the search moves, in named parts.
 
     Parameters
     ----------
     parts : mapping of str to object
-        Text, numbers and digests: what `repr` tells apart.
+        Text, numbers and digests: values that differ if their `repr` does.
 
     Attributes
     ----------
     digest : bytes
-        128 bits that stand for all parts.
+        128 bits that represent all parts.
     """
 
     def __init__(self, parts: Mapping[str, Any]) -> None:
@@ -47,17 +47,17 @@ class Fingerprint:
         return hash(self.digest)
 
     def differences(self, other: "Fingerprint") -> str:
-        """Name the parts in which another one differs.
+        """Name the parts in which another fingerprint differs.
 
         Parameters
         ----------
         other : Fingerprint
-            That of another process.
+            The fingerprint of another process.
 
         Returns
         -------
         str
-            Their names, with both values where those are numbers or short text.
+            Names of the parts, with both values if they are numbers or short text.
         """
         names = [*self.parts, *(name for name in other.parts if name not in self.parts)]
         return ", ".join(
@@ -68,44 +68,45 @@ class Fingerprint:
 
 
 def fingerprint(es: PEPG) -> Fingerprint:
-    """Describe the population that waits for its rewards or, from the native stream, would be drawn next.
+    """Describe the population that waits for its rewards, or the one that the native stream would draw next.
 
-    Mu, sigma, bounds and noise of a user's are compared whole, by `kernels.digest`, and so are candidates that were
-    changed after they were drawn. Not compared are the arrays of the optimizer and what callables return: where those
-    differ, mu or sigma do after the next update.
+    Mu, sigma, bounds, a user's own noise, and candidates that were changed after they were drawn are compared
+    completely, with `kernels.digest`. The arrays of the optimizer and the results of callables are not compared: if
+    they differ, mu or sigma differ after the next update.
     """
     generation, n_threads = es._generation, es.n_threads
-    told = generation.so_far
+    scored = generation.so_far
     plain = functools.partial(_plain, n_threads=n_threads)
     mu, sigma = plain(es.mu), plain(es.sigma)
-    has_begun = es.is_pending or told.n_draws > 0
+    has_begun = es.is_pending or scored.n_draws > 0
     is_next = generation.rng is None and not has_begun
     parts = {
         "pepg_fast": version, "class": type(es).__qualname__, "dtype": es.dtype.name,
         "theta_size": es.theta_size, "population_size": es.population_size,
+        "structure": plain(getattr(es, "structure", None)),
         "mu": mu, "sigma": sigma,
         "mu as drawn": plain(generation.drawn[0]) if has_begun else mu,
         "sigma as drawn": plain(generation.drawn[1]) if has_begun else sigma,
         "rng": (generation.key, generation.has_key, plain(streams.to_state(generation.rng))),
-        "generation": generation.number + is_next, "draws told": told.n_draws,
+        "generation": generation.number + is_next, "draws with rewards": scored.n_draws,
         "epsilon": plain(generation.epsilon) if es.is_pending else None,
-        "epsilon told": plain(told.epsilon),
+        "epsilon of earlier populations": plain(scored.epsilon),
         "theta": plain(generation.edited(n_threads)),
-        "step": es.step, "interactions told": told.interactions,
+        "step": es.step, "interactions so far": scored.interactions,
     }  # fmt: skip
     return Fingerprint(parts | _settings(es, n_threads))
 
 
 def _settings(es: PEPG, n_threads: int) -> dict[str, Any]:
-    """How rewards move the search: its options, but for those that a process may have for itself."""
+    """Return the options that determine how rewards move the search; processes may differ in the others."""
     shown = (name for name, option in options_of(type(es)).items() if option.is_shown)
     settings = {name: getattr(es, name) for name in (*RATES, "optimizer", *shown)}
-    settings["rewards told"] = es._generation.so_far.rewards
+    settings["rewards so far"] = es._generation.so_far.rewards
     return {name: _plain(value, n_threads) for name, value in settings.items()}
 
 
 def _plain(value: Any, n_threads: int, depth: int = _DEPTH) -> Any:
-    """A value as numbers, text and digests; of what cannot be compared, its name."""
+    """Return a value as numbers, text and digests; or the name of what cannot be compared."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, np.ndarray):
@@ -126,7 +127,7 @@ def _plain(value: Any, n_threads: int, depth: int = _DEPTH) -> Any:
 
 
 def _of_optimizer(optimizer: Optimizer, n_threads: int, depth: int) -> dict[str, Any]:
-    """Its class and settings, without the arrays that it moves."""
+    """Return the optimizer's class and settings, without the arrays that its steps change."""
     settings = {
         name: _plain(value, n_threads, depth)
         for name, value in vars(optimizer).items()
@@ -136,7 +137,7 @@ def _of_optimizer(optimizer: Optimizer, n_threads: int, depth: int) -> dict[str,
 
 
 class _Digest(str):
-    """The text that stands for an array."""
+    """Text that represents an array."""
 
 
 def _digest(values: NDArray[Any], n_threads: int) -> str:
@@ -147,7 +148,7 @@ def _digest(values: NDArray[Any], n_threads: int) -> str:
 
 
 def _difference(name: str, here: Any, there: Any) -> str:
-    """A name, and both values if they say something."""
+    """Return a name, with both values if they are informative."""
     if isinstance(here, dict) and isinstance(there, dict):
         return ", ".join(
             _difference(f"{name}.{each}", here.get(each), there.get(each))
@@ -160,12 +161,12 @@ def _difference(name: str, here: Any, there: Any) -> str:
 
 
 def check_search(es: Any) -> None:
-    """Refuse what cannot be evaluated by slices."""
+    """Refuse a search that cannot be evaluated in slices."""
     if not isinstance(es, PEPG):
         raise TypeError(f"es: wanted a PEPG, got {type(es).__name__}")
     for name in ("get_parameters", "ask"):
         if getattr(type(es), name) is not getattr(PEPG, name):
             raise TypeError(
-                f"es: wanted PEPG's own {name}, of which every process can make a slice; {type(es).__name__} has "
-                "another"
+                f"es: wanted a search with PEPG's own {name}, which can generate slices; {type(es).__name__} overrides "
+                "it"
             )

@@ -20,7 +20,7 @@ def model(description: Description, dtype: str) -> Any:
     Its inputs are ``observation``, (batch, observation_size), and for a recurrent policy ``state``; its outputs
     ``action``, ``outputs`` and ``next_state``.
     """
-    with _caller.needing("the format onnx", "onnx", "onnx"):
+    with _caller.optional_dependency("the format onnx", "onnx", "onnx"):
         import onnx
 
     description.check("onnx", dtype)

@@ -62,20 +62,20 @@ def write(
 
 def torch_module(description: Description, dtype: str) -> Any:
     """Make the policy's ``torch.nn.Module``."""
-    with _caller.needing("the format torch", "torch", "torch"):
+    with _caller.optional_dependency("the format torch", "torch", "torch"):
         from . import torch_module as torch_format
     return torch_format.module(description, dtype)
 
 
 def network_of(module: Any) -> NeuralNetwork:
     """Make a network of a torch module's layers, as `torch_module.network_of` says."""
-    with _caller.needing("from_torch", "torch", "torch"):
+    with _caller.optional_dependency("from_torch", "torch", "torch"):
         from . import torch_module as torch_format
     return torch_format.network_of(module)
 
 
 def _scripted(description: Description, dtype: str) -> bytes:
-    with _caller.needing("the format torch", "torch", "torch"):
+    with _caller.optional_dependency("the format torch", "torch", "torch"):
         import torch
     with warnings.catch_warnings():
         # TorchScript is deprecated; what takes its place has no files that C++ reads without a compiler.

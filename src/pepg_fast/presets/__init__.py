@@ -1,15 +1,15 @@
-"""Searches with the settings of other packages, in those packages' own words.
+"""Searches with the settings of other packages, under the names that those packages use.
 
 >>> from pepg_fast import presets
 >>> es = presets.evotorch(solution_length=10, popsize=200, objective_sense="min", center_init=0.0, radius_init=2.25,
 ...                       center_learning_rate=0.075, stdev_learning_rate=0.1)
 
-Each function takes the arguments and defaults of its package and returns a `PEPG`. Whatever else it is given goes to
-`PEPG`, and wins over what was converted (``rng``, ``n_threads``, ``ties``, ``l2_coeff``, ...). What `PEPG` cannot do is
-refused with a ValueError that says what can be done instead. Without `PEPG`'s own ``dtype`` a search is float64, and
-that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but the noise is this package's.
+Each function takes the arguments of its package, with the same defaults, and returns a `PEPG`. Further arguments go to
+`PEPG` and override the converted settings (``rng``, ``n_threads``, ``ties``, ``l2_coeff``, ...). A setting that `PEPG`
+cannot represent is refused with a ValueError that suggests an alternative. A search is float64 unless ``dtype`` says
+otherwise; one by `pgpelib` is float32. Seeds are accepted, but the noise is this package's.
 
-.. list-table:: What becomes of the settings (P candidates)
+.. list-table:: How settings are converted (P candidates)
    :header-rows: 1
 
    * - Setting
@@ -17,7 +17,7 @@ that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but 
      - In `PEPG`
    * - learning rate of sigma
      - all but estool, ars and openai_es
-     - ``sigma_lr`` is twice that, since its gradient is half of theirs
+     - ``sigma_lr`` is twice as large, because the gradient here is half of theirs
    * - learning rate of sigma
      - estool
      - ``sigma_lr``
@@ -29,32 +29,32 @@ that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but 
      - ``sigma_max_change``
    * - limits of sigma
      - evotorch
-     - ``sigma_min``, ``sigma_max``; without a lower one sigma stays above 0 all the same
+     - ``sigma_min``, ``sigma_max``; even without a lower limit, sigma stays above 0
    * - weight decay
-     - openai_es; none else that is the same
-     - ``l2_coeff``, sigma times as large; 0
+     - openai_es; no other of the same kind
+     - ``l2_coeff``, sigma times as large; otherwise 0
    * - noise that is not multiplied by sigma
      - ars, openai_es
      - rates and epsilon are scaled to match
    * - Adam
      - pgpelib, openai_es; estool (``beta_1=0.99``, no division by P)
-     - ``Adam``; ``epsilon / P`` is the missing division
+     - ``Adam``; ``epsilon / P`` replaces the missing division
    * - Adam
      - evotorch, evosax
      - ``Adam(eps_hat=False)``
-   * - Adam, whose bias corrections count the decays of its rate
+   * - Adam with bias corrections that count the decays of its learning rate
      - evojax, fcmaes
      - ``Adam`` and `DecayCountedRate`
    * - ClipUp
      - pgpelib and evojax (``max_speed=0.15``), evotorch (twice the rate), evosax (``max_velocity``)
-     - ``ClipUp``, with the speed said
+     - ``ClipUp`` with an explicit ``max_speed``
    * - SGD with momentum
      - evotorch, evosax, openai_es
      - ``SGD``
    * - no optimizer
      - pgpelib, evotorch, evojax, ars
      - ``SGD(momentum=0)``
-   * - geometric decay of the rate
+   * - geometric decay of the learning rate
      - evojax, estool
      - ``Decay``
    * - decay of sigma
@@ -65,8 +65,8 @@ that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but 
      - ``"top"``, ``top``
    * - centered ranks
      - all but ars
-     - ``"centered"``; equal rewards share their rank, where all but evosax order them by accident
-   * - centered ranks divided by P in place of P - 1
+     - ``"centered"``; equal rewards share their rank, while all but evosax order them arbitrarily
+   * - centered ranks divided by P instead of P - 1
      - fcmaes
      - ``"centered"``, with ``sigma_lr`` and Adam's epsilon to match
    * - weight decay after the ranks, rewards without ranks
@@ -75,14 +75,14 @@ that of `pgpelib`, which has the argument itself, float32. Seeds are taken, but 
    * - other shapings
      - evotorch, evosax
      - ``"nes"``, ``"raw"``, or a function of this module
-   * - simulator steps of a generation
-     - pgpelib, openai_es; evotorch, which wants one more
+   * - simulator steps per generation
+     - pgpelib, openai_es; evotorch, which requires one more
      - ``num_interactions``
    * - odd P
      - evojax, fcmaes, openai_es
-     - P + 1; the others refuse it
+     - P + 1; the others refuse an odd P
    * - objective
-     - pgpelib, evojax, estool, ars, openai_es: highest; evosax, fcmaes: lowest; evotorch: as said
+     - pgpelib, evojax, estool, ars, openai_es maximize; evosax, fcmaes minimize; evotorch has an argument
      - ``maximize``
 """
 

@@ -14,18 +14,18 @@ from .settings import Settings, adam, documented, rate_of, search
 
 
 class EstoolShaping:
-    """What estool's gradients see of the rewards.
+    """The shaping of rewards in estool.
 
     Parameters
     ----------
     ranked : bool
-        Whether that is their ranks. If not, the mean sees the rewards themselves, and sigma those divided by their
-        standard deviation.
+        Whether rewards become centered ranks. If not, the gradient of the mean uses the rewards themselves, and that of
+        sigma uses rewards divided by their standard deviation.
     weight_decay : float
-        How much of the mean square of a candidate's parameters is taken from what it has then.
+        Multiple of the mean square of a candidate's parameters that is subtracted from its rank or reward.
     """
 
-    #: `PEPG` gives them too.
+    #: Tells `PEPG` to pass the candidates as well.
     takes_candidates = True
 
     def __init__(self, ranked: bool, weight_decay: float) -> None:
@@ -74,42 +74,42 @@ def estool(
     Parameters
     ----------
     num_params : int
-        d, the number of parameters. The mean begins at 0; for another, give ``mu_init``.
+        d, the number of parameters. The mean starts at 0 unless you give ``mu_init``.
     sigma_init : float or array_like of shape (d,)
         Initial sigma, in parameter units.
     sigma_alpha : float
-        Rate of sigma, in `PEPG`'s own scale.
+        Learning rate of sigma, in the same scale as `PEPG`'s ``sigma_lr``.
     sigma_decay, sigma_limit : float
-        What sigma is multiplied with after an update, where it is above the limit.
+        Factor by which each update multiplies sigma, and the limit below which it no longer does.
     sigma_max_change : float
-        How much of itself sigma changes in an update at most.
+        Largest relative change of sigma in an update.
     learning_rate, learning_rate_decay, learning_rate_limit : float
-        Rate of the mean, what it is multiplied with after an update, and the limit at which that ends.
+        Learning rate of the mean, the factor by which each update multiplies it, and the limit at which that stops.
     elite_ratio : float
-        Only 0, or too little for one candidate.
+        Must be 0, or too small for one candidate.
     popsize : int
         P, an even number of candidates.
     average_baseline : bool
-        Only True: the centre is no candidate here.
+        Must be True, because the center is not a candidate here.
     weight_decay : float
-        How much of the mean square of a candidate's parameters is taken from its (ranked) reward.
+        Multiple of the mean square of a candidate's parameters that is subtracted from its (ranked) reward.
     rank_fitness : bool
         Whether rewards become centered ranks.
     forget_best : bool
-        Only changes what estool calls the best; here `best_theta` is the best so far.
+        Affects only what estool reports as the best; here `best_theta` is always the best so far.
     {**options}
-        It maximises.
+        It maximizes.
 
     Raises
     ------
     ValueError
-        If there is an `elite_ratio`, or `average_baseline` is off.
+        If `elite_ratio` is too large, or `average_baseline` is False.
 
     Notes
     -----
-    Exact, where estool computes its ranks in float32, and equal rewards share their rank. Estool's rate stops below
-    its limit, after the decay that went past it; so does this one. Weight decay and rewards that are not ranked go
-    through an `EstoolShaping`.
+    The search is the same as estool's with two exceptions: estool computes its ranks in float32, and here equal rewards
+    share their rank. The learning rate of estool stops below its limit, after the decay that passed it, and so does
+    this one. An `EstoolShaping` applies weight decay and handles rewards that are not ranked.
 
     References
     ----------
@@ -117,14 +117,14 @@ def estool(
     """
     if not average_baseline:
         raise ValueError(
-            "average_baseline: the centre is no candidate here; give average_baseline=True and an even popsize, got "
+            "average_baseline: wanted True and an even popsize, as the center is not a candidate here, got "
             f"{average_baseline}"
         )
     size = _checks.population_size(popsize)
     if int(size * elite_ratio) > 0:
         raise ValueError(
-            f"elite_ratio: the mean follows the gradient here; give 0, got {elite_ratio} (fitness_shaping='nes' has "
-            "most of the weight on the best)"
+            f"elite_ratio: wanted 0, as the mean follows the gradient here, got {elite_ratio} (fitness_shaping='nes' "
+            "gives most of the weight to the best candidates)"
         )
     settings: Settings = {
         "population_size": size,
@@ -143,7 +143,7 @@ def estool(
 
 
 def _rate(initial: Any, decay: Any, limit: Any) -> float | Decay:
-    """A rate that decays as long as it is above the limit."""
+    """Return a learning rate that decays as long as it is above the limit."""
     rate: float = rate_of("learning_rate", initial)
     factor: float = _checks.number("learning_rate_decay", decay, positive=True)
     limit = _checks.number("learning_rate_limit", limit)

@@ -48,28 +48,29 @@ def evojax(
     init_params : float or array_like of shape (d,), optional
         Initial mean, in parameter units; 0 by default.
     optimizer : {"adam", "clipup", "sgd"}, optional
-        None is "sgd", as is any other name in evojax.
+        Optimizer of the mean; None means "sgd", as any other name does in evojax.
     optimizer_config : dict, optional
-        Its arguments, as in evojax; ``center_lr_decay_coef`` and ``center_lr_decay_steps`` are those of the rate.
+        Arguments of the optimizer, as in evojax; ``center_lr_decay_coef`` and ``center_lr_decay_steps`` decay the
+        learning rate.
     {center_learning_rate, stdev_learning_rate}
     init_stdev : float or array_like of shape (d,)
         Initial sigma, in parameter units.
     {stdev_max_change, solution_ranking, seed}
     logger : None
-        There is none.
+        Must be None.
     {**options}
-        It maximises.
+        It maximizes.
 
     Raises
     ------
     ValueError
-        If there is a logger, the optimizer or its configuration is unknown, or `fix_gradient_size` is off.
+        If a logger is given, the optimizer or its configuration is unknown, or `fix_gradient_size` is False.
 
     Notes
     -----
-    Exact, with the choices of `pgpelib`. Adam's bias corrections are evojax's, see `DecayCountedRate`, so that over
-    the first `center_lr_decay_steps` updates its steps shrink to a third of ordinary ones; in later ones Adam's
-    epsilon, which evojax lets grow with its bias corrections, stays as it was.
+    The search is the same as evojax's with the exceptions of `pgpelib`. Adam has the bias corrections of evojax (see
+    `DecayCountedRate`), so over the first `center_lr_decay_steps` updates its steps shrink to a third of the usual
+    ones. After that, Adam's epsilon, which grows with the bias corrections in evojax, stays constant.
 
     References
     ----------
@@ -77,7 +78,7 @@ def evojax(
     """
     if logger is not None:
         raise ValueError(
-            "logger: there is none here; read es.step, es.best_fitness and es.sigma between updates"
+            "logger: wanted None; read es.step, es.best_fitness and es.sigma between updates instead"
         )
     rate = rate_of("center_learning_rate", center_learning_rate)
     settings: Settings = {

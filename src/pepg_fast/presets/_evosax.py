@@ -22,13 +22,13 @@ from .settings import (
 
 
 def standardized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rewards less their mean, divided by the root of their variance plus 1e-8: evosax's "standardize"."""
+    """Return (rewards - mean) / sqrt(variance + 1e-8): evosax's "standardize"."""
     centred = rewards - rewards.mean()
     return np.asarray(centred / math.sqrt((centred**2).mean() + 1e-8))
 
 
 def scaled_to_one(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rewards scaled to reach from -1 to 1, all 0 where they are close: evosax's "normalize"."""
+    """Return rewards scaled to the range from -1 to 1, or 0 if they are all close: evosax's "normalize"."""
     low, high = rewards.min(), rewards.max()
     if np.isclose(low, high):
         return np.zeros(rewards.size)
@@ -64,24 +64,24 @@ def evosax(
     population_size : int
         P, an even number of candidates.
     solution : array_like
-        Any solution; only its size, d, counts. A tree is to be flattened.
+        Any solution; only its size, d, matters. Flatten a tree first.
     mean : float or array_like of size d
         Initial mean, in parameter units, which evosax's `init` takes.
     optimizer : {"clipup", "adam", "sgd"}
-        The function of evosax or optax that makes evosax's `optimizer`.
+        Name of the function of evosax or optax that makes evosax's `optimizer`.
     optimizer_config : dict, optional
-        Its arguments, with its own defaults; "clipup" without any has evosax's ``learning_rate=0.01`` and
-        ``max_velocity=0.02``. A schedule will do for the learning rate of "adam" and "sgd".
+        Arguments of that function, with its defaults; "clipup" without any uses evosax's ``learning_rate=0.01`` and
+        ``max_velocity=0.02``. The learning rate of "adam" and "sgd" may be a schedule.
     fitness_shaping_fn : {"centered_rank", "identity", "standardize", "normalize"}
-        The function without ``_fitness_shaping_fn``.
+        Name of the function, without the suffix ``_fitness_shaping_fn``.
     std_init : float or array_like of shape (d,)
         Initial sigma, in parameter units.
     std_lr : float
-        Rate of sigma; half of `PEPG`'s ``sigma_lr``.
+        Learning rate of sigma; half of `PEPG`'s ``sigma_lr``.
     std_max_change : float
-        How much of itself sigma changes in an update at most.
+        Largest relative change of sigma in an update.
     {**options}
-        It minimises; NaN ranks last.
+        It minimizes; NaN ranks last.
 
     Raises
     ------
@@ -90,9 +90,9 @@ def evosax(
 
     Notes
     -----
-    Exact but for one thing: evosax's ClipUp adds 1e-8 to the length of the gradient before it divides by it. Its
-    velocity is in units of the learning rate, which makes no difference to the steps. ``"standardize"`` is
-    `standardized`, ``"normalize"`` is `scaled_to_one`.
+    The search is the same as evosax's with one exception: evosax's ClipUp adds 1e-8 to the length of the gradient
+    before it divides by that length. Its velocity is in units of the learning rate, which does not affect the steps.
+    ``"standardize"`` is `standardized`, and ``"normalize"`` is `scaled_to_one`.
 
     References
     ----------
@@ -102,8 +102,8 @@ def evosax(
     if fitness_shaping_fn not in _SHAPINGS:
         known = ", ".join(map(repr, _SHAPINGS))
         raise ValueError(
-            f"fitness_shaping_fn: wanted one of {known}, got {fitness_shaping_fn!r}; a function of rewards goes to "
-            "fitness_shaping, and weight decay is a penalty to add to the rewards, or l2_coeff"
+            f"fitness_shaping_fn: wanted one of {known}, got {fitness_shaping_fn!r}; pass a function of rewards as "
+            "fitness_shaping, and add weight decay to the rewards as a penalty or use l2_coeff"
         )
     settings: Settings = {
         "population_size": population_size,

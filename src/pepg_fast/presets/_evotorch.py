@@ -25,7 +25,7 @@ from .settings import (
 
 
 def sample_normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rewards with mean 0 and sample standard deviation 1 (divided by P - 1): evotorch's "normalized"."""
+    """Return rewards with mean 0 and sample standard deviation 1 (divisor P - 1): evotorch's "normalized"."""
     return shaping.normalized(rewards) * math.sqrt(1 - 1 / rewards.size)
 
 
@@ -67,39 +67,39 @@ def evotorch(
     Parameters
     ----------
     solution_length : int
-        d, the number of parameters; evotorch has it, like the next, in the `Problem`.
+        d, the number of parameters; in evotorch, this and the next argument belong to the `Problem`.
     objective_sense : {"max", "min"}
         Whether a higher or a lower reward is better.
     popsize : int
         P, the number of candidates; even if symmetric.
     {center_learning_rate, stdev_learning_rate}
     stdev_init : float or array_like of shape (d,), optional
-        Initial sigma, in parameter units; or `radius_init`.
+        Initial sigma, in parameter units; give this or `radius_init`.
     radius_init : float, optional
         Length of the initial sigma as a vector, in parameter units.
     num_interactions : int, optional
-        Simulator steps that a generation exceeds, with ``popsize_max`` for the most candidates.
+        Number of simulator steps that a generation has to exceed; ``popsize_max`` limits its candidates.
     optimizer : {"clipup", "clipsgd", "clipsga", "adam", "sgd", "sga"}, optional
-        None: the mean follows its gradient.
+        Optimizer of the mean; with None, the mean follows its gradient.
     optimizer_config : dict, optional
-        Its arguments, as in evotorch.
+        Arguments of the optimizer, as in evotorch.
     ranking_method : {"centered", "linear", "nes", "normalized", "raw"}, optional
-        What becomes of the rewards; None for "raw".
+        How rewards are transformed; None for "raw".
     center_init : float or array_like of shape (d,), optional
-        Initial mean, in parameter units; or `initial_bounds`.
+        Initial mean, in parameter units; give this or `initial_bounds`.
     initial_bounds : (array_like, array_like), optional
-        Lower and upper ends of the box that the initial mean is drawn from, in parameter units.
+        Lower and upper bounds between which the initial mean is drawn, in parameter units.
     stdev_min, stdev_max : float or array_like of shape (d,), optional
         Limits of sigma, in parameter units.
     {stdev_max_change}
     obj_index : int, optional
-        None or 0: there is one objective.
+        Must be None or 0, because there is only one objective.
     distributed : bool
-        Only False.
+        Must be False.
     popsize_weighted_grad_avg : bool, optional
-        Only None.
+        Must be None.
     {**options}
-        It maximises or minimises, as `objective_sense` says.
+        It maximizes or minimizes, as `objective_sense` says.
 
     Raises
     ------
@@ -109,9 +109,10 @@ def evotorch(
 
     Notes
     -----
-    Exact, with these choices: equal rewards share their rank (or are all 0 if normalized), a gradient of length 0
-    leaves ClipUp's velocity to its momentum, and an initial sigma beyond its limits is an error. ``"linear"`` ranks
-    are ``"centered"``, since the mean of the rewards is taken off; ``"normalized"`` is `sample_normalized`.
+    The search is the same as evotorch's with three exceptions: equal rewards share their rank (or are all 0 if
+    normalized), a gradient of length 0 leaves ClipUp's velocity to its momentum, and an initial sigma beyond its limits
+    is an error. ``"linear"`` ranks are ``"centered"``, because the mean of the rewards is subtracted anyway;
+    ``"normalized"`` is `sample_normalized`.
 
     References
     ----------
@@ -119,7 +120,7 @@ def evotorch(
     distributions.py, optimizers.py and tools/ranking.py in nnaisense/evotorch 0.6.1.
     """
     if obj_index not in (None, 0):
-        raise ValueError(f"obj_index: there is one objective here; leave it out, got {obj_index}")
+        raise ValueError(f"obj_index: wanted None or 0, as there is one objective, got {obj_index}")
     if distributed or popsize_weighted_grad_avg is not None:
         name = "distributed" if distributed else "popsize_weighted_grad_avg"
         raise ValueError(
@@ -132,7 +133,7 @@ def evotorch(
         center_init = between(*initial_bounds, solution_length, options.get(PEPG._rng.name))
     if ranking_method is not None:
         _checks.choice("ranking_method", ranking_method, tuple(_RANKINGS), "None")
-    if num_interactions is not None:  # evotorch goes on at just as many
+    if num_interactions is not None:  # evotorch continues at exactly this number
         name = PEPG.num_interactions.name
         num_interactions = _checks.integer(name, num_interactions, at_least=0) + 1
     rate = rate_of("center_learning_rate", center_learning_rate)
@@ -165,7 +166,7 @@ def _optimizer(optimizer: str | None, given: dict[str, Any] | None, rate: float)
     if kind == "adam":
         config = config_of(kind, given, beta1=0.9, beta2=0.999, epsilon=1e-8, amsgrad=False)
         if config.pop("amsgrad"):
-            raise ValueError("optimizer_config: there is no amsgrad here; leave it out")
+            raise ValueError("optimizer_config: wanted no amsgrad, which Adam does not have here")
         if ("beta1" in given) != ("beta2" in given):
             raise ValueError("optimizer_config: wanted beta1 and beta2 or neither, as in evotorch")
         return adam(**config, eps_hat=False)
@@ -173,8 +174,8 @@ def _optimizer(optimizer: str | None, given: dict[str, Any] | None, rate: float)
         config = config_of(kind, given, momentum=0.0, dampening=0.0, nesterov=False)
         if config.pop("dampening"):
             raise ValueError(
-                "optimizer_config: there is no dampening here; leave it out, and multiply center_learning_rate with "
-                "1 - dampening"
+                "optimizer_config: wanted no dampening, which SGD does not have here; multiply center_learning_rate "
+                "by 1 - dampening instead"
             )
         return {"optimizer": SGD, "optimizer_kwargs": config}
     return clipup(**config_of(kind, given, momentum=0.9, max_speed=2 * rate))

@@ -40,51 +40,52 @@ def fcmaes(
     dim : int
         d, the number of parameters.
     bounds : scipy.optimize.Bounds or (lower, upper), optional
-        The box that candidates are clipped to; each a number or of shape (d,), in parameter units.
+        Bounds to which candidates are clipped, each a number or of shape (d,), in parameter units.
     x0 : array_like of shape (d,), optional
-        Initial mean, in parameter units. Without it the mean is drawn within the bounds, from `rg`, which then also
-        seeds the search, or else from ``rng``; 0 without bounds.
+        Initial mean, in parameter units. By default, the mean is drawn within the bounds, from `rg`, which then also
+        seeds the search, or else from ``rng``; without bounds it is 0.
     input_sigma : float, array_like of shape (d,), or callable
-        Initial sigma, in parameter units, or in half widths of the box with `normalize`; a callable returns it.
+        Initial sigma, or a callable that returns it, in parameter units; with `normalize`, in units of half the width
+        of the bounds.
     popsize : int, optional
-        P, 32 for None; an odd one becomes the next even one.
+        P, 32 if None; an odd number becomes the next even one.
     rg : numpy Generator, optional
         See `x0`.
     runid : int
-        Only 0: nothing is logged.
+        Must be 0, because nothing is logged.
     normalize : bool
-        Whether the box is searched as one from -1 to 1.
+        Whether the bounds are scaled to -1 and 1.
     lr_decay_steps : int
-        Updates between two decays of the rate of the mean.
+        Number of updates between two decays of the learning rate of the mean.
     use_ranking : bool
-        Whether fitness becomes centered ranks; fcmaes' `minimize` has True.
+        Whether fitness becomes centered ranks; fcmaes' `minimize` uses True.
     {center_learning_rate, stdev_learning_rate, stdev_max_change}
     b1, b2, eps : float
-        Adam's.
+        Arguments of Adam.
     decay_coef : float
-        What the rate of the mean is multiplied with in a decay.
+        Factor by which a decay multiplies the learning rate of the mean.
     {**options}
-        It minimises; candidates are clipped to the bounds.
+        It minimizes; candidates are clipped to the bounds.
 
     Raises
     ------
     ValueError
-        If there is a `runid`, or if bounds to normalize by are infinite.
+        If `runid` is not 0, or bounds are infinite and `normalize` is True.
 
     Notes
     -----
-    The bias corrections are as in `evojax`. With bounds and `normalize`, fcmaes searches the box from -1 to 1: sigma,
-    Adam's rate and its epsilon are multiplied with half the width of the bounds, and where these have several widths,
-    epsilon with the mean of them. All else is exact, but that equal rewards share their rank. What fcmaes seems not
-    to intend is left out: that the first update starts from `x0` as if it were a point of the box from -1 to 1, that
-    ranks are compared over generations for the best, and that the mean may leave the bounds.
+    The bias corrections are as in `evojax`. With bounds and `normalize`, fcmaes searches between -1 and 1: here sigma,
+    the learning rate and Adam's epsilon are multiplied by half the width of the bounds; if widths differ, epsilon is
+    multiplied by their mean. Otherwise the search is the same, except that equal rewards share their rank. Three
+    apparent faults of fcmaes are not reproduced: the first update starts from `x0` as if it were scaled, ranks of
+    different generations are compared to find the best candidate, and the mean may leave the bounds.
 
     References
     ----------
     _fcmaescpp/pgpe.cpp and fcmaes/pgpecpp.py in dietmarwo/fast-cma-es 2.1.0, after evojax.
     """
     if runid != 0:
-        raise ValueError(f"runid: nothing is logged here; leave it out, got {runid}")
+        raise ValueError(f"runid: wanted 0, as nothing is logged here, got {runid}")
     dim = _checks.integer("dim", dim, at_least=1)
     size = even("popsize", 32 if popsize is None else popsize)
     sigma = _checks.numbers("input_sigma", input_sigma() if callable(input_sigma) else input_sigma)
@@ -106,12 +107,12 @@ def fcmaes(
             half = np.full(dim, (np.asarray(upper) - np.asarray(lower)) / 2)
             if not np.isfinite(half).all():
                 raise ValueError(
-                    "bounds: wanted finite ones; give normalize=False where there are others"
+                    "bounds: wanted finite bounds; give normalize=False if some are infinite"
                 )
             sigma, rate, eps = sigma * half, rate * half, eps * float(half.mean())
     if rg is not None:
         settings[PEPG._rng] = int(rg.uniform(0, 2**32 - 1))
-    # Ranks divided by P and not by P - 1 are centered ones times this; only Adam's epsilon and sigma notice.
+    # Ranks divided by P instead of P - 1 are centered ranks times this; that affects only Adam's epsilon and sigma.
     scale = (size - 1) / size if use_ranking else 1.0
     settings |= {
         "population_size": size,

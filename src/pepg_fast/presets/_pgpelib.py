@@ -48,16 +48,16 @@ def pgpelib(
     center_init : float or array_like of shape (d,), optional
         Initial mean, in parameter units; 0 by default.
     optimizer : {"clipup", "adam"}, optional
-        Without it the mean follows its gradient.
+        Optimizer of the mean; by default, the mean follows its gradient.
     optimizer_config : dict, optional
-        Its arguments: ``momentum`` and ``max_speed``, or ``beta1``, ``beta2`` and ``epsilon``.
+        Arguments of the optimizer: ``momentum`` and ``max_speed``, or ``beta1``, ``beta2`` and ``epsilon``.
     popsize_max, num_interactions : int, optional
-        Candidates at which a generation ends, and the simulator steps that it has at least.
+        Maximum number of candidates and minimum number of simulator steps per generation.
     {center_learning_rate, stdev_learning_rate}
     stdev_init : float or array_like of shape (d,)
         Initial sigma, in parameter units.
     {stdev_max_change, solution_ranking, seed, **options}
-        It maximises, in float32 without another ``dtype``.
+        It maximizes, in float32 unless ``dtype`` says otherwise.
 
     Raises
     ------
@@ -66,8 +66,8 @@ def pgpelib(
 
     Notes
     -----
-    Exact, with these choices: equal rewards share their rank, and a gradient of length 0 leaves ClipUp's velocity to
-    its momentum where pgpelib's becomes NaN.
+    The search is the same as pgpelib's with two exceptions: equal rewards share their rank, and a gradient of length 0
+    leaves ClipUp's velocity to its momentum, while it becomes NaN in pgpelib.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Settings of `PEPG` from those of other packages: what several of them need."""
+"""Conversions of other packages' settings that several presets need."""
 
 from typing import Any, TypeVar
 
@@ -10,34 +10,35 @@ from ..optimizers import SGD, Adam, ClipUp
 from ..pepg import PEPG
 from ..search.options import Argument, filled
 
-#: sigma_lr for a rate of 1 where the gradient of sigma is a mean over pairs, not over candidates.
+#: sigma_lr for a learning rate of 1 in packages whose gradient of sigma is a mean over pairs, not over candidates.
 PER_PAIR = 2.0
 
 
-#: By what `PEPG` requires, by name, and by its options; of an option, None stands for the default.
+#: Settings, keyed by the names of required arguments and by `PEPG`'s options; an option of None keeps its default.
 Settings = dict[Any, Any]
 
-#: What the docstrings of several presets have in common.
+#: Parameters that the docstrings of several presets share.
 _SAID = {
-    "center_learning_rate": "center_learning_rate : float\n    Rate of the mean.",
-    "stdev_learning_rate": "stdev_learning_rate : float\n    Rate of sigma; half of `PEPG`'s ``sigma_lr``.",
+    "center_learning_rate": "center_learning_rate : float\n    Learning rate of the mean.",
+    "stdev_learning_rate": "stdev_learning_rate : float\n    Learning rate of sigma; half of `PEPG`'s ``sigma_lr``.",
     "stdev_max_change": "stdev_max_change : float, optional\n"
-    "    How much of itself sigma may change in an update; None for no limit.",
+    "    Largest relative change of sigma in an update; None for no limit.",
     "solution_ranking": "solution_ranking : bool\n    Whether rewards become centered ranks.",
-    "seed": "seed : int, optional\n    Of this package's noise.",
-    "**options": "**options\n    Of `PEPG`; they win.\n\nReturns\n-------\nPEPG\n    The search.",
+    "seed": "seed : int, optional\n    Seed of this package's noise.",
+    "**options": "**options\n    Further `PEPG` arguments; they override the converted settings.\n\n"
+    "Returns\n-------\nPEPG\n    The search.",
 }
 _Preset = TypeVar("_Preset")
 
 
 def documented(preset: _Preset) -> _Preset:
-    """Write into the docstring of a preset what several of them have in common."""
+    """Fill the shared parameters into the docstring of a preset."""
     preset.__doc__ = filled(preset.__doc__, _SAID)
     return preset
 
 
 def search(settings: Settings, options: dict[str, Any]) -> PEPG:
-    """Build the search; a user's options win."""
+    """Build the search; a user's options override the settings."""
     arguments = {"l2_coeff": 0.0}
     for key, value in settings.items():
         if not isinstance(key, Argument):
@@ -48,7 +49,7 @@ def search(settings: Settings, options: dict[str, Any]) -> PEPG:
 
 
 def rate_of(name: str, value: Any) -> float:
-    """Take a learning rate: a number of at least 0."""
+    """Accept a learning rate: a number of at least 0."""
     rate = _checks.number(name, value)
     if rate < 0:
         raise ValueError(f"{name}: wanted a number of at least 0, got {rate}")
@@ -56,13 +57,13 @@ def rate_of(name: str, value: Any) -> float:
 
 
 def even(name: str, value: Any) -> int:
-    """Take a number of candidates, an odd one as the next even one."""
+    """Accept a number of candidates, rounded up to an even number."""
     size = _checks.integer(name, value, at_least=1)
     return size + size % 2
 
 
 def between(lower: ArrayLike, upper: ArrayLike, size: int, rng: Any) -> NDArray[np.float64]:
-    """Draw a point of a box, from what `PEPG` takes as `rng`."""
+    """Draw a point within bounds, with an `rng` as `PEPG` takes it."""
     if rng is None:
         rng = np.random
     elif not hasattr(rng, "uniform"):
@@ -71,7 +72,7 @@ def between(lower: ArrayLike, upper: ArrayLike, size: int, rng: Any) -> NDArray[
 
 
 def config_of(optimizer: str | None, given: dict[str, Any] | None, **known: Any) -> Settings:
-    """An optimizer's configuration: what was given, and defaults for the rest."""
+    """Return an optimizer's configuration: the given values, and defaults for the rest."""
     for name in given or {}:
         if name not in known:
             wanted = ", ".join(known) or "nothing"
@@ -82,7 +83,7 @@ def config_of(optimizer: str | None, given: dict[str, Any] | None, **known: Any)
 
 
 def plain(_nothing: Settings) -> Settings:
-    """The mean follows its gradient."""
+    """Return the settings for no optimizer: the mean follows its gradient."""
     return {"optimizer": SGD, "optimizer_kwargs": {"momentum": 0.0}}
 
 
@@ -99,11 +100,11 @@ def clipup(momentum: float, max_speed: float) -> Settings:
 
 
 def clipup_by_speed(optimizer: str, given: dict[str, Any] | None) -> Settings:
-    """ClipUp of pgpelib and evojax."""
+    """Return the settings for ClipUp as in pgpelib and evojax."""
     config = config_of(optimizer, given, momentum=0.9, max_speed=0.15, fix_gradient_size=True)
     if not config["fix_gradient_size"]:
         raise ValueError(
-            "optimizer_config: a gradient has no length in ClipUp here; give fix_gradient_size=True, or optimizer "
-            "None and optimizer_kwargs={'momentum': 0.9} for momentum without a speed limit"
+            "optimizer_config: wanted fix_gradient_size=True, as ClipUp here always normalizes the gradient, got "
+            "False; give optimizer None and optimizer_kwargs={'momentum': 0.9} for momentum without a speed limit"
         )
     return clipup(config["momentum"], config["max_speed"])

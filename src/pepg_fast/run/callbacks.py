@@ -54,7 +54,7 @@ class Bar(Callback):
     INTERVAL = 0.1
 
     def __init__(self, name: str, extra: str = "run") -> None:
-        with _caller.needing(name, "tqdm", extra):
+        with _caller.optional_dependency(name, "tqdm", extra):
             from tqdm.auto import tqdm
 
         self._tqdm = tqdm

@@ -69,8 +69,10 @@ class Interrupts:
                 if signal.getsignal(number) in free:
                     self._before[number] = signal.signal(number, self._handle)
             if self._finishes_step and self._before and hasattr(signal, "pthread_kill"):
-                self._watch = threading.Thread(target=self._wait_for_deadline, daemon=True)
-                self._watch.start()
+                watch = threading.Thread(target=self._wait_for_deadline, daemon=True)
+                with contextlib.suppress(RuntimeError):  # there is no thread to be had
+                    watch.start()
+                    self._watch = watch
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -63,7 +63,7 @@ class TensorBoard(_Log):
 
     def __init__(self, folder: "str | os.PathLike[str]") -> None:
         super().__init__(folder)
-        with _caller.needing("TensorBoard", "tensorboardX", "tensorboard"):
+        with _caller.optional_dependency("TensorBoard", "tensorboardX", "tensorboard"):
             from tensorboardX import SummaryWriter
 
         self._writer_of = SummaryWriter
@@ -108,7 +108,7 @@ class WandB(_Log):
 
     def __init__(self, folder: "str | os.PathLike[str]", **options: Any) -> None:
         super().__init__(folder)
-        with _caller.needing("WandB", "wandb", "wandb"):
+        with _caller.optional_dependency("WandB", "wandb", "wandb"):
             import wandb
 
         self._wandb, self._options = wandb, options
@@ -157,7 +157,7 @@ class MLflow(_Log):
         experiment: str = "pepg_fast",
     ) -> None:
         super().__init__(folder)
-        with _caller.needing("MLflow", "mlflow", "mlflow"):
+        with _caller.optional_dependency("MLflow", "mlflow", "mlflow"):
             import mlflow
 
         self._mlflow, self._uri, self._experiment = mlflow, tracking_uri, experiment

@@ -79,7 +79,7 @@ def plot_history(
     history = _history_of(source)
     if not len(history):
         raise ValueError("source: wanted a history of at least one step, got none")
-    with _caller.needing("plot_history", "matplotlib"):
+    with _caller.optional_dependency("plot_history", "matplotlib"):
         figure = _figure(figure, filename)
     fitness, sigma, gradient = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     at = history[x]
@@ -136,7 +136,7 @@ def plot_histories(
     for name, history in histories.items():
         if not len(history):
             raise ValueError(f"sources: wanted a history of at least one step, {name} has none")
-    with _caller.needing("plot_histories", "matplotlib"):
+    with _caller.optional_dependency("plot_histories", "matplotlib"):
         figure = _figure(figure, filename)
         from matplotlib import colormaps
         from matplotlib.ticker import EngFormatter

@@ -100,10 +100,10 @@ class Fitness(kernels.FitnessCore):
         as_given = self.maximize
         rewards: NDArray[np.float64] = generation.rewards
         weights: NDArray[np.float64] = generation.weights
-        if generation.told is not None:
+        if generation.scored is not None:
             rewards, as_given = generation.all_rewards(), False
             weights = np.empty((2, rewards.size // 2 if self.symmetric else rewards.size))
-        has_nan = generation.told is not None or self.nan_policy == "worst"
+        has_nan = generation.scored is not None or self.nan_policy == "worst"
         if has_nan and np.isnan(rewards).any():
             rewards, as_given = self._without_nan(rewards), False
             if not rewards.size:

@@ -1,4 +1,4 @@
-"""One generation: what was drawn for it, and what was told of it so far."""
+"""One generation: what was drawn for it, and what was scored of it so far."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from .gradients import Draw
 MOST_COUNT = 2**64 - 1
 
 
-class Told(NamedTuple):
+class Scored(NamedTuple):
     """The populations of a generation that have their rewards, while it goes on."""
 
     #: Draws of all of them.
@@ -27,14 +27,14 @@ class Told(NamedTuple):
     interactions: int
 
 
-NOTHING_TOLD = Told(0, (), (), 0)
+NOTHING_SCORED = Scored(0, (), (), 0)
 
 
 class Generation(kernels.GenerationCore):
     """What was drawn last: ``theta = [mu + epsilon; mu - epsilon]``, or ``mu + epsilon`` if not symmetric.
 
     A draw is a row of noise: a mirrored pair, or one candidate. A generation may be drawn in several populations; its
-    draws are numbered through, of which those in `told` have their rewards.
+    draws are numbered through, of which those in `scored` have their rewards.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ class Generation(kernels.GenerationCore):
         return {"symmetric": self.symmetric} | sides
 
     @property
-    def so_far(self) -> Told:
-        """What was told of the generation at hand."""
-        return self.told or NOTHING_TOLD
+    def so_far(self) -> Scored:
+        """What was scored of the generation at hand."""
+        return self.scored or NOTHING_SCORED
 
     # ---- drawing ----------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Generation(kernels.GenerationCore):
             if not self.has_key:
                 self.key, self.has_key = streams.key_from_global_state(), True
             return None
-        if self.told is not None:  # a generation has one distribution
+        if self.scored is not None:  # a generation has one distribution
             sigma = self.drawn[1]
         noise = rng.normal(0.0, sigma, (self.n_draws, self.theta_size))
         with np.errstate(over="ignore"):  # of a sigma as large as float32 goes
@@ -249,7 +249,7 @@ class Generation(kernels.GenerationCore):
         self.check_distribution(mu, sigma)
         theta = None
         if not self.is_pending or self.array.get() is None:
-            center = mu if self.told is None else self.drawn[0]
+            center = mu if self.scored is None else self.drawn[0]
             theta = np.empty((self.size, self.theta_size), self.dtype)
             kernels.mirror(center, epsilon, theta, n_threads, self.symmetric)
             self.clip(theta, n_threads)
@@ -274,7 +274,7 @@ class Generation(kernels.GenerationCore):
         into = _checks.output("out", out, (rows, self.theta_size), self.dtype)
         own = [
             *others.items(), ("the noise (epsilon)", self.epsilon), ("the noise", self.noise),
-            *(("the noise told before", epsilon) for _, epsilon in self.so_far.epsilon),
+            *(("the noise of earlier populations", epsilon) for _, epsilon in self.so_far.epsilon),
             ("the distribution drawn from", self.drawn), ("lower", self.lower), ("upper", self.upper),
         ]  # fmt: skip
         own = [(name, value) for name, value in own if isinstance(value, np.ndarray)]
@@ -285,13 +285,13 @@ class Generation(kernels.GenerationCore):
 
     # ---- several populations in one generation ----------------------------------------------------------------
 
-    def told_with_this(self, interactions: int) -> Told:
-        """What is told if the rewards that were read last are, and the generation goes on."""
-        told = self.so_far
-        mine = () if self.epsilon is None else ((told.n_draws, self.epsilon),)
-        return Told(
-            told.n_draws + self.n_draws, (*told.rewards, self.rewards.copy()),
-            (*told.epsilon, *mine), told.interactions + interactions,
+    def scored_with_this(self, interactions: int) -> Scored:
+        """What is scored if the rewards that were read last are, and the generation goes on."""
+        scored = self.so_far
+        mine = () if self.epsilon is None else ((scored.n_draws, self.epsilon),)
+        return Scored(
+            scored.n_draws + self.n_draws, (*scored.rewards, self.rewards.copy()),
+            (*scored.epsilon, *mine), scored.interactions + interactions,
         )  # fmt: skip
 
     def all_rewards(self) -> NDArray[np.float64]:
@@ -303,14 +303,14 @@ class Generation(kernels.GenerationCore):
 
     def all_noise(self, n_threads: int) -> tuple[Any, Any]:
         """Arguments `noise` and `epsilon` of the kernels, for all draws of the generation; both None: drawn again."""
-        if self.told is None:
+        if self.scored is None:
             return self.noise, self.epsilon
-        explicit = list(self.told.epsilon)
+        explicit = list(self.scored.epsilon)
         if self.epsilon is not None:
-            explicit.append((self.told.n_draws, self.epsilon))
+            explicit.append((self.scored.n_draws, self.epsilon))
         if not explicit:
             return None, None
-        n = self.told.n_draws + self.n_draws
+        n = self.scored.n_draws + self.n_draws
         if sum(len(epsilon) for _, epsilon in explicit) < n:
             whole = self._native_noise(0, n, n_threads)
         else:
@@ -326,9 +326,9 @@ class Generation(kernels.GenerationCore):
 
     def all_candidates(self, n_threads: int) -> NDArray[Any]:
         """All its candidates, in the order of its draws, if symmetric first the plus sides."""
-        if self.told is None:
+        if self.scored is None:
             return self.theta(n_threads)
-        n = self.told.n_draws + self.n_draws
+        n = self.scored.n_draws + self.n_draws
         _, epsilon = self.all_noise(n_threads)
         if epsilon is None:
             epsilon = self._native_noise(0, n, n_threads)
@@ -341,7 +341,7 @@ class Generation(kernels.GenerationCore):
 
     def to_state(self, n_threads: int = 0) -> dict[str, Any]:
         """What cannot be drawn again, as data: the stream, and the population."""
-        told = self.so_far
+        scored = self.so_far
         return {
             "rng": {
                 "key": self.key if self.has_key else None,
@@ -354,10 +354,10 @@ class Generation(kernels.GenerationCore):
                 "epsilon": self.epsilon,
                 "edited": self.edited(n_threads),
                 "first": self.first,
-                "told": told.n_draws,
-                "told_epsilon": [list(part) for part in told.epsilon],
-                "told_rewards": list(told.rewards),
-                "told_interactions": told.interactions,
+                "told": scored.n_draws,
+                "told_epsilon": [list(part) for part in scored.epsilon],
+                "told_rewards": list(scored.rewards),
+                "told_interactions": scored.interactions,
             },
         }
 
@@ -379,7 +379,7 @@ class Generation(kernels.GenerationCore):
             edited = _checks.matrix(
                 "theta", edited, (self.size, self.theta_size), self.dtype, nan=True
             )
-        told = Told(
+        scored = Scored(
             _checks.integer("told", stored["told"], at_least=0, at_most=MOST_COUNT // 2),
             tuple(self._check_rewards(stored["told_rewards"])),
             tuple(
@@ -389,9 +389,9 @@ class Generation(kernels.GenerationCore):
             ),
             _checks.integer("told_interactions", stored["told_interactions"], **whole),
         )  # fmt: skip
-        if len(told.rewards) * n != told.n_draws:
+        if len(scored.rewards) * n != scored.n_draws:
             raise ValueError(
-                f"told: wanted the draws of {len(told.rewards)} populations, got {told.n_draws}"
+                f"told: wanted the draws of {len(scored.rewards)} populations, got {scored.n_draws}"
             )
         number = _checks.integer(
             "rng.generation", rng["generation"], at_least=0, at_most=MOST_COUNT // 2
@@ -399,16 +399,16 @@ class Generation(kernels.GenerationCore):
         checked = {
             "key": 0 if key is None else _checks.integer("rng.key", key, **whole),
             "has_key": key is not None, "number": number, "drawn": drawn, "epsilon": epsilon, "edited": edited,
-            "first": _checks.integer("first", stored["first"], at_least=0, at_most=MOST_COUNT // 2), "told": told,
+            "first": _checks.integer("first", stored["first"], at_least=0, at_most=MOST_COUNT // 2), "scored": scored,
             "is_pending": bool(stored["is_pending"]), "is_drawn": drawn is not None,
         }  # fmt: skip
         _check_draws(n, checked)
         return checked
 
-    def _check_rewards(self, told: Any) -> Iterator[NDArray[np.float64]]:
-        if any(np.shape(part) != (self.size,) for part in told):  # one number would fill it
+    def _check_rewards(self, scored: Any) -> Iterator[NDArray[np.float64]]:
+        if any(np.shape(part) != (self.size,) for part in scored):  # one number would fill it
             raise ValueError(f"told_rewards: wanted shape ({self.size},) of each population")
-        for part in told:
+        for part in scored:
             yield _checks.vector("told_rewards", part, self.size, np.dtype(float), nan=True)
 
     def put_state(self, state: dict[str, Any]) -> None:
@@ -417,10 +417,10 @@ class Generation(kernels.GenerationCore):
         rng = streams.from_state(state["rng"]["numpy"])
         if checked["drawn"] is None:
             checked["drawn"] = self.drawn
-        edited, told = checked.pop("edited"), checked.pop("told")
+        edited, scored = checked.pop("edited"), checked.pop("scored")
         for name, value in checked.items():
             setattr(self, name, value)
-        self.rng, self.told = rng, told if told.n_draws else None
+        self.rng, self.scored = rng, scored if scored.n_draws else None
         self.array.put(edited)
 
     def __reduce__(self) -> Any:
@@ -453,18 +453,18 @@ def _again(made: tuple[Any, ...], state: dict[str, Any], rng: Any) -> Generation
 
 def _check_draws(n: int, state: dict[str, Any]) -> None:
     """Refuse a population whose noise could not be had again."""
-    told, first = state["told"].n_draws, state["first"]
-    mine = [draw for draw, _ in state["told"].epsilon]
-    if (told or state["is_pending"]) and not state["is_drawn"]:
+    scored, first = state["scored"].n_draws, state["first"]
+    mine = [draw for draw, _ in state["scored"].epsilon]
+    if (scored or state["is_pending"]) and not state["is_drawn"]:
         raise ValueError(
             "drawn: wanted the distribution of the population that waits for its rewards"
         )
-    if first % n or (state["is_pending"] and first != told):
-        raise ValueError(f"first: wanted {told}, got {first}")
-    if not set(mine) <= set(range(0, told, n)):
+    if first % n or (state["is_pending"] and first != scored):
+        raise ValueError(f"first: wanted {scored}, got {first}")
+    if not set(mine) <= set(range(0, scored, n)):
         raise ValueError(
-            f"told_epsilon: wanted noise of draws below {told}, got that from {mine} on"
+            f"told_epsilon: wanted noise of draws below {scored}, got that from {mine} on"
         )
-    is_given = (state["epsilon"] is not None or not state["is_drawn"]) and len(mine) * n == told
+    is_given = (state["epsilon"] is not None or not state["is_drawn"]) and len(mine) * n == scored
     if not state["has_key"] and not is_given:
         raise ValueError("rng.key: wanted a key, or the noise")

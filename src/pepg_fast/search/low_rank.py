@@ -1,7 +1,7 @@
 """Generations whose noise is of low rank: a candidate is its factors, and is made only when it is asked for."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +19,8 @@ class LowRankGeneration(Generation):
 
     Parameters
     ----------
-    size, dtype, symmetric, rng
-        As of a `Generation`; the noise is the native stream's.
+    size, theta_size, dtype, symmetric, bounds, rng
+        As of a `Generation`; there are no bounds, and the noise is the native stream's.
     shapes : list of tuple
         Rows and columns of each tensor; rows are 0 for a vector.
     rank : int
@@ -30,9 +30,12 @@ class LowRankGeneration(Generation):
     def __init__(
         self,
         size: int,
+        theta_size: int,
         dtype: "np.dtype[Any]",
         symmetric: bool,
+        bounds: None,
         rng: Any,
+        *,
         shapes: list[tuple[int, int]],
         rank: int,
     ) -> None:
@@ -43,7 +46,11 @@ class LowRankGeneration(Generation):
         self._shapes, self._rank = shapes, rank
         self._kept: tuple[Any, NDArray[np.float32] | None] = None, None
         self._population = kernels.RecycledArray()
-        super().__init__(size, self._tensors.n_parameters, dtype, symmetric, None, rng)
+        if self._tensors.n_parameters != theta_size:
+            raise ValueError(
+                f"structure: wanted {theta_size} numbers, got {self._tensors.n_parameters}"
+            )
+        super().__init__(size, theta_size, dtype, symmetric, bounds, rng)
         if self.rng is not None:
             raise ValueError(
                 f"rng: wanted None or a seed for low-rank noise, got a {type(self.rng).__name__}"
@@ -71,6 +78,15 @@ class LowRankGeneration(Generation):
         )
         return outputs
 
+    def unmade(self, members: slice, n_threads: int) -> "Unmade | None":
+        """Some of the last candidates without making them; None if they were changed since they were drawn."""
+        self._require("theta")
+        if self.edited(n_threads) is not None:
+            return None
+        mu, sigma = self.drawn[0].copy(), self._sigma_of_each()
+        drawn = _Drawn(self._tensors, self.key, self.number, self.first, self.n_draws, mu, sigma)
+        return Unmade(drawn, np.arange(self.size)[members])
+
     def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
         """What the gradients are taken from: one draw, whose noise is the gradient of the mean that the generation has,
         and whose weights leave sigma where it is.
@@ -93,7 +109,7 @@ class LowRankGeneration(Generation):
         """Refuse what no search of low-rank noise can have stored, too."""
         checked = super().check_state(state)
         drawn = checked["drawn"]
-        if checked["epsilon"] is not None or checked["told"].epsilon:
+        if checked["epsilon"] is not None or checked["scored"].epsilon:
             raise ValueError("epsilon: wanted none beside low-rank noise")
         if drawn is not None and (drawn[1] != np.repeat(drawn[1][self._starts], self.counts)).any():
             raise ValueError("drawn: wanted one sigma for each tensor")
@@ -147,14 +163,81 @@ class LowRankGeneration(Generation):
     def __reduce__(self) -> Any:
         """All but what can be drawn again."""
         with self.turn:
-            made = (self.size, self.dtype.name, self.symmetric, self._shapes, self._rank)
-            return _again, (made, self.to_state(0))
+            made = (self.size, self.theta_size, self.dtype.name, self.symmetric)
+            noise = {"shapes": self._shapes, "rank": self._rank}
+            return _again, (made, noise, self.to_state(0))
 
 
-def _again(made: tuple[Any, ...], state: dict[str, Any]) -> LowRankGeneration:
+class _Drawn(NamedTuple):
+    """What the candidates of a population are drawn from."""
+
+    tensors: kernels.Tensors
+    key: int
+    generation: int
+    #: Where its draws begin in the generation, and how many there are.
+    first: int
+    n_draws: int
+    mu: NDArray[Any]
+    #: Of each tensor.
+    sigma: NDArray[Any]
+
+
+class Unmade:
+    """Candidates that are not made, as rows that can be picked and put: what passes through a network are factors.
+
+    They pickle as what they are drawn from, and draw their factors where they are used.
+
+    Parameters
+    ----------
+    drawn : _Drawn
+        What they are drawn from.
+    members : ndarray of int, shape (n,)
+        Which candidates the rows are.
+    """
+
+    def __init__(self, drawn: _Drawn, members: NDArray[np.intp]) -> None:
+        self._drawn, self._members, self.dtype = drawn, members, drawn.mu.dtype
+        self._factors: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __getitem__(self, rows: Any) -> "Unmade":
+        """Some rows, a copy."""
+        return Unmade(self._drawn, self._members[rows].copy())
+
+    def __setitem__(self, rows: Any, others: "Unmade") -> None:
+        """Put rows in the place of some."""
+        self._members[rows], self._factors = others._members, None
+
+    def __reduce__(self) -> Any:
+        return Unmade, (self._drawn, self._members)
+
+    def forward(self, perceptron: Any, inputs: NDArray[Any], n_threads: int) -> NDArray[Any]:
+        """Outputs of a network for one input of each row; the same bits whatever rows there are beside one."""
+        drawn = self._drawn
+        if self._factors is None:
+            draws, row = np.unique(self._members % drawn.n_draws, return_inverse=True)
+            factors = np.empty((len(draws), drawn.tensors.n_factors), np.float32)
+            gaps = np.flatnonzero(np.diff(draws) > 1) + 1
+            for some in np.split(np.arange(len(draws)), gaps):
+                first, part = drawn.first + int(draws[some[0]]), factors[some[0] : some[-1] + 1]
+                kernels.normals(drawn.key, drawn.generation, first, part, n_threads)
+            is_minus = self._members >= drawn.n_draws
+            self._factors, self._rows = factors, row + is_minus * len(draws)
+        x = np.ascontiguousarray(inputs, self.dtype)
+        outputs: NDArray[Any] = drawn.tensors.forward(
+            perceptron, self._factors, drawn.mu, drawn.sigma, self._rows, x, n_threads
+        )
+        return outputs
+
+
+def _again(
+    made: tuple[Any, ...], noise: dict[str, Any], state: dict[str, Any]
+) -> LowRankGeneration:
     """A generation that was pickled or copied, with NumPy's own dtype instance."""
-    size, dtype, symmetric, shapes, rank = made
+    size, theta_size, dtype, symmetric = made
     dtype = _checks.real_dtype(dtype)
-    generation = LowRankGeneration(size, dtype, symmetric, None, shapes, rank)
+    generation = LowRankGeneration(size, theta_size, dtype, symmetric, None, None, **noise)
     generation.put_state(state)
     return generation

@@ -1,4 +1,4 @@
-"""What a search can be told by keyword: one entry for each option, from which all else is derived."""
+"""Keyword options of a search: one entry each, from which checks, properties, files and documentation derive."""
 
 import functools
 import re
@@ -7,28 +7,28 @@ from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature
 from typing import Any, Generic, TypeVar, overload
 
-from .. import _checks
+from .. import _caller, _checks
 
 T = TypeVar("T")
-#: Takes the name of an option, what was given and the number of parameters; returns the value, or refuses it.
+#: Takes an option's name, the given value and the number of parameters; returns the value to keep, or raises.
 Check = Callable[[str, Any, int], Any]
 _Class = TypeVar("_Class", bound=type)
-#: Arguments of the original's that may be functions of the step.
+#: Arguments of pepg-es that may be functions of the step here.
 RATES = ("mu_lr", "sigma_lr", "l2_coeff")
 
 
 def flag(name: str, value: Any, size: int) -> bool:
-    """Take True or False."""
+    """Accept True or False."""
     return _checks.flag(name, value)
 
 
 def one_of(known: tuple[str, ...]) -> Check:
-    """Take one of the names."""
+    """Accept one of the known names."""
     return lambda name, value, size: _checks.choice(name, value, known)
 
 
 def number(*, positive: bool = False) -> Check:
-    """Take a finite number."""
+    """Accept a finite number."""
     return lambda name, value, size: _checks.number(name, value, positive=positive)
 
 
@@ -38,38 +38,38 @@ def count(name: str, value: Any, size: int) -> int:
 
 
 def limit(*, infinite: bool = False) -> Check:
-    """Take a number above 0, or one for each parameter."""
+    """Accept a number above 0, or one for each parameter."""
     return lambda name, value, size: _checks.limit(
         name, value, size, positive=True, infinite=infinite
     )
 
 
 def optional(check: Check) -> Check:
-    """Take None, too."""
+    """Accept None, too."""
     return lambda name, value, size: None if value is None else check(name, value, size)
 
 
 def real_dtype(name: str, value: Any, size: int) -> Any:
-    """Take float64 or float32."""
+    """Accept float64 or float32."""
     return _checks.real_dtype(value)
 
 
 def thread_count(name: str, value: Any, size: int) -> int:
-    """Take a number of threads; None becomes 0, for OpenMP's usual number."""
+    """Accept a number of threads; None becomes 0, for OpenMP's usual number."""
     return _checks.thread_count(value)
 
 
 class Argument:
-    """A keyword of the constructor that is no attribute.
+    """A keyword of the constructor that does not become an attribute.
 
     Parameters
     ----------
     kind : str
-        What it may be, as documented.
+        The type that the documentation states.
     default : object
-        Its value where it is not given.
+        The value used when the keyword is not given.
     doc : str
-        What it does.
+        What the keyword does.
     """
 
     def __init__(self, kind: str, default: Any, doc: str) -> None:
@@ -81,27 +81,27 @@ class Argument:
 
 
 class Option(Argument, Generic[T]):
-    """A keyword of the constructor, the attribute that users read, and what files and histories hold of it.
+    """A keyword of the constructor that becomes an attribute, and that files and histories record.
 
     Parameters
     ----------
     kind, default, doc
-        As of an `Argument`.
+        As for `Argument`.
     check : callable, optional
-        Takes (name, value, number of parameters); without it, the constructor checks.
+        Takes (name, value, number of parameters); if there is none, the constructor checks the value.
     part : str
-        The attribute of the search that holds it, with ``options`` and ``changed(name, value)``; by default the search
-        itself.
+        Name of the search's attribute that holds the value, an object with ``options`` and
+        ``changed(name, value)``; the search itself by default.
     is_assignable : bool
-        Whether users may assign it.
+        Whether users may assign the attribute.
     is_shown : bool
-        Whether histories say what it is.
+        Whether histories record the value.
     may_be_function : bool
-        Whether it may be a function, which a file cannot hold.
+        Whether the value may be a function, which a file cannot hold.
     stands_for_default : object
-        What users read where it is the default, if that is something else; it may be assigned too.
+        The value that users read in place of the default, if the two differ; it may also be assigned.
     is_later : bool
-        Whether there are files from before it existed, which lack it: they get the default.
+        Whether some files were written before this option existed: they get the default.
     """
 
     def __init__(
@@ -153,37 +153,34 @@ class Option(Argument, Generic[T]):
             vars(es)[self.name] = value
 
     def reads_as(self, value: Any) -> bool:
-        """Whether a value is what users read for the default."""
+        """Return whether a value is the one that users read in place of the default."""
         return self.stands_for_default is not None and bool(value == self.stands_for_default)
 
     def checked(self, value: Any, size: int) -> Any:
-        """Return the value that was given, as it is kept."""
+        """Return the value to keep for a given one."""
         return value if self.check is None else self.check(self.name, value, size)
 
 
-@functools.lru_cache(maxsize=16)  # a class that is held here is never freed
+@functools.lru_cache(maxsize=16)  # bounded, because a class in the cache is never freed
 def arguments_of(kind: type) -> dict[str, Argument]:
-    """All keywords of a class and its bases, in order."""
+    """Return all keywords of a class and its bases, in order."""
     bases = (vars(base).values() for base in reversed(kind.__mro__))
     return {one.name: one for values in bases for one in values if isinstance(one, Argument)}
 
 
 def options_of(kind: type) -> dict[str, Option[Any]]:
-    """Those of them that are kept."""
+    """Return those keywords of a class that become attributes."""
     return {name: one for name, one in arguments_of(kind).items() if isinstance(one, Option)}
 
 
 def may_be_functions(kind: type) -> tuple[str, ...]:
-    """Return the names of what may be a function, which a file cannot hold."""
+    """Return the names of the arguments that may be functions, which a file cannot hold."""
     return (*RATES, *(name for name, one in options_of(kind).items() if one.may_be_function))
 
 
 def read(kind: type, given: dict[str, Any], size: int) -> dict[str, Any]:
-    """Take what a constructor was given, with defaults for the rest; TypeError for a keyword that it does not know."""
+    """Return the checked keywords of a constructor, with defaults for those that were not given."""
     known = arguments_of(kind)
-    for name in given:
-        if name not in known:
-            raise TypeError(_unexpected(kind, name, list(known)))
     values = {name: given.get(name, one.default) for name, one in known.items()}
     return {
         name: one.checked(values[name], size) if isinstance(one, Option) else values[name]
@@ -192,20 +189,12 @@ def read(kind: type, given: dict[str, Any], size: int) -> dict[str, Any]:
 
 
 def of_part(kind: type, part: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the values that a part of the search holds."""
+    """Return the values that a part of the search holds."""
     return {name: values[name] for name, one in options_of(kind).items() if one.part == part}
 
 
-def _unexpected(kind: type, name: str, known: list[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f". Did you mean {near[0]!r}?" if near else ""
-    return f"{kind.__name__}.__init__() got an unexpected keyword argument {name!r}{hint}"
-
-
 def filled(doc: str | None, texts: Mapping[str, str]) -> str | None:
-    """Return a docstring with texts in the place of its lines ``{name, name}``, as far to the right as those."""
+    """Return a docstring whose lines ``{name, name}`` are replaced by the named texts, with the same indentation."""
 
     def text_of(line: re.Match[str]) -> str:
         return textwrap.indent("\n".join(texts[name] for name in line[2].split(", ")), line[1])
@@ -214,7 +203,7 @@ def filled(doc: str | None, texts: Mapping[str, str]) -> str | None:
 
 
 def documented(kind: _Class) -> _Class:
-    """Write the options into a class's docstring, in the place of a line ``{options}``, and into its signature."""
+    """Put the options into a class's docstring, in place of its line ``{options}``, and into its signature."""
     arguments = arguments_of(kind)
     texts = (
         f"{name} : {one.kind}\n{textwrap.indent(textwrap.fill(one.doc, 111), ' ' * 4)}"
@@ -233,6 +222,20 @@ def documented(kind: _Class) -> _Class:
     ]
     if "__init__" in vars(kind):
         construct.__signature__ = Signature([*first, *by_name], return_annotation=None)
+        kind.__init__ = _refusing(construct, [one.name for one in first])  # type: ignore[misc]
     else:
         kind.__signature__ = Signature([*first[1:], *by_name])  # type: ignore[attr-defined]
     return kind
+
+
+def _refusing(construct: Callable[..., None], first: list[str]) -> Callable[..., None]:
+    """Let a constructor suggest a keyword when it gets one that neither it nor an option of the class has."""
+
+    @functools.wraps(construct)
+    def checked(self: Any, *arguments: Any, **given: Any) -> None:
+        kind: Any = type(self)
+        known = [*first, *arguments_of(kind)]
+        _caller.refuse_keywords(f"{kind.__name__}.__init__", given, known, kind.run)
+        construct(self, *arguments, **given)
+
+    return checked

@@ -20,7 +20,7 @@ class Update:
     es : PEPG
         The search; nothing of it is changed before `commit`, but what an optimizer of a user's does to itself.
     rewards : array_like
-        As the user told them.
+        As the user gave them.
     interactions : object
         The same.
     """
@@ -39,9 +39,9 @@ class Update:
         if not kernels.are_finite(es.best_fitness):
             _checks.number("best_fitness", es.best_fitness, infinite=True)
         self._best, self._value = es._fitness.read(rewards, self._generation.rewards)
-        self._made = 0
+        self._interactions = 0
         if interactions is not None or es.num_interactions is not None:
-            self._made = _checks.interactions(interactions, es.population_size)
+            self._interactions = _checks.interactions(interactions, es.population_size)
         self._goes_on = self._is_short()  # with another population, before the search moves
         self._mu: NDArray[Any] | None = None
         self._sigma: Any = None
@@ -50,13 +50,13 @@ class Update:
         self._is_scheduled = self._is_built_in = False
 
     def _is_short(self) -> bool:
-        es, told = self._es, self._generation.so_far
+        es, scored = self._es, self._generation.so_far
         if es.num_interactions is None:
             return False
-        n_told = told.n_draws * (2 if self._generation.symmetric else 1) + es.population_size
-        if es.popsize_max is not None and n_told >= es.popsize_max:
+        n_scored = scored.n_draws * (2 if self._generation.symmetric else 1) + es.population_size
+        if es.popsize_max is not None and n_scored >= es.popsize_max:
             return False
-        return bool(told.interactions + self._made < es.num_interactions)
+        return bool(scored.interactions + self._interactions < es.num_interactions)
 
     def rates(self) -> tuple[Any, Any]:
         """Return the rates of sigma and of weight decay at this step; and read that of the mean."""
@@ -158,17 +158,17 @@ class Update:
     def commit(self) -> None:
         """Change the search, all of it in one call."""
         es, (copies, _) = self._es, self._optimizer
-        told = self._generation.told_with_this(self._made) if self._goes_on else None
+        scored = self._generation.scored_with_this(self._interactions) if self._goes_on else None
         if self._mu is not None:
             copies += (es._mu, self._mu), (es._sigma.values, self._sigma)
-        kernels.commit(copies, self._changes(), self._generation, told)
+        kernels.commit(copies, self._changes(), self._generation, scored)
 
     def _changes(self) -> tuple[tuple[dict[str, Any], dict[str, Any]], ...]:
         """Attributes that become others, of the search and of its optimizer."""
         es, generation = self._es, self._generation
         changes = {
             "evaluations": es.evaluations + generation.size,
-            "interactions": es.interactions + self._made,
+            "interactions": es.interactions + self._interactions,
         }
         if self._best >= 0 and self._is_better(float(self._value), float(es.best_fitness)):
             changes["best_theta"] = generation.member(self._best, self._n_threads)

@@ -66,8 +66,8 @@ def _found(value: Any) -> tuple[int, int | None] | None:
     """The address of a native function, and how many arguments it says it takes; None for anything else."""
     if _is_low_level_callable(value):
         inner = _found(value.function)
-        told = _arity(_signature_of(value))
-        return None if inner is None else (inner[0], inner[1] if told is None else told)
+        declared = _arity(_signature_of(value))
+        return None if inner is None else (inner[0], inner[1] if declared is None else declared)
     capsule = kernels.capsule_pointer(value)
     if capsule is not None:
         return capsule[0], _arity(capsule[1])

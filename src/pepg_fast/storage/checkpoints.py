@@ -1,4 +1,4 @@
-"""A search as data: its parts put together, checked, and written to files; and the searches that pepg-es pickled."""
+"""Checkpoints: a search as data that is checked and written to files, and searches that pepg-es pickled."""
 
 import math
 import os
@@ -18,12 +18,12 @@ from ..search.generation import MOST_COUNT
 from ..search.options import RATES, may_be_functions
 from . import callable_registry, files, legacy
 
-#: The attribute of a search that holds the last rows of its log (see `log_tail`), and its name in a file.
+#: The attribute of a search that holds the last rows of its log (see `log_tail`), and the name of these rows in a file.
 LOG_TAIL = "_log_tail"
 
 _COUNTS = ("step", "evaluations", "interactions")
 _BEST = ("best_mu", "best_sigma", "best_theta")
-#: Attributes that are stored in a way of their own. All others, but for options, are a user's.
+#: Attributes that need special treatment. All others, except options, were added by users.
 _OWN = frozenset(
     {"population_size", "theta_size", "mu_init", "sigma_init", "best_fitness", "optimizer", "gradient", "mu", "sigma",
      "_mu", "_sigma", "_fitness", "_generation", LOG_TAIL, *RATES, *_COUNTS, *_BEST}
@@ -31,7 +31,7 @@ _OWN = frozenset(
 
 
 def _stored(kind: type) -> list[str]:
-    """Names of the options that are stored as they are."""
+    """Return the names of the options that are stored unchanged."""
     given = options.options_of(kind).items()
     return [name for name, option in given if not option.may_be_function and name != "dtype"]
 
@@ -41,10 +41,10 @@ def _own(kind: type) -> frozenset[str]:
 
 
 def save(es: Any, filename: "str | PathLike[str] | None") -> str:
-    """Write a search to `filename`, or to a new file where pepg-es puts them; the absolute path."""
+    """Write a search to `filename`, or to a new file in the folder that pepg-es uses; return the absolute path."""
     state = to_state(es)
     _refuse_what_cannot_be_loaded(es, state)
-    if hasattr(es, LOG_TAIL):  # which is not the search's own state
+    if hasattr(es, LOG_TAIL):  # it is not part of the search's own state
         state |= _storable({LOG_TAIL: getattr(es, LOG_TAIL)}, "")
     if filename is not None:
         return str(files.save(filename, "checkpoint", state))
@@ -61,7 +61,7 @@ def save(es: Any, filename: "str | PathLike[str] | None") -> str:
 
 
 def _refuse_what_cannot_be_loaded(es: Any, state: dict[str, Any]) -> None:
-    """Refuse to write what `load` would refuse, such as a mean that was made NaN in place."""
+    """Refuse to write what `load` would refuse, such as a mean that was set to NaN in place."""
     names = may_be_functions(type(es))
     given = {name: getattr(es, name) for name in names if state[name] is None}
     try:
@@ -82,9 +82,9 @@ def load(
     optimizer: type[Optimizer] | None,
     handed_over: dict[str, Any],
 ) -> Any:
-    """Read a search of class `kind`, ours or pepg-es's; `construct` is `PEPG.__init__`.
+    """Read a search of class `kind` from a file of this package or of pepg-es; `construct` is `PEPG.__init__`.
 
-    `handed_over` has the functions that the file could not hold, by name; None for what it could.
+    `handed_over` has, by name, the functions that the file could not hold, and None for the rest.
     """
     given = {name: value for name, value in handed_over.items() if value is not None}
     _check_handed_over(optimizer, given)
@@ -97,7 +97,7 @@ def load(
         for name in may_be_functions(kind):
             if state.get(name, 0) is None and name not in given:
                 raise ValueError(
-                    f"{os.fsdecode(filename)}: its {name} is a function: hand it over as {name}="
+                    f"{os.fsdecode(filename)}: its {name} is a function; pass it as {name}="
                 )
     if ("structure" in state) != ("structure" in options.options_of(kind)):
         which = "with" if "structure" in state else "without"
@@ -112,7 +112,7 @@ def load(
     _check_rates(given, size)
     _check_class(filename, _checks.printable(class_name[:200]), optimizer)
     with files.contents_of(filename, "checkpoint"):
-        es: Any = object.__new__(kind)  # whose own __init__ may want other arguments
+        es: Any = object.__new__(kind)  # the __init__ of a subclass may take other arguments
         _restore(es, construct, state | given, optimizer or BUILT_IN[class_name], is_legacy)
     if "mu_lr" in given:
         es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
@@ -120,7 +120,7 @@ def load(
 
 
 def _extra_of_legacy(kind: type, state: dict[str, Any]) -> dict[str, Any]:
-    """What users of pepg-es added to the object."""
+    """Return the attributes that users of pepg-es added to a search."""
     return {
         name: value
         for name, value in state.items()
@@ -129,7 +129,7 @@ def _extra_of_legacy(kind: type, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_handed_over(optimizer: Any, given: dict[str, Any]) -> None:
-    """Refuse arguments that would do for no file."""
+    """Refuse arguments that fit no file."""
     if optimizer is not None and not (
         isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
     ):
@@ -143,10 +143,10 @@ def _check_handed_over(optimizer: Any, given: dict[str, Any]) -> None:
 def _check_rates(given: dict[str, Any], size: int) -> None:
     """Refuse rates that do not fit the number of parameters."""
     for name in [rate for rate in RATES if rate in given]:
-        if isinstance(given[name], dict):  # a stored function, which is checked when it is made
+        if isinstance(given[name], dict):  # a stored function, which is checked when it is restored
             continue
         shape = np.shape(given[name])
-        # Before room is made for as many numbers as the file says.
+        # Before memory is allocated for as many numbers as the file claims.
         if shape not in ((), (1,), (size,)):
             raise ValueError(f"{name}: wanted a number or shape ({size},), got shape {shape}")
         _checks.rate(name, given[name], size)
@@ -155,16 +155,16 @@ def _check_rates(given: dict[str, Any], size: int) -> None:
 
 
 def _check_class(filename: Any, name: str, given: type[Optimizer] | None) -> None:
-    """Refuse a missing or another class: the file is sound, so this is not said of it."""
+    """Refuse a missing or different optimizer class, without blaming the file, which is sound."""
     about = f"{os.fsdecode(filename)}: its optimizer is a {name}"
     if given is None and name not in BUILT_IN:
-        raise ValueError(f"{about}: hand the class over as optimizer={name}")
+        raise ValueError(f"{about}; pass the class as optimizer={name}")
     if given is not None and given.__qualname__ != name:
         raise ValueError(f"{about}, optimizer= is {given.__qualname__}")
 
 
 def to_state(es: Any) -> dict[str, Any]:
-    """Everything that `load` needs to go on with the same bits."""
+    """Return everything that `load` needs to continue with the same bits."""
     kind = type(es)
     names = ("population_size", "theta_size", "mu", "sigma", *_COUNTS, *_BEST, *_stored(kind))
     state = {name: getattr(es, name) for name in names}
@@ -174,7 +174,9 @@ def to_state(es: Any) -> dict[str, Any]:
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
-    state["gradient"] = es.gradient if es.keep_gradient else None  # a run's own is not the search's
+    state["gradient"] = (
+        es.gradient if es.keep_gradient else None
+    )  # a run may have kept it for itself
     best = es.best_fitness
     state["best_fitness"] = best if files.is_storable(best) else float(best)
     state["dtype"] = es.dtype.name
@@ -190,18 +192,18 @@ def to_state(es: Any) -> dict[str, Any]:
 
 
 def _storable(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The attributes that a file can hold, with a warning about the others: better some of a run than none."""
+    """Return the attributes that a file can hold, and warn about the others, rather than lose the whole run."""
     lost = [name for name, value in attributes.items() if not files.is_storable({name: value})]
     if lost:
         names = ", ".join(prefix + name for name in lost)
-        _caller.warn(f"checkpoint: left out what a file cannot hold: {names}")
+        _caller.warn(f"checkpoint: left out attributes that a file cannot hold: {names}")
     return {name: value for name, value in attributes.items() if name not in lost}
 
 
 def _restore(
     es: Any, construct: Any, state: dict[str, Any], optimizer: type[Optimizer], is_legacy: bool
 ) -> None:
-    """Bring a new search to where the stored one was; the noise to come of pepg-es's is the native stream's."""
+    """Bring a new search into the stored state; one of pepg-es continues with noise from the native stream."""
     kind, given = type(es), {}
     if not is_legacy:
         known = options.options_of(kind).items()
@@ -214,7 +216,7 @@ def _restore(
     arrays = _checked(state, _checks.real_dtype(given.get("dtype", "float64")))
     construct(
         es, state["population_size"], state["theta_size"], arrays.pop("mu"),
-        given.get("sigma_min", 1.0),  # some sigma that is within the limits
+        given.get("sigma_min", 1.0),  # any sigma within the limits
         state["mu_lr"], state["sigma_lr"], state["l2_coeff"], _optimizer_from_state(optimizer, state), **given,
     )  # fmt: skip
     es._sigma.put_state(arrays.pop("sigma"))
@@ -226,23 +228,25 @@ def _restore(
     vars(es).update(_checks.attributes(kind, state["extra"], _own(kind)))
     if not is_legacy:
         es._generation.put_state(state)
-    elif "epsilon" in state:  # what pepg-es saved, whether it has had its update or not
+    elif (
+        "epsilon" in state
+    ):  # pepg-es saves its population, whether it was used in an update or not
         es.epsilon, es.theta = state["epsilon"], state["theta"]
     if LOG_TAIL in state:
         setattr(es, LOG_TAIL, state[LOG_TAIL])
 
 
 def _checked(state: dict[str, Any], dtype: "np.dtype[Any]") -> dict[str, Any]:
-    """Refuse what only a later update of a stored search would trip over; its vectors as arrays of their own."""
+    """Refuse stored values that would fail only in a later update; return the vectors as new arrays."""
     size = _checks.parameters(state["theta_size"])
     for name in _COUNTS:
-        if name == "step" or name in state:  # pepg-es counts steps alone
+        if name == "step" or name in state:  # pepg-es counts nothing but steps
             most = MOST_COUNT // 2 if name == "step" else MOST_COUNT
             state[name] = _checks.integer(name, state[name], at_least=0, at_most=most)
     best = state["best_fitness"]
     if np.ndim(best) or math.isnan(best):
         raise ValueError(f"best_fitness: wanted a number, got {_checks.shown(best)}")
-    for name in ("mu_init", "sigma_init"):  # which are only shown, but as what they are
+    for name in ("mu_init", "sigma_init"):  # they are only shown, but should be what they claim
         _checks.vector(name, state[name], size, np.dtype(float))
     arrays: dict[str, Any] = {}
     for name in ("mu", "sigma", *_BEST, "gradient"):
@@ -252,22 +256,24 @@ def _checked(state: dict[str, Any], dtype: "np.dtype[Any]") -> dict[str, Any]:
             continue
         if not (isinstance(value, np.ndarray) and value.shape == (size,)):
             raise ValueError(f"{name}: wanted {size} numbers, got {_checks.shown(value)}")
-        # A candidate may be infinite: noise overflows where sigma is as large as floats go.
+        # A candidate may be infinite: noise overflows if sigma is close to the largest float.
         allowed = {"infinite": name == "best_theta", "nan": name == "gradient"}
         arrays[name] = _checks.vector(name, value, size, dtype, **allowed)
     return arrays
 
 
 def _optimizer_from_state(kind: type[Optimizer], state: dict[str, Any]) -> Optimizer:
-    """The stored optimizer; one of this package's is refused if it could not go on."""
-    optimizer = kind.from_state(dict(state["optimizer"]["state"]))  # which it may change
+    """Return the stored optimizer; one of this package's is refused if it could not make a step."""
+    optimizer = kind.from_state(
+        dict(state["optimizer"]["state"])
+    )  # a copy, as it may change the dict
     if kind in BUILT_IN.values():
         optimizer._refuse_unusable(state["theta_size"])  # type: ignore[attr-defined]
     return optimizer
 
 
 def _folder_of_caller() -> Path:
-    """Folder of the source file that called into this package; the working folder if there is none."""
+    """Return the folder of the source file that called into this package, or else the working folder."""
     frame, _ = _caller.frame()
     file = frame.f_globals.get("__file__") if frame is not None else None
     return Path(file).resolve().parent if file else Path.cwd()
@@ -280,7 +286,7 @@ def save_best(es: Any, filename: "str | PathLike[str]") -> None:
 
 
 def load_best(filename: "str | PathLike[str]") -> tuple[Any, Any, Any]:
-    """Read what `save_best` wrote, or pepg-es."""
+    """Read a file that `save_best` or pepg-es wrote."""
     if legacy.is_pickle(filename):
         return legacy.load_best(filename)
     state = files.load(filename, "best")

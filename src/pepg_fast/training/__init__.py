@@ -5,10 +5,15 @@
 >>> action = result.policy(observation)
 """
 
+from .. import _caller
 from .config import TrainConfig
 from .mujoco_task import MujocoTask
 from .policy import Policy
-from .running import TrainResult, train
+from .running import TrainResult
+from .running import train as _train
 from .scoring import Score, score
+
+TrainConfig.__init__ = _caller.suggesting(TrainConfig.__init__)  # type: ignore[method-assign]
+train = _caller.suggesting(_train, TrainConfig)
 
 __all__ = ["MujocoTask", "Policy", "Score", "TrainConfig", "TrainResult", "score", "train"]

@@ -617,7 +617,7 @@ def write_toml(
     overwrite: bool = True,
 ) -> None:
     """Write all settings that have a value."""
-    with _caller.needing("train", "tomli_w", "gym"):
+    with _caller.optional_dependency("train", "tomli_w", "gym"):
         import tomli_w
 
     settings: dict[str, Any] = {} if env_id is None else {"env_id": env_id}

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from .._build import version
 from ..export import writing
 from ..export.description import Cell, Description, Layer, Normalization
 from ..nn import Network, RecurrentNetwork, activation_to_name
@@ -158,7 +158,7 @@ class Exporting:
         """How it was trained."""
         env = self.env_id or "an environment without a name"
         args = "".join(f", {name}={value!r:.80}" for name, value in self.env_args.items())
-        lines = [f"A policy for {env}{args}, exported by pepg_fast {__version__}."]
+        lines = [f"A policy for {env}{args}, exported by pepg_fast {version}."]
         if self.score == self.score:
             lines.append(
                 f"An evolution strategy (PEPG) trained it; it reached {self.score:.6g} there."

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from ..nn import NeuralNetwork
 from ..run.failures import failed
 from .engines import rollouts_of
 from .normalization import Normalizer, Statistics, merged
@@ -50,6 +51,11 @@ class Generation:
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
     last_error: str = ""
     _rollouts: RunsEpisodes | None = None
+
+    @property
+    def takes_unmade(self) -> bool:
+        """Whether low-rank candidates pass through the network without being made."""
+        return self.task.engine != "native" and isinstance(self.task.network, NeuralNetwork)
 
     def take_over(self, previous: Any, *, is_worker: bool = False) -> None:
         """Go on with the environments of what this process evaluated before, if that was the same task."""

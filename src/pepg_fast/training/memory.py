@@ -1,4 +1,4 @@
-"""What policies remember of their episodes: the states of recurrent networks, none of others.
+"""Forward passes of policies, and what they remember of their episodes: states of recurrent networks, none of others.
 
 A memory is a tuple that is handed to a network's forward pass as further arguments: an array with a state in each row,
 or nothing.
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn import Network
+from ..search.low_rank import Unmade
 
 Memory = tuple[NDArray[Any], ...]
 
@@ -20,6 +21,19 @@ def memory_of(network: Network, n: int, dtype: Any = np.float64) -> Memory:
         return ()
     width = np.float32 if dtype == np.float32 else np.float64
     return (np.zeros((n, network.state_size), width),)
+
+
+def outputs_of(
+    network: Network,
+    weights: "NDArray[Any] | Unmade",
+    inputs: NDArray[Any],
+    memory: Memory,
+    n_threads: int | None = None,
+) -> NDArray[Any]:
+    """Outputs of a network with each of some weights for an input each; the memory is moved on in place."""
+    if isinstance(weights, Unmade):
+        return weights.forward(network._perceptron, inputs, n_threads or 0)
+    return network.forward_population(weights, inputs, *memory, n_threads=n_threads)
 
 
 def copied(memory: Memory) -> Memory:

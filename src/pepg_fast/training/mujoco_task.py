@@ -76,7 +76,7 @@ class MujocoTask:
         ValueError
             If the model cannot be loaded, or has no such field.
         """
-        with _caller.needing("MujocoTask", "mujoco", "mujoco"):
+        with _caller.optional_dependency("MujocoTask", "mujoco", "mujoco"):
             import mujoco
 
         path = os.fsdecode(self.model)

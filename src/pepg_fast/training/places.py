@@ -5,7 +5,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..distributed.runner import Runner
-from ..distributed.slices import Evaluated
+from ..distributed.slices import Evaluated, unmade
 from ..pepg import PEPG
 from ..run.evaluation import waiting
 from ..run.interrupts import AsExceptions
@@ -20,7 +20,8 @@ class InWorkers(Runner):
         self.size, self.workers = 1, workers
 
     def _of_population(self, es: PEPG, evaluate: Any, interrupts: AsExceptions) -> Evaluated:
-        return self._run(waiting(es), evaluate, interrupts)
+        solutions = unmade(es, evaluate, slice(None))
+        return self._run(waiting(es) if solutions is None else solutions, evaluate, interrupts)
 
     def _of_center(self, es: PEPG, evaluate: Any, interrupts: AsExceptions) -> Evaluated:
         return self._run(es.center[None], evaluate, interrupts)

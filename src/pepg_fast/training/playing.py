@@ -121,7 +121,7 @@ class _Film:
     """A video file that grows by frames."""
 
     def __init__(self, filename: "str | os.PathLike[str]", env: Any) -> None:
-        with _caller.needing("--video", "imageio", "video"):
+        with _caller.optional_dependency("--video", "imageio", "video"):
             import imageio.v2 as imageio
 
         name = str(_checks.path("video", filename))

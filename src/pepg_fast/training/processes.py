@@ -25,7 +25,7 @@ FEEDER_SECONDS = 5.0
 
 def processors() -> int:
     """Processors that this process may use: those there are, or its affinity, or a container's quota."""
-    with _caller.needing("train", "loky", "gym"):
+    with _caller.optional_dependency("train", "loky", "gym"):
         import loky
     try:
         return int(loky.cpu_count())
@@ -123,7 +123,7 @@ def starting(count: int) -> Iterator[None]:
 
 def _start_trackers() -> None:
     """Start the two processes that look after semaphores, which get this one's environment."""
-    with _caller.needing("train", "loky", "gym"):
+    with _caller.optional_dependency("train", "loky", "gym"):
         from loky.backend import resource_tracker
 
     with _environment(_import_path()):
@@ -159,7 +159,7 @@ def _import_path() -> dict[str, str]:
 
     It looks nowhere else before that: from wherever Python looks when it starts it imports `sitecustomize`, too.
     """
-    with _caller.needing("train", "loky", "gym"):
+    with _caller.optional_dependency("train", "loky", "gym"):
         import loky
     given = "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
     installed = os.path.dirname(os.path.dirname(loky.__file__))

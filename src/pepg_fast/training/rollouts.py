@@ -19,7 +19,7 @@ from ..nn import Network
 from ..run.failures import EvaluationError, in_a_line
 from ..simulation import Simulation
 from . import env_api, generators
-from .memory import copied, kept, memory_of
+from .memory import copied, kept, memory_of, outputs_of
 from .mujoco_log import heard
 from .normalization import LARGEST, Moments, Normalizer
 from .spaces import Interface
@@ -100,7 +100,7 @@ class Asked(NamedTuple):
 
     Attributes
     ----------
-    weights : ndarray, shape (rows, parameters)
+    weights : ndarray, shape (rows, parameters), or Unmade
         Of policies.
     seeds : ndarray of int, shape (rows,) or (rows, E)
         What the environments are reset with, in one or in E episodes of each policy.
@@ -112,7 +112,7 @@ class Asked(NamedTuple):
         Steps after which they are cut short, if the task's limit is later.
     """
 
-    weights: NDArray[Any]
+    weights: Any
     seeds: NDArray[np.int64]
     normalizer: Normalizer | None = None
     with_statistics: bool = False
@@ -523,8 +523,8 @@ class Rollouts:
             ):
                 usual = first.dtype
 
-        forward, actions_of = self.task.network.forward_population, self.task.interface.actions
-        memory = memory_of(self.task.network, n, weights.dtype)
+        network, actions_of = self.task.network, self.task.interface.actions
+        memory = memory_of(network, n, weights.dtype)
         running = list(range(n))
         rows = np.arange(n)  # the running ones
         is_over, ndarray = env_api.is_over, np.ndarray
@@ -551,7 +551,7 @@ class Rollouts:
                 continue
             seen = observations if normalizer is None else normalizer(observations)
             after = copied(memory)
-            outputs = forward(weights, seen, *after, n_threads=1)
+            outputs = outputs_of(network, weights, seen, after, 1)
             try:
                 actions = actions_of(outputs)
             except ValueError as error:

@@ -90,7 +90,7 @@ class RunFolder:
         RuntimeError
             If one does.
         """
-        with _caller.needing("train", "filelock", "gym"):
+        with _caller.optional_dependency("train", "filelock", "gym"):
             from filelock import FileLock, Timeout
 
         self._refuse_devices()

@@ -135,7 +135,8 @@ def train(
     -----
     Ctrl-C, SIGTERM and SIGHUP end the run after the generation at hand, a second one at once. SIGTERM, SIGHUP and the
     time limit do not wait for it longer than 3 seconds. All files are written either way, and a resumed run begins with
-    a generation that was cut short. Rewards do not depend on the number of workers: an episode's seed depends on the
+    a generation that was cut short. A signal that the process handles already, as SIGTERM after `ray.init`, is left to
+    its handler. Rewards do not depend on the number of workers: an episode's seed depends on the
     run's seed, the generation and the pair alone. Environments are used for many episodes unless `new_env` says
     otherwise.
     """

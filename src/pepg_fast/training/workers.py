@@ -34,7 +34,7 @@ GRACE, GRACE_AFTER_ERROR = 10.0, 1.0
 
 def packed(task: Task) -> bytes:
     """A task as workers get it, or a TypeError that says what to do instead."""
-    with _caller.needing("train", "cloudpickle", "gym"):
+    with _caller.optional_dependency("train", "cloudpickle", "gym"):
         import cloudpickle
     try:
         data: bytes = cloudpickle.dumps(task)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..memory import copied, kept, memory_of
+from ..memory import copied, kept, memory_of, outputs_of
 from ..mujoco_log import heard
 from ..normalization import LARGEST, Moments
 from ..rollouts import Asked, EpisodeError, Episodes, Task, unusable
@@ -152,7 +152,7 @@ class _Run:
             return self._replace(unusable(observations, largest))
         seen = observations if self.normalizer is None else self.normalizer(observations)
         memory = copied(self.memory)
-        outputs = self.task.network.forward_population(self.rows, seen, *memory)
+        outputs = outputs_of(self.task.network, self.rows, seen, memory)
         try:
             actions = np.asarray(self.task.interface.actions(outputs))
         except ValueError as error:

@@ -39,7 +39,7 @@ class PoolWorld:
         n: int,
         threads: int,
     ) -> None:
-        with _caller.needing("engine='envpool'", "envpool", "envpool"):
+        with _caller.optional_dependency("engine='envpool'", "envpool", "envpool"):
             import envpool
         if not isinstance(env, str):
             raise Unsupported("wanted the id of one of EnvPool's environments")

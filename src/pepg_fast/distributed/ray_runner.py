@@ -1,4 +1,4 @@
-"""A search over Ray: the driver has it, actors follow it by the rewards and evaluate slices."""
+"""Searches over Ray: the driver has the search; actors follow it by means of the rewards, and evaluate slices."""
 
 import collections
 import contextlib
@@ -17,66 +17,68 @@ from .runner import Runner
 from .slices import Evaluated, SliceFunction, edges, joined
 from .state import Fingerprint, fingerprint
 
-with _caller.needing("RayRunner", "ray", "ray"):
+with _caller.optional_dependency("RayRunner", "ray", "ray"):
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-#: Updates that are kept for workers that have not had them; one that is further behind gets the search itself.
+#: Number of updates that are kept for workers that have not made them; a worker further behind gets the search itself.
 _REMEMBERED = 32
-#: Bytes from which an array goes through the object store once rather than with every message.
+#: An array of more bytes goes through the object store once, rather than with every message.
 _LARGE = 100_000
-#: Seconds without any worker after which it is said.
+#: Seconds without any worker after which the user is warned.
 _SILENCE = 60.0
-#: Seconds between two looks at the size of the cluster, and at what is late.
+#: Seconds between two checks of the size of the cluster and of late slices.
 _GLANCE = 1.0
 
 
 class RayRunner(Runner):
-    """Evaluates populations on actors of a Ray cluster that may come and go.
+    """Evaluates populations on actors of a Ray cluster, which may come and go.
 
-    The driver has the search, its files and its callbacks. Workers follow it by the rewards of each generation, P
-    numbers, and make their slices themselves. A worker that is lost, with its node or alone, is replaced and its slice
-    evaluated again; the search and its results are the same bits whatever happens to them.
+    The driver has the search, its files and its callbacks. Workers follow the search by means of the P rewards of each
+    generation, and generate their slices themselves. If a worker is lost, alone or with its node, it is replaced and
+    its slice is evaluated again. Whatever happens to workers, the search and its results have the same bits.
 
     Parameters
     ----------
     n_workers : int, optional
-        Actors; by default as many as the cluster has processors for, also when it grows or shrinks.
+        Number of actors; by default, as many as the cluster has processors for, even as it grows or shrinks.
     address : str, optional
-        Of the cluster, such as "auto" or "host:6379". By default, and if Ray is connected already, what it is connected
-        to; or else a cluster on this machine, which `close` shuts down.
+        Address of the cluster, such as "auto" or "host:6379". If Ray is already connected, its cluster is used; by
+        default, a cluster is started on this machine, which `close` shuts down.
     num_cpus : float
-        Processors of an actor.
+        Number of processors per actor.
     actor_options : dict, optional
-        Further options of ``ray.remote``, such as ``{"resources": {"simulator": 1}}``.
+        Further options for ``ray.remote``, such as ``{"resources": {"simulator": 1}}``.
     slices_per_worker : int
-        Slices that a population is cut into for each worker: more of them wait less for the slowest.
+        Number of slices per worker into which a population is divided: with more slices, less time is spent waiting for
+        the slowest worker.
     timeout : float, optional
-        Seconds after which a slice is given to another worker too, and the first answer counts; each time a slice is
-        given out again it may take twice as long. If no worker starts for as long, or for 60 s if that is longer,
-        TimeoutError is raised. Without a timeout, a worker may take as long as it likes.
+        Seconds after which a slice is also given to another worker, and the first answer counts; each time, the slice
+        is allowed twice as long. If no worker starts for as long, or for 60 s if that is longer, TimeoutError is
+        raised. Without a timeout, a worker may take as long as it likes.
     max_losses : int
-        How often a slice may lose its worker before the run fails: it may be what kills them.
+        How many times a slice may lose its worker before the run fails: the slice itself may be the cause.
 
     Attributes
     ----------
     size : int
-        Workers that there are, or are being started.
+        Number of workers, including those that are being started.
     n_losses, n_reissued, n_sent : int
-        Workers lost so far, slices given out again for being late, and searches sent in whole.
+        Number of workers lost so far, of slices that were late and given out again, and of times that the whole search
+        was sent.
 
     Raises
     ------
     ModuleNotFoundError
         If Ray is not installed.
     TypeError, ValueError
-        If an argument is not what is described here.
+        If an argument is not as described here.
 
     Notes
     -----
-    `evaluate` has to pickle, as Ray does it (functions of ``__main__`` do), and to be a function of its arguments:
-    slices may be evaluated more than once, anywhere. It is sent when it is another object than the last time, and after
-    its ``gathered`` (see `run`) was called.
+    `evaluate` must pickle with Ray, as functions of ``__main__`` do, and its results must depend on its arguments
+    alone: a slice may be evaluated more than once, on any worker. It is sent whenever it is a new object, and after its
+    method ``gathered`` (see `run`) was called.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class RayRunner(Runner):
         if actor_options is not None and not isinstance(actor_options, dict):
             raise TypeError(f"actor_options: wanted a dict, got {type(actor_options).__name__}")
         options: dict[str, Any] = {"num_cpus": num_cpus, "max_restarts": 0} | (actor_options or {})
-        self._actor = ray.remote(**options)(Replica)  # which refuses options that there are not
+        self._actor = ray.remote(**options)(Replica)  # refuses unknown options
         self._is_closed = False
         self._owns_cluster = not ray.is_initialized()
         if self._owns_cluster:
@@ -110,7 +112,10 @@ class RayRunner(Runner):
         self._followed: PEPG | None = None
         self._updates: collections.deque[Update] = collections.deque(maxlen=_REMEMBERED)
         self._n_updates = 0
-        self._sent: tuple[Fingerprint | None, Any] = (None, None)  # and a reference to the search
+        self._sent: tuple[Fingerprint | None, Any] = (
+            None,
+            None,
+        )  # the fingerprint of, and a reference to, the search
         self._function: tuple[Any, Any] = (None, None)
         self._looked = -_GLANCE
         self._target = n_workers or 1
@@ -119,11 +124,11 @@ class RayRunner(Runner):
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        """Workers that there are, or are being started."""
+        """Number of workers, including those that are being started."""
         return max(1, len(self._workers))
 
     def close(self) -> None:
-        """End the workers, and the cluster if this runner began it."""
+        """End the workers, and the cluster if this runner started it."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -134,7 +139,7 @@ class RayRunner(Runner):
             ray.shutdown()
 
     def __enter__(self) -> "RayRunner":
-        """Let the block's end be that of the workers."""
+        """Enter a block at whose end the workers are ended."""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -146,7 +151,7 @@ class RayRunner(Runner):
     def _of_population(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
     ) -> Evaluated:
-        search, _ = self._made(es, slice(0, 0))
+        search, _ = self._generate(es, slice(0, 0), evaluate)
         self._hire()
         n = min(es.population_size, len(self._workers) * self.slices_per_worker)
         return self._collected(es, search, evaluate, edges(es.population_size, n), interrupts)
@@ -185,7 +190,7 @@ class RayRunner(Runner):
             if worker.is_idle:
                 self._order(worker, es, work)
         if work.queue and all(worker.is_late for worker in self._workers):
-            self._dismiss(self._workers[0])  # makes room for another one
+            self._dismiss(self._workers[0])  # to make room for another one
 
     def _order(self, worker: "_Worker", es: PEPG, work: "_Slices") -> None:
         index = work.queue.popleft()
@@ -197,7 +202,7 @@ class RayRunner(Runner):
         worker.deadline = work.deadline_of(index)
 
     def _take_in(self, work: "_Slices") -> None:
-        """Wait for something to come in, and see what it is."""
+        """Wait for answers of workers, and process them."""
         busy = {worker.reference: worker for worker in self._workers if not worker.is_idle}
         if not busy:
             return
@@ -224,7 +229,7 @@ class RayRunner(Runner):
                 self._put(work, index, worker, answer)
 
     def _put(self, work: "_Slices", index: int, worker: "_Worker", answer: Any) -> None:
-        """See what a worker has to say of a slice."""
+        """Process the answer of a worker about a slice."""
         if isinstance(answer, Failure):
             raise answer.as_error()
         if isinstance(answer, Evaluated):
@@ -234,15 +239,15 @@ class RayRunner(Runner):
             work.give_back(index)
 
     def _check_behind(self, worker: "_Worker", answer: Behind, search: Fingerprint) -> None:
-        """Have the search sent to a worker that has not got it, unless it was."""
+        """Arrange for the search to be sent to a worker that lacks it; raise an error if it was sent already."""
         worker.n_updates = None
         if not worker.has_whole:
             return
         what = answer.error
         if answer.parts is not None:
-            what = f"the one it has differs in {search.differences(Fingerprint(answer.parts))}"
+            what = f"its search differs in {search.differences(Fingerprint(answer.parts))}"
         raise RuntimeError(
-            f"es: wanted the same search on all actors, {worker} was sent it: {what}"
+            f"es: wanted the same search on all actors, but {worker} lacks it after it was sent: {what}"
         )
 
     def _patience(self, work: "_Slices") -> float:
@@ -259,7 +264,7 @@ class RayRunner(Runner):
                     self.n_reissued += 1
 
     def _look_for_silence(self, work: "_Slices") -> None:
-        """Warn if no worker starts for long; with a time limit, give them up."""
+        """Warn if no worker starts for a long time; with a timeout, give up."""
         limit = max(_SILENCE, self.timeout or 0.0)
         now = time.monotonic()
         if not all(worker.is_new for worker in self._workers):
@@ -284,7 +289,7 @@ class RayRunner(Runner):
         if work.losses[index] > self.max_losses:
             lo, hi = work.ends[index], work.ends[index + 1]
             raise EvaluationError(
-                f"evaluate: {'the centre' if lo < 0 else f'members {lo} to {hi - 1}'} lost the worker "
+                f"evaluate: {'the center' if lo < 0 else f'members {lo} to {hi - 1}'} lost the worker "
                 f"{work.losses[index]} times: {_line(error)}",
                 lo,
             ) from error
@@ -294,18 +299,18 @@ class RayRunner(Runner):
         self._n_failed_starts += 1
         if self._n_failed_starts > self.max_losses:
             raise RuntimeError(
-                f"RayRunner: wanted workers, {self._n_failed_starts} were lost as they started: {_line(error)}"
+                f"RayRunner: wanted workers, but {self._n_failed_starts} were lost while starting: {_line(error)}"
             ) from error
 
     # ---- workers ----------------------------------------------------------------------------------------------
 
     def _check(self, es: Any, evaluate: Any) -> None:
         if self._is_closed:
-            raise RuntimeError("RayRunner: wanted one that is open, this one is closed")
+            raise RuntimeError("RayRunner: wanted an open runner, got a closed one")
         super()._check(es, evaluate)
 
     def _hire(self) -> None:
-        """Start as many workers as are missing."""
+        """Start the missing workers."""
         now = time.monotonic()
         if self._n_workers is None and now - self._looked > _GLANCE:
             self._looked = now
@@ -322,10 +327,10 @@ class RayRunner(Runner):
         ray.kill(worker.actor)
         self._workers.remove(worker)
 
-    # ---- what workers have to know ------------------------------------------------------------------------------
+    # ---- keeping workers up to date -----------------------------------------------------------------------------
 
     def _follow(self, es: PEPG) -> None:
-        """Forget what was told if this is another search."""
+        """Forget the updates if this is another search."""
         if self._followed is not es:
             self._followed = es
             self._updates.clear()
@@ -334,7 +339,7 @@ class RayRunner(Runner):
                 worker.n_updates = None
 
     def _news_for(self, worker: "_Worker", es: PEPG, search: Fingerprint) -> Any:
-        """What has been told since the worker was last asked, or a reference to the search."""
+        """Return the updates since the worker's last order, or a reference to the search."""
         known, worker.n_updates = worker.n_updates, self._n_updates
         n_kept = len(self._updates)
         n_missing = n_kept + 1 if known is None else self._n_updates - known
@@ -349,13 +354,13 @@ class RayRunner(Runner):
 
     def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
         self._follow(es)
-        told: Any = rewards
-        with contextlib.suppress(ValueError):  # which the update will explain
-            told = np.array(rewards)
+        copy: Any = rewards
+        with contextlib.suppress(ValueError):  # the update itself reports the error
+            copy = np.array(rewards)
         super()._tell(es, rewards, interactions)
-        if told.nbytes > _LARGE:
-            told = ray.put(told)
-        self._updates.append(Update(told, interactions))
+        if copy.nbytes > _LARGE:
+            copy = ray.put(copy)
+        self._updates.append(Update(copy, interactions))
         self._n_updates += 1
         self._sent = None, None
 
@@ -364,13 +369,13 @@ class RayRunner(Runner):
 
 
 class _Worker:
-    """An actor and what it is doing; first of all it says that it is there."""
+    """An actor and its current task; its first task is to report that it has started."""
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self.n_updates: int | None = None  # updates it has been told of, None if it has no search
-        self.has_whole = False  # the last order had the search with it
-        self.is_new = True  # it has not said yet that it is there
+        self.n_updates: int | None = None  # number of updates it has made, None if it has no search
+        self.has_whole = False  # whether the last order included the search
+        self.is_new = True  # whether it has not yet reported that it has started
         self.rest()
         self.reference: Any = actor.greet.remote()
 
@@ -378,7 +383,7 @@ class _Worker:
         return f"actor {self.actor._actor_id.hex()}"
 
     def rest(self) -> None:
-        """Have nothing to do."""
+        """Become idle."""
         self.reference = None
         self.work: _Slices | None = None
         self.task = -1
@@ -392,12 +397,12 @@ class _Worker:
 
 
 class _Slices:
-    """The slices of a population: which wait to be given out, and what came of the others."""
+    """The slices of a population: those that wait for a worker, and the results of the others."""
 
     def __init__(self, ends: list[int], search: Fingerprint, timeout: float | None) -> None:
         n = len(ends) - 1
         self.ends, self.search = ends, search
-        self.silent_since = time.monotonic()  # no worker was there since then
+        self.silent_since = time.monotonic()  # since when there has been no worker
         self.queue = collections.deque(range(n))
         self.results: list[Any] = [None] * n
         self.losses = [0] * n
@@ -406,23 +411,23 @@ class _Slices:
 
     @property
     def is_done(self) -> bool:
-        """Whether all have their results."""
+        """Whether all slices have results."""
         return all(result is not None for result in self.results)
 
     def deadline_of(self, index: int) -> float:
-        """When a slice that is given out now is late: each time it gets twice as long."""
+        """Return when a slice that is given out now will be late: each time it is allowed twice as long."""
         self._given_out[index] += 1
         return time.monotonic() + self._timeout * 2.0 ** (self._given_out[index] - 1)
 
     def give_back(self, index: int) -> bool:
-        """Give a slice out again, unless it is done; whether it is."""
+        """Queue a slice again unless it has a result; return whether it was queued."""
         is_missing = self.results[index] is None and index not in self.queue
         if is_missing:
             self.queue.appendleft(index)
         return is_missing
 
     def put(self, index: int, result: Evaluated) -> None:
-        """Take the first result of a slice."""
+        """Keep the first result of a slice."""
         if self.results[index] is None:
             self.results[index] = result
         if index in self.queue:
@@ -430,7 +435,7 @@ class _Slices:
 
 
 def _line(error: Exception) -> str:
-    """What an error of Ray's comes to."""
+    """Return the line of a Ray error that says what happened."""
     lines = str(error).strip().splitlines()
     return (
         lines[0 if not isinstance(error, RayTaskError) else -1] if lines else type(error).__name__

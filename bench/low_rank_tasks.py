@@ -1,0 +1,142 @@
+"""Low-rank noise against full rank in tasks of Gymnasium, at equal evaluations: a policy with two layers of 256.
+
+    pip install ".[gym]" "gymnasium[box2d,mujoco]"
+    python bench/low_rank_tasks.py --json docs/results/low-rank-tasks.json
+
+All searches of a seed begin at the same random network and have episodes of the same seeds: `LowRankPEPG` of rank 1 and
+4, `PEPG` with one sigma for all weights, which stays as it is, and the usual `PEPG`, whose sigma moves. Runs that the
+file has are not run again. What is compared is the mean return of the last center in 20 further episodes.
+"""
+
+import argparse
+import json
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pepg_fast import PEPG, ClipUp, LowRankPEPG, NeuralNetwork
+from pepg_fast.benchmarks.report import machine, markdown
+from pepg_fast.training.engines import rollouts_of, spaces_of
+from pepg_fast.training.rollouts import Asked, Task
+
+HIDDEN, SIGMA, EPISODES = (256, 256), 0.05, 20
+NOISE = ("rank 1", "rank 4", "full rank, sigma fixed", "full rank")
+
+
+class Setting(NamedTuple):
+    """What steps an environment, and what is spent on it."""
+
+    engine: str
+    max_episode_steps: int | None
+    population: int
+    rate: float
+    generations: int
+
+
+SETTINGS = {
+    "Pendulum-v1": Setting("gymnasium", None, 32, 1.0, 45),
+    "LunarLander-v3": Setting("gymnasium", None, 32, 1.0, 40),
+    "HalfCheetah-v5": Setting("mujoco", 100, 32, 0.3, 40),
+}
+
+
+def start_of(network: NeuralNetwork, seed: int) -> np.ndarray:
+    """Random weights, small ones in the last layer."""
+    rng, parts = np.random.default_rng(seed), []
+    for n, m in zip(network.sizes, network.sizes[1:], strict=False):
+        scale = (0.1 if m == network.sizes[-1] else 1.0) / np.sqrt(n)
+        parts += [scale * rng.standard_normal(n * m), np.zeros(m)]
+    return np.concatenate(parts)
+
+
+def search_for(noise: str, network: NeuralNetwork, setting: Setting, seed: int) -> PEPG:
+    """A search from a random network."""
+    start = start_of(network, seed)
+    common: dict[str, Any] = {"rng": seed, "dtype": "float32", "optimizer": ClipUp}
+    if noise.startswith("rank"):
+        return LowRankPEPG(
+            setting.population, start, SIGMA, setting.rate, 0.0, structure=network, rank=int(noise[5:]), **common
+        )  # fmt: skip
+    return PEPG(
+        setting.population, start.size, start, SIGMA, setting.rate, 0.2 if noise == "full rank" else 0.0, 0.0,
+        sigma_max_change=0.2, **common,
+    )  # fmt: skip
+
+
+def candidates_of(es: PEPG) -> Any:
+    """A new population; one of low rank is not made."""
+    if not isinstance(es, LowRankPEPG):
+        return es.get_parameters()
+    es.get_parameters(members=slice(0, 0))
+    return es._generation.unmade(slice(None), es.n_threads)
+
+
+def run(env: str, noise: str, seed: int) -> dict[str, Any]:
+    """Mean returns of the generations, and what the last center is worth."""
+    setting = SETTINGS[env]
+    limit = setting.max_episode_steps
+    interface, new_env = spaces_of(setting.engine, env, {}, limit, True)
+    network = NeuralNetwork(interface.observation_size, interface.output_size, HIDDEN, "tanh")
+    task = Task(env, {}, limit, network, interface, new_env, engine=setting.engine)
+    es, episodes = search_for(noise, network, setting, seed), rollouts_of(task)
+    began, steps, curve = time.process_time(), 0, []
+    try:
+        for generation in range(setting.generations):
+            draw = np.random.default_rng([seed, generation])
+            seeds = np.tile(draw.integers(2**31, size=es.population_size // 2), 2)
+            found = episodes.run_all(Asked(candidates_of(es), seeds))
+            es.update(found.returns)
+            steps += int(found.lengths.sum())
+            curve.append(round(float(found.returns.mean()), 1))
+        seconds = time.process_time() - began
+        centers = es.center[None].repeat(EPISODES, axis=0)
+        last = episodes.run_all(Asked(centers, np.arange(10**6, 10**6 + EPISODES)))
+    finally:
+        episodes.close()
+    center = round(float(last.returns.mean()), 2)
+    return {"center": center, "steps": steps, "seconds": round(seconds, 1), "curve": curve}
+
+
+def table(runs: dict[str, Any]) -> str:
+    """Medians of the seeds with the least and the most, a row a task."""
+    rows = []
+    for env in SETTINGS:
+        row = [env]
+        for noise in NOISE:
+            found = [each["center"] for each in runs.get(env, {}).get(noise, {}).values()]
+            row.append(
+                f"{np.median(found):.0f} ({min(found):.0f} to {max(found):.0f}; {len(found)})"
+                if found
+                else "-"
+            )
+        rows.append(row)
+    return markdown(["median (range; seeds)", *NOISE], rows)
+
+
+def main() -> None:
+    """Run what the file has not."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("envs", nargs="*", default=[], help="of the tasks; all if none is named")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1")
+    parser.add_argument("--noise", nargs="*", default=NOISE, choices=NOISE)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the runs are kept")
+    options = parser.parse_args()
+    known: dict[str, Any] = {"machine": machine(), "runs": {}}
+    if options.json is not None and options.json.exists():
+        known = json.loads(options.json.read_text())
+    chosen = product(range(options.seeds), options.envs or SETTINGS, options.noise)
+    for seed, env, noise in chosen:
+        done = known["runs"].setdefault(env, {}).setdefault(noise, {})
+        if str(seed) not in done:
+            done[str(seed)] = run(env, noise, seed)
+            print(env, noise, seed, done[str(seed)]["center"], flush=True)
+            if options.json is not None:
+                options.json.write_text(json.dumps(known) + "\n")
+    print(table(known["runs"]))
+
+
+if __name__ == "__main__":
+    main()
