@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -406,6 +407,10 @@ def test_the_c_of_the_docs_prints_what_they_say(library, tmp_path):
         r"^```c\n(.*?)^```\n\nIt prints:\n\n```\n(.*?)^```", text, re.M | re.S
     ).groups()
     assert (CHECKOUT / "examples/embedding/c_search/sphere.c").read_text().endswith(program)
+    (lines,) = re.findall(
+        r"^```c\n(.*?)^```", (CHECKOUT / "README.md").read_text("utf-8"), re.M | re.S
+    )
+    assert textwrap.indent(lines, "    ") in program
     source, made = tmp_path / "sphere.c", tmp_path / "sphere"
     source.write_text(program)
     built = Path(library._name)
