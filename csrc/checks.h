@@ -1,4 +1,4 @@
-/* What arguments can be, for functions of several files. */
+/* Checks of arguments that several files need. */
 #ifndef PEPG_CHECKS_H
 #define PEPG_CHECKS_H
 
@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* Bytes that no version will have: so nothing is read behind options whose size was not set. */
+/* More bytes than any version will have: a larger size was not set, and nothing is read after it. */
 #define MOST_OPTIONS 4096
 
 /* Whether a struct that begins with its size has the fields of this version. A caller of a newer one
@@ -20,7 +20,7 @@ static inline int is_readable(const void *given, size_t known) {
     return 1;
 }
 
-/* Each of these names the first field that is out of its range; NULL if none is. */
+/* Each of these returns the name of the first field that is out of range, or NULL. */
 
 static inline const char *fault_of_draw(const pepg_draw *draw) {
     const uint64_t most_pairs = UINT64_C(1) << 32, most_columns = UINT64_C(1) << 34;
@@ -50,7 +50,7 @@ static inline const char *fault_of_step_rule(const pepg_step_rule *rule) {
     return rule->max_speed > 0.0 ? NULL : "max_speed";
 }
 
-/* Where there are limits, their numbers are the caller's affair. */
+/* If there are limits, the caller is responsible for their numbers. */
 static inline const char *fault_of_sigma_rule(const pepg_sigma_rule *rule) {
     if (!isfinite(rule->learning_rate)) return "learning_rate";
     if (rule->limits) return rule->stride >= 1 ? NULL : "stride";

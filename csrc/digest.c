@@ -8,11 +8,11 @@
 #define ROW_BYTES (8 * PEPG_DIGEST_LANES)
 #define LEAF_BYTES (ROW_BYTES * PEPG_DIGEST_ROWS)
 
-/* Nanoseconds a leaf takes, roughly; tasks at most. */
+/* Approximate nanoseconds per leaf; maximum number of tasks. */
 #define LEAF_COST 5000.0
 #define TASKS 64
 
-/* The key of the length, which no leaf has. */
+/* The key for the length, which no leaf uses. */
 #define LENGTH_KEY UINT64_MAX
 
 typedef struct {
@@ -21,7 +21,7 @@ typedef struct {
     uint32_t (*sums)[4]; /* of each task */
 } digest_job;
 
-/* A leaf, of which the last one may end within a row. */
+/* A leaf; the last one may end within a row. */
 static void digest_leaf(const digest_job *job, ptrdiff_t leaf, uint32_t sums[4]) {
     const ptrdiff_t start = leaf * LEAF_BYTES, left = job->size - start;
     const ptrdiff_t bytes = left < LEAF_BYTES ? left : LEAF_BYTES;

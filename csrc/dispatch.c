@@ -49,7 +49,7 @@ int pepg_select_isa(const char *name) {
     return -1;
 }
 
-/* Before main(), so that no call needs to ask whether the choice has been made. */
+/* Before main(), so that no call has to check whether the choice has been made. */
 __attribute__((constructor)) static void choose_isa(void) {
 #ifdef PEPG_BUILD_X86_UNITS
     __builtin_cpu_init();

@@ -1,5 +1,5 @@
-/* Which kernel table this process uses. Chosen when the library or program is loaded; the extension
- * module chooses again when it is imported, to refuse a name that it does not know. */
+/* The kernel table that this process uses. It is chosen when the library or program is loaded; the
+ * extension module chooses again when it is imported, to refuse an unknown name. */
 #ifndef PEPG_DISPATCH_H
 #define PEPG_DISPATCH_H
 

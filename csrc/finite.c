@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-/* Nanoseconds a number costs, roughly, and numbers that one task looks at. */
+/* Approximate nanoseconds per number, and numbers per task. */
 #define LOOK_COST 0.15
 #define LOOK_TASK 32768
 

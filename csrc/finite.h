@@ -1,5 +1,4 @@
-/* Whether a search's state can be updated at all: looked at before anything is written. Not public.
- */
+/* Checks, before anything is written, whether a search's state can be updated. Not public. */
 #ifndef PEPG_FINITE_H
 #define PEPG_FINITE_H
 

@@ -1,5 +1,4 @@
-/* The table of serial kernels that each instruction-set unit exports, and the sizes of the blocks
- * it works in.
+/* The table of serial kernels that each instruction-set unit exports, and the sizes of their blocks.
  *
  * Every kernel is a pure function of its arguments, allocates nothing, and writes only its outputs.
  * Matrices are row-major. Rows are mirrored pairs (or members of a population), columns
@@ -14,12 +13,13 @@
 /* Columns of a tile: its float64 sums (2 x 8 KiB) and a row of its noise stay in the first-level
  * cache. */
 #define PEPG_COLUMNS 1024
-/* Normals drawn before they are used, where they are not kept: they stay in the first-level cache. */
+/* Number of normals that are drawn before they are used, if they are not kept: they stay in the
+ * first-level cache. */
 #define PEPG_NORMALS (4 * PEPG_COLUMNS)
 /* Pairs summed in one go; a gradient is the sum of these partial sums in pair order, which fixes
  * its bits. */
 #define PEPG_PAIRS 64
-/* Above this many rewards, sorting beats comparing each with each. */
+/* Above this many rewards, sorting is faster than comparing every pair. */
 #define PEPG_COMPARE_LIMIT 256
 /* Inputs of a batch that pass through a network together; bounds the scratch memory. */
 #define PEPG_BATCH 32

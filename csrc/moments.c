@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Sums of the columns of a block, and of the squares of what they differ from their means, in NumPy's order:
- * row after row, but in pairs where there is one column alone. */
+/* Sums of the columns of a block, and of squared deviations from their means, in NumPy's order: row
+ * after row, but in pairs if there is a single column. */
 static void sum_columns(
         ptrdiff_t n, ptrdiff_t size, const double *restrict block, double *restrict sums) {
     memcpy(sums, block, (size_t)size * sizeof *sums);

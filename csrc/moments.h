@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* Observations that are collected before they are added up: 128 KiB of them, but for long ones. */
+/* Observations that are collected before they are added: 128 KiB, or more if they are long. */
 static inline ptrdiff_t block_rows(ptrdiff_t size) {
     const ptrdiff_t rows = 16384 / size;
     return rows > 256 ? 256 : rows > 1 ? rows : 1;

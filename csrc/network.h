@@ -1,24 +1,23 @@
-/* What the files that pass through networks share. */
+/* Shared by the files for forward passes. */
 #ifndef PEPG_NETWORK_H
 #define PEPG_NETWORK_H
 
 #include "checks.h"
 #include "kernels.h"
 
-/* Nanoseconds a weight costs in a forward pass, roughly: decides only whether a team is worth
- * waking. */
+/* Approximate nanoseconds per weight in a forward pass: decides only whether a team is worthwhile. */
 #define MULTIPLY_COST 0.07
 
 static inline int is_activation(int code) { return code >= PEPG_IDENTITY && code <= PEPG_SOFTMAX; }
 
-/* Number of parameters of a network that can be passed through, else 0. */
+/* Number of parameters of a valid network, else 0. */
 static inline ptrdiff_t parameters_of(const pepg_network *network) {
     if (!network || !is_activation(network->output)) return 0;
     if (!is_activation(network->hidden) && !gates_of(network)) return 0;
     return pepg_network_parameters(network);
 }
 
-/* A network as the kernels want it, which count with `bias`. */
+/* A network in the form that kernels need, with `bias` as a number of rows. */
 static inline pepg_network network_of(const pepg_network *given) {
     pepg_network network = *given;
     network.bias = given->bias != 0;
@@ -36,7 +35,7 @@ static inline int is_environment_valid(
                     environment->n_choices == network->sizes[network->n_layers]);
 }
 
-/* Whether members pass one a lane: few parameters, element-wise activations. */
+/* Whether each lane has one member: few parameters, element-wise activations. */
 static inline int passes_in_lanes(const pepg_network *network, ptrdiff_t parameters) {
     return parameters <= PEPG_FEW_PARAMETERS && network->hidden != PEPG_SOFTMAX &&
             network->output != PEPG_SOFTMAX;

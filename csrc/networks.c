@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* Count a block of weights of `rows` rows, `times` as wide as `columns`; whether that is a number. */
+/* Count the weights of a block with `rows` rows and `times` * `columns` columns; return whether the
+ * number does not overflow. */
 static int add_block(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t times, ptrdiff_t *total) {
     const ptrdiff_t most = PTRDIFF_MAX / 8;
     if (columns > most / times || rows > (most - *total) / (columns * times)) return 0;
@@ -32,7 +33,7 @@ ptrdiff_t pepg_network_state_size(const pepg_network *network) {
     return parameters_of(network) ? state_size_of(network) : 0;
 }
 
-/* Two rows a batch entry, to and fro; a cache line on top, so that workers do not share one. */
+/* Two rows per batch entry, used in turns; and a cache line, so that workers do not share one. */
 static size_t scratch_per_worker(const pepg_network *network, ptrdiff_t batch) {
     return 2 * (size_t)min_size(batch, PEPG_BATCH) * (size_t)PEPG_PADDED(widest_of(network)) +
             COLUMN_SHARE;

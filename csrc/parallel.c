@@ -14,21 +14,21 @@
 #endif
 #endif
 
-/* A team costs a few microseconds to wake: below this much work it cannot pay. Measured, see
+/* Waking a team costs a few microseconds, so for less work than this it cannot pay. Measured, see
  * bench/README.md. */
 #define WORTH_A_TEAM 10000.0
 
-/* Where other programs use the processors too, a team member may be off its processor for a whole
- * time slice, and the others wait for it: 16 ms for 0.3 ms of work were seen. The thread that
- * opened the team notices such a wait and works alone for a while, longer after each. Results do
- * not depend on the number of threads, so nothing but time does. Work so large that such a wait is
- * small against it always gets its team. */
+/* If other programs use the processors as well, a thread of a team may lose its processor for a whole
+ * time slice, and the others wait for it: for 0.3 ms of work, 16 ms were measured. The thread that
+ * opened the team notices such a wait, and works alone for a while, longer after each wait. Results
+ * do not depend on the number of threads, so this affects only the time. Work that takes much longer
+ * than such a wait always gets its team. */
 #define STALL_SECONDS 0.0005
 #define NEVER_ALONE 50e6
 #define SHORTEST_REST 0.01
 #define LONGEST_REST 0.16
 
-/* Beyond any machine this is for. */
+/* More than any machine has. */
 #define MOST_THREADS 1024
 
 static int are_teams_forced = 0;
@@ -39,8 +39,8 @@ int pepg_last_team(void) { return last_team; }
 
 #ifdef _OPENMP
 
-/* No thread but the one that called it survives fork(), and whoever waits for the others waits for
- * ever: after a fork this process works on one thread. */
+/* Only the thread that calls fork() survives it, and waiting for the others would never end: after a
+ * fork this process works on one thread. */
 static int forked = 0;
 static void note_fork(void) { forked = 1; }
 
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(0, 0
 
 int pepg_openmp_version(void) { return _OPENMP; }
 
-/* Whether this thread is at work on a task, which must not open a team of its own. */
+/* Whether this thread works on a task, which must not open another team. */
 static _Thread_local int is_in_team = 0;
 
 int pepg_available_threads(int n_threads) {
@@ -88,7 +88,7 @@ static int is_resting(double work) {
     return 0;
 }
 
-/* After a stall the calling thread works alone for a while. */
+/* After a stall, the calling thread works alone for a while. */
 static void judge_wait(double now, double waited) {
     if (waited <= STALL_SECONDS) {
         if (next_rest > SHORTEST_REST) next_rest = next_rest / 2;
@@ -105,8 +105,7 @@ typedef struct {
     _Atomic ptrdiff_t next;
 } shared_tasks;
 
-/* Tasks are handed out in small runs, so that a thread that comes late leaves the work to the
- * others. */
+/* Tasks are distributed in small runs, so that a late thread leaves the work to the others. */
 static void take_tasks(int worker, void *context) {
     shared_tasks *const tasks = context;
     is_in_team = 1;
@@ -141,10 +140,10 @@ static void close_team(pepg_job *job, void *context, void (*idle)(void *context)
 #else
 static int open_team(pepg_job *job, int team) { return 1 + pepg_hire(job, team - 1); }
 
-/* Whoever has not begun by now is still asleep: to wake up takes a tick of the scheduler on some
- * machines, many times as long as most calls. Nobody waits for those, only for who is at work. Such
- * a thread may have been put on this very processor, where it cannot run while this one spins: so
- * give way. Where `idle` or a task forked, there is nobody to wait for in the child. */
+/* A thread that has not begun by now is still asleep: on some machines, waking up takes a tick of the
+ * scheduler, which is much longer than most calls. The caller waits only for threads that have begun.
+ * Such a thread may be assigned to the caller's processor, where it cannot run while the caller spins:
+ * so the caller yields. If `idle` or a task forked, there is no thread to wait for in the child. */
 static void close_team(pepg_job *job, void *context, void (*idle)(void *context)) {
     if (!are_teams_forced) pepg_dismiss(job);
     while (atomic_load(&job->working) > 0 && !forked) {
@@ -166,9 +165,9 @@ static int run_on_team(
     take_tasks(0, &tasks);
     const double done = omp_get_wtime();
     close_team(&job, context, idle);
-    if (forked) run_alone(n_tasks, task, context); /* what the others had begun is lost */
+    if (forked) run_alone(n_tasks, task, context); /* work that other threads had begun is lost */
     if (idle || forked) return team;
-    /* The others may still be at their last run of tasks: that much is no stall. */
+    /* Other threads may still work on their last run of tasks: that time is not a stall. */
     const double last_run = (done - started) * team * (double)run / (double)n_tasks;
     const double now = omp_get_wtime();
     judge_wait(now, now - done - 2 * last_run);

@@ -1,4 +1,4 @@
-/* The only door to other threads. */
+/* The only access to other threads. */
 #ifndef PEPG_PARALLEL_H
 #define PEPG_PARALLEL_H
 
@@ -15,17 +15,17 @@ int pepg_available_threads(int n_threads);
  */
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 
-/* Run tasks 0 .. n_tasks - 1 on `team` threads, or on as many as the system has left; on the calling
- * thread, in order, if that is one. */
+/* Run tasks 0 .. n_tasks - 1 on `team` threads, or on as many as the system can create; if that is
+ * one, on the calling thread and in order. */
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 
-/* The same for long tasks of unequal length: while the calling thread waits for the others it calls
- * `idle` again and again, and a long wait is not taken for a stalled team. */
+/* The same for long tasks of unequal length: while the calling thread waits for the others, it calls
+ * `idle` repeatedly, and a long wait does not count as a stall. */
 void pepg_parallel_polled(
         ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context));
 
-/* For tests: threads that this thread's last pepg_parallel called for, and teams that are opened
- * whatever the work and the stalls, and waited for while they wake up. */
+/* For tests: the number of threads that this thread's last pepg_parallel requested; and teams that are
+ * opened for any work and after any stall, and waited for while they wake up. */
 int pepg_last_team(void);
 void pepg_force_teams(int forced);
 

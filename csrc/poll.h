@@ -1,4 +1,5 @@
-/* Whether a long call goes on: asked of its caller some 20 times a second, on the calling thread. */
+/* Interruption of long calls: the caller's function is called about 20 times a second, on the calling
+ * thread. */
 #ifndef PEPG_POLL_H
 #define PEPG_POLL_H
 
@@ -7,7 +8,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-/* How often the caller is asked. */
+/* Seconds between two calls of it. */
 #define POLL_SECONDS 0.05
 
 static inline double seconds_now(void) {
@@ -16,12 +17,12 @@ static inline double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The first member of a job, so that `poll_now` is what pepg_parallel_polled wants. */
+/* The first member of a job, so that `poll_now` has the type that pepg_parallel_polled needs. */
 typedef struct {
-    pepg_interrupted *interrupted; /* NULL: never */
+    pepg_interrupted *interrupted; /* NULL if there is none */
     void *context;
     atomic_int is_stopped;
-    double polled; /* when, by worker 0, the calling thread, alone */
+    double polled; /* time of the last call, used only by worker 0, the calling thread */
 } pepg_poll;
 
 static inline void poll_now(void *job) {
@@ -33,8 +34,8 @@ static inline void poll_now(void *job) {
     if (poll->interrupted(poll->context)) atomic_store(&poll->is_stopped, 1);
 }
 
-/* Looking at the clock costs as much as a step of a small environment; a large one may take long.
- * So: every so many steps, and more or less of them by what the last ones took. */
+/* Reading the clock costs as much as a step of a small environment, while a step of a large one may take
+ * long. So the clock is read after a number of steps that depends on the time of the last ones. */
 typedef struct {
     ptrdiff_t interval, left;
     double looked;
@@ -54,7 +55,7 @@ static inline int must_stop(pepg_poll *poll, int worker, poll_pace *pace) {
     return atomic_load_explicit(&poll->is_stopped, memory_order_relaxed);
 }
 
-/* The same within a pass, where single steps take long. */
+/* The same within a pass, for steps that take long. */
 static inline int must_stop_here(pepg_poll *poll, int worker, poll_pace *pace) {
     return pace->interval == 1 && must_stop(poll, worker, pace);
 }

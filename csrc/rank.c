@@ -1,4 +1,4 @@
-/* Rank transform and the weights that the gradients take from it. */
+/* The rank transform, and the weights of the gradients. */
 #include "dispatch.h"
 #include "pepg_fast.h"
 
@@ -18,7 +18,7 @@ size_t pepg_centered_ranks_work_size(ptrdiff_t n) {
             : 2 * (size_t)n * sizeof(keyed) + DIGITS * BUCKETS * sizeof(size_t);
 }
 
-/* An unsigned integer that orders as the number does; -0.0 and 0.0 are one number. */
+/* An unsigned integer with the same order as the number; -0.0 and 0.0 are equal. */
 static uint64_t order_key(double x) {
     uint64_t bits;
     x += 0.0;

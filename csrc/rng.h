@@ -4,14 +4,14 @@
  * section 3.3) turns a 64-bit key and the counter (coordinate / 4, pair, generation low, generation
  * high) into four 32-bit words; the Box-Muller transform (1958) turns words 0, 1 and words 2, 3
  * into the normals of coordinates 4b .. 4b+3. A normal is thus a pure function of (key, generation,
- * pair, coordinate), whoever draws it and in whatever order.
+ * pair, coordinate), whichever thread draws it and in any order.
  *
  * A normal has float32 resolution (24 significant bits) and |z| <= 6.76, the radius of the smallest
  * uniform, 2**-33: a true normal passes that once in 7e10 draws. Both float32 and float64 searches
  * use the same normals.
  *
- * Only +, -, *, square root and integer operations, never fused: the same bits on every instruction
- * set. Not for cryptography.
+ * Only +, -, *, square root and integer operations are used, and never fused, so the bits are the
+ * same on every instruction set. This is not cryptographic.
  */
 #ifndef PEPG_RNG_H
 #define PEPG_RNG_H

@@ -1,4 +1,4 @@
-/* Statistics of a generation, the bits that NumPy gives, at a small part of its price. */
+/* Statistics of a generation, with NumPy's bits in a small part of its time. */
 #include "row.h"
 #include "pepg_fast.h"
 #include "search.h"
@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Quartiles of more coordinates are those of about this many, evenly spaced: to sort a million takes
- * longer than an update. */
+/* Quartiles of more coordinates are computed from about this many, evenly spaced: sorting a million
+ * takes longer than an update. */
 #define MOST_SORTED 10000
-/* Up to here the plainest way to sort is the fastest. */
+/* Up to this number, the simplest sort is the fastest. */
 #define FEW 64
 
 static ptrdiff_t max_size(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
@@ -40,7 +40,7 @@ static void describe_rewards(
     row[ROW_MEAN] = is_none ? NAN : sum / (double)(n - n_nan);
 }
 
-/* An unsigned integer that orders as the number does, NaN last; and back. */
+/* An unsigned integer with the same order as the number, NaN last; and its inverse. */
 static uint64_t key_of(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -63,7 +63,7 @@ static void sort_few(ptrdiff_t n, uint64_t *keys) {
     }
 }
 
-/* The key of this rank: by 11 bits at a time, among those that have the bits before. */
+/* The key of this rank, found 11 bits at a time among keys with the same higher bits. */
 static uint64_t ranked(ptrdiff_t n, const uint64_t *keys, ptrdiff_t rank, uint64_t *left) {
     enum { DIGIT = 11, BUCKETS = 1 << DIGIT };
     ptrdiff_t count[BUCKETS];

@@ -1,4 +1,4 @@
-/* Rows of a run's history: what the columns of `pepg_fast.run.history.COLUMNS` say. Not public. */
+/* Rows of a run's history, with the columns of `pepg_fast.run.history.COLUMNS`. Not public. */
 #ifndef PEPG_ROW_H
 #define PEPG_ROW_H
 
@@ -22,8 +22,8 @@ enum {
 /* Bytes of scratch for a row of n rewards and dim parameters. */
 size_t pepg_row_work_size(ptrdiff_t n, ptrdiff_t dim);
 
-/* The columns from ROW_BEST on: of rewards (n,) with NaN left out, sigma (dim,) and the gradient
- * (dim,), which may be NULL; the norm is NaN then, or if all rewards are NaN. */
+/* The columns from ROW_BEST on, from rewards (n,) without NaN, sigma (dim,) and the gradient (dim,).
+ * If the gradient is NULL or all rewards are NaN, the norm is NaN. */
 void pepg_row(ptrdiff_t n, const double *rewards, int minimize, ptrdiff_t dim, const double *sigma,
         const double *gradient, int n_threads, void *work, double *row);
 void pepg_row_f32(ptrdiff_t n, const double *rewards, int minimize, ptrdiff_t dim,

@@ -4,7 +4,7 @@
 #include "stores.h"
 #include "tasks.h"
 
-/* Elements of a sampling task: enough to hide its start, few enough to share out evenly. */
+/* Elements of a sampling task: enough to hide its overhead, few enough for an even division. */
 #define SAMPLE_TASK 16384
 
 int pepg_abi_version(void) { return PEPG_FAST_ABI_VERSION; }

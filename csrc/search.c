@@ -1,6 +1,6 @@
-/* A whole search: its memory, and the cycle of asking for candidates and telling their rewards.
+/* A whole search: its memory, and the cycle of ask and tell.
  *
- * All that can fail comes before the first write, so that a call that is refused changes nothing. */
+ * Everything that can fail comes before the first write, so a refused call changes nothing. */
 #include "pepg_fast.h"
 #include "checks.h"
 #include "memory.h"
@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Sigma never reaches 0, where the gradients would have no answer. */
+/* Sigma never reaches 0, where the gradients are not defined. */
 #define LEAST_SIGMA 1e-20
 /* Numbers that a thread draws at once in pepg_search_run, and the most rows. */
 #define RUN_NUMBERS 1024
@@ -71,7 +71,7 @@ static size_t work_bytes(const pepg_search *search) {
     return most > run ? most : run;
 }
 
-/* Give each array its place in `memory`, unless that is NULL; the bytes of all. */
+/* Place each array in `memory`, unless that is NULL; return the bytes of all arrays. */
 static size_t place(pepg_search *search, const pepg_search_options *options, char *memory) {
     const size_t rows = (size_t)rows_of(search), population = (size_t)search->population_size;
     const size_t dim = (size_t)search->dim, vector = dim * (size_t)search->width;
@@ -105,7 +105,7 @@ static size_t place(pepg_search *search, const pepg_search_options *options, cha
     return at + ALIGNMENT;
 }
 
-/* What does not depend on the contents of memory. */
+/* Set the fields that do not depend on the contents of memory. */
 static pepg_search begun(const pepg_search_options *options, size_t width) {
     pepg_search search = {.width = (int)width,
             .minimize = options->minimize != 0,
@@ -142,7 +142,7 @@ double pepg_pairwise_sum(ptrdiff_t n, const double *x) {
     return sum;
 }
 
-/* The weights of independent draws, which the kernels take for pairs: so one of them is twice. */
+/* The weights of independent draws. One is doubled, because the kernels treat draws as pairs. */
 static void weigh_unpaired(ptrdiff_t n, const double *shaped, double *delta, double *even) {
     int is_flat = 1;
     for (ptrdiff_t i = 1; i < n; ++i) is_flat &= shaped[i] == shaped[0];
@@ -154,7 +154,7 @@ static void weigh_unpaired(ptrdiff_t n, const double *shaped, double *delta, dou
     }
 }
 
-/* The weights of the gradients, and which candidate is the best; writes to scratch alone. */
+/* Compute the weights of the gradients, and find the best candidate; writes only to scratch. */
 static pepg_status weigh(const pepg_search *search, const double *rewards, ptrdiff_t *best) {
     const ptrdiff_t n = search->population_size, rows = rows_of(search);
     double *shaped = search->shaped, *delta = search->weights, *even = delta + rows;

@@ -1,10 +1,10 @@
-/* What the files of the search share. */
+/* Shared by the files of the search. */
 #ifndef PEPG_SEARCH_H
 #define PEPG_SEARCH_H
 
 #include "pepg_fast.h"
 
-/* Rows of noise: mirrored pairs, or candidates where those are not paired. */
+/* Rows of noise: mirrored pairs, or candidates if they are not paired. */
 static inline ptrdiff_t rows_of(const pepg_search *search) {
     return search->unpaired ? search->population_size : search->population_size / 2;
 }
@@ -20,7 +20,7 @@ ptrdiff_t pepg_run_rows(ptrdiff_t dim, ptrdiff_t rows);
 /* Bytes of the candidates of one thread in pepg_search_run. */
 size_t pepg_run_stride(ptrdiff_t dim, ptrdiff_t rows, size_t width);
 
-/* Sum of x in the order in which NumPy adds up, so that means have the bits of Python's. */
+/* Sum of x in the order of NumPy's sum, so that means have the same bits as in Python. */
 double pepg_pairwise_sum(ptrdiff_t n, const double *x);
 
 /* Begin a generation, and write its candidates: the two halves of pepg_search_ask. */

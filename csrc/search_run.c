@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-/* What a generation changes before it is told, to take it back. */
+/* The fields that a generation changes before tell, to restore them. */
 typedef struct {
     uint64_t generation;
     int is_pending;
@@ -28,7 +28,7 @@ static void take_back(pepg_search *search, beginning before) {
     search->is_pending = before.is_pending;
 }
 
-/* The row of a generation but for its statistics; whether the run is to end. */
+/* Write the row of a generation without its statistics; return whether the run should end. */
 static int log_generation(pepg_run_log *log, const pepg_search *search, double best, double *row) {
     row[ROW_STEP] = (double)search->step;
     row[ROW_EVALUATIONS] = (double)search->evaluations;
@@ -42,7 +42,7 @@ static int log_generation(pepg_run_log *log, const pepg_search *search, double b
     return is_good || row[ROW_SECONDS] >= log->time_limit;
 }
 
-/* The parts of the scratch memory of pepg_search_simulate; its bytes, 0 if they cannot be. */
+/* The parts of the scratch memory of pepg_search_simulate; its bytes, 0 for impossible sizes. */
 typedef struct {
     void *theta, *work;
     double *returns;
@@ -82,7 +82,7 @@ size_t pepg_search_simulate_size(const pepg_search *search, const pepg_environme
     return place(search, environment, network, episodes, NULL, NULL);
 }
 
-/* Mean returns of the members, and the steps of all of them. */
+/* Mean returns of the members, and the total number of steps. */
 static uint64_t average(
         ptrdiff_t n, ptrdiff_t episodes, const generation_scratch *scratch, double *rewards) {
     uint64_t steps = 0;

@@ -1,11 +1,11 @@
-/* What the package's own runs have besides pepg_search_run. Not public. */
+/* Functions for the runs of the Python package, in addition to pepg_search_run. Not public. */
 #ifndef PEPG_SEARCH_RUN_H
 #define PEPG_SEARCH_RUN_H
 
 #include "pepg_fast.h"
 #include "row.h"
 
-/* A run's history, and where it ends early. The search's `work` has room for a row too. */
+/* A run's history, and conditions for its end. The search's `work` must also have room for a row. */
 typedef struct {
     double *rows;       /* (steps, ROW_COLUMNS) */
     double begun;       /* see pepg_seconds */
@@ -15,7 +15,7 @@ typedef struct {
     ptrdiff_t improved; /* how many there were after the last new best; 0 without one */
 } pepg_run_log;
 
-/* The clock that `begun` is read from. */
+/* The clock for `begun`. */
 double pepg_seconds(void);
 
 pepg_status pepg_search_run_logged(pepg_search *search, pepg_fitness *fitness, void *data,

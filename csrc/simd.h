@@ -5,8 +5,8 @@
  * only what those cannot say (a widening multiply, square root, fused multiply-add, partial loads)
  * has a line per instruction set here.
  *
- * Every function below but `fma_*` rounds the same on every instruction set, so a kernel that
- * avoids `fma_*` promises the same bits everywhere. `fma_*` is fused only where the hardware fuses.
+ * Every function below except `fma_*` rounds in the same way on every instruction set, so a kernel
+ * without `fma_*` has the same bits everywhere. `fma_*` is fused only if the hardware supports it.
  */
 #ifndef PEPG_SIMD_H
 #define PEPG_SIMD_H

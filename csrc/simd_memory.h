@@ -93,8 +93,8 @@ PEPG_INLINE void store_first_f64(double *p, v_f64 v, ptrdiff_t count) {
 #endif
 }
 
-/* Ask for the cache lines of `size` bytes, `ahead` bytes behind p: what will be read soon and lies
- * where the hardware's own prefetching, which starts anew in every page, does not look yet. An
+/* Prefetch the cache lines of `size` bytes, `ahead` bytes after p: data that will be read soon, but
+ * that the hardware's own prefetching, which starts again in every page, does not fetch yet. An
  * address past the end of memory is harmless. */
 #define CACHE_LINE 64
 #define PAGE 4096
@@ -103,7 +103,7 @@ PEPG_INLINE void prefetch(const void *p, ptrdiff_t ahead, size_t size) {
         __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)ahead + i));
 }
 
-/* Ask for the first and the last cache line of what will be written. */
+/* Prefetch the first and the last cache line of memory that will be written. */
 PEPG_INLINE void ask_for_ends(const void *p, size_t size) {
     __builtin_prefetch(p, 1);
     __builtin_prefetch((const char *)p + size - 1, 1);
@@ -116,9 +116,9 @@ PEPG_INLINE ptrdiff_t elements_to_line(
     return count < n ? count : n;
 }
 
-/* Stores past the caches, for what does not fit there: saves reading each line before it is
- * overwritten. The address is aligned to a whole vector; `stream_done` orders the stores before
- * what follows. */
+/* Stores past the caches, for data that does not fit into them: this saves reading each line before
+ * it is overwritten. The address is aligned to a whole vector; `stream_done` orders the stores before
+ * later ones. */
 PEPG_INLINE void stream_f32(float *p, v_f32 v) {
 #if defined(PEPG_AVX512)
     _mm512_stream_ps(p, (__m512)v);

@@ -1,8 +1,8 @@
 /* Whole episodes of native environments, without Python.
  *
- * Episodes are what the threads share out: each takes the next one that nobody has begun as soon as
- * it has room, so that long and short episodes balance by themselves. What an episode does depends
- * on its member's weights and its seed alone, so it does not matter who runs it beside which.
+ * Threads divide the episodes: each takes the next unstarted episode as soon as it has room, which
+ * balances long and short episodes. An episode depends only on its member's weights and its seed, so
+ * it does not matter which thread runs it, or which other episodes run at the same time.
  */
 #include "pepg_fast.h"
 #include "dispatch.h"
@@ -15,15 +15,15 @@
 #include <math.h>
 #include <string.h>
 
-/* Nanoseconds that a step of the environment is taken to cost, and of one that needs a context:
- * they decide only whether to use a team. */
+/* Assumed nanoseconds of an environment's step, and of one that needs a context: they decide only
+ * whether to use a team. */
 #define ENVIRONMENT_COST 20.0
 #define CONTEXT_COST 1000.0
 
-/* What plain steps do without, kept out of their way. */
+/* Rarely used parts, kept out of the way of plain steps. */
 #define APART static __attribute__((noinline))
 
-/* Room for an episode, and the one under way there. */
+/* A slot for an episode, with the episode that currently runs there. */
 typedef struct {
     ptrdiff_t index; /* member * episodes + episode; -1: none */
     ptrdiff_t steps;
@@ -33,7 +33,7 @@ typedef struct {
     void *context;
 } running_episode;
 
-/* What a call needs; the same for all its workers but for what is atomic. */
+/* Data of a call; all its workers share it, and only atomic fields change. */
 typedef struct {
     pepg_poll poll; /* first */
     pepg_environment environment;
@@ -60,7 +60,7 @@ static ptrdiff_t outputs_of(const simulation *job) {
 
 /* ---- contexts ---- */
 
-/* What the environment's functions are called with; whether there is such a thing. */
+/* Make the argument of the environment's functions; return whether that succeeded. */
 static int make_context(simulation *job, void **context) {
     const pepg_environment *environment = &job->environment;
     *context = environment->data;
@@ -83,7 +83,7 @@ static pepg_status status_of(simulation *job) {
 
 /* ---- an episode ---- */
 
-/* Let go of an episode, whatever came of it. */
+/* End an episode, whatever its outcome. */
 static void leave(const simulation *job, running_episode *episode) {
     if (job->environment.end) job->environment.end(episode->state, episode->context);
     episode->index = -1;
@@ -113,7 +113,7 @@ APART void finish(const simulation *job, running_episode *episode, pepg_fault fa
     leave(job, episode);
 }
 
-/* Take note of what the network is to be given; whether it may have it. */
+/* Record the network's next input; return whether it is valid. */
 APART int look_at(const simulation *job, running_episode *episode, const double *observation) {
     const pepg_episode_options *options = &job->options;
     const ptrdiff_t in = job->network->sizes[0];
@@ -128,7 +128,7 @@ APART int look_at(const simulation *job, running_episode *episode, const double 
     return 1;
 }
 
-/* Whether the episode has begun; one that has not is finished. */
+/* Begin an episode; return whether it has begun. One that has not is finished. */
 static int begin(
         const simulation *job, running_episode *episode, ptrdiff_t index, double *observation) {
     const pepg_environment *environment = &job->environment;
@@ -155,7 +155,7 @@ static double clipped(double x, double low, double high) {
     return x < low ? low : x > high ? high : x; /* NaN stays NaN */
 }
 
-/* Make an action of the network's outputs, in place. */
+/* Turn the network's outputs into an action, in place. */
 APART void make_action(const simulation *job, ptrdiff_t n, double *action) {
     const double *clip = job->environment.clip, *scale = job->environment.scale;
     if (job->environment.n_choices) {
@@ -173,7 +173,7 @@ APART void make_action(const simulation *job, ptrdiff_t n, double *action) {
     }
 }
 
-/* One step by the network's outputs; whether the episode is over. */
+/* Make one step with the network's outputs; return whether the episode is over. */
 static int advance(
         const simulation *job, running_episode *episode, double *action, double *observation) {
     const pepg_environment *environment = &job->environment;

@@ -1,7 +1,7 @@
-/* Gradients of which several processes compute a part each. Not public: pepg_fast.distributed's.
+/* Gradients that several processes compute in parts. Not public: only pepg_fast.distributed uses it.
  *
  * Columns are independent of each other, so parts have the bits of pepg_gradients. The noise is the
- * draw's epsilon if that is given, else drawn again.
+ * draw's epsilon if that is given; otherwise it is drawn again.
  */
 #ifndef PEPG_SPLIT_H
 #define PEPG_SPLIT_H

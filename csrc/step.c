@@ -1,4 +1,4 @@
-/* Steps along a gradient that is there already. */
+/* Steps along a given gradient. */
 #include "step.h"
 #include "checks.h"
 #include "dispatch.h"

@@ -1,4 +1,4 @@
-/* Parts of a step that a whole update takes too. */
+/* Parts of a step that a whole update also needs. */
 #ifndef PEPG_STEP_H
 #define PEPG_STEP_H
 

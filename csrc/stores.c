@@ -6,22 +6,22 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Arrays of less than LEAST bytes are still in a cache when they are read: written past it, they were
- * drawn faster and read more slowly, and lost by it (bench/README.md). Sizes above that are told apart
- * by powers of two. */
+/* Arrays of less than LEAST bytes are still in a cache when they are read: writing them past the cache
+ * is faster, but reading them takes longer, which costs more in total (bench/README.md). Larger sizes
+ * are measured separately for each power of two. */
 #define LEAST 8e6
 #define SIZES 24
 
-/* Each way is tried so often, in turns, and all of that again after so many calls: what else goes on
- * in the machine changes. */
+/* Number of trials of each way, in turns, and the number of calls after which they are repeated,
+ * because other work on the machine changes. */
 #define TRIALS 4
 #define CALLS 1000
 
-/* Stores past the caches have to be faster by this much, since what reads the array next pays more. */
+/* Stores past the caches must be faster by this factor, because reading the array then costs more. */
 #define GAIN 0.9
 
-/* Calls so far, and the fastest of each way among the last trials in femtoseconds a byte, 0 being
- * none. Of two threads that measure at once one may lose a trial, no more. */
+/* Number of calls, and the fastest time of each way in the last trials, in femtoseconds per byte; 0 if
+ * there is none. If two threads measure at once, at most one trial is lost. */
 typedef struct {
     atomic_uint calls;
     _Atomic uint64_t fastest[2];

@@ -1,6 +1,6 @@
-/* The same bits everywhere, NaN and infinities: none of it survives flags that let the compiler
- * reorder sums or leave special numbers out. Included by every unit of this package's own; not by
- * pepg_fast.h, so that a program which uses the kernels may be compiled as it likes. */
+/* Refuses compiler flags that allow reordering of sums or ignore NaN and infinities, with which results
+ * would not have the same bits everywhere. Every unit of this package includes it, but pepg_fast.h does
+ * not, so programs that use the kernels may be compiled with any flags. */
 #ifndef PEPG_STRICT_H
 #define PEPG_STRICT_H
 

@@ -5,11 +5,11 @@
 #include "step.h"
 #include "tasks.h"
 
-/* Tasks a thread gets at least, where columns are shared out. */
+/* Minimum number of tasks per thread, if columns are divided. */
 #define TASKS_PER_THREAD 4
 
-/* Columns a task owns: as many as the kernels take, fewer if a team would go idle. Each column's
- * sums are its own, so this does not move a bit. */
+/* Columns per task: as many as the kernels accept, or fewer if threads would be idle. The sums of
+ * columns are independent, so this does not change any bit. */
 static ptrdiff_t column_tile(ptrdiff_t dim, int team) {
     if (team == 1) return PEPG_COLUMNS;
     const ptrdiff_t share = (dim + team * TASKS_PER_THREAD - 1) / (team * TASKS_PER_THREAD);

@@ -1,5 +1,5 @@
-/* The one width system: a file whose functions exist for float64 and for float32 is written once and
- * compiled twice.
+/* Both widths from one source: a file whose functions exist for float64 and for float32 is written once
+ * and compiled twice.
  *
  *   #define EACH_WIDTH "step_real.inc"
  *   #include "width.h"

@@ -1,5 +1,5 @@
-/* OpenMP's runtimes end the process when a thread cannot be made, whatever was asked of the system
- * just before. So these are POSIX threads, and one that cannot be had is done without. */
+/* OpenMP runtimes end the process if a thread cannot be created, even if the system was asked just
+ * before. So these are POSIX threads, and the work continues without one that cannot be created. */
 #ifndef _WIN32
 #include "workers.h"
 
@@ -8,8 +8,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* How often a worker looks for its next job before it goes to sleep: some 50 microseconds, in which
- * it gives way to whoever wants its processor. */
+/* How many times a worker looks for its next job before it goes to sleep: for about 50 microseconds, in
+ * which it yields its processor to any other thread. */
 #define LOOKS 100
 
 typedef struct pepg_worker {
@@ -53,8 +53,8 @@ static void *work_for_good(void *argument) {
     return NULL;
 }
 
-/* Signals are for the program's own threads, but for those of a worker's own faults: a handler that
- * reports them, or mends them, wants to know. */
+/* The program's own threads handle signals, except for signals of a worker's own faults, which a
+ * handler may report or repair. */
 static int start_thread(worker *self) {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
     pthread_t thread;
@@ -121,5 +121,5 @@ void pepg_release(pepg_job *job) {
 }
 
 #else
-typedef int pepg_no_workers; /* a unit wants a declaration */
+typedef int pepg_no_workers; /* a unit needs a declaration */
 #endif

@@ -1,4 +1,4 @@
-/* Threads that lend a hand: made when they are first wanted, asleep between jobs, kept for good. */
+/* Helper threads: created when they are first needed, asleep between jobs, and never ended. */
 #ifndef PEPG_WORKERS_H
 #define PEPG_WORKERS_H
 
@@ -15,14 +15,14 @@ typedef struct {
 } pepg_job;
 
 /* Give the job to up to `wanted` threads besides the caller, numbered from 1. Returns how many have
- * it: fewer, or none, where the system has no more threads. Never to be called in a forked child. */
+ * it: fewer, or none, if the system has no more threads. Must not be called in a forked child. */
 int pepg_hire(pepg_job *job, int wanted);
 
-/* Take the job back from those that have not begun it, since they are still waking up: nobody has to
- * wait for them. */
+/* Take the job back from threads that have not begun it because they are still waking up, so that the
+ * caller need not wait for them. */
 void pepg_dismiss(pepg_job *job);
 
-/* Let others have the threads. */
+/* Release the threads for other jobs. */
 void pepg_release(pepg_job *job);
 
 #endif

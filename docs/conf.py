@@ -28,6 +28,7 @@ extensions = [
 exclude_patterns = ["tutorials"]
 default_role = "py:obj"
 myst_heading_anchors = 4
+suppress_warnings = ["ref.python"]  # types such as (n, state_size) name several attributes at once
 myst_enable_extensions = ["colon_fence", "deflist"]
 
 html_theme = "furo"
@@ -37,7 +38,7 @@ html_show_sphinx = False
 html_copy_source = False
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings say it
+autodoc_typehints = "none"  # the docstrings have the types
 autodoc_default_options = {"members": True, "inherited-members": "Exception,ABC,Mapping,dict,tuple"}
 napoleon_google_docstring = False
 napoleon_use_rtype = False

@@ -541,7 +541,7 @@ def test_a_generation_of_nan_ends_and_the_next_begins():
         es.get_parameters()
         es.update(NAN, interactions=interactions)
     es.get_parameters()
-    with pytest.warns(UserWarning, match="all of a generation are NaN"):
+    with pytest.warns(UserWarning, match="all rewards of a generation are NaN"):
         es.update(NAN, interactions=1)
     assert (es.step, es.evaluations, es.interactions) == (1, 30, 100)
     assert es.best_theta is None
@@ -600,7 +600,7 @@ def test_an_optimizer_that_fails_in_the_last_tell_loses_nothing(optimizer, gener
 @pytest.mark.parametrize(
     ("options", "rewards", "message"),
     [
-        ({}, [0] * 9, "rewards: wanted one number a candidate"),
+        ({}, [0] * 9, "rewards: wanted one number per candidate"),
         ({}, [0] * 9 + [math.nan], "got NaN at index 9"),
         ({"fitness_shaping": "raw"}, [0] * 9 + [math.inf], "wanted finite numbers"),
         ({"fitness_shaping": lambda r: r[:-1]}, [0] * 10, r"got shape \(29,\)"),

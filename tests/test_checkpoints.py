@@ -494,7 +494,9 @@ def test_an_optimizer_is_made_again_from_its_state(kind):
     again = kind.from_state(optimizer.to_state())
     assert type(again) is kind
     np.testing.assert_equal(vars(again), vars(optimizer))
-    with pytest.raises(ValueError, match=f"attribute 'from_state' of {kind.__name__}'s own"):
+    with pytest.raises(
+        ValueError, match=f"attribute 'from_state' that {kind.__name__} itself uses"
+    ):
         kind.from_state({"from_state": 1})
 
 
@@ -885,7 +887,7 @@ SPOILED = {
     ),
     "'t'": lambda es: vars(es.optimizer).pop("t"),
     "best_theta: wanted": lambda es: es.best_theta.put(0, math.nan),
-    "'run' of PEPG's own": lambda es: setattr(es, "run", 5),
+    "'run' that PEPG itself uses": lambda es: setattr(es, "run", 5),
     "mu_lr: wanted": lambda es: setattr(es, "mu_lr", "fast"),
     "step: wanted at least 0": lambda es: setattr(es, "step", -1),
 }

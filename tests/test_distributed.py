@@ -108,7 +108,7 @@ def test_what_a_slice_may_return(result, interactions):
             "wanted numbers as rewards for members 0 to 3, got .'a', 'a', 'a', 'a'",
         ),
         ({"rewards": [1] * 4}, TypeError, "wanted rewards, .* got dict"),
-        (np.ma.array([1.0] * 4, mask=[0, 0, 0, 1]), ValueError, "got 1 that are masked"),
+        (np.ma.array([1.0] * 4, mask=[0, 0, 0, 1]), ValueError, "got 1 masked"),
         (([1] * 4, 1, {"x": np.ma.array([1] * 4, mask=1)}), ValueError, r"extras\['x'\].* masked"),
         (([1] * 4, -1), ValueError, "wanted a whole number of interactions"),
         (([1] * 4, 1, [2]), TypeError, r"wanted a dict of arrays as extras, got \[2\]"),

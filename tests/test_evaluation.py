@@ -489,7 +489,7 @@ class TestVectorized:
 
     def test_what_is_masked(self):
         es, result = make(), np.ma.array(np.arange(10.0), mask=[0] * 9 + [1])
-        with pytest.raises(ValueError, match=r"evaluate: wanted 10 .*, got 1 that are masked"):
+        with pytest.raises(ValueError, match=r"evaluate: wanted 10 .*, got 1 masked"):
             es.run(lambda _: result, vectorized=True, max_steps=1)
         assert es.is_pending
         assert es.best_theta is None

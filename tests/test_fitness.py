@@ -627,7 +627,7 @@ def test_a_generation_of_nan_moves_nothing_but_the_step(name, maximize, symmetri
     mu, sigma, gradient = es.mu.copy(), es.sigma.copy(), es.gradient.copy()
     best, t = es.best_fitness, es.optimizer.t
     es.get_parameters()
-    with pytest.warns(UserWarning, match="all of a generation are NaN") as caught:
+    with pytest.warns(UserWarning, match="all rewards of a generation are NaN") as caught:
         es.update([math.nan] * 10)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -650,7 +650,7 @@ def test_a_generation_of_nan_warns_each_time_and_counts_for_schedules():
     es = make(nan_policy="worst", sigma_lr=Decay(0.1, 0.5))
     for _ in range(2):
         es.get_parameters()
-        with pytest.warns(UserWarning, match="all of a generation are NaN"):
+        with pytest.warns(UserWarning, match="all rewards of a generation are NaN"):
             es.update(np.full(10, np.nan))
     twin = make(sigma_lr=0.1 * 0.5**2)
     twin.epsilon = es.epsilon = np.arange(15.0).reshape(5, 3)

@@ -389,7 +389,7 @@ def test_a_function_of_another_number_of_arguments_is_refused(name, text, make):
     count = text.count(",") + 1
     assert (
         str(refusal.value)
-        == f"{name}: wanted a function {WANTED[name]}, got one of {count} arguments"
+        == f"{name}: wanted a function {WANTED[name]}, got one with {count} arguments"
     )
 
 
@@ -424,7 +424,7 @@ def test_what_is_no_native_function_is_refused(name, value, shown):
 
 
 def test_a_python_function_is_pointed_at_numba():
-    with pytest.raises(TypeError, match=r"step: .* walk_step \(numba\.cfunc compiles one\)"):
+    with pytest.raises(TypeError, match=r"step: .* walk_step \(numba\.cfunc can compile it\)"):
         simulation(step=walk_step)
 
 
@@ -777,7 +777,7 @@ def test_a_bytearray_cannot_grow_away_from_its_simulation():
 )
 def test_data_not_in_one_piece_is_refused(value):
     with pytest.raises(
-        ValueError, match="data: wanted C-contiguous memory of at least a byte, got shape"
+        ValueError, match="data: wanted C-contiguous memory of at least one byte, got shape"
     ):
         simulation(data=value)
 

@@ -505,7 +505,7 @@ class TestRewards:
             (
                 REWARDS[:9],
                 ValueError,
-                r"rewards: wanted one number a candidate, shape \(10,\), got shape \(9,\)",
+                r"rewards: wanted one number per candidate, shape \(10,\), got shape \(9,\)",
             ),
             ([*REWARDS, 1], ValueError, r"got shape \(11,\)"),
             ([[r] for r in REWARDS], ValueError, r"got shape \(10, 1\)"),

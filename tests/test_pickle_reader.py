@@ -205,8 +205,8 @@ ATTACKS = {
     "an object with arguments": (program(ADAM, b"K\x01\x85\x81"), "makes an object of Adam"),
     "an object of a function": (program(named("numpy", "tanh"), b")\x81"), "makes an object of tanh"),
     "an object of an object": (program(instance(), b")\x81"), "makes an object"),
-    "a call of an object": (program(instance(), b")R"), "not callable"),
-    "a call of Adam": (program(ADAM, b")R"), "not callable"),
+    "a call of an object": (program(instance(), b")R"), "in an unknown way"),
+    "a call of Adam": (program(ADAM, b")R"), "in an unknown way"),
     "attributes of a function": (program(named("numpy", "dtype"), dictionary(x=b"N"), b"b"), "state of dtype"),
     "attributes of a class": (program(ADAM, dictionary(x=b"N"), b"b"), "state of Adam"),
     "attributes twice": (program(instance(x=b"N"), dictionary(x=b"N"), b"b"), "state of"),
@@ -254,7 +254,7 @@ ATTACKS = {
             b"(", data(bytes(8 * MiB)), b"\x94", FROM_BUFFER, b"\x94", dtype(), b"\x94",
             (b"h\x01(h\x00h\x02" + several(integer(MiB)) + text("C") + b"tR") * 2000, b"t",
         ),
-        "bytes of its own",
+        "its own bytes",
     ),
     "one array many times": (
         program(shared(array(several(integer(MiB)), None, data(bytes(8 * MiB))), 50_000, AGAIN)),
@@ -329,7 +329,7 @@ ATTACKS = {
     "contents twice": (program(array(), several(), b"b"), "state of"),
     "an array in an array": (
         program(array(None, None, reconstructed())),
-        "bytes of its own",
+        "its own bytes",
     ),
     **{
         f"an array of {name}": (program(b"(", array(*arguments), b"NNt"), reason)
@@ -350,8 +350,8 @@ ATTACKS = {
             ("an array as its shape", (array(),), "state of"),
             ("no dtype", (None, b"N"), "state of"),
             ("text as its dtype", (None, text("f8")), "state of"),
-            ("text as its bytes", (None, None, text("x" * 24)), "bytes of its own"),
-            ("a list as its bytes", (None, None, b"](K\x01K\x02K\x03e"), "bytes of its own"),
+            ("text as its bytes", (None, None, text("x" * 24)), "its own bytes"),
+            ("a list as its bytes", (None, None, b"](K\x01K\x02K\x03e"), "its own bytes"),
             ("objects", (None, dtype("O", "|")), "array of 'O'"),
             ("records", (None, dtype("V8", "|")), "array of 'V8'"),
             ("times", (None, dtype("M8")), "array of 'M8'"),

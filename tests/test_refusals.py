@@ -118,7 +118,7 @@ def test_a_refused_update_changes_nothing(kind, change, whole):
 def test_what_cannot_be_written_to_is_named(name):
     es = make()
     read_only(getattr(es, name))
-    with pytest.raises(ValueError, match=f"{name}: wanted an array that can be written to"):
+    with pytest.raises(ValueError, match=f"{name}: wanted a writeable array"):
         setattr(es, name, 0.5)
 
 
@@ -270,9 +270,9 @@ def test_candidates_are_not_written_over_the_search_itself(name):
     )
     before = state(es)
     for call in (es.get_parameters, es.get_members):
-        with pytest.raises(ValueError, match="out: wanted memory of its own"):
+        with pytest.raises(ValueError, match="out: wanted separate memory"):
             call(members=slice(0, 1), out=own[None])
-    with pytest.raises(ValueError, match="out: wanted memory of its own"):
+    with pytest.raises(ValueError, match="out: wanted separate memory"):
         es.get_members(slice(0, 2), out=es.theta[4:6])
     assert state(es) == before
 

@@ -889,7 +889,7 @@ class TestHistory:
     def test_without_any_number_there_is_nothing_to_tell(self):
         es = make(nan_policy="worst")
         es.run(hill, max_steps=1)
-        with pytest.warns(UserWarning, match="all of a generation are NaN"):
+        with pytest.warns(UserWarning, match="all rewards of a generation are NaN"):
             history = es.run(lambda x: math.nan, max_steps=2).history
         for name in ("best", "mean", "worst", "gradient_norm"):
             assert np.isnan(history[name]).all()

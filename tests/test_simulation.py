@@ -283,7 +283,7 @@ class TestNotFinite:
         sim, solutions = walk(data=np.array([HUGE_REWARD, 0.0])), np.zeros((2, 13))
         returns = sim.evaluate(self.network, solutions, episodes=9, per_episode=True)
         assert set(returns.ravel()) == {-np.inf, np.inf}
-        with pytest.raises(RuntimeError, match="member 0 has returns of both infinities"):
+        with pytest.raises(RuntimeError, match="member 0 has returns of inf and of -inf"):
             sim.evaluate(self.network, solutions, episodes=9)
         worst = sim.evaluate(self.network, solutions, episodes=9, nan_policy="worst")
         np.testing.assert_array_equal(worst, -np.inf)

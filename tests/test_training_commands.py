@@ -548,9 +548,9 @@ def test_plot_draws_runs_into_one_picture(capsys):
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        (".", "filename: wanted the name of a file, got that of a folder: '.'"),
+        (".", "filename: wanted the name of a file, got the name of a folder: '.'"),
         ("folder", "folder is a folder; wanted the name of a file"),
-        ("new/", "filename: wanted the name of a file, got that of a folder: 'new/'"),
+        ("new/", "filename: wanted the name of a file, got the name of a folder: 'new/'"),
         ("folder/a.xyz", "filename: wanted a name that ends in one of "),
         ("nowhere/a.png", "nowhere/a.png"),
         ("", "filename: wanted the name of a file, got ''"),

@@ -201,7 +201,7 @@ def shown(**args):
         (np.zeros(1, np.float32), r"observation: wanted 2 numbers, got shape \(1,\)"),
         (["1", "2"], "TypeError: observation: wanted numbers"),
         (np.zeros(2, complex), "TypeError: observation: wanted numbers"),
-        (np.ma.array([1.0, 2.0], mask=[True, False]), "wanted numbers, got 1 that are masked"),
+        (np.ma.array([1.0, 2.0], mask=[True, False]), "wanted numbers, got 1 masked"),
         ([None, 1.0], "observation: wanted"),
         (np.array(["1", "2"], object), "TypeError: observation: wanted numbers"),
         (np.zeros(2, "m8[s]"), "TypeError: observation: wanted numbers"),

@@ -9,34 +9,33 @@
  *   pepg_fast/simulation.h  native environments that they act in
  *   pepg_fast/search.h    a whole search
  *
- * C11, usable from C++. What holds for every function:
+ * C11, usable from C++. These rules hold for every function:
  *
  * - Arrays. Matrices are row-major and contiguous. `n_pairs` mirrored pairs make a population of
  *   2 n_pairs; `dim` is the number of parameters. Sizes count elements. A function `pepg_x` works in
- *   float64, and `pepg_x_f32`, where there is one, in float32; weights that come from rewards
+ *   float64, and `pepg_x_f32`, if there is one, in float32; weights that derive from rewards
  *   (delta, even) are float64 in both. Fitness: higher is better.
- * - Memory. The caller owns all of it, scratch included, and a function keeps no pointer beyond the
- *   call (a search keeps its own memory and nothing else). Inputs and outputs must not overlap
- *   unless stated. Scratch is for as many threads as the call may use: ask for its size with the
- *   call's own `n_threads`. If that is below 1, ask in the same process, with the same number of
- *   OpenMP threads.
- * - Errors. A call returns PEPG_OK or says why not; it checks before it writes, so a call that is
- *   refused has written nothing but scratch. The exception is PEPG_EINTERRUPTED, after which the
- *   outputs of a simulation are incomplete; a search is then as it was before the generation.
+ * - Memory. The caller owns all of it, scratch included, and a function keeps no pointer after the
+ *   call (a search keeps only its own memory). Inputs and outputs must not overlap unless stated.
+ *   The size of scratch depends on the number of threads: ask for it with the call's own
+ *   `n_threads`. If that is below 1, ask in the same process, with the same number of OpenMP
+ *   threads.
+ * - Errors. A call returns PEPG_OK or the reason of its failure. It checks before it writes, so a
+ *   refused call has written nothing but scratch. The exception is PEPG_EINTERRUPTED, after which
+ *   the outputs of a simulation are incomplete; a search is then as it was before the generation.
  * - Threads. `n_threads` < 1 means OpenMP's usual number. Small work stays on the calling thread, and
  *   so does everything in a forked child. Functions may be called from several threads at once, but
  *   not for the same output or the same search. Results have the same bits at any number of threads;
- *   results other than those of networks and simulations have the same bits on every instruction set
- *   too.
+ *   except for networks and simulations, they also have the same bits on every instruction set.
  * - State of the process. Threads that have done large work are kept and wait for more. The
  *   instruction set is chosen when the library is loaded: the fastest that the CPU has, or the one
  *   that the environment variable PEPG_FAST_ISA names (baseline, avx2, avx512). Otherwise a result
- *   depends on the arguments alone.
+ *   depends only on the arguments.
  *
  * A C or C++ program links the library that CMake builds and installs: find_package(pepg_fast) and
  * the target pepg_fast::pepg_fast (or pepg_fast::pepg_fast_static), or pkg-config. Compiled code
- * that runs inside Python links nothing. The Python package exports all functions but those of
- * search.h as capsules in the dict `pepg_fast.kernels.__pyx_capi__`, under the names they have here.
+ * that runs inside Python links nothing. The Python package exports all functions except those of
+ * search.h as capsules in the dict `pepg_fast.kernels.__pyx_capi__`, under the same names.
  * Cython finds them through `pepg_fast/kernels.pxd`, numba through `get_cython_function_address`; an
  * extension module in C or C++ fetches a pointer and takes its type from here:
  *
@@ -45,8 +44,8 @@
  *   PyObject *capsule = PyDict_GetItemString(capi, "pepg_normals");
  *   normals = PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule));
  *
- * What may change: a function whose signature or meaning changes gets a new name, and the old one
- * stays for a major version. Fields may be added to structs that begin with their size.
+ * Changes: a function whose signature or meaning changes gets a new name, and the old one stays for
+ * a major version. Fields may be added to structs that begin with their size.
  * PEPG_FAST_ABI_VERSION goes up when a function is removed or another struct grows.
  */
 #ifndef PEPG_FAST_H

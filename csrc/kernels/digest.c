@@ -3,7 +3,7 @@
 #define DIGEST_M 0xD256D193u
 #define DIGEST_ROUNDS 3
 #define DIGEST_VECTORS 4
-#define DIGEST_AHEAD 4096 /* bytes that are asked for before they are read */
+#define DIGEST_AHEAD 4096 /* distance of prefetching in bytes */
 
 /* Chains of lanes [lane, lane + DIGEST_VECTORS * LANES_64), a row at a time: each word goes into
  * the state of its chain by exclusive or, and rounds of Philox2x32 without a key mix it in. As in

@@ -1,4 +1,4 @@
-/* Whether all n numbers are finite and above `above`: without a branch in the loop, so that it vectorises. */
+/* Whether all n numbers are finite and above `above`: without a branch in the loop, so that it vectorizes. */
 static int R(all_finite_block)(ptrdiff_t n, const real *restrict x, real above) {
     const real greatest = REAL_BITS == 64 ? (real)DBL_MAX : (real)FLT_MAX;
     R(bits) bad = 0; /* as wide as a number */

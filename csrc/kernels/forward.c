@@ -12,7 +12,7 @@
 #define TILE_VECTORS 8 /* independent chains that keep two multiply-adders of latency 4 busy */
 #define TILE_ROWS 4
 
-/* How far ahead of the weights in use the next ones are asked for, mostly another member's. */
+/* How far ahead weights are prefetched; they mostly belong to the next member. */
 #undef WEIGHTS_AHEAD
 #define WEIGHTS_AHEAD 8192 /* bytes; 4096 to 16384 are as good */
 

@@ -1,9 +1,8 @@
-/* Steps of the search distribution: Adam or a velocity on the mean, plain ascent on sigma. All
- * element by element, but for a sum of squares.
+/* Steps of the search distribution: Adam or a velocity for the mean, plain ascent for sigma. All are
+ * element by element, except for a sum of squares.
  *
- * Gradients may be infinite or no numbers, where noise, rewards or their squares overflowed. Such a
- * coordinate does not move, and what the optimizer knows of it stays, so that the state is finite
- * whatever comes. */
+ * Gradients may be infinite or NaN if noise, rewards or their squares overflowed. Such a coordinate
+ * does not move, and its moments or velocity do not change, so the state stays finite. */
 
 PEPG_INLINE real R(if_finite)(real value, real otherwise) {
     return value - value == 0 ? value : otherwise;
@@ -35,7 +34,7 @@ static void R(adam_block)(ptrdiff_t n, const real *restrict gradient, pepg_adam_
     for (ptrdiff_t j = 0; j < n; ++j) step[j] = R(adam_step)(a, gradient[j], m + j, v + j);
 }
 
-/* descent = l2 mu - g_mu, what optimizers are given. */
+/* descent = l2 mu - g_mu, the argument of optimizers. */
 static void R(descent_block)(ptrdiff_t n, const real *restrict g_mu, double l2,
         const real *restrict mu, real *restrict descent) {
     const real decay = (real)l2;
@@ -66,7 +65,7 @@ static void R(velocity_block)(ptrdiff_t n, const real *restrict gradient, double
         velocity[j] = R(if_finite)(kept * velocity[j] + added * gradient[j], velocity[j]);
 }
 
-/* step = a x + b y, or none where that is no number; x, y and step may be one another. */
+/* step = a x + b y, or 0 where that is not finite; x, y and step may be the same array. */
 static void R(combine_block)(
         ptrdiff_t n, double a, const real *x, double b, const real *y, real *step) {
     const real ra = (real)a, rb = (real)b;
@@ -91,7 +90,7 @@ static double R(squares_block)(ptrdiff_t n, double scale, const real *restrict x
             ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-/* One coordinate: the step, at most max_change of sigma itself (infinity: any), within the limits. */
+/* One coordinate: the step, at most max_change times sigma (infinity: no limit), within the limits. */
 PEPG_INLINE real R(stepped_sigma)(
         real sigma, real step, real max_change, real minimum, real maximum) {
     const real most = max_change * sigma, low = sigma - most, high = sigma + most;
@@ -103,7 +102,7 @@ PEPG_INLINE real R(stepped_sigma)(
     return s > maximum ? maximum : s;
 }
 
-/* A limit as a number of this width that is within it, so that sigma is within the limit as it was given. */
+/* A limit rounded inward to this width, so that sigma is also within the limit as it was given. */
 PEPG_INLINE real R(at_least)(double limit) {
     const real nearest = (real)limit;
     return (double)nearest < limit ? R(above)(nearest) : nearest;

@@ -1,5 +1,5 @@
-/* Ranks by comparing each reward with each: branch-free, and ties come out as their average by
- * themselves. */
+/* Ranks by comparing every pair of rewards: there are no branches, and ties get their average rank
+ * without further work. */
 
 /* count[i] = #{j: x_j < x_i} for `vectors` (a compile-time constant) vectors of x from `lo` on; the
  * last may be cut. */

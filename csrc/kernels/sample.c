@@ -13,10 +13,10 @@ static void R(mirror_row)(ptrdiff_t n, const real *restrict mu, const real *rest
 PEPG_INLINE void R(sample_first)(
         ptrdiff_t count, const real *mu, const real *sigma, const float *z, real *plus,
         real *minus) {
-    const v_real centre = R(load_first)(mu, count);
+    const v_real center = R(load_first)(mu, count);
     const v_real e = R(load_first)(sigma, count) * R(load_first_noise)(z, count);
-    if (plus) R(store_first)(plus, centre + e, count);
-    if (minus) R(store_first)(minus, centre - e, count);
+    if (plus) R(store_first)(plus, center + e, count);
+    if (minus) R(store_first)(minus, center - e, count);
 }
 
 /* `stream`, a compile-time constant: past the caches, where both rows are aligned to a cache line. */
@@ -24,8 +24,8 @@ PEPG_INLINE void R(sample_row)(const int stream, ptrdiff_t n, const real *mu, co
         const float *z, real *plus, real *minus) {
     ptrdiff_t j = 0;
     for (; j + LANES <= n; j += LANES) {
-        const v_real centre = R(load)(mu + j), e = R(load)(sigma + j) * R(load_noise)(z + j);
-        const v_real high = centre + e, low = centre - e;
+        const v_real center = R(load)(mu + j), e = R(load)(sigma + j) * R(load_noise)(z + j);
+        const v_real high = center + e, low = center - e;
         if (plus && stream) R(stream)(plus + j, high);
         if (minus && stream) R(stream)(minus + j, low);
         if (plus && !stream) memcpy(plus + j, &high, sizeof high);
@@ -36,10 +36,10 @@ PEPG_INLINE void R(sample_row)(const int stream, ptrdiff_t n, const real *mu, co
                 n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
 }
 
-/* Whole cache lines past the caches, and what is left at both ends through them: to write a part of a
+/* Whole cache lines go past the caches, and the rest at both ends through them: to write a part of a
  * line past the caches, memory would have to read it first. The rows of a pair are written together,
- * unless their lines do not match, or lie at nearly the same place of a page: the processor takes
- * such addresses for one another, which costs as much as writing them. */
+ * unless their lines do not match or lie at nearly the same offset in a page: the processor confuses
+ * such addresses, which costs as much as writing them. */
 static void R(stream_row)(
         ptrdiff_t n, const real *mu, const real *sigma, const float *z, real *plus, real *minus) {
     const ptrdiff_t line = CACHE_LINE / (ptrdiff_t)sizeof(real);

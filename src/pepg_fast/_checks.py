@@ -1,4 +1,4 @@
-"""User-facing validation: what was given, as what the kernels take, or an error that names it."""
+"""Validation of arguments: each function returns a value as the kernels take it, or raises an error that names it."""
 
 import contextlib
 import math
@@ -14,18 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: What is no real number, though `float` or NumPy make one of it: text, times, complex numbers (kinds of dtypes); text.
+#: Kinds and types that are not real numbers although `float` or NumPy would convert them: text, times, complex numbers.
 _NO_NUMBERS = tuple("SUmMc")
 _TEXT = (str, bytes, bytearray, memoryview)
 _NOT_REAL = (*_TEXT, complex, np.complexfloating, np.timedelta64, np.datetime64)
 #: As in csrc/parallel.c.
 MOST_THREADS = 1024
-#: What the counter of the native stream has room for, as in csrc/checks.h.
+#: Limits of the native stream's counter, as in csrc/checks.h.
 MOST_PARAMETERS, MOST_CANDIDATES = 2**34, 2**32
 
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
-    """Take a whole number, also one that is written as a float (``1e3``)."""
+    """Accept a whole number, even one written as a float (``1e3``)."""
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
@@ -42,7 +42,7 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
 
 
 def population_size(value: Any, symmetric: bool = True) -> int:
-    """Take a number of candidates, an even one if they come in mirrored pairs."""
+    """Accept a population size, which must be even if candidates come in mirrored pairs."""
     size = integer("population_size", value, at_least=2, at_most=MOST_CANDIDATES)
     if symmetric and size % 2:
         raise ValueError(f"population_size: wanted an even number (mirrored pairs), got {size}")
@@ -50,12 +50,12 @@ def population_size(value: Any, symmetric: bool = True) -> int:
 
 
 def parameters(value: Any) -> int:
-    """Take a number of parameters."""
+    """Accept a number of parameters."""
     return integer("theta_size", value, at_least=1, at_most=MOST_PARAMETERS)
 
 
 def initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
-    """The initial sigma that one of the two describes."""
+    """Return the initial sigma that one of the two arguments describes."""
     if radius_init is None:
         if sigma_init is None:
             raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
@@ -66,7 +66,7 @@ def initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
 
 
 def popsize(num_interactions: Any, popsize_max: Any, size: int) -> tuple[int | None, int | None]:
-    """The limits of an adaptive population."""
+    """Accept the limits of an adaptive population."""
     if num_interactions is not None:
         num_interactions = integer("num_interactions", num_interactions, at_least=1)
     if popsize_max is not None:
@@ -77,12 +77,12 @@ def popsize(num_interactions: Any, popsize_max: Any, size: int) -> tuple[int | N
 
 
 def layer_size(name: str, value: Any) -> int:
-    """Take a number of units."""
+    """Accept a number of units."""
     return integer(name, value, at_least=1, at_most=MOST_PARAMETERS)
 
 
 def number(name: str, value: Any, *, positive: bool = False, infinite: bool = False) -> float:
-    """Take one real number, finite unless `infinite`."""
+    """Accept one real number, finite unless `infinite`."""
     if count_masked(value):
         raise ValueError(f"{name}: wanted a number, got one that is masked")
     try:
@@ -99,7 +99,7 @@ def number(name: str, value: Any, *, positive: bool = False, infinite: bool = Fa
 
 
 def real(value: Any) -> float:
-    """`float(value)` of what is a real number, without what that makes one of: text, times, complex numbers."""
+    """Return `float(value)` for real numbers; TypeError for text, times and complex numbers."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind in _NO_NUMBERS or isinstance(value, _TEXT) or count_masked(value):
         raise TypeError(f"wanted a number, got {shown(value)}")
@@ -109,7 +109,7 @@ def real(value: Any) -> float:
 
 
 def share(name: str, value: Any) -> float:
-    """Take a number from 0 to below 1."""
+    """Accept a number from 0 to below 1."""
     result = number(name, value)
     if not 0 <= result < 1:
         raise ValueError(f"{name}: wanted a number from 0 to below 1, got {result}")
@@ -117,14 +117,14 @@ def share(name: str, value: Any) -> float:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Take True or False."""
+    """Accept True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: wanted True or False, got {shown(value)}")
     return bool(value)
 
 
 def choice(name: str, value: Any, known: tuple[str, ...], other: str = "") -> str:
-    """Take one of the `known` names; `other` says what else would have done."""
+    """Accept one of the `known` names; the message mentions `other` as a further possibility."""
     if not (isinstance(value, str) and value in known):
         *some, last = [repr(one) for one in known] + ([other] if other else [])
         raise ValueError(f"{name}: wanted {', '.join(some)} or {last}, got {shown(value)}")
@@ -132,14 +132,14 @@ def choice(name: str, value: Any, known: tuple[str, ...], other: str = "") -> st
 
 
 def rate(name: str, value: Any, size: int) -> Any:
-    """Take a learning rate: a number, or one for each coordinate, or a callable that gives either for a step."""
+    """Accept a learning rate: a number, one for each parameter, or a callable that returns either for a step."""
     return value if callable(value) else limit(name, value, size)
 
 
 def limit(
     name: str, value: Any, size: int, *, positive: bool = False, infinite: bool = False
 ) -> Any:
-    """Take a number, or one for each coordinate as a float64 array."""
+    """Accept a number, or a float64 array with one number for each parameter."""
     if np.ndim(value) == 0:
         return number(name, value, positive=positive, infinite=infinite)
     each = vector(name, value, size, np.dtype(np.float64), infinite=infinite)
@@ -149,7 +149,7 @@ def limit(
 
 
 def rates(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Take a finite rate for each parameter."""
+    """Accept a finite rate for each parameter."""
     given = numbers(name, value)
     if given.shape not in ((1,), shape):
         raise ValueError(f"{name}: wanted a number or shape {shape}, got shape {given.shape}")
@@ -161,9 +161,9 @@ def rates(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 def distribution(
     mu: Any, sigma: Any, size: int, dtype: "np.dtype[Any]", writeable: bool = False
 ) -> None:
-    """Refuse a mean or sigma, changed in place or put into the search, that nothing can be drawn from.
+    """Refuse a mean or sigma, changed in place or replaced, from which nothing can be drawn.
 
-    If `writeable`, or that an update could not write.
+    If `writeable`, also refuse one that an update could not write to.
     """
     for name, value in (("mu", mu), ("sigma", sigma)):
         wanted = f"{name}: wanted an array of shape ({size},) and dtype {dtype}"
@@ -189,7 +189,7 @@ def bounds(
     dtype: "np.dtype[Any]",
     names: tuple[str, str] = ("lower", "upper"),
 ) -> "tuple[NDArray[Any], NDArray[Any]] | None":
-    """Take the ends of a box, None where it has none, as one number for each coordinate; None without any."""
+    """Accept lower and upper bounds, each of which may be None; return arrays, or None if there are no bounds."""
     if lower is None and upper is None:
         return None
     low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
@@ -207,13 +207,13 @@ def bounds(
         raise ValueError(
             f"{above}: wanted numbers that {dtype} can hold or inf, got {shown(upper)}"
         )
-    how = f" with a {dtype} number between them (limits are rounded inwards)"
+    how = f" with a {dtype} number between them (bounds are rounded inward)"
     _ordered(low, high, how, names)
     return low, high
 
 
 def _ordered(low: NDArray[Any], high: NDArray[Any], how: str, names: tuple[str, str]) -> None:
-    """Refuse a box of which a side is empty."""
+    """Refuse bounds with a lower one above the upper one."""
     if not (low <= high).all():
         bad = int(np.flatnonzero(low > high)[0])
         below, above = names
@@ -223,7 +223,7 @@ def _ordered(low: NDArray[Any], high: NDArray[Any], how: str, names: tuple[str, 
 
 
 def rounded(value: Any, dtype: "np.dtype[Any]", *, up: bool) -> NDArray[Any]:
-    """Numbers as those of `dtype` that are nearest, but never below them if `up`, and never above them if not."""
+    """Round numbers to the nearest ones of `dtype` that are not below them if `up`, or not above them otherwise."""
     exact = np.asarray(value)
     if exact.dtype.kind not in "fO":  # integers may be wider than any float
         exact = exact.astype(object)
@@ -231,33 +231,33 @@ def rounded(value: Any, dtype: "np.dtype[Any]", *, up: bool) -> NDArray[Any]:
         nearest = np.asarray(numbers("limit", value).astype(dtype))
     compared = nearest if exact.dtype != object else nearest.astype(object)
     is_outside = np.asarray(compared < exact if up else compared > exact, dtype=bool)
-    towards = dtype.type(np.inf if up else -np.inf)
-    return np.where(is_outside, np.nextafter(nearest, towards), nearest)
+    toward = dtype.type(np.inf if up else -np.inf)
+    return np.where(is_outside, np.nextafter(nearest, toward), nearest)
 
 
 def thread_count(value: Any) -> int:
-    """Take a number of threads; None (OpenMP's usual number) becomes 0."""
+    """Accept a number of threads; None (OpenMP's usual number) becomes 0."""
     return 0 if value is None else integer("n_threads", value, at_least=1, at_most=MOST_THREADS)
 
 
 def real_dtype(value: Any) -> "np.dtype[Any]":
-    """Take float64 or float32, in any spelling that NumPy knows."""
+    """Accept float64 or float32 in any form that NumPy accepts."""
     dtype = None
     with contextlib.suppress(TypeError):
         dtype = np.dtype(value)
     for known in (np.dtype(np.float64), np.dtype(np.float32)):
-        if dtype is not None and dtype == known:  # NumPy takes None for float64
-            return known  # NumPy's own instance, so that `is` will do
+        if dtype is not None and dtype == known:  # NumPy would compare None as float64
+            return known  # NumPy's own instance, so that dtypes can be compared with `is`
     raise ValueError(f"dtype: wanted float64 or float32, got {shown(value)}")
 
 
 def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
-    """Take real numbers of any kind and shape, as an array of a numeric dtype (a view where it can be)."""
+    """Accept real numbers of any kind and shape; return an array of a numeric dtype, a view if possible."""
     try:
         given = np.asarray(value)
         if given.dtype == object and any(isinstance(one, _NOT_REAL) for one in given.flat):
             raise TypeError
-        # "V": other packages' floats, such as bfloat16.
+        # "V" is the kind of other packages' floats, such as bfloat16.
         if given.dtype == object or (given.dtype.kind == "V" and given.dtype.names is None):
             given = given.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -265,18 +265,18 @@ def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
     if given is None or given.dtype.kind not in "fiub":
         raise TypeError(f"{name}: wanted {wanted}, got {shown(value)}")
     if masked := count_masked(value):
-        raise ValueError(f"{name}: wanted {wanted}, got {masked} that are masked")
+        raise ValueError(f"{name}: wanted {wanted}, got {masked} masked")
     return given
 
 
 def count_masked(value: Any) -> int:
-    """How many numbers of a masked array are; NumPy would take what is under the mask."""
+    """Count the masked numbers of a masked array, for which NumPy would use the values under the mask."""
     mask = getattr(value, "mask", None)
     return int(np.sum(mask)) if isinstance(mask, np.ndarray | np.bool_) else 0
 
 
 def plain(array: Any, dtype: Any) -> NDArray[Any]:
-    """`array` as the kernels read it, C-contiguous and aligned; a copy only if it must be."""
+    """Return `array` as the kernels read it, C-contiguous and aligned; a copy only if necessary."""
     return np.require(array, dtype=dtype, requirements=["C", "A"])
 
 
@@ -289,7 +289,7 @@ def vector(
     infinite: bool = False,
     nan: bool = False,
 ) -> NDArray[Any]:
-    """Take a number, or one number for each of `size` coordinates, as a new array of them."""
+    """Accept a number, or one for each of `size` parameters; return a new array."""
     given = numbers(name, value)
     if given.shape not in ((), (1,), (size,)):
         raise ValueError(f"{name}: wanted a number or shape ({size},), got shape {given.shape}")
@@ -316,7 +316,7 @@ def matrix(
     infinite: bool = False,
     nan: bool = False,
 ) -> NDArray[Any]:
-    """Take one number a row and column, as an array that the kernels can read (a copy only if it must be)."""
+    """Accept a matrix of numbers; return an array that the kernels can read, a copy only if necessary."""
     given = numbers(name, value)
     if given.shape != shape:
         raise ValueError(f"{name}: wanted shape {shape}, got {given.shape}")
@@ -326,12 +326,12 @@ def matrix(
 
 
 def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
-    """Take an array that a result can be written into as it is; of a subclass' one (a memmap), a view that is none."""
+    """Accept an array to write a result to; for a subclass such as a memmap, return a view as a plain array."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: wanted an array, got {type(value).__name__}")
-    if isinstance(value, np.ma.MaskedArray):  # what is written under a mask stays unseen
+    if isinstance(value, np.ma.MaskedArray):  # results under a mask would stay invisible
         raise TypeError(f"{name}: wanted an array without a mask, got a {type(value).__name__}")
-    plain = np.asarray(value)  # a subclass may say of itself what it likes
+    plain = np.asarray(value)  # a subclass may misreport its shape
     if plain.shape != shape or plain.dtype != dtype:
         raise ValueError(
             f"{name}: wanted shape {shape} and dtype {dtype}, got {plain.shape} and {plain.dtype}"
@@ -342,17 +342,17 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
 
 
 def rewards(value: Any, size: int) -> NDArray[np.float64]:
-    """Take one number a candidate, of any kind, as float64."""
+    """Accept one number of any kind for each candidate; return float64."""
     given = numbers("rewards", value, f"{size} numbers")
     if given.shape != (size,):
         raise ValueError(
-            f"rewards: wanted one number a candidate, shape ({size},), got shape {given.shape}"
+            f"rewards: wanted one number per candidate, shape ({size},), got shape {given.shape}"
         )
     return plain(given, np.float64)
 
 
 def interactions(value: Any, size: int) -> int:
-    """Take a number of simulator steps, or one for each of `size` candidates."""
+    """Accept a number of simulator steps, or one for each of `size` candidates; return the total."""
     if value is None:
         raise ValueError("interactions: wanted the simulator steps of this population, got None")
     if np.ndim(value) == 0:
@@ -365,11 +365,11 @@ def interactions(value: Any, size: int) -> int:
         )
     if each.max() <= 2**53 // size:
         return int(each.sum(dtype=np.float64))
-    return sum(map(int, each.tolist()))  # beyond what float64 holds
+    return sum(map(int, each.tolist()))  # float64 could not hold the sum exactly
 
 
 def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """Take a callable, or the name of a native activation."""
+    """Accept a callable, or the name of a native activation."""
     if isinstance(value, str):
         if value not in by_name:
             raise ValueError(
@@ -385,7 +385,7 @@ def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) ->
 
 
 def within(name: str, value: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
-    """Refuse numbers outside a box."""
+    """Refuse numbers outside bounds."""
     is_outside = (value < low) | (value > high)
     if is_outside.any():
         bad = int(np.argmax(is_outside))
@@ -395,7 +395,7 @@ def within(name: str, value: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
 
 
 def first_bad(values: NDArray[Any]) -> str:
-    """The first number that is not finite, and where it is."""
+    """Describe the first number that is not finite, and its index."""
     is_bad = np.isnan(values)
     index = int(np.argmax(is_bad if is_bad.any() else ~np.isfinite(values)))
     where = index if values.ndim == 1 else tuple(map(int, np.unravel_index(index, values.shape)))
@@ -403,14 +403,14 @@ def first_bad(values: NDArray[Any]) -> str:
 
 
 def path(name: str, value: Any, *, folder: bool = False) -> "Path":
-    """Take the name of a file, or of a folder; a number is none, though the system takes one for an open file."""
-    import errno  # imported where used, as by `files`
+    """Accept the name of a file or folder, but not a number, which the system would take for an open file."""
+    import errno  # imported here, because few programs need it
     from pathlib import Path
 
     wanted = f"the name of a {'folder' if folder else 'file'}"
     try:
         text = os.fsdecode(value)
-    except Exception:  # whatever an object's __fspath__ may raise
+    except Exception:  # an object's __fspath__ may raise anything
         raise TypeError(f"{name}: wanted {wanted}, got {shown(value)}") from None
     try:
         is_name = bool(text) and b"\0" not in os.fsencode(text)
@@ -420,19 +420,19 @@ def path(name: str, value: Any, *, folder: bool = False) -> "Path":
         raise ValueError(f"{name}: wanted {wanted}, got {shown(text)}")
     if not folder and os.path.basename(text) in ("", os.curdir, os.pardir):
         raise IsADirectoryError(
-            errno.EISDIR, f"{name}: wanted {wanted}, got that of a folder", text
+            errno.EISDIR, f"{name}: wanted {wanted}, got the name of a folder", text
         )
     return Path(text)
 
 
 def printable(text: str) -> str:
-    """`text` with escapes in place of line ends and other characters that cannot be shown."""
+    """Return `text` with escapes for line ends and other characters that cannot be shown."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-#: Shows no more of what is nested or long than `shown` has room for; what it holds may come from a file.
+#: Shows only as much of a nested or long value as `shown` has room for; the value may come from a file.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 2
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 30
@@ -440,16 +440,16 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 200
 
 
 def shown(value: Any) -> str:
-    """What came, for a message: short, and soon, whatever came."""
+    """Return a short text of any value for a message, without taking long."""
     try:
         text = _SHORT.repr(value)
-    except Exception:  # of somebody's object, or of an array of damaged text
+    except Exception:  # from a user's object, or from an array of damaged text
         return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def members(value: Any, size: int) -> tuple[int, int]:
-    """Ends of a slice of a population without gaps."""
+    """Accept a contiguous slice of a population; return its ends."""
     if not isinstance(value, slice):
         raise TypeError(f"members: wanted a slice, got {type(value).__name__}")
     try:
@@ -462,19 +462,19 @@ def members(value: Any, size: int) -> tuple[int, int]:
 
 
 def assign(name: str, to: NDArray[Any], value: NDArray[Any]) -> None:
-    """Write to an array of the search's in place."""
+    """Write to an array of the search in place."""
     if not to.flags.writeable:
-        raise ValueError(f"{name}: wanted an array that can be written to, got a read-only one")
+        raise ValueError(f"{name}: wanted a writeable array, got a read-only one")
     to[...] = value
 
 
 def attributes(
     kind: type, found: dict[str, Any], taken: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """Take attributes for an object of a class that hide neither its methods nor what it keeps itself (`taken`)."""
+    """Accept attributes for an object that hide neither methods of its class nor attributes of its own (`taken`)."""
     for name in found:
         its_own = getattr(kind, name, None)
         hides = callable(its_own) or hasattr(type(its_own), "__set__")
         if name in taken or hides or name.startswith("__"):
-            raise ValueError(f"it has an attribute {name[:50]!r} of {kind.__name__}'s own")
+            raise ValueError(f"it has an attribute {name[:50]!r} that {kind.__name__} itself uses")
     return found

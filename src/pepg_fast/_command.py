@@ -1,6 +1,6 @@
-"""What the process of a command does before anything else is imported.
+"""Preparations of a command's process, which happen before anything else is imported.
 
-Importing this module does it, with nothing but what Python itself has imported by then.
+Importing this module makes them, and uses only modules that Python itself has imported by then.
 """
 
 import os
@@ -8,7 +8,7 @@ import sys
 
 
 def ready() -> None:
-    """Let Ctrl-C be an exception again, from where somebody catches it."""
+    """Let Ctrl-C raise an exception again, once there is code that catches it."""
     import signal
 
     if signal.getsignal(signal.SIGINT) is _end:
@@ -17,9 +17,11 @@ def ready() -> None:
 
 def _begin() -> None:
     argv, words = getattr(sys, "argv", None) or [""], getattr(sys, "orig_argv", [])
-    # What Python was given to run; to the children of a command something else than sys.argv says.
+    # What Python was told to run; for child processes of a command, this differs from sys.argv.
     word = words[-len(argv)] if len(argv) <= len(words) else ""
-    is_module = argv[0] == "-m" and _is_module(word)  # as long as the module is being found
+    is_module = argv[0] == "-m" and _is_module(
+        word
+    )  # argv[0] is "-m" while Python looks for the module
     if is_module:
         _leave_folder()
     is_script = argv[0] == word and os.path.basename(word) in ("pepg-fast", "pepg-fast.exe")
@@ -29,25 +31,25 @@ def _begin() -> None:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             try:  # noqa: SIM105  # contextlib is not imported yet
                 signal.signal(signal.SIGINT, _end)
-            except ValueError:  # in a thread, or in a subinterpreter
+            except ValueError:  # this is a thread or a subinterpreter
                 pass
 
 
 def _is_module(word: str) -> bool:
-    """Whether it is this package, perhaps with ``-m`` before it in the same word."""
+    """Return whether a word of the command line names this package, perhaps with ``-m`` before it."""
     return (word.partition("m")[2] if word.startswith("-") else word) == __package__
 
 
 def _leave_folder() -> None:
-    """Take the current folder from the front of the import path, where ``python -m`` has put it.
+    """Remove the current folder from the front of the import path, where ``python -m`` has put it.
 
-    What is in it would stand in for NumPy and the standard library. `cli` puts it to the end, for environments.
+    Its modules would replace NumPy and the standard library. `cli` appends it to the end, for environments.
     """
-    if sys.flags.safe_path:  # it is not there
+    if sys.flags.safe_path:  # the folder is not in the path
         return
     try:
         folder = os.getcwd()
-    except OSError:  # it is gone, and so it is not there either
+    except OSError:  # the folder was removed, so it is not in the path either
         return
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if folder != home and sys.path[:1] in ([folder], [""]):  # a checkout may be run in place
@@ -55,7 +57,7 @@ def _leave_folder() -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    """End without the traceback of whatever was being imported."""
+    """End without a traceback of the import that was interrupted."""
     try:
         os.write(2, b"interrupted\n")
     finally:

@@ -1,4 +1,4 @@
-"""How this copy of the package was built and what it uses here."""
+"""How this copy of the package was built, and what it uses on this machine."""
 
 import os
 
@@ -15,8 +15,8 @@ def get_include() -> str:
 
     Notes
     -----
-    An include path for C, C++ and Cython code (``from pepg_fast.kernels cimport pepg_normals``); inside Python there is
-    nothing to link.
+    Use it as an include path for C, C++ and Cython code (``from pepg_fast.kernels cimport pepg_normals``). Extensions
+    of Python need not link anything.
     """
     return os.path.join(os.path.dirname(os.path.abspath(kernels.__file__)), "include")
 
@@ -37,7 +37,7 @@ def show_config(mode: str = "stdout") -> dict[str, object] | None:
     Raises
     ------
     ValueError
-        For another mode.
+        If `mode` is neither of these.
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode: wanted 'stdout' or 'dicts', got {mode!r}")

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, whose reader has gone, or that are full."""
+"""Standard streams that are closed or full, or whose reader has gone."""
 
 import codecs
 import contextlib
@@ -9,42 +9,44 @@ from typing import Any
 
 
 def say(text: str) -> None:
-    """Print on standard error, if that can be written to."""
-    if sys.stderr is not None:  # or it would be printed on standard output
+    """Print on standard error, if it can be written to."""
+    if sys.stderr is not None:  # otherwise `print` would use standard output
         with contextlib.suppress(OSError, ValueError):
             print(text, file=sys.stderr, flush=True)
 
 
 class Lossy:
-    """A stream that loses what cannot be written, for what is shown by the way."""
+    """A stream for output that may be lost: it ignores errors of writing."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, or not."""
+        """Write if possible."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or not."""
+        """Flush if possible."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def __eq__(self, other: object) -> bool:  # by which tqdm tells that it shares a terminal
+    def __eq__(
+        self, other: object
+    ) -> bool:  # tqdm compares streams to find those that share a terminal
         return other is self or other is self._stream
 
     __hash__ = None  # type: ignore[assignment]
 
 
 def fill_descriptors() -> None:
-    """Open the null device wherever one of the three standard descriptors is closed.
+    """Open the null device for each of the three standard descriptors that is closed.
 
-    A file or a pipe would get its number otherwise, and what somebody prints.
+    Otherwise a file or a pipe would get its number, and receive printed output.
     """
     while True:
         number = os.open(os.devnull, os.O_RDWR)
@@ -56,7 +58,7 @@ def fill_descriptors() -> None:
 
 @contextlib.contextmanager
 def null_where(is_unusable: Callable[[Any], bool]) -> Iterator[None]:
-    """Have the null device in this block in the place of standard output and error that cannot be used."""
+    """Replace unusable standard output and error by the null device in this block."""
     before = sys.stdout, sys.stderr
     with contextlib.ExitStack() as stack:
         for name, stream in zip(("stdout", "stderr"), before, strict=True):
@@ -69,7 +71,7 @@ def null_where(is_unusable: Callable[[Any], bool]) -> Iterator[None]:
 
 
 def cannot_be_flushed(stream: Any) -> bool:
-    """Whether a stream is missing, closed or full, or nobody reads it."""
+    """Return whether a stream is missing, closed or full, or has lost its reader."""
     try:
         stream.flush()
     except (AttributeError, OSError, ValueError):
@@ -79,13 +81,13 @@ def cannot_be_flushed(stream: Any) -> bool:
 
 @contextlib.contextmanager
 def legible(stream: Any) -> Iterator[None]:
-    """Have a stream escape what its encoding lacks: the plus-minus sign in ASCII, or a name that is not Unicode."""
+    """Let a stream escape what it cannot encode: the plus-minus sign in ASCII, or a name that is not Unicode."""
     before = getattr(stream, "errors", None)
     if before not in ("strict", "surrogateescape") or not hasattr(stream, "reconfigure"):
         yield
         return
     codecs.register_error("pepg_fast", _spelled)
-    with contextlib.suppress(OSError, ValueError):  # full, or nobody reads any more
+    with contextlib.suppress(OSError, ValueError):  # the stream is full, or has lost its reader
         stream.reconfigure(errors="pepg_fast")
     try:
         yield
@@ -95,14 +97,14 @@ def legible(stream: Any) -> Iterator[None]:
 
 
 def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What is written in place of a letter that the encoding of a stream lacks."""
+    """Return the replacement for a character that a stream cannot encode."""
     if isinstance(error, UnicodeEncodeError) and error.object[error.start] == "±":
         return "+-", error.start + 1
     return codecs.backslashreplace_errors(error)
 
 
 def settle() -> OSError | None:
-    """Flush both streams, so that the end of the process has nothing to complain of: what went wrong with stdout."""
+    """Flush both streams, so that the process ends without an error; return the error of standard output, if any."""
     failure = None
     for stream in (sys.stderr, sys.stdout):
         try:
@@ -110,9 +112,8 @@ def settle() -> OSError | None:
                 stream.flush()
         except (OSError, ValueError) as error:
             failure = None if stream is sys.stderr or isinstance(error, ValueError) else error
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # what is left in its buffer goes nowhere
+            # The rest of its buffer goes to the null device.
+            with contextlib.suppress(OSError, ValueError):
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, stream.fileno())
                 os.close(null)

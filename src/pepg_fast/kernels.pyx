@@ -1,8 +1,8 @@
-"""Typed forwarding to the C kernels (`pepg_fast.h` has their formulas).
+"""Typed forwarding to the C kernels; `pepg_fast.h` has their formulas.
 
-Arrays must be C-contiguous, aligned and of the width the call works in, and outputs writeable; shapes are the
-caller's to choose. A mismatch raises ValueError and names the argument. The GIL is released in C calls whose
-work grows with the arrays, unless those are small.
+Arrays must be C-contiguous, aligned and of the call's dtype, and outputs must be writeable; the caller chooses the
+shapes. A mismatch raises a ValueError that names the argument. C calls whose work grows with the arrays release the
+GIL, unless the arrays are small.
 """
 
 cimport cython
@@ -59,7 +59,7 @@ cdef extern from "checks.h" nogil:
     const char* fault_of_step_rule(const pepg_step_rule* rule)
     const char* fault_of_sigma_rule(const pepg_sigma_rule* rule)
 
-include "forwarding.pxi"  # c_..., any_... and run_...: the functions of the headers, see csrc/forwarding.py
+include "forwarding.pxi"  # the functions of the headers as c_..., any_... and run_...; see csrc/forwarding.py
 
 ACTIVATIONS = {"identity": PEPG_IDENTITY, "sigmoid": PEPG_SIGMOID, "tanh": PEPG_TANH, "relu": PEPG_RELU,
                "softmax": PEPG_SOFTMAX}
@@ -69,12 +69,12 @@ CELLS = {"elman": PEPG_ELMAN, "gru": PEPG_GRU, "lstm": PEPG_LSTM}
 
 
 def isas_built():
-    """Names of the instruction-set units in this build, slowest first."""
+    """Return the names of the instruction-set units in this build, slowest first."""
     return _names(pepg_isa_built)
 
 
 def isas_usable():
-    """Names of the units that this CPU can run, slowest first."""
+    """Return the names of the units that this CPU can run, slowest first."""
     return _names(pepg_isa_usable)
 
 
@@ -88,12 +88,12 @@ cdef list _names(const char* (*name)(int) noexcept nogil):
 
 
 def isa():
-    """Name of the unit in use."""
+    """Return the name of the unit in use."""
     return pepg_active.name.decode("ascii")
 
 
 def select_isa(name):
-    """Use the unit `name`, or the fastest for None; for tests, and only while no kernel runs in another thread."""
+    """Use the unit `name`, or the fastest if None; for tests, and only while no other thread runs a kernel."""
     cdef const char* wanted = NULL
     encoded = name.encode("ascii", "replace") if name is not None else b""
     if name is not None:
@@ -103,27 +103,27 @@ def select_isa(name):
 
 
 def available_threads(int n_threads=0):
-    """Threads that a kernel call would use for large work."""
+    """Return the number of threads that a kernel call would use for large work."""
     return pepg_available_threads(n_threads)
 
 
 def last_team():
-    """Threads that the last kernel call of this thread used, as far as it could have used several; for tests."""
+    """Return how many threads the last kernel call of this thread used, if it could use several; for tests."""
     return pepg_last_team()
 
 
 def force_teams(bint forced):
-    """Use a team whenever there are tasks for one, whatever the work and whoever stalls; for tests."""
+    """Use a team whenever there is more than one task, however little work there is; for tests."""
     pepg_force_teams(forced)
 
 
 def force_stores(stream):
-    """Write populations past the caches or through them, whatever their size; None for what is faster. For tests."""
+    """Write populations past the caches or through them, whatever their size; None for the faster way. For tests."""
     pepg_force_stores(-1 if stream is None else bool(stream))
 
 
 def openmp_version():
-    """OpenMP version date of the build, 0 without OpenMP."""
+    """Return the date of the OpenMP version of the build, or 0 without OpenMP."""
     return pepg_openmp_version()
 
 
@@ -140,7 +140,7 @@ cdef int _fail(str name, str wanted, object got) except -1:
     raise ValueError(f"{name}: wanted {wanted}, got {got}")
 
 
-# Data pointer of a contiguous array of `type_num` and `size` elements.
+# The data pointer of a contiguous array of `size` elements of type `type_num`.
 cdef inline void* _data(cnp.ndarray a, str name, int type_num, Py_ssize_t size, bint writeable) except NULL:
     if a is None:
         _fail(name, "an array", None)
@@ -159,14 +159,14 @@ cdef inline void* _optional(cnp.ndarray a, str name, int type_num, Py_ssize_t si
     return NULL if a is None else _data(a, name, type_num, size, writeable)
 
 
-# float64 or float32: the width a call works in.
+# The type number of float64 or float32, in which a call works.
 cdef inline int _width(cnp.ndarray a, str name) except -1:
     if a is None or (cnp.PyArray_TYPE(a) != cnp.NPY_DOUBLE and cnp.PyArray_TYPE(a) != cnp.NPY_FLOAT):
         _fail(name, "a float64 or float32 array", "None" if a is None else f"dtype {a.dtype}")
     return cnp.PyArray_TYPE(a)
 
 
-# Elements, at least one.
+# The number of elements, at least one.
 cdef inline Py_ssize_t _count(cnp.ndarray a, str name) except -1:
     if cnp.PyArray_SIZE(a) < 1:
         _fail(name, "at least one element", f"shape {(<object>a).shape}")
@@ -179,7 +179,7 @@ cdef inline Py_ssize_t _rows(cnp.ndarray a, str name) except -1:
     return cnp.PyArray_DIM(a, 0)
 
 
-# Refuse what the C functions would refuse, by the name of the argument.
+# Refuse arguments that the C functions would refuse, and name them.
 cdef inline int _check_draw(Py_ssize_t n, Py_ssize_t d, uint64_t first_pair) except -1:
     cdef pepg_draw draw
     draw.n_pairs, draw.dim, draw.first_pair = n, d, first_pair
@@ -215,11 +215,11 @@ include "turn.pxi"
 include "memory.pxi"
 include "rewards.pxi"
 
-# ---- what an update asks before it writes anything -------------------------------------------------------------
+# ---- checks that an update makes before it writes anything -----------------------------------------------------
 
 
 def are_plain(first, second, cnp.ndarray like not None):
-    """Whether both are arrays, and of no subclass, that a kernel can read and write in place as it does `like`."""
+    """Return whether both are arrays, not of a subclass, that a kernel can read and write in place, like `like`."""
     return _is_plain(first, like) and _is_plain(second, like)
 
 
@@ -230,7 +230,7 @@ cdef inline bint _is_plain(array, cnp.ndarray like):
 
 
 def are_finite(*values):
-    """Whether all are Python's own floats and finite."""
+    """Return whether all values are of type float, not of a subclass, and finite."""
     cdef double x
     for value in values:
         if type(value) is not float:
@@ -242,12 +242,12 @@ def are_finite(*values):
 
 
 def is_all_finite(cnp.ndarray array not None, double above=-INFINITY, int n_threads=0):
-    """Whether all numbers are finite and above a limit."""
+    """Return whether all numbers are finite and above a limit."""
     return _all_finite(array, above, n_threads)
 
 
 cdef enum:
-    MANY = 4096  # numbers; fewer are looked at more quickly than the GIL is given away
+    MANY = 4096  # checking fewer numbers takes less time than releasing the GIL
 
 
 cdef inline int _all_finite(cnp.ndarray array, double above, int n_threads) except -1:
@@ -263,7 +263,7 @@ cdef inline int _all_finite(cnp.ndarray array, double above, int n_threads) exce
 
 
 cpdef bint is_distribution(mu, sigma, Py_ssize_t size, dtype, bint writeable=False, int n_threads=0) except -1:
-    """Whether a search can draw from `mu` and `sigma` (size,), and if `writeable` be updated in place."""
+    """Return whether a search can draw from `mu` and `sigma` (size,), and, if `writeable`, update them in place."""
     return (_is_vector(mu, size, dtype, writeable) and _is_vector(sigma, size, dtype, writeable)
             and _all_finite(mu, -INFINITY, n_threads) == 1 and _all_finite(sigma, 0.0, n_threads) == 1)
 
@@ -277,13 +277,13 @@ cdef inline bint _is_vector(array, Py_ssize_t size, dtype, bint writeable):
 
 
 cpdef bint are_moments(m, v, cnp.ndarray like, int n_threads=0) except -1:
-    """Whether both are plain (see `are_plain`) and finite, and the second of them is nowhere below 0."""
+    """Return whether both are plain (see `are_plain`) and finite, and the second is nowhere below 0."""
     return (_is_plain(m, like) and _is_plain(v, like) and _all_finite(m, -INFINITY, n_threads) == 1
             and _all_finite(v, -5e-324 if cnp.PyArray_TYPE(like) == cnp.NPY_DOUBLE else -1.5e-45, n_threads) == 1)
 
 
 def first_overlap(cnp.ndarray array not None, list arrays not None):
-    """Index of the first of `arrays` (None among them is none) whose memory `array` shares in part; -1 if none does."""
+    """Return the index of the first of `arrays` that shares memory with `array`, or -1; None in the list is skipped."""
     cdef int i
     for i, other in enumerate(arrays):
         if other is not None and np.may_share_memory(array, other):
@@ -292,7 +292,7 @@ def first_overlap(cnp.ndarray array not None, list arrays not None):
 
 
 def digest(cnp.ndarray data not None, int n_threads=0):
-    """The 16 bytes that stand for the bytes of `data`, of whatever dtype and shape, which do not count (digest.h)."""
+    """Return a digest of 16 bytes for the bytes of `data`, whatever its dtype and shape (digest.h)."""
     cdef uint32_t[4] words
     if data.dtype.hasobject:
         _fail("data", "an array of numbers", f"dtype {data.dtype}")
@@ -354,7 +354,7 @@ cdef int _sample(int width, Py_ssize_t n, Py_ssize_t d, uint64_t key, uint64_t g
 
 def sample_side(uint64_t key, uint64_t generation, uint64_t first_pair, bint minus, cnp.ndarray drawn not None,
                 cnp.ndarray theta not None, int n_threads=0):
-    """Write one side of that population, mu + or - sigma z of the pairs from `first_pair` on, into `theta` (n, dim)."""
+    """Write one side of that population into `theta` (n, dim): mu + or - sigma z of pairs from `first_pair` on."""
     cdef int width = _width(drawn, "drawn")
     cdef Py_ssize_t d = cnp.PyArray_SIZE(drawn) // 2, n = cnp.PyArray_SIZE(theta) // d if d else 0
     cdef char* m = <char*>_data(drawn, "drawn", width, 2 * d, False)
@@ -391,7 +391,7 @@ def keep_distribution(cnp.ndarray mu not None, cnp.ndarray sigma not None, cnp.n
     _distribution(mu, sigma, drawn, True)
 
 
-# The rows of `drawn`, into which mu and sigma are copied if they are new.
+# The data pointer of `drawn`, to whose rows mu and sigma are copied if they are new.
 cdef char* _distribution(cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray drawn, bint is_new) except NULL:
     cdef int width = _width(mu, "mu")
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), row = d * cnp.PyArray_ITEMSIZE(mu)
@@ -407,7 +407,7 @@ cdef char* _distribution(cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray drawn, b
 # ---- rewards -------------------------------------------------------------------------------------------------
 
 
-# Room to sort in is the call's own: another thread may be at the same rewards.
+# Each call has its own memory for sorting: another thread may rank the same rewards.
 cdef int _centered_ranks(Py_ssize_t n, const double* rewards, double* shaped) except -1 nogil:
     cdef double[COMPARED] stack
     cdef size_t needed = pepg_centered_ranks_work_size(n)
@@ -465,7 +465,7 @@ def rank_weights(cnp.ndarray rewards not None, cnp.ndarray weights not None):
 # ---- gradients -----------------------------------------------------------------------------------------------
 
 
-# What the gradients are taken from: the noise of a generation and the weights of its pairs.
+# The inputs of the gradients: the noise of a generation and the weights of its pairs.
 cdef struct Draw:
     int width
     Py_ssize_t dim
@@ -475,7 +475,7 @@ cdef struct Draw:
     void* sigma
 
 
-# Fill in the first arguments of `gradients` and the updates, which share them.
+# Read the first arguments of `gradients` and of the updates, which are the same.
 cdef int _read_draw(Draw* draw, uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights,
                     cnp.ndarray drawn) except -1:
     cdef Py_ssize_t n = cnp.PyArray_SIZE(weights) // 2, d
@@ -495,7 +495,7 @@ def gradients(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarray 
               cnp.ndarray drawn, cnp.ndarray g_mu not None, cnp.ndarray g_sigma not None, int n_threads=0):
     """Write both gradients (dim,) from `epsilon` if it is given, else from `noise`, else from noise drawn again.
 
-    `weights` (2, n_pairs) are delta and even, `drawn` (2, dim) the mu and sigma that the noise was drawn with.
+    `weights` (2, n_pairs) has delta and even, `drawn` (2, dim) the mu and sigma with which the noise was drawn.
     """
     cdef Draw x
     _read_draw(&x, key, generation, noise, epsilon, weights, drawn)
@@ -512,9 +512,9 @@ cdef int _gradient_columns(const Draw* x, Py_ssize_t lo, Py_ssize_t hi, cnp.ndar
 def gradient_columns(uint64_t key, uint64_t generation, cnp.ndarray epsilon, cnp.ndarray weights not None,
                      cnp.ndarray drawn, Py_ssize_t lo, cnp.ndarray g_mu not None, cnp.ndarray g_sigma not None,
                      int n_threads=0):
-    """Write columns [lo, lo + m) of both gradients to `g_mu` and `g_sigma` (m,); `lo` a multiple of 4.
+    """Write columns [lo, lo + m) of both gradients to `g_mu` and `g_sigma` (m,); `lo` is a multiple of 4.
 
-    The noise is `epsilon` if that is given, else drawn again; the rest as in `gradients`.
+    The noise is `epsilon` if that is given, else it is drawn again. Other arguments are as for `gradients`.
     """
     cdef Draw x
     cdef Py_ssize_t n = _count(g_mu, "g_mu")
@@ -546,7 +546,7 @@ cdef inline int _check_count(uint64_t t) except -1:
 
 def sigma_step(cnp.ndarray g_sigma not None, double sigma_lr, double sigma_max_change, double sigma_min,
                double sigma_max, cnp.ndarray sigma_limits, cnp.ndarray sigma not None, int n_threads=0):
-    """Move `sigma` (n,) along its gradient, within its limits: three numbers, or `sigma_limits` (3, n)."""
+    """Move `sigma` (n,) along its gradient within its limits, which are three numbers or `sigma_limits` (3, n)."""
     cdef int width = _width(sigma, "sigma")
     cdef Py_ssize_t n = _count(sigma, "sigma")
     cdef void* g = _data(g_sigma, "g_sigma", width, n, False)
@@ -557,7 +557,7 @@ def sigma_step(cnp.ndarray g_sigma not None, double sigma_lr, double sigma_max_c
 
 def velocity_step(cnp.ndarray gradient not None, int rule, double alpha, double momentum, double max_speed,
                   cnp.ndarray velocity not None, cnp.ndarray step not None, int n_threads=0):
-    """One step by a rule with a velocity, written into `step`, which may be `gradient`; `velocity` in and out."""
+    """Write one step by a rule with a velocity into `step`, which may be `gradient`; `velocity` is updated."""
     cdef int width = _width(gradient, "gradient")
     cdef Py_ssize_t n = _count(gradient, "gradient")
     cdef void* g = _data(gradient, "gradient", width, n, False)
@@ -580,7 +580,7 @@ cdef inline double* _velocity_work(Py_ssize_t n) except NULL:
 
 
 def norm(cnp.ndarray x not None, int n_threads=0):
-    """Euclidean norm of `x`, the same bits at any number of threads."""
+    """Return the Euclidean norm of `x`, with the same bits at any number of threads."""
     cdef int width = _width(x, "x")
     cdef Py_ssize_t n = _count(x, "x")
     cdef void* p = _data(x, "x", width, n, False)
@@ -601,9 +601,9 @@ def update_adam(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.ndarra
                 double l2, double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max,
                 cnp.ndarray sigma_limits, cnp.ndarray m not None, cnp.ndarray v not None, cnp.ndarray mu not None,
                 cnp.ndarray sigma not None, cnp.ndarray g_mu, int n_threads=0):
-    """Gradients, Adam on `mu` and the step of `sigma` in one pass over the noise (see `gradients`, `sigma_step`).
+    """Compute gradients, Adam's step of `mu` and the step of `sigma` in one pass (see `gradients`, `sigma_step`).
 
-    `g_mu` receives that gradient unless it is None.
+    `g_mu` receives the gradient of mu unless it is None.
     """
     _check_count(t)
     cdef dict rule = {"kind": PEPG_ADAM, "alpha": alpha, "beta_1": beta_1, "beta_2": beta_2, "epsilon": adam_epsilon,
@@ -618,7 +618,7 @@ def update_velocity(uint64_t key, uint64_t generation, cnp.ndarray noise, cnp.nd
                     double sigma_lr, double sigma_max_change, double sigma_min, double sigma_max,
                     cnp.ndarray sigma_limits, cnp.ndarray velocity not None, cnp.ndarray mu not None,
                     cnp.ndarray sigma not None, cnp.ndarray g_mu, int n_threads=0):
-    """Gradients, a step of `mu` by a rule with a velocity, and the step of `sigma` (see `update_adam`)."""
+    """Compute gradients, the step of `mu` by a rule with a velocity, and the step of `sigma` (see `update_adam`)."""
     _check_velocity_rule(rule)
     cdef dict by = {"kind": rule, "alpha": alpha, "momentum": momentum, "max_speed": max_speed, "velocity": velocity}
     cdef Draw x
@@ -634,7 +634,7 @@ cdef int _update_within(const Draw* x, dict rule, double l2, double sigma_lr, do
     return _update(x, rule, l2, &to, mu, sigma, g_mu, n_threads)
 
 
-# Gradients, the step of mu by a rule that is given by the names of its fields, and that of sigma.
+# Gradients, the step of mu by a rule (a dict of its fields), and the step of sigma.
 cdef int _update(const Draw* x, dict rule, double l2, const pepg_sigma_rule* to, cnp.ndarray mu, cnp.ndarray sigma,
                  cnp.ndarray g_mu, int n_threads) except -1:
     cdef pepg_step_rule step

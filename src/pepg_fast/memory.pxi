@@ -1,19 +1,19 @@
-# Memory that is used again.
+# Memory that is reused.
 
 
 @cython.final
 @cython.auto_pickle(False)
 cdef class RecycledArray:
-    """One array that is handed out again and again, but never while somebody still holds it or a view of it.
+    """One array that is handed out repeatedly, but never while something still refers to it or to a view of it.
 
     Fresh memory costs several times more than filling memory that was used before.
     """
 
     cdef cnp.ndarray array
-    cdef bint is_own  # made here; memory that was put may be a view of somebody's
+    cdef bint is_own  # whether the array was made here; a user's array is never handed out
 
     def empty(self, Py_ssize_t rows, Py_ssize_t columns, dtype):
-        """An uninitialised array (rows, columns): the last one again if nobody but this object holds it."""
+        """Return an uninitialized array (rows, columns): the last one if only this object refers to it."""
         return self.again(rows, columns, cnp.NPY_DOUBLE if dtype.itemsize == 8 else cnp.NPY_FLOAT)
 
     cdef cnp.ndarray again(self, Py_ssize_t rows, Py_ssize_t columns, int width):
@@ -27,15 +27,15 @@ cdef class RecycledArray:
         return self.array
 
     def get(self):
-        """The array last handed out or put, or None."""
+        """Return the array that was last handed out or put, or None."""
         return self.array
 
     def put(self, cnp.ndarray array):
-        """Hold another array, which is never handed out again; of a subclass' one, a view that is none."""
+        """Keep another array, which is never handed out; for a subclass, a view as a plain array."""
         self.hold(None if array is None else np.asarray(array))
 
     cdef void hold(self, cnp.ndarray plain) noexcept:
-        """The same of one that is of no subclass."""
+        """Do the same with an array that is not of a subclass."""
         self.array, self.is_own = plain, False
 
 

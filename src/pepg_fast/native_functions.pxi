@@ -1,15 +1,15 @@
-# Functions of native code, by address: what a capsule holds, and environments.
+# Native functions by their addresses: contents of capsules, and environments.
 
 
 def capsule_pointer(capsule):
-    """Address and name (or None) of a PyCapsule; None for any other object."""
+    """Return the address and name (or None) of a PyCapsule; None for any other object."""
     if not PyCapsule_CheckExact(capsule):
         return None
     cdef const char* name = PyCapsule_GetName(capsule)
     return <uintptr_t>PyCapsule_GetPointer(capsule, name), None if name == NULL else (<bytes>name).decode("ascii", "replace")
 
 
-# Signals in the thread that called: an exception goes to the list `context`, which stops the simulation.
+# Run signal handlers in the calling thread. An exception is put into the list `context`, and stops the simulation.
 cdef int _interrupted(void* context) noexcept with gil:
     try:
         PyErr_CheckSignals()
@@ -21,9 +21,9 @@ cdef int _interrupted(void* context) noexcept with gil:
 
 @cython.final
 cdef class Environment:
-    """A native environment: addresses of its functions and of their `data`, which whoever makes it keeps alive.
+    """A native environment: addresses of its functions and of their `data`, which the caller keeps alive.
 
-    `clip` (2, outputs) and `scale` (4, outputs) make actions of outputs, and are kept; see pepg_fast/simulation.h.
+    `clip` (2, outputs) and `scale` (4, outputs) turn outputs into actions, and are kept; see pepg_fast/simulation.h.
     """
 
     cdef pepg_environment c
@@ -48,7 +48,7 @@ cdef class Environment:
                  cnp.ndarray faults=None):
         """Write the returns (n, episodes) float64 and steps (n, episodes) int64 of `solutions` (n, parameters).
 
-        The keywords are the fields of pepg_episode_options: `seeds` uint64, `faults` int32, the other arrays float64.
+        The keywords are the fields of pepg_episode_options: `seeds` is uint64, `faults` int32, other arrays float64.
         """
         cdef int width = _width(solutions, "solutions")
         cdef Py_ssize_t n = _rows(solutions, "solutions"), episodes, size
@@ -84,7 +84,7 @@ cdef class Environment:
                 cnp.ndarray observations not None, cnp.ndarray actions not None, cnp.ndarray rewards not None):
         """Write one episode into `observations` (steps + 1, in), `actions` (steps, numbers) and `rewards` (steps,).
 
-        All float64 but for the solution. The episode ends with the arrays, at the latest.
+        All are float64, except the solution. The episode ends when the arrays are full, at the latest.
         """
         cdef int width = _width(solution, "solution"), status
         cdef Py_ssize_t n = _count(rewards, "rewards"), numbers = 1 if self.c.n_choices else network.n_outputs
@@ -106,7 +106,7 @@ cdef class Environment:
         _raise(status)
         return n_rows
 
-    # The environment, with what makes actions of this network's outputs.
+    # The environment, with the conversion of this network's outputs into actions.
     cdef pepg_environment _fitted(self, Perceptron network) except *:
         cdef pepg_environment fitted = self.c
         fitted.clip = <double*>_optional(self.clip, "clip", cnp.NPY_DOUBLE, 2 * network.n_outputs, False)

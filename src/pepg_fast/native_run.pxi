@@ -1,4 +1,4 @@
-# Rows of a history, and whole generations of a native fitness: what the run loop has in C.
+# The parts of the run loop in C: rows of a history, and whole generations of a native fitness.
 
 cdef extern from "row.h" nogil:
     enum:
@@ -18,12 +18,12 @@ cdef enum:
 def write_row(cnp.ndarray table not None, Py_ssize_t index, double step, double evaluations, double interactions,
               double seconds, double best_fitness, cnp.ndarray rewards not None, bint maximize, cnp.ndarray sigma not None,
               cnp.ndarray gradient, int n_threads=0):
-    """Write row `index` of a history's `table` (n, columns): these numbers, and the statistics of the arrays.
+    """Write row `index` of a history's `table` (n, columns): these numbers, and statistics of the arrays.
 
-    `rewards` (n,) are read as float64; `sigma` (dim,) float64 or float32; `gradient` the same, or None.
+    `rewards` (n,) are read as float64; `sigma` (dim,) is float64 or float32; `gradient` is like `sigma`, or None.
     """
     if cnp.PyArray_TYPE(rewards) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(rewards):
-        rewards = np.array(rewards, np.float64, order="C")  # aligned, too
+        rewards = np.array(rewards, np.float64, order="C")  # which is also aligned
     cdef Py_ssize_t n = cnp.PyArray_SIZE(rewards), dim = cnp.PyArray_SIZE(sigma)
     cdef int width = _width(sigma, "sigma")
     cdef double[FEW] stack
@@ -45,7 +45,7 @@ def write_row(cnp.ndarray table not None, Py_ssize_t index, double step, double 
 
 def evaluate_natively(uintptr_t function, uintptr_t data, cnp.ndarray solutions not None, cnp.ndarray rewards not None,
                       int n_threads=0):
-    """Write the fitness of each of `solutions` (n, dim) float64 into `rewards` (n,), by a native function."""
+    """Write the fitness of each of `solutions` (n, dim) float64 into `rewards` (n,), with a native function."""
     cdef Py_ssize_t n = _count(rewards, "rewards"), dim = _count(solutions, "solutions") // n
     if dim < 1:
         _fail("solutions", f"numbers for each of {n} candidates", cnp.PyArray_SIZE(solutions))
@@ -66,11 +66,11 @@ def evaluate_natively(uintptr_t function, uintptr_t data, cnp.ndarray solutions 
 
 def run_natively(dict es not None, uintptr_t function, uintptr_t data, cnp.ndarray rows not None,
                  cnp.ndarray taken not None, double seconds, double target, double time_limit):
-    """Take up to len(rows) steps of the search whose attributes these are, by a native fitness, and write their rows.
+    """Make up to len(rows) steps of the search with these attributes, with a native fitness, and write their rows.
 
-    `taken` (2,) int64 receives how many steps were taken, and how many up to the last new best: none where that is not as
-    simple, fewer where something has to be seen to in Python. What a signal's handler raises is raised when the search
-    is whole: its last population waits for its rewards then.
+    `taken` (2,) int64 receives how many steps were made, and how many up to the last new best. No step is made if C does
+    not support the search, and fewer are made if Python has to handle something. An exception of a signal handler is
+    raised when the search is in a valid state, in which its last population waits for rewards.
     """
     cdef _NativeRun run = _NativeRun()
     cdef int64_t* counts = <int64_t*>_data(taken, "taken", cnp.NPY_INT64, 2, True)
@@ -90,7 +90,7 @@ def run_natively(dict es not None, uintptr_t function, uintptr_t data, cnp.ndarr
         with nogil:
             status = c_pepg_search_run_logged(&run.search, <pepg_fitness*>function, <void*>data, steps, &log,
                                             _interrupted_run, <void*>run)
-        if status in (PEPG_ENAN, PEPG_EINTERRUPTED):  # the population that was begun waits for its rewards
+        if status in (PEPG_ENAN, PEPG_EINTERRUPTED):  # the unfinished population waits for its rewards
             run.search.generation += 1
             run.search.is_pending = True
         if not run.is_overtaken:
@@ -101,14 +101,14 @@ def run_natively(dict es not None, uintptr_t function, uintptr_t data, cnp.ndarr
         g.turn.give()
     if run.raised is not None:
         raise run.raised
-    if status != PEPG_ENAN:  # which is for Python's update to say
+    if status != PEPG_ENAN:  # the update in Python raises that error
         _raise(status)
 
 
 cdef int _interrupted_run(void* context) noexcept with gil:
     cdef _NativeRun run = <_NativeRun>context
     try:
-        run.commit()  # a handler may look at the search
+        run.commit()  # a handler may read the search
         run.make_room_for_best()
         run.let_handlers_in()
     except BaseException as raised:
@@ -120,21 +120,20 @@ cdef int _interrupted_run(void* context) noexcept with gil:
 @cython.final
 @cython.auto_pickle(False)
 cdef class _NativeRun:
-    """A search of Python's while C runs it, on the same arrays."""
+    """A Python search while C runs it on the same arrays."""
 
     cdef pepg_search search
     cdef GenerationCore g
-    cdef dict es, optimizer, changes  # what the optimizer's attributes become
+    cdef dict es, optimizer, changes  # `changes` has the new values of the optimizer's attributes
     cdef cnp.ndarray best, gradient, memory
-    cdef tuple found  # arrays that receive the best candidate and its distribution, to be handed out
-    cdef tuple held  # what C points at, whatever a signal's handler does with the search
+    cdef tuple found  # arrays that receive the best candidate and its distribution, for the user
+    cdef tuple held  # objects to which C points, kept alive even if a signal handler replaces them
     cdef bint is_kept  # whether the search keeps its gradient
     cdef object raised
-    cdef bint is_overtaken  # a handler changed what C would change next
+    cdef bint is_overtaken  # whether a handler changed attributes that C would change next
 
     cdef int let_handlers_in(self) except -1:
-        """Let signals' handlers look at the search; RuntimeError if one of them put something else in the place of what
-        C counts on."""
+        """Let signal handlers read the search; RuntimeError if one of them replaced an attribute that C relies on."""
         cdef tuple before = self._counted_on(), after
         try:
             PyErr_CheckSignals()
@@ -142,7 +141,7 @@ cdef class _NativeRun:
             after = self._counted_on()
             self.is_overtaken = any([a is not b for a, b in zip(before, after)]) or len(before) != len(after)
         if self.is_overtaken:
-            raise RuntimeError("run: a signal's handler changed the search in the middle of a native run, which ends here")
+            raise RuntimeError("run: a signal handler changed the search in the middle of a native run, which ends here")
         return 0
 
     cdef tuple _counted_on(self):
@@ -151,7 +150,7 @@ cdef class _NativeRun:
                 *_replaced(es), *self.optimizer.values())
 
     cdef bint begin(self, dict es, GenerationCore g) except -1:
-        """Whether the search is one that C can run on its own; nothing of it was written then."""
+        """Prepare the run, without changing the search; return whether C can run it on its own."""
         cdef pepg_search* search = &self.search
         cdef object best = _item(es, "best_fitness"), mu = _item(es, "_mu")
         if not (g.dtype.itemsize == 8 and g.has_key and g.rng is None and not g.is_pending and g.noise is not None
@@ -173,7 +172,7 @@ cdef class _NativeRun:
         return True
 
     cdef int _make_room(self) except -1:
-        """Memory for the best candidate, and scratch for all threads."""
+        """Allocate memory for the best candidate, and scratch for all threads."""
         cdef pepg_search* search = &self.search
         cdef Py_ssize_t n = search.population_size, d = search.dim, n_draws = self.g.n_draws
         search.n_workers = min(pepg_available_threads(search.n_threads), n_draws)
@@ -194,7 +193,7 @@ cdef class _NativeRun:
         return 0
 
     cdef int commit(self) except -1:
-        """Let Python see what C has done. What can fail comes first, and there is room for the best already."""
+        """Copy the results of C to the Python search. Everything that can fail comes first; memory is allocated already."""
         cdef pepg_search* search = &self.search
         cdef dict es = self.es
         cdef GenerationCore g = self.g
@@ -214,13 +213,13 @@ cdef class _NativeRun:
                 self.optimizer["t"] = t
             if search.has_best:
                 memcpy(cnp.PyArray_DATA(<cnp.ndarray>found[0]), search.best_theta, 3 * search.dim * sizeof(double))
-                self.found, search.has_best = None, False  # until there is a better one
+                self.found, search.has_best = None, False  # until there is a better candidate
                 es["best_theta"], es["best_mu"], es["best_sigma"] = found
                 es["best_fitness"] = value
         return 0
 
 
-# Whether all counts are such that C can go on counting.
+# Whether all counts are small enough for C to continue counting.
 cdef inline bint _are_small(dict es):
     for name in ("step", "evaluations", "interactions"):
         count = _item(es, name)

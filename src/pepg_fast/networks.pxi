@@ -7,7 +7,7 @@ cdef enum:
 
 @cython.final
 cdef class Perceptron:
-    """The shape of a network, ready for the forward kernels; it holds neither weights nor a state.
+    """The shape of a network, ready for the forward kernels; it has neither weights nor a state.
 
     `hidden` is an activation, or one of `CELLS` for a recurrent network of two layers.
     """
@@ -19,7 +19,7 @@ cdef class Perceptron:
 
     def __cinit__(self, sizes, bint bias, int hidden, int output):
         cdef int i
-        cdef tuple widths = tuple(sizes)  # whose length stays
+        cdef tuple widths = tuple(sizes)  # a copy, whose length cannot change
         if not 2 <= len(widths) <= MOST_LAYERS:
             _fail("sizes", f"2 to {MOST_LAYERS} of them", len(widths))
         if hidden not in CELLS.values():
@@ -46,7 +46,7 @@ cdef class Perceptron:
 
     @property
     def n_layers(self):
-        """Blocks of weights."""
+        """Number of weight blocks."""
         return self.c.n_layers
 
     def __reduce__(self):
@@ -54,7 +54,7 @@ cdef class Perceptron:
                             self.c.output)
 
     def one(self, cnp.ndarray weights not None, value):
-        """Outputs (out,) float64 for one input: a float64 vector or a list of numbers. None for anything else."""
+        """Return the outputs (out,) float64 for a float64 vector or a list of numbers; None for any other input."""
         cdef cnp.npy_intp outputs = self.n_outputs
         cdef double[STACK_SCRATCH] stack
         cdef bint is_list = type(value) is list
@@ -81,7 +81,7 @@ cdef class Perceptron:
         return y
 
     def batch(self, cnp.ndarray weights not None, cnp.ndarray x not None, cnp.ndarray y not None, int n_threads=0):
-        """Write the outputs of `x` (batch, in) into `y` (batch, out), one set of weights, one width throughout."""
+        """Write the outputs of `x` (batch, in) into `y` (batch, out), with one set of weights and one dtype."""
         cdef int width = _width(weights, "weights")
         cdef Py_ssize_t batch = cnp.PyArray_SIZE(x) // self.n_inputs
         cdef void* w = _data(weights, "weights", width, self.n_parameters, False)
@@ -93,7 +93,7 @@ cdef class Perceptron:
         finally:
             free(work)
 
-    # Bytes of scratch.
+    # The number of bytes of scratch.
     cdef size_t work_size(self, cnp.ndarray inputs, Py_ssize_t batch, int n_threads) except 0:
         cdef size_t needed = c_pepg_forward_work_size(&self.c, batch, n_threads)
         if needed == 0:
@@ -101,10 +101,10 @@ cdef class Perceptron:
         return needed * sizeof(double)
 
     def population(self, cnp.ndarray solutions not None, cnp.ndarray inputs not None, int n_threads=0):
-        """Outputs (n, out) or (n, batch, out) of `solutions` (n, parameters) for `inputs` (n, in) or (n, batch, in).
+        """Return outputs (n, out) or (n, batch, out) of `solutions` (n, parameters) for `inputs` (n, [batch,] in).
 
-        Both of one width. Rows of `solutions` and vectors of `inputs` must be contiguous; strides between them are
-        free, 0 included.
+        Both have the same dtype. Rows of `solutions` and vectors of `inputs` must be contiguous; strides between them
+        are free, and may be 0.
         """
         cdef int width = _width(solutions, "solutions")
         cdef Py_ssize_t item = cnp.PyArray_ITEMSIZE(solutions), n = _rows(solutions, "solutions")
@@ -153,7 +153,7 @@ cdef class Perceptron:
             free(allocated)
         return y
 
-    # Inputs of each of n members.
+    # The number of inputs for each of n members.
     cdef Py_ssize_t _batch_of(self, cnp.ndarray solutions, cnp.ndarray inputs, int width, Py_ssize_t n) except -1:
         cdef int input_dims = cnp.PyArray_NDIM(inputs)
         _check_rows(solutions, "solutions", width, self.n_parameters)
@@ -162,7 +162,7 @@ cdef class Perceptron:
             _fail("inputs", f"one input or batch for each of {n} members", f"shape {(<object>inputs).shape}")
         return cnp.PyArray_DIM(inputs, 1) if input_dims == 3 else 1
 
-    # What their outputs go to.
+    # A new array for the outputs.
     cdef cnp.ndarray _outputs(self, cnp.ndarray inputs, int width, Py_ssize_t n, Py_ssize_t batch):
         cdef cnp.npy_intp[3] shape
         cdef int input_dims = cnp.PyArray_NDIM(inputs)
@@ -178,7 +178,7 @@ cdef inline bint _is_float64_vector(value, Py_ssize_t n):
             and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>value))
 
 
-# Rows of `columns` numbers, each contiguous and aligned, whatever lies between them.
+# Check for rows of `columns` numbers, each contiguous and aligned, with any strides between them.
 cdef inline int _check_rows(cnp.ndarray a, str name, int width, Py_ssize_t columns) except -1:
     cdef int last = cnp.PyArray_NDIM(a) - 1, axis
     cdef Py_ssize_t item = cnp.PyArray_ITEMSIZE(a)

@@ -217,9 +217,7 @@ class Adam(BuiltIn):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        if (
-            not eps_hat
-        ):  # by default, objects and files have the attributes of pepg-es and no others
+        if not eps_hat:  # by default, there are only the attributes of pepg-es, also in files
             self.eps_hat = False
         self.m: NDArray[Any] | None = None
         self.v: NDArray[Any] | None = None

@@ -313,7 +313,7 @@ class PEPG:
                 raise RuntimeError("get_members: call get_parameters() first")
             into = None if out is None else self._output(out, hi - lo)
             if into is not None and kernels.first_overlap(into, [generation.array.get()]) == 0:
-                raise ValueError("out: wanted memory of its own, got that of the last population")
+                raise ValueError("out: wanted separate memory, got memory of the last population")
             part = generation.part(lo, hi, into, self.n_threads)
             return part if out is None else out
 

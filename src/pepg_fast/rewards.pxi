@@ -1,11 +1,11 @@
-# Rewards and other numbers of the caller's, read without a temporary.
+# Reading of rewards and other numbers from the caller, without a temporary.
 
 
 def read_rewards(rewards, cnp.ndarray out not None, bint maximize=True):
-    """Copy a list or float64 vector of numbers into `out` (n,) float64 and return the index of the best.
+    """Copy a list or float64 vector of numbers into `out` (n,) float64, and return the index of the best.
 
-    Where less is better (not `maximize`), their negatives. Returns -1, with `out` undefined, for anything else (the
-    caller has the slow way and the messages); -2 - i if reward i is the first NaN. No temporary is made.
+    If not `maximize`, `out` gets the negatives. Returns -2 - i if reward i is the first NaN, and -1, with `out`
+    undefined, for any other type, which the caller converts or refuses. No temporary is made.
     """
     return _read_rewards(rewards, out, maximize)
 
@@ -35,11 +35,11 @@ cdef Py_ssize_t _read_rewards(rewards, cnp.ndarray out, bint maximize) except? -
     return best if not isnan(top) else -2
 
 
-# A list made from an array holds these; knowing the type spares a walk through its bases for each item.
+# The type of items in a list made from an array; comparing it avoids a search through the base classes of each item.
 cdef PyTypeObject* FLOAT64 = <PyTypeObject*>np.float64
 
 
-# Copy the n numbers of a list to x; False if it has not n items, or one is neither a float nor an int.
+# Copy the n numbers of a list to x; False if its length is not n, or an item is neither a float nor an int.
 cdef inline bint _numbers_of_list(list values, Py_ssize_t n, double* x) except -1:
     cdef Py_ssize_t i
     cdef PyObject* item

@@ -1,46 +1,46 @@
-# The search in C on the arrays and numbers of a `PEPG`: what its parts keep for it, and the calls that change them.
+# The search in C on the arrays and numbers of a `PEPG`: the data that its parts keep, and the calls that change them.
 #
-# Whatever can fail comes before the first write of a call, and no Python code runs between the first write and the last:
-# an interrupt finds a search wholly before such a call or wholly after it.
+# Everything that can fail comes before the first write of a call, and no Python code runs between the first and the last
+# write: an interrupt leaves a search as it was before such a call, or as it is after it.
 
-# ---- what the parts of a search keep for C ---------------------------------------------------------------------
+# ---- data that the parts of a search keep for C ----------------------------------------------------------------
 
 
 @cython.auto_pickle(False)
 cdef class GenerationCore:
-    """Numbers, noise and memory of a generation; `pepg_fast.search.generation` has what is done with them in Python.
+    """Numbers, noise and memory of a generation; its subclass in `pepg_fast.search.generation` uses them in Python.
 
-    A draw is a row of noise: a mirrored pair, or one candidate where there are no pairs.
+    A draw is a row of noise: a mirrored pair, or one candidate if there are no pairs.
     """
 
-    cdef public Turn turn  # of the threads that share the search
+    cdef public Turn turn  # for threads that share the search
     cdef readonly object dtype
     cdef readonly Py_ssize_t theta_size, size, n_draws
     cdef readonly bint symmetric
-    cdef public bint is_low_rank  # whether the noise is, which the search in C does not draw
-    cdef readonly cnp.ndarray lower, upper  # None without a box
-    cdef public object rng  # a NumPy generator that is replayed; None for the native stream
+    cdef public bint is_low_rank  # whether noise has low rank, which the search in C does not support
+    cdef readonly cnp.ndarray lower, upper  # None without bounds
+    cdef public object rng  # a NumPy generator; None for the native stream
     cdef public uint64_t key
     cdef public bint has_key
-    cdef public uint64_t number  # of the native stream: populations drawn
+    cdef public uint64_t number  # populations drawn from the native stream
     cdef public Py_ssize_t first  # the first draw of the last population
     cdef public bint is_drawn, is_pending  # whether there is a population, and whether it waits for its rewards
-    cdef public object scored  # populations of this generation that have their rewards; None without any
-    cdef public cnp.ndarray drawn  # the mu and sigma that it was drawn with, (2, theta_size)
+    cdef public object scored  # populations of this generation that have their rewards; None if there are none
+    cdef public cnp.ndarray drawn  # the mu and sigma with which the population was drawn, (2, theta_size)
     cdef public cnp.ndarray noise  # its normals, float32, if they are stored
-    cdef public cnp.ndarray epsilon  # its noise, if that is not the native stream's
-    cdef readonly RecycledArray array, part_array  # its candidates; some of them
-    cdef readonly cnp.ndarray rewards, weights  # room to read and to shape them
+    cdef public cnp.ndarray epsilon  # its noise, if that is not from the native stream
+    cdef readonly RecycledArray array, part_array  # its candidates, and a part of them
+    cdef readonly cnp.ndarray rewards, weights  # memory for rewards and weights
     cdef cnp.ndarray scratch
-    cdef bint is_running  # in C, which changes it until the run ends
+    cdef bint is_running  # whether C runs the search and may change it
 
     def refuse_in_run(self):
-        """Raise a RuntimeError where C runs the search, which a signal's handler may see but not change."""
+        """Raise a RuntimeError while C runs the search: a signal handler may read it, but not change it."""
         if self.is_running:
-            raise RuntimeError("the search is in the middle of a native run: a signal's handler cannot change it")
+            raise RuntimeError("the search is in the middle of a native run: a signal handler cannot change it")
 
     def describe(self, Py_ssize_t theta_size, dtype, bint symmetric, cnp.ndarray lower, cnp.ndarray upper):
-        """Say what stays as it is."""
+        """Set the attributes that do not change."""
         self.theta_size, self.dtype, self.symmetric = theta_size, dtype, symmetric
         self.lower, self.upper = lower, upper
 
@@ -57,10 +57,10 @@ cdef class GenerationCore:
         self.first = 0
 
     def draw(self, cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray epsilon, cnp.ndarray out, int n_threads):
-        """Draw a population from a distribution that was checked, by native noise or by `epsilon`.
+        """Draw a population from a checked distribution, with native noise or with `epsilon`.
 
-        It is written into `out`, or into memory that nobody holds any more. A generation has one distribution: of its
-        later populations, that of the first.
+        It is written to `out`, or to memory to which nothing refers any more. A generation has one distribution: later
+        populations use that of the first.
         """
         cdef Py_ssize_t first = self._first(), n = self.n_draws, d = self.theta_size
         cdef int width = _width(self.drawn, "drawn")
@@ -91,33 +91,33 @@ cdef class GenerationCore:
         return theta if out is None else out
 
     def begin(self, cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray epsilon):
-        """Draw a population without making any of it, as `draw` does."""
+        """Begin a population as `draw` does, but without generating candidates."""
         cdef Py_ssize_t first = self._first()
         _distribution(mu, sigma, self.drawn, first == 0)
         self._become(epsilon, first, None)
         self.array.hold(None)
 
     def take(self, cnp.ndarray mu, cnp.ndarray sigma, cnp.ndarray epsilon not None, cnp.ndarray theta):
-        """Put other noise in the place of what was drawn; `theta` are its candidates, None for those that wait."""
+        """Replace the noise; `theta` has the new candidates, or is None to keep those that wait for rewards."""
         cdef Py_ssize_t first = self._first()
         cdef bint is_new = not self.is_pending
         cdef cnp.ndarray candidates = None if theta is None else np.asarray(theta)
         _distribution(mu, sigma, self.drawn, first == 0)
-        self.number += is_new and first == 0  # what follows in this generation has native noise of its own
+        self.number += is_new and first == 0  # later populations of this generation have other native noise
         self.epsilon, self.first = epsilon, first
         self.is_drawn = self.is_pending = True
         if candidates is not None:
             self.array.hold(candidates)
 
     cdef Py_ssize_t _first(self) except -1:
-        """The first draw of the next population."""
+        """Return the number of the first draw of the next population."""
         self.refuse_in_run()
         if self.array is None:
             _fail("resize", "a call of it before this one", "none")
         return 0 if self.scored is None else self.scored.n_draws
 
     cdef void _become(self, cnp.ndarray epsilon, Py_ssize_t first, cnp.ndarray noise) noexcept:
-        """Note that a population was drawn."""
+        """Record that a population was drawn."""
         self.number += self.rng is None and first == 0
         self.epsilon, self.first, self.noise = epsilon, first, noise
         self.is_drawn = self.is_pending = True
@@ -125,20 +125,20 @@ cdef class GenerationCore:
 
 @cython.auto_pickle(False)
 cdef class SigmaCore:
-    """Sigma, and the limits of its steps as the kernels take them; `pepg_fast.search.sigma` has the user's."""
+    """Sigma, and the limits of its steps as the kernels take them; `pepg_fast.search.sigma` has the user's limits."""
 
     cdef readonly cnp.ndarray values
-    cdef readonly cnp.ndarray limits  # rows max_change, minimum, maximum, where one of them is an array
-    cdef double max_change, minimum, maximum  # else
+    cdef readonly cnp.ndarray limits  # rows max_change, minimum, maximum, if one of them is an array
+    cdef double max_change, minimum, maximum  # used otherwise
     cdef double decay, decay_limit
 
     def keep(self, cnp.ndarray values, tuple numbers, cnp.ndarray limits, double decay, double decay_limit):
-        """Say what it is."""
+        """Set all attributes."""
         self.max_change, self.minimum, self.maximum = numbers
         self.values, self.limits, self.decay, self.decay_limit = values, limits, decay, decay_limit
 
     def moved(self, cnp.ndarray change not None, int n_threads):
-        """What sigma is after a step, as a new array."""
+        """Return sigma after a step as a new array."""
         sigma = self.values.copy()
         sigma_step(change, 1.0, self.max_change, self.minimum, self.maximum, self.limits, sigma, n_threads)
         _decay(self, <cnp.ndarray>sigma)
@@ -150,7 +150,7 @@ cdef class SigmaCore:
         return 0
 
 
-# Sigma decays where it is above the limit; of a checked one.
+# Let a checked sigma decay where it is above the limit.
 cdef void _decay(SigmaCore sigma, cnp.ndarray values) noexcept:
     if sigma.decay == 1.0:
         return
@@ -175,34 +175,34 @@ cdef void _decay_of(SigmaCore sigma, cython.floating* x, Py_ssize_t n) noexcept:
 
 @cython.auto_pickle(False)
 cdef class FitnessCore:
-    """What C has to know of how rewards are shaped."""
+    """The part of reward shaping that C uses."""
 
     cdef public bint maximize
-    cdef public bint is_usual  # by centered ranks, equal ones sharing theirs
+    cdef public bint is_usual  # centered ranks, which equal rewards share
 
 
-# ---- the default way: one call of the C search -----------------------------------------------------------------
+# ---- usual searches: one call of the C search ------------------------------------------------------------------
 
 cdef object _Adam = None, _SGD = None, _ClipUp = None
 
 
-#: Numbers of the rules of steps.
+#: Numbers of the step rules, by name.
 RULES = {"sgd": PEPG_SGD, "nesterov": PEPG_NESTEROV, "clipup": PEPG_CLIPUP, "adam": PEPG_ADAM}
 
 
 def name_optimizers(adam, sgd, clipup):
-    """Say which classes, and not those derived from them, stand for the rules in C."""
+    """Set the classes that correspond to the rules in C; classes derived from them do not."""
     global _Adam, _SGD, _ClipUp
     _Adam, _SGD, _ClipUp = adam, sgd, clipup
 
 
-# The item of a dict, borrowed as a local reference; None where there is none.
+# An item of a dict, or None.
 cdef inline object _item(dict state, str name):
     cdef PyObject* found = PyDict_GetItemWithError(state, name)
     return None if found == NULL else <object>found
 
 
-# Read a float that is Python's own and finite.
+# Read a finite number of type float, not of a subclass.
 cdef inline bint _read(dict state, str name, double* x):
     cdef PyObject* found = PyDict_GetItemWithError(state, name)
     if found == NULL or not PyFloat_CheckExact(<object>found):
@@ -216,7 +216,7 @@ cdef inline bint _is_count(value):
 
 
 cdef GenerationCore _taken(dict es):
-    """The generation of a search, with the turn taken; None where another thread has it, or the caller already."""
+    """Take the turn of a search and return its generation; None if another thread, or the caller, has the turn."""
     generation = _item(es, "_generation")
     if not isinstance(generation, GenerationCore) or (<GenerationCore>generation).turn is None:
         return None
@@ -224,7 +224,7 @@ cdef GenerationCore _taken(dict es):
 
 
 def ask(dict es not None):
-    """A population of the search whose attributes these are; None where that is not as simple."""
+    """Return a population of the search with these attributes; None if the search is not a usual one."""
     cdef GenerationCore g = _taken(es)
     if g is None:
         return None
@@ -246,7 +246,7 @@ cdef object _asked(dict es, GenerationCore g):
     return theta
 
 
-# What a population is drawn from; False if nothing can be drawn from it.
+# Point a C search at the distribution; False if nothing can be drawn from it.
 cdef bint _fill_draw(dict es, GenerationCore g, pepg_search* s) except -1:
     cdef cnp.ndarray drawn = g.drawn
     cdef Py_ssize_t d = g.theta_size
@@ -270,12 +270,12 @@ cdef bint _fill_draw(dict es, GenerationCore g, pepg_search* s) except -1:
 
 
 cdef tuple _fill_search(dict es, GenerationCore g, pepg_search* s):
-    """Point a search of C at the attributes of one of Python.
+    """Point a C search at the attributes of a Python search.
 
-    Returns what the optimizer's attributes become on the way (a dict), the array that receives the gradient (or None),
-    and all else that C points at: the caller holds it while C runs, since another thread may put other arrays in the
-    place of these. None if C does not know what that search does, or would have to refuse it: the way in Python has the
-    messages. The best candidate, its memory and where rewards are read to are the caller's to set.
+    Returns the new values of the optimizer's attributes (a dict), the array that receives the gradient (or None), and
+    all other objects to which C points. The caller keeps them alive while C runs, because another thread may replace
+    the attributes. Returns None if C does not support the search, or would have to refuse it: the update in Python
+    raises the error. The caller sets the best candidate, its memory, and the memory for rewards.
     """
     cdef object optimizer = _item(es, "optimizer"), shaping = _item(es, "_fitness")
     cdef tuple moments
@@ -322,7 +322,7 @@ cdef object _zeros_like(cnp.ndarray mu):
 
 cdef tuple _fill_adam(dict adam, cnp.ndarray mu, pepg_step_rule* rule, int n_threads):
     cdef object t = _item(adam, "t"), m = _item(adam, "m"), v = _item(adam, "v")
-    cdef object eps_hat = _item(adam, "eps_hat") if "eps_hat" in adam else True  # the class's
+    cdef object eps_hat = _item(adam, "eps_hat") if "eps_hat" in adam else True  # the class attribute
     cdef dict changes = NO_CHANGES
     if not (_read(adam, "alpha", &rule.alpha) and _read(adam, "beta_1", &rule.beta_1) and _read(adam, "beta_2", &rule.beta_2)
             and _read(adam, "epsilon", &rule.epsilon) and 0.0 <= rule.beta_1 < 1.0 and 0.0 <= rule.beta_2 < 1.0
@@ -362,7 +362,7 @@ cdef tuple _fill_velocity(dict optimizer, bint is_clipup, cnp.ndarray mu, pepg_s
     return changes, velocity
 
 
-# Room for weights, shaped rewards and what the kernels sort and add up in; kept, as the search has one turn.
+# Memory for weights, shaped rewards and the kernels' scratch. It is kept, because one thread at a time has the turn.
 cdef int _fill_scratch(GenerationCore g, pepg_search* s) except -1:
     cdef Py_ssize_t n = g.size + g.size % 2, work = pepg_centered_ranks_work_size(g.size) // sizeof(double) + 1
     if s.step_rule.kind != PEPG_ADAM:
@@ -376,7 +376,7 @@ cdef int _fill_scratch(GenerationCore g, pepg_search* s) except -1:
 
 
 def tell(dict es not None, rewards):
-    """Update the search whose attributes these are; False where that is not as simple, and nothing was done."""
+    """Update the search with these attributes; return False, and do nothing, if the search is not a usual one."""
     cdef GenerationCore g = _taken(es)
     if g is None:
         return False
@@ -415,7 +415,7 @@ cdef bint _scored(dict es, GenerationCore g, rewards) except -1:
             return False
     step, evaluations, t = step + 1, evaluations + g.size, s.step_rule.t + 1
     optimizer = (<object>_item(es, "optimizer")).__dict__
-    s.rewards, s.best_fitness = <double*>cnp.PyArray_DATA(g.rewards), INFINITY  # the best is Python's to keep
+    s.rewards, s.best_fitness = <double*>cnp.PyArray_DATA(g.rewards), INFINITY  # Python keeps the best candidate
     if found is not None or held[1] is not None:
         before = _replaced(es)
     run_search_tell(cnp.PyArray_TYPE(g.drawn), &s, s.rewards)
@@ -431,12 +431,12 @@ cdef bint _scored(dict es, GenerationCore g, rewards) except -1:
     return True
 
 
-# What a search has where others may come: to hold, so that no finalizer of it runs before all is in place.
+# The attributes that may be replaced. The caller keeps them alive, so that no finalizer runs before all are replaced.
 cdef tuple _replaced(dict es):
     return _item(es, "gradient"), _item(es, "best_theta"), _item(es, "best_mu"), _item(es, "best_sigma")
 
 
-# Copies of the best candidate and its distribution, and its reward; None where the candidate is not in memory.
+# Copies of the best candidate and its distribution, and its reward; None if the candidate is not in memory.
 cdef tuple _found(GenerationCore g, Py_ssize_t best, value):
     cdef cnp.ndarray theta = g.array.array
     if theta is None or cnp.PyArray_NDIM(theta) != 2 or best >= cnp.PyArray_DIM(theta, 0):
@@ -445,16 +445,17 @@ cdef tuple _found(GenerationCore g, Py_ssize_t best, value):
     return theta[best].copy(), distribution[0], distribution[1], value
 
 
-# As float64, since NumPy compares a float with a float32 in float32.
+# Compared as float64, because NumPy compares a float with a float32 in float32.
 cdef inline bint _is_better(value, other, bint maximize) except -1:
     cdef double x = value, y = other
     return x > y if maximize else x < y
 
 
-# ---- any other way: what an update changes is planned in Python, and then happens in one call ------------------
+# ---- other searches: an update is planned in Python, and its changes are made in one call ----------------------
 
 
-# What the dicts of checked changes have: to hold until all is changed, since a finalizer may run where it is let go.
+# The contents of the dicts before the changes. The caller keeps them alive until all is changed, because releasing a
+# value may run a finalizer.
 cdef list _before(tuple changes):
     for owner, new in changes:
         if type(owner) is not dict or type(new) is not dict:
@@ -462,7 +463,7 @@ cdef list _before(tuple changes):
     return [(<dict>owner).copy() for owner, _ in changes]
 
 
-# Nothing can fail here: the names are there already, and the caller holds what they stood for.
+# Nothing can fail here: the names exist already, and the caller keeps the old values alive.
 cdef int _change(tuple changes, GenerationCore g, scored) except -1:
     for owner, new in changes:
         PyDict_Update(owner, new)
@@ -472,10 +473,10 @@ cdef int _change(tuple changes, GenerationCore g, scored) except -1:
 
 
 def commit(tuple copies not None, tuple changes not None, GenerationCore g=None, scored=None):
-    """Copy arrays into others, put new values into dicts, and end a population's turn, all of it or nothing.
+    """Copy arrays into others, put new values into dicts, and end the wait of a population, all of it or nothing.
 
-    `copies` are pairs (to, what), `changes` pairs (dict, items); `scored` has the populations that have their rewards,
-    if the generation goes on.
+    `copies` are pairs (to, what), and `changes` are pairs (dict, items). If the generation continues, `scored` has its
+    populations with rewards.
     """
     cdef cnp.ndarray to, what
     if g is not None:
@@ -492,10 +493,10 @@ def commit(tuple copies not None, tuple changes not None, GenerationCore g=None,
 def update(GenerationCore g not None, cnp.ndarray noise, cnp.ndarray epsilon, cnp.ndarray weights not None,
            dict rule not None, double l2, double sigma_rate, cnp.ndarray mu not None, SigmaCore sigma not None,
            cnp.ndarray gradient, tuple changes not None, int n_threads):
-    """Gradients, the step of `mu` by a rule, that of `sigma`, and `commit` without copies, in one call.
+    """Compute gradients, the step of `mu` by a rule and the step of `sigma`, and `commit` changes, in one call.
 
-    `noise` and `epsilon` are those of `gradients`; `rule` has the fields of ``pepg_step_rule`` by name. `gradient` receives
-    that of the mean unless it is None.
+    `noise` and `epsilon` are as for `gradients`; `rule` has the fields of ``pepg_step_rule`` by name. `gradient`
+    receives the gradient of the mean unless it is None.
     """
     cdef Draw x
     cdef pepg_sigma_rule limits

@@ -1,15 +1,15 @@
-# Whose turn it is among threads.
+# Turns among threads.
 
 
 @cython.final
 @cython.auto_pickle(False)
 cdef class Turn:
-    """Whose turn it is among threads: a lock that its holder may take again. Some 20 ns where nobody waits."""
+    """A turn among threads: a lock that its holder may take again, in about 20 ns if no thread waits."""
 
     cdef object __weakref__
     cdef PyThread_type_lock lock
-    cdef unsigned long holder  # 0 without one
-    cdef int depth  # how often the holder has taken it
+    cdef unsigned long holder  # 0 if there is none
+    cdef int depth  # how many times the holder has taken it
 
     def __cinit__(self):
         self.lock = PyThread_allocate_lock()
@@ -48,7 +48,7 @@ cdef class Turn:
         self.holder = PyThread_get_thread_ident()
 
     cdef bint try_take(self):
-        """Take a turn that nobody has, not even the caller."""
+        """Take a turn that no thread has, not even the caller's."""
         if not PyThread_acquire_lock(self.lock, 0):
             return False
         self.begin()
@@ -59,7 +59,7 @@ cdef class Turn:
         PyThread_release_lock(self.lock)
 
     def let_go(self):
-        """In a forked child, take the turn from a thread that is not there."""
+        """In a forked child, take the turn from a thread that does not exist there."""
         if self.is_mine():
             return
         # A thread that waited for the GIL may have had the lock without being its holder yet.

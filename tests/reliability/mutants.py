@@ -63,10 +63,10 @@ C = [
     ("csrc/networks_real.inc", "min_size(job->chunk, job->batch - lo)", "job->chunk"),
     ("csrc/networks_real.inc", "job->y + member * job->batch * outputs", "job->y + member * outputs"),
     # the sample
-    ("csrc/kernels/sample.c", "const v_real high = centre + e, low = centre - e;",
-     "const v_real high = centre - e, low = centre + e;"),
-    ("csrc/kernels/sample.c", "if (minus) R(store_first)(minus, centre - e, count);",
-     "if (minus) R(store_first)(minus, centre + e, count);"),
+    ("csrc/kernels/sample.c", "const v_real high = center + e, low = center - e;",
+     "const v_real high = center - e, low = center + e;"),
+    ("csrc/kernels/sample.c", "if (minus) R(store_first)(minus, center - e, count);",
+     "if (minus) R(store_first)(minus, center + e, count);"),
     ("csrc/kernels/sample.c", "j + LANES <= n; j += LANES", "j + LANES <= n + 1; j += LANES"),
     ("csrc/kernels/sample.c", "if (j < n)\n        R(sample_first)", "if (j + 1 < n)\n        R(sample_first)"),
     ("csrc/kernels/sample.c", "minus[j] = mu[j] - e[j]", "minus[j] = mu[j] + e[j]"),
@@ -213,7 +213,7 @@ C = [
 #: file under src/pepg_fast, before, after, and the tests that must notice
 PYTHON = [
     ("storage/files.py", "os.fsync(output.fileno())", "pass", "tests/test_files.py"),
-    ("storage/files.py", "os.unlink(path)  # which holds nothing", "pass", "tests/reliability/test_crash_safety.py"),
+    ("storage/files.py", "os.unlink(path)  # the file is empty", "pass", "tests/reliability/test_crash_safety.py"),
     ("storage/archives.py", "    if method:\n", "    if False:\n", "tests/test_files.py"),
     ("storage/archives.py", "if text in found:", "if False:", "tests/test_archives.py"),
     ("storage/archives.py", "if flags & ~_UTF8 or", "if", "tests/test_archives.py"),
@@ -221,7 +221,7 @@ PYTHON = [
     ("search/streams.py", '"pos": 624', '"pos": 625', "tests/test_streams.py"),
     ("search/streams.py", '"buffer_pos": 4', '"buffer_pos": 5', "tests/test_streams.py"),
     ("storage/files.py", "if comment[len(_DIGEST) :] !=", "if False and comment !=", "tests/test_files.py"),
-    ("storage/files.py", "except Exception as error:  # there", "except ValueError as error:  # there", "tests/test_files.py"),
+    ("storage/files.py", "except Exception as error:  # reading", "except ValueError as error:  # there", "tests/test_files.py"),
     ("storage/files.py", 'meta["version"] > VERSION', 'meta["version"] > VERSION + 1', "tests/test_files.py"),
     ("storage/files.py", "stat.S_IMODE(old.st_mode) & 0o777", "0o600", "tests/test_files.py"),
     ("storage/files.py", "0o600 if old else 0o666", "0o666", "tests/test_files.py"),

@@ -52,7 +52,7 @@ def test_threads_that_share_a_search_take_turns(size, each_case):
                 call()
             except (RuntimeError, AttributeError, ValueError) as error:
                 # Another thread told the population, or changed its size, between two calls of this one.
-                if not ("get_parameters() first" in str(error) or "wanted shape" in str(error) or "one number a candidate" in str(error)):
+                if not ("get_parameters() first" in str(error) or "wanted shape" in str(error) or "one number per candidate" in str(error)):
                     errors.append(repr(error)); stop.set()
             except BaseException as error:
                 errors.append(repr(error)); stop.set()

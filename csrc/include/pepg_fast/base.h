@@ -1,4 +1,4 @@
-/* What all parts of pepg_fast.h share: statuses, the version of the ABI. */
+/* Shared by all parts of pepg_fast.h: statuses, and the version of the ABI. */
 #ifndef PEPG_FAST_BASE_H
 #define PEPG_FAST_BASE_H
 
@@ -24,17 +24,17 @@ extern "C" {
 
 typedef enum {
     PEPG_OK = 0,
-    PEPG_EINVAL = 1,       /* a number is out of range or a pointer is missing */
-    PEPG_ENAN = 2,         /* a reward is not a number */
-    PEPG_EINTERRUPTED = 3, /* the caller's `interrupted` said so; outputs are incomplete */
-    PEPG_ESTATE = 4,       /* not now: no population waits for rewards */
+    PEPG_EINVAL = 1,       /* a number is out of range, or a pointer is missing */
+    PEPG_ENAN = 2,         /* a reward is NaN */
+    PEPG_EINTERRUPTED = 3, /* the caller's `interrupted` stopped the call; outputs are incomplete */
+    PEPG_ESTATE = 4,       /* no population waits for rewards */
     PEPG_ECONTEXT = 5      /* an environment's context could not be made */
 } pepg_status;
 
-/* Asked on the calling thread, some 20 times a second, whether to stop: 0 to go on. */
+/* Called on the calling thread about 20 times a second; returns 0 to continue, else the call stops. */
 typedef int pepg_interrupted(void *context);
 
-/* PEPG_FAST_ABI_VERSION of the library that runs, to compare with the header compiled against. */
+/* PEPG_FAST_ABI_VERSION of the loaded library, to compare with that of the header. */
 PEPG_API int pepg_abi_version(void);
 
 #ifdef __cplusplus

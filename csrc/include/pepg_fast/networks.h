@@ -31,38 +31,37 @@ typedef enum {
     PEPG_LSTM = 18   /* four gates, h and c */
 } pepg_cell;
 
-/* A network, without its weights. Its activations are pepg_activation, `hidden` for all layers but
- * the last. */
+/* A network without its weights. Its activations are pepg_activation; `hidden` is that of all layers
+ * but the last. */
 typedef struct {
-    int n_layers;           /* weight blocks, one less than sizes */
-    int bias;               /* whether a block has a last row of biases */
+    int n_layers;           /* number of weight blocks, one less than of sizes */
+    int bias;               /* whether the last row of a block has biases */
     int hidden, output;     /* pepg_activation; `hidden` may be a pepg_cell */
-    const ptrdiff_t *sizes; /* n_layers + 1 widths, input first */
+    const ptrdiff_t *sizes; /* n_layers + 1 layer sizes, input first */
 } pepg_network;
 
-/* Number of parameters of a network: per layer a row-major block (in, out) and, with bias, a row of
- * biases after it. The hidden layer of a network with a cell has two such blocks, (inputs, gates *
- * hidden) and (hidden, gates * hidden). 0 if it does not fit or a size is < 1. */
+/* Number of parameters of a network: for each layer a row-major block (in, out) and, with bias, a row
+ * of biases after it. The hidden layer of a network with a cell has two such blocks, (inputs, gates *
+ * hidden) and (hidden, gates * hidden). 0 if the number overflows, or a size is < 1. */
 PEPG_API ptrdiff_t pepg_network_parameters(const pepg_network *network);
 
-/* Numbers in the state of a network; 0 for one without a cell. */
+/* Number of elements in the state of a network; 0 without a cell. */
 PEPG_API ptrdiff_t pepg_network_state_size(const pepg_network *network);
 
-/* Elements (not bytes) of scratch for the forward functions below; 0 for sizes that cannot be. */
+/* Elements (not bytes) of scratch for the forward functions below; 0 for impossible sizes. */
 PEPG_API size_t pepg_forward_work_size(const pepg_network *network, ptrdiff_t batch, int n_threads);
 
-/* y (batch, outputs) = network(x), which has no cell, one set of weights, x (batch, inputs)
- * contiguous. Within rounding
- * of exact arithmetic; the bits of one output depend on neither batch nor threads, but on the
- * instruction set. */
+/* y (batch, outputs) = network(x) for a network without a cell and one set of weights, x (batch,
+ * inputs) contiguous. Results are within rounding of exact arithmetic; the bits of an output depend
+ * on the instruction set, but not on batch or threads. */
 PEPG_API pepg_status pepg_forward(const pepg_network *network, ptrdiff_t batch, const double *weights,
         const double *x, double *y, double *work, int n_threads);
 PEPG_API pepg_status pepg_forward_f32(const pepg_network *network, ptrdiff_t batch,
         const float *weights, const float *x, float *y, float *work, int n_threads);
 
-/* y (n, batch, outputs): member i's weights are weights[i * weights_stride ...], its input b is
- * x[i * member_stride + b * input_stride ...]. A stride of 0 gives every member (or batch entry)
- * the same input. */
+/* y (n, batch, outputs): the weights of member i begin at weights[i * weights_stride], and its input
+ * b begins at x[i * member_stride + b * input_stride]. A stride of 0 gives every member (or batch
+ * entry) the same input. */
 PEPG_API pepg_status pepg_forward_population(const pepg_network *network, ptrdiff_t n,
         ptrdiff_t batch, const double *weights, ptrdiff_t weights_stride, const double *x,
         ptrdiff_t member_stride, ptrdiff_t input_stride, double *y, double *work, int n_threads);
@@ -70,8 +69,8 @@ PEPG_API pepg_status pepg_forward_population_f32(const pepg_network *network, pt
         ptrdiff_t batch, const float *weights, ptrdiff_t weights_stride, const float *x,
         ptrdiff_t member_stride, ptrdiff_t input_stride, float *y, float *work, int n_threads);
 
-/* The same for a network with a cell: one step of each, whose state (n, batch, state size),
- * contiguous, is read and written. A new episode begins with zeros. */
+/* The same for networks with a cell: one step of each. The state (n, batch, state size), contiguous,
+ * is read and written; a new episode begins with zeros. */
 PEPG_API pepg_status pepg_forward_recurrent(const pepg_network *network, ptrdiff_t n, ptrdiff_t batch,
         const double *weights, ptrdiff_t weights_stride, const double *x, ptrdiff_t member_stride,
         ptrdiff_t input_stride, double *state, double *y, double *work, int n_threads);
@@ -80,7 +79,7 @@ PEPG_API pepg_status pepg_forward_recurrent_f32(const pepg_network *network, ptr
         ptrdiff_t member_stride, ptrdiff_t input_stride, float *state, float *y, float *work,
         int n_threads);
 
-/* values = activation(values), in place, one vector of n values. */
+/* values = activation(values) for one vector of n values, in place. */
 PEPG_API pepg_status pepg_activate(ptrdiff_t n, int activation, double *values);
 PEPG_API pepg_status pepg_activate_f32(ptrdiff_t n, int activation, float *values);
 

@@ -11,13 +11,13 @@ extern "C" {
 /* Bytes of scratch for pepg_centered_ranks, aligned as malloc aligns. */
 PEPG_API size_t pepg_centered_ranks_work_size(ptrdiff_t n);
 
-/* shaped = rank / (n - 1) - 1/2, ranks from 0 in increasing order of reward, equal rewards sharing
- * their average rank. Infinities rank as usual; any NaN: PEPG_ENAN. n >= 2. `shaped` may be
- * `rewards`. */
+/* shaped = rank / (n - 1) - 1/2, with ranks from 0 in increasing order of reward; equal rewards share
+ * their average rank. Infinities rank as usual; the status is PEPG_ENAN if any reward is NaN.
+ * n >= 2. `shaped` may be `rewards`. */
 PEPG_API pepg_status pepg_centered_ranks(
         ptrdiff_t n, const double *rewards, double *shaped, void *work);
 
-/* From shaped rewards (2 n_pairs,), first all r+ and then all r-, the weights of the two gradients:
+/* Weights of the two gradients from shaped rewards (2 n_pairs,), first all r+ and then all r-:
  * delta = r+ - r-, even = (r+ + r-) / 2 - mean(shaped), both (n_pairs,). */
 PEPG_API pepg_status pepg_antithetic(
         ptrdiff_t n_pairs, const double *shaped, double *delta, double *even);
@@ -28,8 +28,8 @@ PEPG_API pepg_status pepg_antithetic(
  *   g_mu[j] = sum_i e[i,j] delta[i] / 2n
  *   g_sigma[j] = sum_i (e[i,j]^2 - sigma[j]^2) / sigma[j] even[i] / 2n
  *
- * Sehnke et al. 2010, section 3.2, in pepg-es's scale. `noise` NULL: drawn again from key,
- * generation, first_pair. */
+ * Sehnke et al. 2010, section 3.2, in the scale of pepg-es. If `noise` is NULL, it is drawn again
+ * from key, generation and first_pair. */
 PEPG_API pepg_status pepg_gradients(ptrdiff_t n_pairs, ptrdiff_t dim, uint64_t key,
         uint64_t generation, uint64_t first_pair, const float *noise, const double *delta,
         const double *even, const double *sigma, double *g_mu, double *g_sigma, int n_threads);
@@ -37,7 +37,7 @@ PEPG_API pepg_status pepg_gradients_f32(ptrdiff_t n_pairs, ptrdiff_t dim, uint64
         uint64_t generation, uint64_t first_pair, const float *noise, const double *delta,
         const double *even, const float *sigma, float *g_mu, float *g_sigma, int n_threads);
 
-/* The same from e (n_pairs, dim) itself, for noise from elsewhere. */
+/* The same from e (n_pairs, dim) itself, for explicit noise. */
 PEPG_API pepg_status pepg_gradients_epsilon(ptrdiff_t n_pairs, ptrdiff_t dim, const double *epsilon,
         const double *delta, const double *even, const double *sigma, double *g_mu, double *g_sigma,
         int n_threads);
@@ -45,38 +45,38 @@ PEPG_API pepg_status pepg_gradients_epsilon_f32(ptrdiff_t n_pairs, ptrdiff_t dim
         const float *epsilon, const double *delta, const double *even, const float *sigma,
         float *g_mu, float *g_sigma, int n_threads);
 
-/* How the mean moves along a gradient. PEPG_ADAM is above; the others have a velocity. */
+/* Rules by which the mean moves along a gradient. All but PEPG_ADAM have a velocity. */
 typedef enum {
     PEPG_SGD = 0,      /* v = momentum v + g; step = -alpha v (Polyak 1964) */
-    PEPG_NESTEROV = 1, /* v the same; step = -alpha (g + momentum v) (Sutskever et al. 2013) */
+    PEPG_NESTEROV = 1, /* the same v; step = -alpha (g + momentum v) (Sutskever et al. 2013) */
     PEPG_CLIPUP = 2,   /* v = momentum v - alpha g / |g|, shortened to max_speed; step = v
                           (Toklu, Liskowski, Srivastava 2020, "ClipUp", algorithm 1) */
     PEPG_ADAM = 3
 } pepg_rule;
 
-/* One Adam step, t >= 1 counting steps (Kingma and Ba 2015, the eps-hat form at the end of section
- * 2):
+/* One Adam step, where t >= 1 counts steps (Kingma and Ba 2015, the eps-hat form at the end of
+ * section 2):
  *
  *   m = beta_1 m + (1 - beta_1) g
  *   v = beta_2 v + (1 - beta_2) g^2
  *   step = -alpha sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
  *
- * m, v (n,) in and out. `step` may be `gradient`. Where a gradient, its square or the step is infinite or no number, the
- * step is 0 and m and v stay, here and in all that follows. */
+ * m and v (n,) are read and written. `step` may be `gradient`. Where a gradient, its square or the
+ * step is infinite or NaN, the step is 0 and m and v do not change; this holds for all rules. */
 PEPG_API pepg_status pepg_adam(ptrdiff_t n, const double *gradient, double alpha, double beta_1,
         double beta_2, double epsilon, uint64_t t, double *m, double *v, double *step,
         int n_threads);
 PEPG_API pepg_status pepg_adam_f32(ptrdiff_t n, const float *gradient, double alpha, double beta_1,
         double beta_2, double epsilon, uint64_t t, float *m, float *v, float *step, int n_threads);
 
-/* The step of sigma, (n,) in and out: at most a share of itself, then within its limits:
+/* The step of sigma (n,), which is read and written: its change is limited, then sigma itself:
  *
  *   s = clip(sigma + sigma_lr g_sigma, sigma - sigma_max_change sigma, sigma + sigma_max_change sigma)
  *   sigma = clip(s, sigma_min, sigma_max)
  *
- * sigma_min and sigma_max are rounded inwards where the width cannot hold them.
- * sigma_max_change infinity: any step. `sigma_limits`, unless NULL, has rows sigma_max_change,
- * sigma_min and sigma_max (3, n) for each coordinate; the three numbers are not read then. */
+ * sigma_min and sigma_max are rounded inward if the width cannot hold them. An infinite
+ * sigma_max_change allows any step. `sigma_limits`, unless NULL, is (3, n): it has sigma_max_change,
+ * sigma_min and sigma_max for each coordinate, and the three numbers are not read. */
 PEPG_API pepg_status pepg_sigma_step(ptrdiff_t n, const double *g_sigma, double sigma_lr,
         double sigma_max_change, double sigma_min, double sigma_max, const double *sigma_limits,
         double *sigma, int n_threads);
@@ -88,9 +88,9 @@ PEPG_API pepg_status pepg_sigma_step_f32(ptrdiff_t n, const float *g_sigma, doub
 PEPG_API size_t pepg_velocity_work_size(
         ptrdiff_t n);
 
-/* One step by a rule with a velocity for the gradient to descend; velocity (n,) in and out. A gradient of length
- * 0 (or next to it) has no direction: ClipUp goes on with momentum alone. `max_speed` matters to ClipUp only. `step`
- * may be `gradient`. */
+/* One step by a rule with a velocity, for the gradient to descend; velocity (n,) is read and written.
+ * A gradient of length 0 (or nearly 0) has no direction: ClipUp then continues with its momentum
+ * alone. Only ClipUp uses `max_speed`. `step` may be `gradient`. */
 PEPG_API pepg_status pepg_velocity_step(ptrdiff_t n, const double *gradient, int rule, double alpha,
         double momentum, double max_speed, double *velocity, double *step, double *work,
         int n_threads);
@@ -98,38 +98,38 @@ PEPG_API pepg_status pepg_velocity_step_f32(ptrdiff_t n, const float *gradient, 
         double alpha, double momentum, double max_speed, float *velocity, float *step, double *work,
         int n_threads);
 
-/* Euclidean norm of x (n,), summed in float64 in a fixed order; no overflow on the way. Scratch as for
- * the functions above. */
+/* Euclidean norm of x (n,), summed in float64 in a fixed order without overflow. Scratch as for the
+ * functions above. */
 PEPG_API pepg_status pepg_norm(
         ptrdiff_t n, const double *x, double *norm, double *work, int n_threads);
 PEPG_API pepg_status pepg_norm_f32(
         ptrdiff_t n, const float *x, double *norm, double *work, int n_threads);
 
-/* How the mean moves, and what that leaves behind. The arrays are (dim,), in the real type of the
- * call. */
+/* A rule for the mean, with its state. The arrays are (dim,), in the real type of the call. */
 typedef struct {
     int kind;              /* pepg_rule */
-    int eps_hat;           /* PEPG_ADAM: epsilon is added to sqrt(v) as it is; if 0, to that
+    int eps_hat;           /* PEPG_ADAM: whether epsilon is added to sqrt(v); if 0, to the root
                                       of the bias-corrected v (algorithm 1 of the paper) */
     double alpha;          /* learning rate */
     double beta_1, beta_2; /* PEPG_ADAM: decay of the moments, in [0, 1) */
     double epsilon;        /* PEPG_ADAM */
-    double momentum;       /* the others: share of the velocity that is kept, in [0, 1) */
-    double max_speed;      /* PEPG_CLIPUP: 0 for 2 alpha */
-    uint64_t t;            /* PEPG_ADAM: steps so far */
-    void *m, *v;           /* PEPG_ADAM: moments, in and out */
-    void *velocity;        /* the others, in and out */
+    double momentum;       /* other rules: share of the velocity that is kept, in [0, 1) */
+    double max_speed;      /* PEPG_CLIPUP: maximum length of the velocity; 0 means 2 alpha */
+    uint64_t t;            /* PEPG_ADAM: number of steps so far */
+    void *m, *v;           /* PEPG_ADAM: moments, read and written */
+    void *velocity;        /* other rules: read and written */
 } pepg_step_rule;
 
-/* How sigma moves: see pepg_sigma_step. `limits`, unless NULL, has rows max_change, minimum and
- * maximum for each coordinate in the real type, `stride` elements apart, instead of the numbers. */
+/* A rule for sigma: see pepg_sigma_step. `limits`, unless NULL, replaces the three numbers: its rows
+ * have max_change, minimum and maximum for each coordinate, in the real type, `stride` elements
+ * apart. */
 typedef struct {
     double learning_rate, max_change, minimum, maximum;
     const void *limits;
     ptrdiff_t stride;
 } pepg_sigma_rule;
 
-/* Rules with the usual numbers, to begin with. */
+/* Rules with the usual numbers. */
 static inline pepg_step_rule pepg_adam_rule(double alpha) {
     const pepg_step_rule rule = {
             PEPG_ADAM, 1, alpha, 0.9, 0.999, 1e-8, 0.0, 0.0, 0, NULL, NULL, NULL};
@@ -152,8 +152,8 @@ static inline pepg_step_rule pepg_clipup_rule(double alpha) {
 }
 
 /* A whole update in one pass over the noise: both gradients of the draw (see pepg_gradients), then
- * mu += step(l2 mu - g_mu) by the rule and pepg_sigma_step. `drawn_sigma` is the sigma of the draw
- * and may be `sigma`. `g_mu` (dim,) receives that gradient unless it is NULL. `work` has
+ * mu += step(l2 mu - g_mu) by the rule, and pepg_sigma_step. `drawn_sigma` is the sigma of the draw
+ * and may be `sigma`. `g_mu` (dim,) receives the gradient of mu unless it is NULL. `work` has
  * pepg_velocity_work_size(dim) doubles, and may be NULL for PEPG_ADAM. PEPG_EINVAL if a number of
  * the rules or l2 is infinite, NaN or out of its range. */
 PEPG_API pepg_status pepg_update(const pepg_draw *draw, const double *delta, const double *even,

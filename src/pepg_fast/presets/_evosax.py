@@ -23,8 +23,8 @@ from .settings import (
 
 def standardized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (rewards - mean) / sqrt(variance + 1e-8): evosax's "standardize"."""
-    centred = rewards - rewards.mean()
-    return np.asarray(centred / math.sqrt((centred**2).mean() + 1e-8))
+    centered = rewards - rewards.mean()
+    return np.asarray(centered / math.sqrt((centered**2).mean() + 1e-8))
 
 
 def scaled_to_one(rewards: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""What a search is made of: options, the noise and its streams, rewards into weights, gradients, sigma, rates."""
+"""The parts of a search: options, the noise and its streams, weights from rewards, gradients, sigma, rates."""

@@ -1,4 +1,4 @@
-"""From the rewards of a generation to the weights of its gradients."""
+"""Conversion of a generation's rewards into the weights of its gradients."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _caller, _checks, kernels
 from .shaping import best_draws, centered_ranks, fitness_transformation, nes_utilities, normalized
 
-#: Takes rewards, higher better, shape (P,); returns the shaped ones.
+#: Takes rewards of shape (P,), higher is better, and returns the shaped rewards.
 Shaping = Callable[[NDArray[np.float64]], ArrayLike]
 
 SHAPINGS = ("centered", "nes", "normalized", "raw", "top")
@@ -21,7 +21,7 @@ NAN_POLICIES = ("raise", "worst")
 
 
 def checked_shaping(name: str, value: Any, size: int = 0) -> "str | Shaping":
-    """Take the name of a shaping, or a callable."""
+    """Accept the name of a shaping, or a callable."""
     if callable(value):
         shaping: Shaping = value
         return shaping
@@ -29,18 +29,18 @@ def checked_shaping(name: str, value: Any, size: int = 0) -> "str | Shaping":
 
 
 class Fitness(kernels.FitnessCore):
-    """How rewards are read and shaped; it keeps none of them.
+    """The reading and shaping of rewards; no rewards are kept.
 
     Parameters
     ----------
     options : dict
-        ``fitness_shaping``, ``ties``, ``maximize``, ``nan_policy`` and ``top``, each of them checked.
+        ``fitness_shaping``, ``ties``, ``maximize``, ``nan_policy`` and ``top``, all checked.
     symmetric : bool
         Whether candidates come in mirrored pairs.
     dtype : dtype
-        Of the search.
+        Type of the search's arrays.
     has_warned : bool
-        Whether NaN was warned of, which is done once a search.
+        Whether there was a warning about NaN; there is one per search.
     """
 
     def __init__(
@@ -53,17 +53,19 @@ class Fitness(kernels.FitnessCore):
         self.nan_policy, self.maximize = options["nan_policy"], options["maximize"]
         self.top: int | None = options.get("top")
         self.is_usual = self.shaping == "centered" and self.ties == "average"
-        self._greatest = math.sqrt(np.finfo(self.dtype).max)  # its square is a number too
+        self._greatest = math.sqrt(
+            np.finfo(self.dtype).max
+        )  # the largest number whose square does not overflow
 
     def changed(self, name: str, value: Any) -> "Fitness":
-        """Return one that differs in an option."""
+        """Return a copy with a changed option."""
         return Fitness(self.options | {name: value}, self.symmetric, self.dtype, self.has_warned)
 
     def __reduce__(self) -> Any:
         return Fitness, (self.options, self.symmetric, self.dtype.name, self.has_warned)
 
     def read(self, given: ArrayLike, rewards: NDArray[np.float64]) -> tuple[int, Any]:
-        """Copy rewards into `rewards`, higher better; index and value of the best, index -1 if all are NaN."""
+        """Copy rewards into `rewards`, higher is better; return index and value of the best, -1 if all are NaN."""
         maximize = self.maximize
         try:
             best: int = kernels.read_rewards(given, rewards, maximize)
@@ -82,7 +84,7 @@ class Fitness(kernels.FitnessCore):
         return best, float(rewards[best] if maximize else -rewards[best])
 
     def _best_beside_nan(self, first: int, rewards: NDArray[np.float64]) -> int:
-        """What the policy makes of NaN rewards, the first of them at `first`."""
+        """Apply the policy to NaN rewards, the first of which is at index `first`; return the index of the best."""
         if self.nan_policy == "raise":
             by_rank = self.shaping in ("centered", "nes")
             worst = f"a failed candidate the reward {'-inf' if self.maximize else 'inf'}, or "
@@ -93,9 +95,10 @@ class Fitness(kernels.FitnessCore):
         return -1 if np.isnan(rewards).all() else int(np.nanargmax(rewards))
 
     def weights(self, given: ArrayLike, generation: Any) -> NDArray[np.float64] | None:
-        """Rows delta and even (see `kernels.antithetic`) for the rewards of the generation in the order of its draws.
+        """Return the rows delta and even (see `kernels.antithetic`) for a generation's rewards, in order of its draws.
 
-        `given` is what was read last. None if all rewards are NaN. Raises ValueError if they cannot be shaped.
+        `given` are the rewards that were read last. The result is None if all rewards are NaN. Raises ValueError if the
+        rewards cannot be shaped.
         """
         as_given = self.maximize
         rewards: NDArray[np.float64] = generation.rewards
@@ -113,11 +116,11 @@ class Fitness(kernels.FitnessCore):
             return weights
         shaped = self._shaped(rewards, given if as_given else None, generation)
         with np.errstate(over="ignore", invalid="ignore"):
-            if shaped.min() == shaped.max():  # a mean's rounding error is a direction to ClipUp
+            if shaped.min() == shaped.max():  # ClipUp would follow a rounding error of the mean
                 weights.fill(0.0)
             elif self.symmetric:
                 kernels.antithetic(shaped, weights)
-            else:  # twice, because the kernels take each draw for a pair
+            else:  # doubled, because the kernels treat each draw as a pair
                 np.subtract(shaped, shaped.mean(), out=weights[1])
                 np.multiply(weights[1], 2.0, out=weights[0])
         if not (np.abs(weights) <= self._greatest).all():
@@ -133,10 +136,10 @@ class Fitness(kernels.FitnessCore):
         given: ArrayLike | None,
         generation: Any,
     ) -> NDArray[np.float64]:
-        """The rewards as the gradients see them."""
+        """Return the shaped rewards."""
         if self.is_usual:
             return centered_ranks(rewards)
-        if self.shaping == "centered":  # argsort may order ties otherwise in another dtype
+        if self.shaping == "centered":  # in another dtype, argsort may order ties differently
             return fitness_transformation(rewards if given is None else given)
         if self.shaping == "nes":
             return nes_utilities(rewards, self.ties)
@@ -162,16 +165,16 @@ class Fitness(kernels.FitnessCore):
         return shaped
 
     def _without_nan(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The rewards with the last rank in the place of NaN; none if there is no other."""
+        """Return the rewards with NaN replaced by the worst one; an empty array if all are NaN."""
         is_nan = np.isnan(rewards)
         others = rewards[~is_nan]
         if not others.size:
-            _caller.warn("rewards: all of a generation are NaN; the search stays where it is")
+            _caller.warn("rewards: all rewards of a generation are NaN; the search does not move")
             return others
         if not self.has_warned:
             _caller.warn(
-                f"rewards: {is_nan.sum()} of {is_nan.size} are NaN and rank last (said once a search)"
+                f"rewards: {is_nan.sum()} of {is_nan.size} are NaN and rank last (one warning per search)"
             )
-            self.has_warned = True  # but not where the warning was made an error
+            self.has_warned = True  # not reached if warnings are errors
         by_rank = self.shaping in ("centered", "nes")
         return np.where(is_nan, -np.inf if by_rank else others.min(), rewards)

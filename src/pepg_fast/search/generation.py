@@ -1,4 +1,4 @@
-"""One generation: what was drawn for it, and what was scored of it so far."""
+"""One generation: its noise and candidates, and the rewards that it has so far."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -10,20 +10,20 @@ from .. import _checks, kernels
 from . import streams, turns
 from .gradients import Draw
 
-#: What the counters of the kernels have room for.
+#: Maximum of the kernels' counters.
 MOST_COUNT = 2**64 - 1
 
 
 class Scored(NamedTuple):
-    """The populations of a generation that have their rewards, while it goes on."""
+    """The populations of an unfinished generation that have their rewards."""
 
-    #: Draws of all of them.
+    #: Number of draws of these populations.
     n_draws: int
-    #: Their rewards, higher better.
+    #: Their rewards; higher is better.
     rewards: tuple[NDArray[np.float64], ...]
-    #: Noise that is not the native stream's, and the first draw it belongs to.
+    #: Noise that is not from the native stream, with the first draw to which it belongs.
     epsilon: tuple[tuple[int, NDArray[Any]], ...]
-    #: Simulator steps of all of them.
+    #: Number of their simulator steps.
     interactions: int
 
 
@@ -31,25 +31,25 @@ NOTHING_SCORED = Scored(0, (), (), 0)
 
 
 class Generation(kernels.GenerationCore):
-    """What was drawn last: ``theta = [mu + epsilon; mu - epsilon]``, or ``mu + epsilon`` if not symmetric.
+    """The last population: ``theta = [mu + epsilon; mu - epsilon]``, or ``mu + epsilon`` if not symmetric.
 
-    A draw is a row of noise: a mirrored pair, or one candidate. A generation may be drawn in several populations; its
-    draws are numbered through, of which those in `scored` have their rewards.
+    A draw is a row of noise: a mirrored pair, or one candidate. A generation may have several populations, whose draws
+    are numbered consecutively; those in `scored` have their rewards.
 
     Parameters
     ----------
     size : int
-        Candidates of a population.
+        Number of candidates in a population.
     theta_size : int
         Number of parameters.
     dtype : dtype
-        Of the search.
+        Type of the search's arrays.
     symmetric : bool
         Whether candidates come in mirrored pairs.
     bounds : tuple of ndarray, optional
-        Lower and upper ends of the box that candidates are clipped to.
+        Lower and upper bounds to which candidates are clipped.
     rng : object
-        As the user gave it.
+        Source of the noise, as the user gave it.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Generation(kernels.GenerationCore):
         bounds: "tuple[NDArray[Any], NDArray[Any]] | None",
         rng: Any,
     ) -> None:
-        self.turn = turns.new()  # of the threads that share the search
+        self.turn = turns.new()  # for threads that share the search
         self.describe(theta_size, dtype, symmetric, *(bounds or (None, None)))
         key, self.rng = streams.resolve(rng)
         self.key, self.has_key = key or 0, key is not None
@@ -69,13 +69,13 @@ class Generation(kernels.GenerationCore):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the user said of it."""
+        """The user's options that concern the generation."""
         sides = {"lower": _read_only(self.lower), "upper": _read_only(self.upper)}
         return {"symmetric": self.symmetric} | sides
 
     @property
     def so_far(self) -> Scored:
-        """What was scored of the generation at hand."""
+        """The populations of this generation that have their rewards."""
         return self.scored or NOTHING_SCORED
 
     # ---- drawing ----------------------------------------------------------------------------------------------
@@ -83,24 +83,24 @@ class Generation(kernels.GenerationCore):
     def make(
         self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
     ) -> NDArray[Any]:
-        """Draw all candidates, into `out` or into memory that nobody holds any more."""
+        """Draw all candidates, into `out` or into memory to which nothing refers any more."""
         self.check_distribution(mu, sigma, n_threads)
         return self.draw(mu, sigma, self._new_noise(sigma), out, n_threads)
 
     def make_none(self, mu: NDArray[Any], sigma: NDArray[Any]) -> None:
-        """Draw all candidates without making any: native noise is a function of what is kept."""
+        """Begin a population without generating candidates: the key and counters determine native noise."""
         self.check_distribution(mu, sigma)
         self.begin(mu, sigma, self._new_noise(sigma))
 
     def make_in_chunks(
         self, mu: NDArray[Any], sigma: NDArray[Any], rows: int, n_threads: int
     ) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Draw without keeping noise or candidates: a native population, `rows` draws at a time."""
+        """Draw a native population without keeping noise or candidates, `rows` draws at a time."""
         self.make_none(mu, sigma)
         return self.chunks(rows, n_threads)
 
     def _new_noise(self, sigma: NDArray[Any]) -> NDArray[Any] | None:
-        """Noise of the generator that is replayed; None for the native stream, whose key is there from now on."""
+        """Return noise from a NumPy generator; for the native stream, make sure that there is a key and return None."""
         rng: Any = self.rng
         if rng is None:
             if not self.has_key:
@@ -109,13 +109,13 @@ class Generation(kernels.GenerationCore):
         if self.scored is not None:  # a generation has one distribution
             sigma = self.drawn[1]
         noise = rng.normal(0.0, sigma, (self.n_draws, self.theta_size))
-        with np.errstate(over="ignore"):  # of a sigma as large as float32 goes
+        with np.errstate(over="ignore"):  # sigma may be close to the largest float32
             return np.ascontiguousarray(noise, dtype=self.dtype)
 
     def check_distribution(
         self, mu: Any, sigma: Any, n_threads: int = 1, *, writeable: bool = False
     ) -> None:
-        """Refuse what was made of mu and sigma in place, if nothing can be drawn from it or it cannot be updated."""
+        """Refuse a mu or sigma, changed in place, from which nothing can be drawn or that cannot be updated."""
         size, dtype = self.theta_size, self.dtype
         if not kernels.is_distribution(mu, sigma, size, dtype, writeable, n_threads):
             _checks.distribution(mu, sigma, size, dtype, writeable)
@@ -123,7 +123,7 @@ class Generation(kernels.GenerationCore):
     # ---- candidates -------------------------------------------------------------------------------------------
 
     def chunks(self, rows: int, n_threads: int) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """The last candidates again from their noise, `rows` draws at a time; later populations do not change it."""
+        """Yield the last candidates again from their noise, `rows` draws at a time, unaffected by later populations."""
         rows = min(rows, self.n_draws)
         first, mu = self.first, self.drawn[0].copy()
         epsilon, fill = self.epsilon, self._filling(n_threads)
@@ -146,19 +146,19 @@ class Generation(kernels.GenerationCore):
         return draw()
 
     def _filling(self, n_threads: int) -> Callable[[int, NDArray[Any]], None]:
-        """What writes the candidates of native draws from a given one on, which later populations do not change."""
+        """Return a function that writes candidates from a given native draw on, unaffected by later populations."""
         key, number, (mu, sigma) = self.key, self.number, self.drawn.copy()
         return lambda first, part: kernels.sample(
             key, number, first, mu, sigma, None, None, part, n_threads, self.symmetric
         )
 
     def clip(self, candidates: NDArray[Any], n_threads: int) -> None:
-        """Bring candidates within the box."""
+        """Clip candidates to the bounds."""
         if self.lower is not None and self.upper is not None and candidates.size:
             kernels.clip(self.lower, self.upper, candidates, n_threads)
 
     def again(self, n_threads: int) -> NDArray[Any]:
-        """The last candidates, made again from their noise."""
+        """Return the last candidates, generated again from their noise."""
         self._require("theta")
         theta = np.empty((self.size, self.theta_size), self.dtype)
         for members, candidates in self.chunks(max(1, self.n_draws), n_threads):
@@ -166,7 +166,7 @@ class Generation(kernels.GenerationCore):
         return theta
 
     def member(self, index: int, n_threads: int) -> NDArray[Any]:
-        """A copy of one of the last candidates."""
+        """Return a copy of one of the last candidates."""
         theta = self.array.get()
         if theta is not None:
             copy: NDArray[Any] = theta[index].copy()
@@ -176,8 +176,9 @@ class Generation(kernels.GenerationCore):
         return member
 
     def part(self, lo: int, hi: int, out: NDArray[Any] | None, n_threads: int) -> NDArray[Any]:
-        """The last candidates from `lo` to `hi`, from memory or from their noise; in `out`, or in memory that nobody
-        holds any more.
+        """Return the last candidates from `lo` to `hi`, from memory or from their noise.
+
+        They are written to `out`, or to memory to which nothing refers any more.
         """
         if out is None:
             part: NDArray[Any] = self.part_array.empty(hi - lo, self.theta_size, self.dtype)
@@ -197,7 +198,7 @@ class Generation(kernels.GenerationCore):
         return part
 
     def _fill_side(self, draws: slice, minus: bool, part: NDArray[Any], n_threads: int) -> None:
-        """Write the plus or the minus sides of some draws, before bounds."""
+        """Write the plus or minus sides of some draws, before clipping."""
         if self.epsilon is not None:
             combine = np.subtract if minus else np.add
             combine(self.drawn[0], self.epsilon[draws], out=part)
@@ -208,7 +209,7 @@ class Generation(kernels.GenerationCore):
     # ---- what users read and assign ---------------------------------------------------------------------------
 
     def theta(self, n_threads: int) -> NDArray[Any]:
-        """The last candidates, in memory from now on."""
+        """Return the last candidates, which stay in memory from now on."""
         theta: NDArray[Any] | None = self.array.get()
         if theta is None:
             theta = self.again(n_threads)
@@ -216,13 +217,13 @@ class Generation(kernels.GenerationCore):
         return theta
 
     def put_theta(self, value: ArrayLike) -> None:
-        """Take other candidates for the last ones: what the best is copied from."""
+        """Replace the last candidates, from which the best one is copied."""
         self.refuse_in_run()
         shape = (self.size, self.theta_size)
         self.array.put(_checks.matrix("theta", value, shape, self.dtype, nan=True))
 
     def explicit_noise(self, n_threads: int) -> NDArray[Any]:
-        """The noise of the last candidates, (n_draws, theta_size)."""
+        """Return the noise of the last candidates, shape (n_draws, theta_size)."""
         if self.epsilon is not None:
             return self.epsilon.view()
         self._require("epsilon")
@@ -232,7 +233,7 @@ class Generation(kernels.GenerationCore):
         return scaled
 
     def _native_noise(self, first: int, n: int, n_threads: int) -> NDArray[Any]:
-        """Noise of n draws of the native stream, made again."""
+        """Return the noise of n draws of the native stream, generated again."""
         noise = np.empty((n, self.theta_size), np.float32)
         kernels.normals(self.key, self.number, first, noise, n_threads)
         scaled: NDArray[Any] = self.drawn[1] * noise
@@ -241,8 +242,9 @@ class Generation(kernels.GenerationCore):
     def put_epsilon(
         self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
     ) -> None:
-        """Take other noise for the candidates that wait for their rewards, which stay as they are; for new ones if none
-        wait.
+        """Replace the noise of the candidates that wait for their rewards, without changing those candidates.
+
+        If none wait, the noise makes a new population.
         """
         shape = (self.n_draws, self.theta_size)
         epsilon = np.array(_checks.matrix("epsilon", value, shape, self.dtype))
@@ -256,7 +258,7 @@ class Generation(kernels.GenerationCore):
         self.take(mu, sigma, epsilon, theta)
 
     def edited(self, n_threads: int) -> NDArray[Any] | None:
-        """The candidates that wait for their rewards, if they were changed since they were drawn."""
+        """Return the candidates that wait for their rewards if they were changed after they were drawn, else None."""
         theta: NDArray[Any] | None = self.array.get()
         if not self.is_pending or theta is None:
             return None
@@ -270,7 +272,7 @@ class Generation(kernels.GenerationCore):
             raise AttributeError(f"{attribute}: call get_parameters() first")
 
     def output(self, out: Any, rows: int, others: dict[str, Any]) -> NDArray[Any]:
-        """Memory of a user's for candidates, which must be neither the search's own nor of `others`."""
+        """Check a user's array for candidates, which must share no memory with the search or with `others`."""
         into = _checks.output("out", out, (rows, self.theta_size), self.dtype)
         own = [
             *others.items(), ("the noise (epsilon)", self.epsilon), ("the noise", self.noise),
@@ -280,13 +282,13 @@ class Generation(kernels.GenerationCore):
         own = [(name, value) for name, value in own if isinstance(value, np.ndarray)]
         index = kernels.first_overlap(into, [value for _, value in own])
         if index >= 0:
-            raise ValueError(f"out: wanted memory of its own, got that of {own[index][0]}")
+            raise ValueError(f"out: wanted separate memory, got memory of {own[index][0]}")
         return into
 
     # ---- several populations in one generation ----------------------------------------------------------------
 
     def scored_with_this(self, interactions: int) -> Scored:
-        """What is scored if the rewards that were read last are, and the generation goes on."""
+        """Return the populations with rewards after this one, if the generation continues."""
         scored = self.so_far
         mine = () if self.epsilon is None else ((scored.n_draws, self.epsilon),)
         return Scored(
@@ -295,14 +297,14 @@ class Generation(kernels.GenerationCore):
         )  # fmt: skip
 
     def all_rewards(self) -> NDArray[np.float64]:
-        """All its rewards in the order of its draws, if symmetric first those of all the plus sides."""
+        """Return all rewards of the generation in order of its draws; if symmetric, those of all plus sides first."""
         every = np.concatenate([*self.so_far.rewards, self.rewards])
         if self.symmetric:
             every = every.reshape(-1, 2, self.n_draws).swapaxes(0, 1)
         return every.reshape(-1).copy()
 
     def all_noise(self, n_threads: int) -> tuple[Any, Any]:
-        """Arguments `noise` and `epsilon` of the kernels, for all draws of the generation; both None: drawn again."""
+        """Return the kernels' arguments `noise` and `epsilon` for all draws; both None if noise is drawn again."""
         if self.scored is None:
             return self.noise, self.epsilon
         explicit = list(self.scored.epsilon)
@@ -320,12 +322,12 @@ class Generation(kernels.GenerationCore):
         return None, whole
 
     def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
-        """What the gradients of the generation are taken from."""
+        """Return the kernels' arguments for the gradients of the generation."""
         noise, epsilon = self.all_noise(n_threads)
         return self.key, self.number, noise, epsilon, weights, self.drawn
 
     def all_candidates(self, n_threads: int) -> NDArray[Any]:
-        """All its candidates, in the order of its draws, if symmetric first the plus sides."""
+        """Return all candidates of the generation in order of its draws; if symmetric, all plus sides first."""
         if self.scored is None:
             return self.theta(n_threads)
         n = self.scored.n_draws + self.n_draws
@@ -340,7 +342,7 @@ class Generation(kernels.GenerationCore):
     # ---- storing ----------------------------------------------------------------------------------------------
 
     def to_state(self, n_threads: int = 0) -> dict[str, Any]:
-        """What cannot be drawn again, as data: the stream, and the population."""
+        """Return everything that cannot be drawn again as data: the stream, and the population."""
         scored = self.so_far
         return {
             "rng": {
@@ -362,7 +364,7 @@ class Generation(kernels.GenerationCore):
         }
 
     def check_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Take stored attributes as those of a generation of this size; ValueError or TypeError if they are not."""
+        """Check the stored attributes of a generation of this size; ValueError or TypeError if they are unusable."""
         rng, stored = state["rng"], state["population"]
         shape, n = (self.n_draws, self.theta_size), self.n_draws
         key, drawn, epsilon, edited = (
@@ -406,13 +408,14 @@ class Generation(kernels.GenerationCore):
         return checked
 
     def _check_rewards(self, scored: Any) -> Iterator[NDArray[np.float64]]:
-        if any(np.shape(part) != (self.size,) for part in scored):  # one number would fill it
+        # A single number would be repeated.
+        if any(np.shape(part) != (self.size,) for part in scored):
             raise ValueError(f"told_rewards: wanted shape ({self.size},) of each population")
         for part in scored:
             yield _checks.vector("told_rewards", part, self.size, np.dtype(float), nan=True)
 
     def put_state(self, state: dict[str, Any]) -> None:
-        """Go to where the generation was that `to_state` was called of."""
+        """Restore the state that `to_state` returned."""
         checked = self.check_state(state)
         rng = streams.from_state(state["rng"]["numpy"])
         if checked["drawn"] is None:
@@ -424,17 +427,17 @@ class Generation(kernels.GenerationCore):
         self.array.put(edited)
 
     def __reduce__(self) -> Any:
-        """All but the noise and the candidates that can be drawn again."""
+        """Pickle everything except noise and candidates that can be drawn again."""
         with self.turn:
             bounds = None if self.lower is None else (self.lower, self.upper)
             made = (self.size, self.theta_size, self.dtype.name, self.symmetric, bounds)
             state, rng = self.to_state(0), self.rng
-            state["rng"]["numpy"] = None  # it goes as the object that it is
+            state["rng"]["numpy"] = None  # the generator is pickled as an object
             return _again, (made, state, rng)
 
 
 def _read_only(side: NDArray[Any] | None) -> NDArray[Any] | None:
-    """A side of the box as users see it."""
+    """Return a read-only view of one of the bounds, for users."""
     if side is None:
         return None
     view = side.view()
@@ -443,7 +446,7 @@ def _read_only(side: NDArray[Any] | None) -> NDArray[Any] | None:
 
 
 def _again(made: tuple[Any, ...], state: dict[str, Any], rng: Any) -> Generation:
-    """A generation that was pickled or copied, with NumPy's own dtype instance."""
+    """Restore a generation that was pickled or copied, with NumPy's own dtype instance."""
     size, theta_size, dtype, symmetric, bounds = made
     generation = Generation(size, theta_size, _checks.real_dtype(dtype), symmetric, bounds, None)
     generation.put_state(state)
@@ -452,7 +455,7 @@ def _again(made: tuple[Any, ...], state: dict[str, Any], rng: Any) -> Generation
 
 
 def _check_draws(n: int, state: dict[str, Any]) -> None:
-    """Refuse a population whose noise could not be had again."""
+    """Refuse a population whose noise could not be drawn again."""
     scored, first = state["scored"].n_draws, state["first"]
     mine = [draw for draw, _ in state["scored"].epsilon]
     if (scored or state["is_pending"]) and not state["is_drawn"]:
@@ -463,7 +466,7 @@ def _check_draws(n: int, state: dict[str, Any]) -> None:
         raise ValueError(f"first: wanted {scored}, got {first}")
     if not set(mine) <= set(range(0, scored, n)):
         raise ValueError(
-            f"told_epsilon: wanted noise of draws below {scored}, got that from {mine} on"
+            f"told_epsilon: wanted noise of draws below {scored}, got noise from draws {mine} on"
         )
     is_given = (state["epsilon"] is not None or not state["is_drawn"]) and len(mine) * n == scored
     if not state["has_key"] and not is_given:

@@ -12,14 +12,14 @@ Draw: TypeAlias = tuple[
     int, int, NDArray[np.float32] | None, NDArray[Any] | None, NDArray[np.float64], NDArray[Any]
 ]
 
-#: A part's first column is a multiple of this: a cache line, and whole counters of the noise.
+#: The first column of a part is a multiple of this, which makes whole cache lines and whole counters of the noise.
 COLUMN_STEP = 16
 
 
 class GradientWork:
-    """Both gradients of one generation: what to compute, for any process that has the rewards.
+    """The computation of both gradients of one generation, for any process that has the rewards.
 
-    Columns are coordinates, each of which is computed by itself: parts by columns give the same bits as the whole.
+    Columns are coordinates. Each is computed independently, so parts by columns have the same bits as the whole.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class GradientWork:
     Attributes
     ----------
     n_pairs, theta_size : int
-        Draws of the generation, and d.
+        Number of draws of the generation, and d.
     dtype : dtype
-        Of the gradients.
+        Type of the gradients.
     """
 
     def __init__(self, draw: Draw, n_threads: int) -> None:
@@ -42,7 +42,7 @@ class GradientWork:
         self.n_pairs, self.theta_size, self.dtype = weights.shape[1], drawn.shape[1], drawn.dtype
 
     def whole(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Compute both gradients here.
+        """Compute both gradients in this process.
 
         Returns
         -------
@@ -61,9 +61,9 @@ class GradientWork:
         Parameters
         ----------
         lo : int
-            The first one, a multiple of 16.
+            First coordinate, a multiple of 16.
         hi : int
-            The one after the last.
+            Coordinate after the last one.
 
         Returns
         -------

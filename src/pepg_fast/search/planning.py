@@ -1,4 +1,4 @@
-"""What an update is about to change: planned whole, so that what can fail comes before the one call that changes it."""
+"""Planning of an update: everything that can fail comes before the one call that changes the search."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ class Update:
     Parameters
     ----------
     es : PEPG
-        The search; nothing of it is changed before `commit`, but what an optimizer of a user's does to itself.
+        The search; before `commit`, nothing of it changes except the state of a user's own optimizer.
     rewards : array_like
-        As the user gave them.
+        Rewards as the user gave them.
     interactions : object
-        The same.
+        Interactions as the user gave them.
     """
 
     def __init__(self, es: Any, rewards: Any, interactions: Any) -> None:
@@ -32,7 +32,7 @@ class Update:
             raise RuntimeError(
                 "update: call get_parameters() first; each population takes one update"
             )
-        for name in ("step", "evaluations", "interactions"):  # what a user made of them
+        for name in ("step", "evaluations", "interactions"):  # users may have assigned them
             count = getattr(es, name)
             if type(count) is not int or count < 0:
                 _checks.integer(name, count, at_least=0)
@@ -42,7 +42,7 @@ class Update:
         self._interactions = 0
         if interactions is not None or es.num_interactions is not None:
             self._interactions = _checks.interactions(interactions, es.population_size)
-        self._goes_on = self._is_short()  # with another population, before the search moves
+        self._goes_on = self._is_short()  # another population follows before the search moves
         self._mu: NDArray[Any] | None = None
         self._sigma: Any = None
         self._gradient: NDArray[Any] | None = None
@@ -59,7 +59,7 @@ class Update:
         return bool(scored.interactions + self._interactions < es.num_interactions)
 
     def rates(self) -> tuple[Any, Any]:
-        """Return the rates of sigma and of weight decay at this step; and read that of the mean."""
+        """Return the learning rate of sigma and the weight decay at this step, and read the rate of the mean."""
         es = self._es
         mu_lr, sigma_lr, l2_coeff = es.mu_lr, es.sigma_lr, es.l2_coeff
         if not kernels.are_finite(mu_lr, sigma_lr, l2_coeff):
@@ -83,7 +83,7 @@ class Update:
         return self._rates
 
     def commit_in_one_call(self, weights: NDArray[np.float64]) -> bool:
-        """Gradients, steps and all counts by one kernel; False if it does not know the optimizer or the rates."""
+        """Make the whole update with one kernel; return False if it does not support the optimizer or the rates."""
         if not self._is_one_call:
             return False
         es, generation = self._es, self._generation
@@ -103,14 +103,14 @@ class Update:
         return True
 
     def weights(self, rewards: Any) -> NDArray[np.float64] | None:
-        """Return the weights of the gradients; None if the search does not move, whether it goes on or all are NaN."""
+        """Return the weights of the gradients; None if the search does not move yet, or all rewards are NaN."""
         if self._goes_on:
             return None
         weights: NDArray[np.float64] | None = self._es._fitness.weights(rewards, self._generation)
         return weights
 
     def gradients(self, weights: NDArray[np.float64], compute: Any) -> tuple[Any, Any]:
-        """Return both gradients, as `compute` gives them for the work that there is."""
+        """Return both gradients, as `compute` returns them."""
         draw = self._generation.draw_of(weights, self._n_threads)
         work = GradientWork(draw, self._n_threads)
         g_mu, g_sigma = (_checks.numbers("gradients", given) for given in compute(work))
@@ -122,7 +122,7 @@ class Update:
         return g_mu, g_sigma
 
     def step_along(self, descent: NDArray[Any]) -> NDArray[Any]:
-        """Return what the optimizer makes of a gradient; one of a user's changes itself meanwhile."""
+        """Return the optimizer's step for a gradient; a user's own optimizer changes its state here."""
         optimizer: Any = self._es.optimizer
         if self._is_built_in:
             step: NDArray[Any]
@@ -144,7 +144,7 @@ class Update:
         return taken
 
     def move(self, step: NDArray[Any], change: Any, gradient: NDArray[Any]) -> None:
-        """Plan to add a step to the mean and a change to sigma."""
+        """Plan the addition of a step to the mean and of a change to sigma."""
         es = self._es
         mu = np.asarray(es._mu + step, dtype=es.dtype)
         np.copyto(mu, es._mu, where=~np.isfinite(mu))
@@ -156,7 +156,7 @@ class Update:
             self._gradient = gradient
 
     def commit(self) -> None:
-        """Change the search, all of it in one call."""
+        """Change the whole search in one call."""
         es, (copies, _) = self._es, self._optimizer
         scored = self._generation.scored_with_this(self._interactions) if self._goes_on else None
         if self._mu is not None:
@@ -164,7 +164,7 @@ class Update:
         kernels.commit(copies, self._changes(), self._generation, scored)
 
     def _changes(self) -> tuple[tuple[dict[str, Any], dict[str, Any]], ...]:
-        """Attributes that become others, of the search and of its optimizer."""
+        """Return the new values of attributes of the search and of its optimizer."""
         es, generation = self._es, self._generation
         changes = {
             "evaluations": es.evaluations + generation.size,
@@ -181,10 +181,10 @@ class Update:
         _, of_optimizer = self._optimizer
         if self._is_scheduled and self._is_built_in:
             of_optimizer = of_optimizer | {"alpha": self._mu_lr}
-        if not of_optimizer:  # one of a user's may have no attributes
+        if not of_optimizer:  # a user's own optimizer may have no attributes
             return ((vars(es), changes),)
         return (vars(es), changes), (vars(es.optimizer), of_optimizer)
 
     def _is_better(self, value: float, other: float) -> bool:
-        """Whether the first is; as float64, since NumPy compares a float with a float32 in float32."""
+        """Return whether a value is better, compared as float64: NumPy compares a float with a float32 in float32."""
         return value > other if self._es._fitness.maximize else value < other

@@ -1,7 +1,7 @@
-"""Rank transforms as pepg-es exposes them.
+"""Rank transforms, with the names of pepg-es.
 
-These keep the original's order of equal scores, whatever NumPy's argsort makes of them on this CPU. `PEPG` itself
-shares the average rank among equal rewards unless it is built with ``ties="argsort"``.
+These order equal scores as pepg-es does, which is the order of NumPy's argsort on this CPU. In `PEPG` itself, equal
+rewards share their average rank unless ``ties="argsort"``.
 """
 
 import functools
@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, kernels
 
-#: ln 2 in two parts: the first has zeros enough at its end that its product with an exponent is exact.
+#: ln 2 in two parts: the first ends in enough zeros that its product with an exponent is exact.
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
 
 
 def _log(x: ArrayLike) -> NDArray[np.float64]:
-    """Natural logarithms of numbers above 0, of operations that every machine rounds alike.
+    """Return natural logarithms of numbers above 0, from operations that every machine rounds in the same way.
 
-    NumPy's differ between instruction sets in the last bit: with AVX-512 at 9170 and at 2 of the other integers up to
-    100,000.
+    NumPy's logarithms differ between instruction sets in the last bit: with AVX-512, at 9170 and two other integers up
+    to 100,000.
     """
     fraction, exponent = np.frexp(np.asarray(x, dtype=np.float64))
     is_low = fraction < np.sqrt(0.5)
@@ -55,14 +55,14 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
     """
     n = _checks.integer("population_size", population_size, at_least=1)
     best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
-    # fsum: how NumPy adds up differs between its versions.
+    # fsum, because NumPy's order of summation differs between its versions.
     shares: NDArray[np.float64] = best_first[::-1] / math.fsum(best_first) - 1 / n
     return shares
 
 
 @functools.lru_cache(maxsize=2)
 def _utilities(n: int) -> NDArray[np.float64]:
-    """Those of a search, which asks for the same ones at each update."""
+    """Return utilities for a search, which needs the same ones at each update."""
     utilities = utility_function(n)
     utilities.flags.writeable = False
     return utilities
@@ -74,7 +74,7 @@ def center_function(population_size: int) -> NDArray[np.float64]:
     Parameters
     ----------
     population_size : int
-        Number of candidates, at least 1 (a single one has the centre, 0).
+        Number of candidates, at least 1 (a single one gets 0).
 
     Returns
     -------
@@ -100,7 +100,9 @@ def compute_ranks(fitness_scores: ArrayLike) -> NDArray[np.int_]:
     """
     if _checks.numbers("fitness_scores", fitness_scores).ndim != 1:
         raise ValueError(f"fitness_scores: wanted shape (n,), got shape {np.shape(fitness_scores)}")
-    scores = np.asarray(fitness_scores)  # argsort may order ties otherwise in another dtype
+    scores = np.asarray(
+        fitness_scores
+    )  # as given, because argsort may order ties differently in another dtype
     ranks = np.empty(scores.size, dtype=int)
     ranks[scores.argsort()] = np.arange(scores.size)
     return ranks
@@ -124,14 +126,14 @@ def fitness_transformation(fitness_scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def centered_ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from -0.5 (worst) to 0.5 (best); equal rewards share their average."""
+    """Return ranks from -0.5 (worst) to 0.5 (best); equal rewards share their average rank."""
     shaped = np.empty(rewards.size)
     kernels.centered_ranks(rewards, shaped)
     return shaped
 
 
 def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64]:
-    """`utility_function` by rank; with ``ties="average"`` equal rewards share the mean of theirs."""
+    """Return the utilities by rank; with ``ties="average"``, equal rewards share the mean of their utilities."""
     utilities = _utilities(rewards.size)
     if ties == "argsort":
         return utilities[compute_ranks(rewards)]
@@ -142,15 +144,15 @@ def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64
 
 
 def normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Finite rewards with mean 0 and standard deviation 1; all 0 where they do not differ."""
+    """Return finite rewards shifted and scaled to mean 0 and standard deviation 1; zeros if they are all equal."""
     if rewards.min() == rewards.max():
-        # Their mean may be off by a rounding error, which would be all there is.
+        # The mean may have a rounding error, which would be the only difference left.
         return np.zeros(rewards.size)
     _, exponent = np.frexp(np.abs(rewards).max())
-    # Squares of very large and very small ones are numbers too.
+    # Scaled so that squares of very large or small rewards neither overflow nor underflow.
     scaled = np.ldexp(rewards, -exponent)
-    centred = scaled - scaled.mean()
-    shaped: NDArray[np.float64] = centred / np.sqrt(np.mean(centred**2))
+    centered = scaled - scaled.mean()
+    shaped: NDArray[np.float64] = centered / np.sqrt(np.mean(centered**2))
     return shaped
 
 

@@ -8,24 +8,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, kernels
 
-#: Sigma never reaches 0, where the gradients would have no answer.
+#: Sigma never reaches 0, where the gradients are not defined.
 LEAST_SIGMA = 1e-20
 
 
 class Sigma(kernels.SigmaCore):
-    """The standard deviations of a search, and what bounds their steps.
+    """The standard deviations of a search, and the limits of their steps.
 
-    Other limits make another object with the same array, so that no one sees half of them.
+    To change a limit, another object with the same array is made, so that no thread sees a partial change.
 
     Parameters
     ----------
     size : int
         Number of parameters.
     dtype : dtype
-        Of the search.
+        Type of the search's arrays.
     options : dict
-        ``sigma_max_change``, ``sigma_min``, ``sigma_max``, ``sigma_decay`` and ``sigma_decay_limit``, each of them
-        checked.
+        ``sigma_max_change``, ``sigma_min``, ``sigma_max``, ``sigma_decay`` and ``sigma_decay_limit``, all checked.
     values : ndarray, optional
         The array that holds sigma; a new one by default.
     """
@@ -51,7 +50,7 @@ class Sigma(kernels.SigmaCore):
             raise ValueError(f"sigma_min: wanted at most sigma_max = {most}, got {least}")
         for each in (change, least, most):
             if isinstance(each, np.ndarray):
-                each.flags.writeable = False  # the kernels have a copy
+                each.flags.writeable = False  # because the kernels use a copy
         self.lowest, self.highest = _rounded(least, most, dtype)
         numbers, limits = (0.0, 0.0, 0.0), None
         if np.ndim(change) or np.ndim(least) or np.ndim(most):
@@ -65,11 +64,11 @@ class Sigma(kernels.SigmaCore):
         self.keep(values, numbers, limits, options["sigma_decay"], options["sigma_decay_limit"])
 
     def changed(self, name: str, value: Any) -> "Sigma":
-        """Return the same sigma with another option."""
+        """Return the same sigma with a changed option."""
         return Sigma(self.size, self.dtype, self.options | {name: value}, self.values)
 
     def within(self, name: str, value: ArrayLike) -> NDArray[Any]:
-        """Return numbers for sigma as an array of their own; ValueError if they are not within the limits."""
+        """Return a new array of numbers for sigma; ValueError if they are not within the limits."""
         sigma = _checks.vector(name, value, self.size, self.dtype)
         given = _checks.numbers(name, value).astype(np.float64)
         least, most = self.options["sigma_min"], self.options["sigma_max"]
@@ -82,12 +81,12 @@ class Sigma(kernels.SigmaCore):
         return clipped
 
     def put_state(self, values: NDArray[Any]) -> None:
-        """Take stored numbers, which may be beyond the limits: those hold from the next update on."""
+        """Use stored numbers, which may be beyond the limits: the limits apply from the next update on."""
         self.values[...] = self.check_state(values)
 
     @staticmethod
     def check_state(values: NDArray[Any]) -> NDArray[Any]:
-        """Refuse stored numbers that are no sigma."""
+        """Refuse stored numbers that are not above 0."""
         if not (values > 0).all():
             raise ValueError("sigma: wanted numbers above 0")
         return values
@@ -97,7 +96,7 @@ class Sigma(kernels.SigmaCore):
 
 
 def _rounded(least: Any, most: Any, dtype: "np.dtype[Any]") -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both as finite numbers of `dtype`, rounded inwards but where they leave nothing between them."""
+    """Return both limits as finite numbers of `dtype`, rounded inward unless nothing would be left between them."""
     low = np.asarray(_checks.rounded(least, dtype, up=True))
     high = np.asarray(_checks.rounded(most, dtype, up=False))
     with np.errstate(over="ignore"):
@@ -106,7 +105,7 @@ def _rounded(least: Any, most: Any, dtype: "np.dtype[Any]") -> tuple[NDArray[Any
 
 
 def _again(size: int, dtype: str, options: dict[str, Any], values: NDArray[Any]) -> Sigma:
-    """A sigma that was pickled or copied, with NumPy's own dtype instance."""
+    """Restore a sigma that was pickled or copied, with NumPy's own dtype instance."""
     return Sigma(
         size, _checks.real_dtype(dtype), options, np.array(values, _checks.real_dtype(dtype))
     )

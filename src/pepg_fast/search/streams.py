@@ -1,4 +1,4 @@
-"""Where the noise comes from: a key of the native stream, or a NumPy generator that is replayed."""
+"""Sources of the noise: a key of the native stream, or a NumPy generator that is used as in pepg-es."""
 
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -7,13 +7,13 @@ import numpy as np
 
 from .. import _checks
 
-if TYPE_CHECKING:  # numpy.random is a tenth of the import's time, and many a program never needs it
+if TYPE_CHECKING:  # numpy.random takes a tenth of the import time, and many programs never need it
     NumpyRng: TypeAlias = np.random.RandomState | np.random.Generator
 
 _HALF = {"has_uint32": 1, "uinteger": 2**32 - 1}
 _PCG64 = {"state": {"state": 2**128 - 1, "inc": 2**128 - 1}} | _HALF
-#: The states of NumPy's bit generators: of a whole number the largest that it may be, of an array its dtype and length.
-#: NumPy takes whatever it is given for a state, and reads beyond its memory where a position is beyond its buffer.
+#: The states of NumPy's bit generators: the maximum of each whole number, the dtype and length of each array. NumPy
+#: accepts any state, and reads beyond its memory if a position is beyond its buffer.
 _FIELDS: dict[str, dict[str, Any]] = {
     "MT19937": {"state": {"key": ("uint32", 624), "pos": 624}},
     "PCG64": _PCG64,
@@ -26,12 +26,12 @@ _FIELDS: dict[str, dict[str, Any]] = {
     | _HALF,
     "SFC64": {"state": {"state": ("uint64", 4)}} | _HALF,
 }
-#: What a RandomState has besides: whether it keeps the second normal of a pair, and that.
+#: Further fields of a RandomState: whether it keeps the second normal of a pair, and that normal.
 _GAUSS = {"has_gauss": 1, "gauss": float}
 
 
 def resolve(rng: Any) -> "tuple[int | None, NumpyRng | None]":
-    """Split what the user gave as `rng` into (key, None) or (None, generator); (None, None) for None.
+    """Turn a user's `rng` into (key, None) or (None, generator); (None, None) for None.
 
     Raises TypeError or ValueError for anything but None, an int >= 0, a SeedSequence, a RandomState, a Generator or
     the module `numpy.random`, which stands for its global RandomState.
@@ -60,7 +60,7 @@ def key_from_global_state() -> int:
 
 
 def to_state(rng: "NumpyRng | None") -> dict[str, Any] | None:
-    """The generator's state as data."""
+    """Return the generator's state as data."""
     if rng is None:
         return None
     if isinstance(rng, np.random.RandomState):
@@ -69,7 +69,7 @@ def to_state(rng: "NumpyRng | None") -> dict[str, Any] | None:
 
 
 def from_state(data: dict[str, Any] | None) -> "NumpyRng | None":
-    """A new generator in a stored state; NumPy's global one is never touched."""
+    """Return a new generator in a stored state; NumPy's global one is never changed."""
     if data is None:
         return None
     kind, name = data["class"], data["state"]["bit_generator"]
@@ -91,7 +91,7 @@ def from_state(data: dict[str, Any] | None) -> "NumpyRng | None":
 
 
 def _checked(name: str, value: Any, wanted: Any) -> Any:
-    """A field of a state, or all of them, if it is what `_FIELDS` describes."""
+    """Return a field of a state, or all fields, if they are as `_FIELDS` describes."""
     if isinstance(wanted, dict):
         if not isinstance(value, dict) or set(value) != set(wanted):
             raise ValueError(
@@ -119,7 +119,7 @@ def _checked(name: str, value: Any, wanted: Any) -> Any:
 
 
 def _refuse_fixed_points(name: str, state: dict[str, Any]) -> None:
-    """Refuse states that NumPy never makes, from which the same number comes for ever (and a normal perhaps never)."""
+    """Refuse states that NumPy never has: they give the same number forever, and perhaps never a normal."""
     if name == "MT19937" and not (state["key"][0] >> 31 or state["key"][1:].any()):
         raise ValueError("MT19937.state.key: wanted numbers that are not all 0")
     if name.startswith("PCG64") and state["inc"] % 2 == 0:

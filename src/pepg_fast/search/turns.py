@@ -1,4 +1,4 @@
-"""Threads that share one search take turns, and a forked child does not wait for threads that it does not have."""
+"""Turns of threads that share one search; a forked child does not wait for threads that it does not have."""
 
 import os
 import weakref
@@ -9,7 +9,7 @@ _all: "weakref.WeakSet[kernels.Turn]" = weakref.WeakSet()
 
 
 def new() -> kernels.Turn:
-    """A turn that nobody holds."""
+    """Make a turn that no thread holds."""
     turn = kernels.Turn()
     _all.add(turn)
     return turn

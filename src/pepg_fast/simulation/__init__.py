@@ -1,4 +1,4 @@
-"""Episodes of a simulation in C, and the compiled functions that users hand over."""
+"""Episodes of a simulation in C, and the compiled functions of users."""
 
 from .episodes import NAN_POLICIES, Rollout, Simulation
 

@@ -1,4 +1,4 @@
-"""From the outputs of a network to actions within a box."""
+"""Conversion of a network's outputs into bounded actions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,17 @@ def rows_of_box(
     most: float = float(np.finfo(np.float64).max),
     limits: _Ends | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Rows that make actions: ends to clip outputs to; half, middle, low, high, or None where those are in the box.
+    """Return the rows that turn outputs into actions: bounds of the outputs; and half, middle, low and high, or None.
 
-    Outputs from -1 to 1 span the box if it is `scaled`, in coordinates where both ends are finite; `most` stands for
-    infinite ends. `limits` are the ends that actions are clipped to last, where those are others.
+    The second is None if clipped outputs are already actions. If `scaled`, outputs from -1 to 1 span the range between
+    the bounds, in coordinates where both are finite; `most` replaces infinite bounds. `limits` are the bounds to which
+    actions are clipped at the end, if these differ.
     """
     own = _finite(low, high, most)
     last_low, last_high = own if limits is None else _finite(*limits, most)
     spans = np.isfinite(low) & np.isfinite(high) & scaled
     bottom, top = np.where(spans, -1.0, own[0]), np.where(spans, 1.0, own[1])
-    # Halves first: the whole width of a box may be beyond the largest float.
+    # Halves first, because the whole range may exceed the largest float.
     first, last = np.where(spans, low, -1.0), np.where(spans, high, 1.0)
     half, middle = last / 2 - first / 2, last / 2 + first / 2
     with np.errstate(over="ignore"):

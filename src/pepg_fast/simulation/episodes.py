@@ -1,4 +1,4 @@
-"""Whole generations of native environments: every member's episodes run in C, on all threads, without the GIL."""
+"""Whole generations of native environments: the episodes of all members run in C, on all threads, without the GIL."""
 
 from typing import Any, NamedTuple
 
@@ -19,11 +19,11 @@ class Rollout(NamedTuple):
     Attributes
     ----------
     observations : ndarray of float64, shape (T + 1, observation_size)
-        Row t is what the network saw before step t; the last row is what it would have seen next.
+        Row t is the observation before step t; the last row is the observation after the last step.
     actions : ndarray of float64, shape (T, action_size)
-        What `step` was given: the network's outputs, or what the environment's box or choices make of them.
+        Arguments of `step`: the network's outputs, or the bounded action or choice that they become.
     rewards : ndarray of float64, shape (T,)
-        NaN in the last place if an action was not finite: the environment did not see it.
+        Rewards of the steps. The last one is NaN if its action was not finite, and was not passed to the environment.
     """
 
     observations: NDArray[np.float64]
@@ -32,57 +32,62 @@ class Rollout(NamedTuple):
 
 
 class Simulation:
-    """An environment given by native functions: `reset` and `step`, and if need be three more.
+    """An environment defined by native functions: `reset` and `step`, and up to three optional ones.
 
     Parameters
     ----------
     reset : native function
-        ``void reset(double *state, double *observation, uint64_t seed, void *data)`` starts an episode: fills
-        `state`, which is all zeros, and the first `observation`. If it fails it leaves NaN in the observation.
+        ``void reset(double *state, double *observation, uint64_t seed, void *data)`` starts an episode: it fills
+        `state`, which is all zeros on entry, and the first `observation`. If it fails, it leaves NaN in the
+        observation.
     step : native function
-        ``int step(double *state, const double *action, double *observation, double *reward, void *data)`` moves on
-        by one `action`, writes observation and reward, and returns 1 when the episode is over, else 0.
+        ``int step(double *state, const double *action, double *observation, double *reward, void *data)`` makes one
+        step with `action`, writes observation and reward, and returns 1 if the episode is over, else 0.
     state_size, observation_size, action_size : int
-        Numbers in each of those arrays.
+        Sizes of these arrays.
     max_steps : int
-        Steps after which an episode ends in any case.
+        Maximum number of steps of an episode.
     data : None, array, ctypes or cffi pointer, or PyCapsule
-        Handed to the functions as it is, without a copy; kept alive. A `scipy.LowLevelCallable`'s own data if None.
+        Data that is passed to the functions without a copy, and kept alive. If None, the data of a
+        `scipy.LowLevelCallable` is used.
     make_context, free_context : native function, optional
         ``void *make_context(void *data)`` makes what a thread needs to run episodes, such as a simulator's workspace,
         and returns a null pointer if it cannot; ``void free_context(void *context)`` frees it. Each thread makes one at
-        the beginning of a call and frees it at its end. The other functions then get the context in the place of
-        `data`. A thread with a context runs its episodes one after the other, so the context may hold their state.
+        the beginning of a call and frees it at the end. The other functions then get the context instead of `data`. A
+        thread with a context runs its episodes one after the other, so the context may hold their state.
     end : native function, optional
         ``void end(double *state, void *data)`` follows each `reset` once, however the episode ended: by itself, by
-        `max_steps`, by a number that is not finite, or by Ctrl-C. It frees what the state points at.
+        `max_steps`, by a number that is not finite, or by Ctrl-C. It frees memory to which the state points.
     low, high : array_like of float, shape (action_size,), or float, optional
-        Ends of actions, which may be infinite. Outputs from -1 to 1 span the range between them, and others are clipped
-        (where an end is infinite, an output is the action, clipped). Without them an action is the network's outputs.
+        Bounds of actions, which may be infinite. Outputs from -1 to 1 span the range between them, and larger ones are
+        clipped; where a bound is infinite, the action is the clipped output. Without bounds, an action is the network's
+        outputs.
     n_choices : int, optional
-        The network has that many outputs, and the action is one number, the index of the largest.
+        Number of possible actions. The network then has this many outputs, and an action is one number: the index of
+        the largest output.
 
     Raises
     ------
     TypeError
-        If a function is not native, or says that it takes another number of arguments.
+        If a function is not native, or declares another number of arguments.
     ValueError
-        For a size below 1, a null pointer, or arguments that do not go together.
+        If a size is below 1, a pointer is null, or arguments contradict each other.
 
     Notes
     -----
     A native function is a numba ``cfunc``, a ctypes or cffi function pointer, a ``scipy.LowLevelCallable`` or a
-    PyCapsule. The number of arguments is checked where the object tells it; types are not. Sizes cannot be checked
-    against what the functions write: one that writes past its arrays corrupts memory.
+    PyCapsule. The number of arguments is checked if the object declares it; types are not. A function that writes past
+    its arrays corrupts memory, which cannot be checked.
 
-    The functions are called from several threads at once, on different episodes and contexts. They may read `data`, and
-    write only what they are given; then results do not depend on the number of threads. `state` is aligned as a double.
+    The functions are called from several threads at once, with different episodes and contexts. If they only read
+    `data` and write only to their arguments, results do not depend on the number of threads. `state` is aligned as a
+    double.
 
-    `pepg_fast.training.train` takes a Simulation in the place of an environment.
+    `pepg_fast.training.train` accepts a Simulation instead of an environment.
 
-    A callback into Python (``ctypes.CFUNCTYPE(...)(function)``) works, slowly: what it raises, Ctrl-C included, is
-    printed and lost. Keep a cffi library (``ffi.dlopen``) alive for as long as the Simulation: its pointers do not.
-    In Cython, declare plain C types (``double *``, ``uint64_t``) and ``noexcept nogil``.
+    A callback into Python (``ctypes.CFUNCTYPE(...)(function)``) works, but slowly, and any exception in it, Ctrl-C
+    included, is printed and lost. Keep a cffi library (``ffi.dlopen``) alive as long as the Simulation, because its
+    pointers do not. In Cython, declare plain C types (``double *``, ``uint64_t``) and ``noexcept nogil``.
     """
 
     def __init__(
@@ -130,7 +135,7 @@ class Simulation:
         self._environment = self._environment_of(self.max_steps, *rows)
 
     def _environment_of(self, max_steps: int, clip: Any, scale: Any) -> kernels.Environment:
-        """The environment with a limit of steps, and a way from outputs to actions."""
+        """Make the environment with a limit of steps, and a conversion of outputs into actions."""
         return kernels.Environment(
             **self._addresses, state_size=self.state_size, max_steps=max_steps,
             n_choices=self.n_choices or 0, clip=clip, scale=scale,
@@ -138,32 +143,32 @@ class Simulation:
 
     @property
     def state_size(self) -> int:
-        """Numbers in an episode's state."""
+        """Size of an episode's state."""
         return self._state_size
 
     @property
     def observation_size(self) -> int:
-        """Numbers in an observation: the network's inputs."""
+        """Size of an observation: the number of the network's inputs."""
         return self._observation_size
 
     @property
     def action_size(self) -> int:
-        """Numbers in an action."""
+        """Size of an action."""
         return self._action_size
 
     @property
     def n_choices(self) -> int | None:
-        """How many actions there are to choose from; None if an action is not a choice."""
+        """Number of possible actions; None if an action is not a choice."""
         return self._n_choices
 
     @property
     def output_size(self) -> int:
-        """Outputs of a network that acts here."""
+        """Number of outputs of a network that acts in this environment."""
         return self.n_choices or self.action_size
 
     @property
     def max_steps(self) -> int:
-        """Steps after which an episode ends in any case."""
+        """Maximum number of steps of an episode."""
         return self._max_steps
 
     def evaluate(
@@ -178,45 +183,45 @@ class Simulation:
         nan_policy: str = "raise",
         per_episode: bool = False,
     ) -> Any:
-        """Mean return of each member's episodes.
+        """Run episodes of each member, and return their mean returns.
 
         Parameters
         ----------
         network : NeuralNetwork or RecurrentNetwork
-            With native activations, `observation_size` inputs and `output_size` outputs. Its weights and its state play
-            no part; each episode begins with a state of zeros.
+            A network with native activations, `observation_size` inputs and `output_size` outputs. Its weights and its
+            state are not used; each episode begins with a state of zeros.
         solutions : array_like of float64 or float32, shape (n, number_of_parameters)
-            Weights of each member; the network works in their width.
+            Weights of each member; the network computes in their dtype.
         episodes : int
-            Episodes of each member.
+            Number of episodes of each member.
         seed : int
-            Episode e of every member starts from ``seed + e`` (modulo 2**64): all face the same. Move on by
-            `episodes` from one generation to the next for fresh ones.
+            Episode e of every member starts from ``seed + e`` (modulo 2**64), so all members get the same episodes. Add
+            `episodes` from one generation to the next to get new ones.
         n_threads : int, optional
-            OpenMP's usual number by default. The result does not depend on it.
+            Number of threads; OpenMP's usual number by default. The result does not depend on it.
         return_steps : bool
-            Whether to return the steps taken as well.
+            Whether to return the numbers of steps as well.
         nan_policy : {"raise", "worst", "keep"}
             An action or reward that is not finite, or a `reset` that fails, ends the episode and makes the member's
-            return NaN. That raises, or becomes -inf, the worst rank, or stays.
+            return NaN. This raises an exception, or becomes -inf, the worst rank, or is kept.
         per_episode : bool
-            Whether to return each episode by itself, shapes (n, episodes), rather than means and totals.
+            Whether to return each episode separately, shapes (n, episodes), rather than means and totals.
 
         Returns
         -------
         returns : ndarray of float64, shape (n,)
-            Means over the episodes of the sums of rewards.
+            Mean over the episodes of the sum of rewards.
         steps : ndarray of int64, shape (n,)
-            Steps of all episodes together, if `return_steps`.
+            Total number of steps of all episodes, if `return_steps`.
 
         Raises
         ------
         TypeError, ValueError
             If an argument does not fit, or the network has an activation written in Python.
         RuntimeError
-            With `nan_policy` "raise", naming the member; or if no context could be made.
+            If a return is NaN and `nan_policy` is "raise", with the member; or if no context could be made.
         KeyboardInterrupt
-            Within about a second of Ctrl-C, or as soon as a step is over that takes longer; in the main thread.
+            In the main thread, within about a second of Ctrl-C, or after the current step if that takes longer.
         """
         perceptron = self._perceptron_of(network)
         _checks.choice("nan_policy", nan_policy, NAN_POLICIES)
@@ -226,7 +231,7 @@ class Simulation:
             returns = np.empty((len(weights), n_episodes))
             steps = np.empty((len(weights), n_episodes), np.int64)
         except (ValueError, MemoryError):
-            raise ValueError(f"episodes: no memory for {n_episodes} returns a member") from None
+            raise ValueError(f"episodes: no memory for {n_episodes} returns per member") from None
         first, threads = _seed(seed), _checks.thread_count(n_threads)
         if len(weights):
             self._environment.simulate(perceptron, weights, first, returns, steps, threads)
@@ -238,7 +243,7 @@ class Simulation:
             if nan_policy == "raise" and np.isnan(returns).any():
                 member = int(np.flatnonzero(np.isnan(returns))[0])
                 raise RuntimeError(
-                    f"solutions: member {member} has returns of both infinities, which have no mean; "
+                    f"solutions: member {member} has returns of inf and of -inf, which have no mean; "
                     "nan_policy='worst' ranks it last"
                 )
         if nan_policy == "worst":
@@ -246,7 +251,7 @@ class Simulation:
         return (returns, steps) if return_steps else returns
 
     def rollout(self, network: Network, solution: ArrayLike, seed: int = 0) -> Rollout:
-        """One episode to look at.
+        """Run one episode, and return its observations, actions and rewards.
 
         Parameters
         ----------
@@ -255,7 +260,7 @@ class Simulation:
         solution : array_like of float64 or float32, shape (number_of_parameters,)
             The network's weights.
         seed : int
-            Episode e of ``evaluate(..., seed=s)`` has seed ``s + e``.
+            Seed of the episode; episode e of ``evaluate(..., seed=s)`` has seed ``s + e``.
 
         Returns
         -------
@@ -284,7 +289,7 @@ class Simulation:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "Simulation: addresses of native functions cannot be pickled or copied; build it anew there"
+            "Simulation: addresses of native functions cannot be pickled or copied; make another Simulation instead"
         )
 
     def _perceptron_of(self, network: Network) -> Any:
@@ -292,7 +297,7 @@ class Simulation:
             raise TypeError(
                 f"network: wanted a NeuralNetwork or RecurrentNetwork, got {type(network).__name__}"
             )
-        # The sizes that the kernels go by are its, whatever the network says.
+        # The kernels use the sizes of this object, whatever the network's attributes are.
         perceptron = network._perceptron
         if perceptron is None:
             activations = [getattr(network, name) for name in network._activations]
@@ -316,15 +321,14 @@ def _raise_if_nan(returns: NDArray[np.float64], steps: NDArray[np.int64], seed: 
         return
     member, episode = map(int, np.argwhere(failed)[0])
     raise RuntimeError(
-        f"solutions: member {member} met a reset that failed, or an action or reward that is not finite, in episode "
-        f"{episode} (seed {(seed + episode) % 2**64}) after {steps[member, episode]} steps; "
-        f"{int(failed.any(axis=1).sum())} "
-        f"of {len(returns)} members did. nan_policy='worst' ranks them last"
+        f"solutions: member {member} had a reset that failed, or an action or reward that is not finite, in episode "
+        f"{episode} (seed {(seed + episode) % 2**64}) after {steps[member, episode]} steps; so had "
+        f"{int(failed.any(axis=1).sum())} of {len(returns)} members in all. nan_policy='worst' ranks them last"
     )
 
 
 def solutions_for(name: str, value: ArrayLike, perceptron: Any, n_dims: int) -> NDArray[Any]:
-    """Take weights in float64 or float32, as an array that the kernels can read."""
+    """Accept weights in float64 or float32; return an array that the kernels can read."""
     given = _checks.numbers(name, value)
     wanted = f"(n, {perceptron.n_parameters})" if n_dims == 2 else f"({perceptron.n_parameters},)"
     if given.ndim != n_dims or given.shape[-1] != perceptron.n_parameters:
@@ -345,7 +349,7 @@ def _seed(value: Any) -> int:
 
 
 def _box(low: Any, high: Any, size: int) -> tuple[Any, Any] | None:
-    """Ends of actions, each below the other."""
+    """Return the bounds of actions, or None."""
     if (low is None) != (high is None):
         raise ValueError("low, high: wanted both or neither, got one")
     return _checks.bounds(low, high, size, np.dtype(float), ("low", "high"))
@@ -356,16 +360,16 @@ def _choices(value: Any, box: Any, action_size: int) -> int | None:
         return None
     number = _size("n_choices", value)
     if box is not None:
-        raise ValueError("n_choices: wanted no low and high with it, got both")
+        raise ValueError("n_choices: wanted no low and high with n_choices, got both")
     if action_size != 1:
         raise ValueError(
-            f"action_size: wanted 1 with n_choices, the index of a choice, got {action_size}"
+            f"action_size: wanted 1 with n_choices, for the index of the action, got {action_size}"
         )
     return number
 
 
 def _data_of_functions(functions: dict[str, Any]) -> Any:
-    """Return the data of `LowLevelCallable`s, which must be the same."""
+    """Return the data of the `LowLevelCallable`s, which must be the same for all."""
     found = {name: native.user_data(function) for name, function in functions.items()}
     given = {name: data for name, data in found.items() if data is not None}
     if len({native.data_pointer("data", data).address for data in given.values()}) > 1:

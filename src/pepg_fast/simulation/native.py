@@ -1,6 +1,6 @@
-"""Native functions and data of others: their addresses, and how many arguments they say they take.
+"""Native functions and data from other libraries: their addresses, and their numbers of arguments.
 
-None of the libraries these objects come from is imported here: an object of theirs brings its own.
+These libraries are not imported here: if there is an object of one, it has been imported already.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from .. import kernels
 
 _KINDS = "a numba cfunc, a ctypes or cffi function pointer, a scipy.LowLevelCallable or a PyCapsule"
 
-#: What native functions are called as; see pepg_reset and the others in pepg_fast.h.
+#: C types of native functions; see pepg_reset and the others in pepg_fast.h.
 RESET = "void (double *, double *, uint64_t, void *)"
 STEP = "int (double *, double *, double *, double *, void *)"
 END = "void (double *, void *)"
@@ -23,21 +23,21 @@ FITNESS = "double (const double *, ptrdiff_t, void *)"
 
 
 class Pointer(NamedTuple):
-    """An address, and the objects that own what is there."""
+    """An address, and the objects that own the memory there."""
 
     address: int
     owner: Any
 
 
 def function_pointer(name: str, value: Any, wanted: str) -> Pointer:
-    """Take a native function.
+    """Accept a native function.
 
     Raises
     ------
     TypeError
-        If `value` is no native function, or says that it takes another number of arguments.
+        If `value` is not a native function, or declares another number of arguments.
     ValueError
-        For a null pointer.
+        If it is a null pointer.
     """
     found = _found(value)
     if found is None:
@@ -46,24 +46,24 @@ def function_pointer(name: str, value: Any, wanted: str) -> Pointer:
         )
     if isinstance(value, ctypes._CFuncPtr) and value._flags_ & ctypes._FUNCFLAG_PYTHONAPI:  # type: ignore[attr-defined]
         raise TypeError(
-            f"{name}: wanted a function that runs without the GIL, got one of ctypes.PyDLL"
+            f"{name}: wanted a function that runs without the GIL, got a function of ctypes.PyDLL"
         )
     address, parameters = found
     if parameters not in (None, _arity(wanted)):
-        raise TypeError(f"{name}: wanted a function {wanted}, got one of {parameters} arguments")
+        raise TypeError(f"{name}: wanted a function {wanted}, got one with {parameters} arguments")
     if not address:
         raise ValueError(f"{name}: wanted a native function {wanted}, got a null pointer")
     return Pointer(address, value)
 
 
 def is_function(value: Any) -> bool:
-    """Whether a fitness is native; what takes one argument and can be called from Python is not meant to be."""
+    """Return whether a fitness is native. A callable with one argument counts as a Python function."""
     found = _found(value)
     return found is not None and not (found[1] == 1 and callable(value))
 
 
 def _found(value: Any) -> tuple[int, int | None] | None:
-    """The address of a native function, and how many arguments it says it takes; None for anything else."""
+    """Return the address and the declared number of arguments of a native function; None for any other object."""
     if _is_low_level_callable(value):
         inner = _found(value.function)
         declared = _arity(_signature_of(value))
@@ -82,12 +82,12 @@ def _found(value: Any) -> tuple[int, int | None] | None:
 
 
 def data_pointer(name: str, value: Any) -> Pointer:
-    """Take memory for a native function: None, an array, a pointer of ctypes or cffi, or a PyCapsule.
+    """Accept data for a native function: None, an array, a ctypes or cffi pointer, or a PyCapsule.
 
     Raises
     ------
     TypeError, ValueError
-        If `value` has no memory, or not in one piece.
+        If `value` has no memory, or its memory is not contiguous.
     """
     if value is None:
         return Pointer(0, None)
@@ -99,10 +99,13 @@ def data_pointer(name: str, value: Any) -> Pointer:
     if _is_cdata(value) and _cffi_type(value).kind in ("pointer", "array"):
         return Pointer(_cffi_address(value), value)
     try:
-        if isinstance(value, np.generic):  # has a buffer, but an address in it is a mistake
+        if isinstance(value, np.generic):  # it has a buffer, but is probably meant as an address
             raise TypeError
         view = memoryview(value)
-    except (TypeError, ValueError):  # NumPy's ValueError: a dtype that buffers do not know
+    except (
+        TypeError,
+        ValueError,
+    ):  # NumPy raises ValueError for dtypes that buffers do not support
         raise TypeError(
             f"{name}: wanted None, an array, a ctypes or cffi pointer or a PyCapsule, got {_described(value)}"
         ) from None
@@ -110,19 +113,19 @@ def data_pointer(name: str, value: Any) -> Pointer:
         raise TypeError(f"{name}: wanted numbers that C can read, got dtype {value.dtype.str}")
     if not view.c_contiguous or view.nbytes == 0:
         raise ValueError(
-            f"{name}: wanted C-contiguous memory of at least a byte, got shape {view.shape}, strides {view.strides}"
+            f"{name}: wanted C-contiguous memory of at least one byte, got shape {view.shape}, strides {view.strides}"
         )
     held = np.frombuffer(view, np.uint8)
     return Pointer(held.ctypes.data, held)
 
 
 def user_data(value: Any) -> Any:
-    """Return the data that comes with a function (a LowLevelCallable's), or None."""
+    """Return the data of a `LowLevelCallable`, or None for any other function."""
     return value.user_data if _is_low_level_callable(value) else None
 
 
 def _signature_of(callable_: Any) -> str | None:
-    """A `LowLevelCallable`'s signature; None if its capsule has no name."""
+    """Return the signature of a `LowLevelCallable`; None if its capsule has no name."""
     try:
         return str(callable_.signature)
     except ValueError:
@@ -130,9 +133,9 @@ def _signature_of(callable_: Any) -> str | None:
 
 
 def _arity(text: str | None) -> int | None:
-    """Count the parameters of a C signature such as ``int (double *, void *)``, None where there is none.
+    """Count the parameters of a C signature such as ``int (double *, void *)``; None for any other text.
 
-    Cython and SciPy name capsules after it; other names tell nothing.
+    Cython and SciPy use the signature as the name of a capsule.
     """
     parameters = (text or "").partition("(")[2].partition(")")[0]
     return len(parameters.split(",")) if parameters else None
@@ -162,12 +165,12 @@ def _cffi_address(value: Any) -> int:
 
 def _described(value: Any) -> str:
     if _is_from(getattr(value, "__self__", None), "_cffi_backend"):
-        return f"{value!r}: hand over ffi.addressof(lib, {value.__name__!r})"
+        return f"{value!r}; pass ffi.addressof(lib, {value.__name__!r})"
     if (
         callable(value)
         and hasattr(value, "__name__")
         and not (_is_cdata(value) or isinstance(value, type))
     ):
-        return f"the Python function {value.__name__} (numba.cfunc compiles one)"
+        return f"the Python function {value.__name__} (numba.cfunc can compile it)"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, read as data, and what of a search goes into them."""
+"""Files: written whole or not at all, read as data, and the contents that searches store in them."""

@@ -1,8 +1,8 @@
-"""Reading archives of exactly the layout that `numpy.savez` writes, and of no other.
+"""A reader for archives with exactly the layout that `numpy.savez` writes.
 
-The members follow one another without gaps from the first byte on, none of them compressed. The central directory says
-of each, in the same order, what its own header says, and nothing follows it but the end record. Such an archive has no
-room for members that overlap or share a name, nor for hidden, encrypted or streamed ones.
+The members follow one another without gaps from the first byte on, and none is compressed. The central directory lists
+them in the same order, with the same facts as their own headers, and only the end record follows. Such an archive has
+no members that overlap, share a name, or are hidden, encrypted or streamed.
 """
 
 import struct
@@ -13,13 +13,13 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR_64 = struct.Struct("<4sIQI")
-#: What a header holds in place of a number that stands in its extra field, and the largest number Python writes there.
+#: The value of a header's field if the number is in the extra field; the largest number that Python writes directly.
 _ELSEWHERE, _MOST, _MOST_MEMBERS = 0xFFFFFFFF, 2**31 - 1, 0xFFFF
 _UTF8 = 0x800
 
 
 def members(archive: memoryview, comment_size: int) -> dict[str, memoryview]:
-    """Contents of an archive by name; `archive` ends where its comment begins.
+    """Return the contents of an archive by name; `archive` ends where its comment begins.
 
     Raises ValueError for any other layout.
     """
@@ -51,20 +51,20 @@ def members(archive: memoryview, comment_size: int) -> dict[str, memoryview]:
     except struct.error:
         raise ValueError("its archive is cut short") from None
     if archive[at:] != _end(len(names), directory, at, comment_size):
-        raise ValueError("its archive has more in it than its members")
+        raise ValueError("its archive has other contents than its members")
     return found
 
 
 def _member(archive: memoryview, at: int) -> tuple[bytes, tuple[int, ...], int, int]:
-    """Name, (flags, time, date, checksum, size), first byte and end of the member whose header is at `at`."""
+    """Return name, (flags, time, date, checksum, size), first byte and end of the member with its header at `at`."""
     _, _, flags, method, time, date, checksum, packed, size, name_size, extra_size = (
         _LOCAL.unpack_from(archive, at)
     )
     if method:
-        raise ValueError("its contents are compressed, which pepg_fast's are not")
+        raise ValueError("its contents are compressed, unlike those of pepg_fast")
     at += _LOCAL.size
     name, extra = bytes(archive[at : at + name_size]), archive[at + name_size :][:extra_size]
-    if extra_size:  # where Python wrote the sizes when it did not know them yet
+    if extra_size:  # Python writes the sizes here if it does not know them yet
         *kind, large, large_packed = struct.unpack_from("<2H2Q", extra)
         if kind != [1, 16] or extra_size != 20 or {packed, size} - {large, _ELSEWHERE}:
             raise ValueError(f"its member {name!r} has a header that numpy.savez does not write")
@@ -78,7 +78,7 @@ def _member(archive: memoryview, at: int) -> tuple[bytes, tuple[int, ...], int, 
 def _central_entry(
     archive: memoryview, at: int, name: bytes, flags: int, time: int, date: int, checksum: int, size: int, start: int
 ) -> bytes:  # fmt: skip
-    """The directory's entry of a member; versions and attributes, which change nothing, are those that are there."""
+    """Return the directory's entry for a member, with the stored versions and attributes, which have no effect."""
     there = _CENTRAL.unpack_from(archive, at)
     large = ([size, size] if size > _MOST else []) + ([start] if start > _MOST else [])
     extra = struct.pack(f"<2H{len(large)}Q", 1, 8 * len(large), *large) if large else b""
@@ -90,7 +90,7 @@ def _central_entry(
 
 
 def _end(count: int, directory: int, at: int, comment_size: int) -> bytes:
-    """What follows a directory that lies from `directory` to `at`."""
+    """Return the end record that follows a directory from `directory` to `at`."""
     size, large = at - directory, b""
     if count > _MOST_MEMBERS or max(size, directory) > _MOST:
         large = _END_64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, directory)

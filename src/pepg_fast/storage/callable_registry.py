@@ -1,11 +1,11 @@
-"""Rates and shapings as data: this package's own callables by name, a user's not at all."""
+"""Rates and shapings as data: callables of this package are stored by name, callables of users are not stored."""
 
 import importlib
 from typing import Any
 
 from .. import _checks
 
-#: Where the callables are that a file can name. The attributes of an instance are its constructor's arguments.
+#: Modules of the callables that a file can name. The attributes of an instance are its constructor's arguments.
 _MODULES = {
     "Decay": "pepg_fast.schedules",
     "DecayCountedRate": "pepg_fast.presets.decay_counted",
@@ -17,7 +17,7 @@ _MODULES = {
 
 
 def to_state(value: Any) -> Any:
-    """A number, an array, a name or a callable as data; None for a callable that a file cannot hold."""
+    """Return a number, an array, a name or a callable as data; None for a callable that a file cannot hold."""
     if not callable(value):
         return value
     kind = value if hasattr(value, "__qualname__") else type(value)
@@ -28,7 +28,7 @@ def to_state(value: Any) -> Any:
 
 
 def from_state(stored: Any) -> Any:
-    """What `to_state` made data of; anything else as it is."""
+    """Restore a value from the data of `to_state`; return anything else unchanged."""
     if not isinstance(stored, dict):
         return stored
     name = _checks.choice("callable", stored.get("name"), tuple(_MODULES))

@@ -174,9 +174,7 @@ def to_state(es: Any) -> dict[str, Any]:
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
-    state["gradient"] = (
-        es.gradient if es.keep_gradient else None
-    )  # a run may have kept it for itself
+    state["gradient"] = es.gradient if es.keep_gradient else None  # a run may keep it otherwise
     best = es.best_fitness
     state["best_fitness"] = best if files.is_storable(best) else float(best)
     state["dtype"] = es.dtype.name
@@ -228,9 +226,7 @@ def _restore(
     vars(es).update(_checks.attributes(kind, state["extra"], _own(kind)))
     if not is_legacy:
         es._generation.put_state(state)
-    elif (
-        "epsilon" in state
-    ):  # pepg-es saves its population, whether it was used in an update or not
+    elif "epsilon" in state:  # pepg-es saves its population even after it was used in an update
         es.epsilon, es.theta = state["epsilon"], state["theta"]
     if LOG_TAIL in state:
         setattr(es, LOG_TAIL, state[LOG_TAIL])

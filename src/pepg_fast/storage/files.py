@@ -1,8 +1,8 @@
 """Files that are data: npz with a format version and a digest, written whole, read without pickle.
 
 A state is a dict of numbers, strings, None, arrays, and lists and dicts of those. Arrays become
-members of the npz under their path in the state, all else one JSON member; a SHA-256 of everything
-is the archive's comment, so that any change to the file is noticed.
+members of the npz, named after their path in the state; everything else is one JSON member. The
+archive's comment has a SHA-256 of everything, so that any change to the file is noticed.
 """
 
 import contextlib
@@ -34,10 +34,9 @@ _ARRAY = "$array"
 _SCALAR = "$scalar"
 _TUPLE = "$tuple"
 _TAKEN = (_META, "file", "allow_pickle")  # names that arrays cannot have in np.savez
-_NOT_IN_NAMES = re.compile(
-    r"[\0\\\ud800-\udfff]"
-)  # which zipfile cuts off, takes for "/" or cannot write
-#: How deep lists and dicts may nest, and bits of an int: within what Python's JSON reads and writes by default.
+#: Characters at which zipfile cuts a name off, which it replaces by "/", or which it cannot write.
+_NOT_IN_NAMES = re.compile(r"[\0\\\ud800-\udfff]")
+#: Limits for the nesting of lists and dicts and for the bits of an int, which Python's JSON handles by default.
 _MOST_LEVELS, _MOST_BITS = 100, 14_000
 
 
@@ -46,14 +45,13 @@ def save(
 ) -> Path:
     """Write `state` as a file of this kind and return its absolute path.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed into
-    place: a crash leaves the old file or the new one. If the process is killed meanwhile, the
-    temporary file stays.
+    The bytes go to a temporary file in the same folder, which is flushed to the disk and renamed: a
+    crash leaves the old file or the new one. If the process is killed, the temporary file may stay.
 
     Raises
     ------
     TypeError
-        If the state holds what a file cannot, before anything is written.
+        If the state has something that a file cannot hold, before anything is written.
     FileExistsError
         If the file exists and `overwrite` is false.
     OSError
@@ -71,8 +69,8 @@ def write(
 ) -> Path:
     """Write a file whole or not at all, as `save` does, and return its absolute path.
 
-    A file that replaces another has its permissions, from the first byte on; a new one those of `like`, by default
-    those of the umask.
+    A file that replaces another has its permissions from the first byte on. A new file has those of `like`, or by
+    default those of the umask.
 
     Raises
     ------
@@ -85,7 +83,7 @@ def write(
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
     refuse_devices(path)
-    target = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
+    target = Path(os.path.realpath(path))  # a link remains, and its target is replaced
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     with naming(path), _temporary_beside(target, like) as (temporary, output):
@@ -93,7 +91,7 @@ def write(
         output.flush()
         os.fsync(output.fileno())
         if sys.platform == "win32":
-            output.close()  # which cannot rename an open file
+            output.close()  # Windows cannot rename an open file
         if overwrite:
             os.replace(temporary, target)
         else:
@@ -103,31 +101,31 @@ def write(
 
 
 def refuse_devices(path: Path) -> None:
-    """Refuse what is neither file nor folder: opening a pipe, or reading a device, may never end."""
+    """Refuse anything but files and folders: opening a pipe, or reading a device, may never end."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
 
 
 def opened(filename: "str | os.PathLike[str]") -> io.BufferedReader:
-    """Open a file to be read."""
+    """Open a file for reading."""
     path = _checks.path("filename", filename)
     refuse_devices(path)
     return open(path, "rb")
 
 
 def absolute(name: str, value: Any, *, folder: bool = False) -> Path:
-    """Take a path that means the same file wherever the working folder is later."""
+    """Return an absolute path, which does not depend on later changes of the working folder."""
     path = _checks.path(name, value, folder=folder)
     try:
         return path.absolute()
     except FileNotFoundError as error:
-        text = "the working folder, which this path is relative to, has been removed"
+        text = "the working folder, to which this path is relative, has been removed"
         raise FileNotFoundError(error.errno, text, str(path)) from error
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have the system's errors name a file, where they name none or a temporary one."""
+    """Let errors of the system name this file if they name none, or a temporary one."""
     try:
         yield
     except OSError as error:
@@ -140,7 +138,7 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is damaged, of another kind, or of a newer format version; the message names it.
+        If the file is damaged, is of another kind, or has a newer format version; the message names it.
     OSError
         If the file cannot be read.
     """
@@ -160,8 +158,8 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
             raise ValueError(f"its format version is {_checks.shown(meta['version'])}")
         if meta["version"] > VERSION:
             raise ValueError(
-                f"its format version is {_checks.shown(meta['version'])}, this pepg_fast reads up to {VERSION}: "
-                "upgrade pepg_fast"
+                f"its format version is {_checks.shown(meta['version'])}, but this pepg_fast reads versions up to "
+                f"{VERSION}: upgrade pepg_fast"
             )
         if meta["kind"] != kind:
             raise ValueError(f"it holds a {str(meta['kind'])[:50]}")
@@ -171,47 +169,47 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]:
-    """Turn whatever goes wrong in making sense of a file into a ValueError that names the file."""
+    """Turn any exception about the contents of a file into a ValueError that names the file."""
     try:
         yield
-    except Exception as error:  # there is no list of what readers of damaged bytes may raise
+    except Exception as error:  # reading damaged bytes may raise anything
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's, of a file that cannot be read
-        # In one line, and short: what it quotes may come from the file.
+            raise  # an error of the system: the file cannot be read
+        # In one short line, because it may quote the file.
         reason = _checks.printable(" ".join(str(error).split())[:500]) or type(error).__name__
         raise ValueError(f"{os.fsdecode(filename)}: not a usable {kind} file: {reason}") from error
 
 
 def unique_path(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
-    """`stem.suffix`, then `stem-1.suffix`, `stem-2.suffix`, ..."""
+    """Yield `stem.suffix`, then `stem-1.suffix`, `stem-2.suffix`, ..."""
     yield folder / f"{stem}{suffix}"
     for i in range(1, 10_000):
         yield folder / f"{stem}-{i}{suffix}"
 
 
 def _array(member: memoryview) -> "np.ndarray[Any, Any]":
-    """Read an array, but not one whose bytes are no values of its dtype."""
+    """Read an array, and refuse one with bytes that are not values of its dtype."""
     stream = io.BytesIO(member)
     array: np.ndarray[Any, Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if stream.read(1):
-        raise ValueError("it has bytes behind an array")
+        raise ValueError("it has bytes after an array")
     refuse_damaged_numbers(array)
     return array
 
 
 def refuse_damaged_numbers(array: "np.ndarray[Any, Any]") -> None:
-    """Refuse bits that are no value of an array's dtype, which NumPy relies on.
+    """Refuse bytes that are not values of an array's dtype, because NumPy relies on valid ones.
 
-    Of long doubles, arithmetic makes NaN of such bits, in place.
+    In long doubles, invalid bits are replaced by NaN in place.
     """
     dtype = array.dtype
     if dtype.names is not None:
         for name in dtype.names:
             refuse_damaged_numbers(array[name])
-    elif not dtype.itemsize:  # of these any number takes no room in a file
+    elif not dtype.itemsize:  # any number of these takes no space in a file
         raise ValueError("it has an array of items without bytes")
     elif dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
-        raise ValueError("it has an array of bool with other bytes than 0 and 1")
+        raise ValueError("it has an array of bool with bytes other than 0 and 1")
     elif dtype.kind == "U":
         codes = np.frombuffer(array.tobytes(), dtype.byteorder + "u4")
         if codes.max(initial=0) > sys.maxunicode:
@@ -226,7 +224,7 @@ def _encode(kind: str, state: dict[str, Any]) -> bytes:
     meta = {"format": FORMAT, "version": VERSION, "kind": kind, "state": _pack(state, "", arrays)}
     buffer = io.BytesIO()
     for name, array in arrays.items():
-        if array.dtype.kind == "b":  # of which NumPy takes any byte but 0 for true
+        if array.dtype.kind == "b":  # NumPy treats any byte but 0 as true
             arrays[name] = np.ascontiguousarray(array).view(np.uint8).reshape(array.shape) != 0
     np.savez(buffer, allow_pickle=False, **{_META: np.array(json.dumps(meta))}, **arrays)
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -248,7 +246,7 @@ def _check_digest(content: bytes) -> None:
 
 
 def _pack(value: Any, path: str, arrays: dict[str, Any], level: int = 0) -> Any:
-    """JSON for `value`; its arrays go into `arrays`."""
+    """Return `value` as data for JSON; its arrays go into `arrays`."""
     if level > _MOST_LEVELS:
         raise TypeError(
             f"{path:.60}: a file holds at most {_MOST_LEVELS} levels of lists and dicts"
@@ -283,7 +281,7 @@ def _pack(value: Any, path: str, arrays: dict[str, Any], level: int = 0) -> Any:
 
 
 def is_storable(value: Any) -> bool:
-    """Whether a file can hold `value`."""
+    """Return whether a file can hold `value`."""
     try:
         _pack(value, "", {})
     except TypeError:
@@ -306,7 +304,7 @@ def _unpack(value: Any, arrays: dict[str, Any]) -> Any:
 
 
 def _taken(name: Any, arrays: dict[str, Any]) -> "np.ndarray[Any, Any]":
-    """Take an array out, each once: a second reference would make a small file a large state."""
+    """Take an array, each only once: with repeated references, a small file could become a large state."""
     if not isinstance(name, str) or name not in arrays:
         raise ValueError(f"it lacks the array {_checks.shown(name)}, or refers to it twice")
     array: np.ndarray[Any, Any] = arrays.pop(name)
@@ -315,9 +313,9 @@ def _taken(name: Any, arrays: dict[str, Any]) -> "np.ndarray[Any, Any]":
 
 @contextlib.contextmanager
 def _temporary_beside(path: Path, like: Path | None) -> Iterator[tuple[str, IO[bytes]]]:
-    """A new file beside `path`, open for writing; at the end it goes, unless it got another name.
+    """Open a new file beside `path` for writing; at the end it is removed, unless it was renamed.
 
-    If it is to replace a file or to be like one, only its owner may read it until it has that one's permissions.
+    If it will replace a file or be like one, only its owner may read it until it has the permissions of that file.
     """
     old = _status(path) or (like and _status(like))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -341,20 +339,20 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _take_permissions(handle: int, temporary: str, old: os.stat_result) -> None:
-    """Give an open file the owner, the group and the mode of another, as far as the system lets us."""
+    """Give an open file the owner, group and mode of another, as far as the system allows."""
     mode = stat.S_IMODE(old.st_mode) & 0o777
     if hasattr(os, "fchown"):
         for owner in (old.st_uid, -1):
             with contextlib.suppress(OSError):
                 os.fchown(handle, owner, old.st_gid)
                 break
-        if os.fstat(handle).st_gid != old.st_gid:  # another group may do what everybody may
+        if os.fstat(handle).st_gid != old.st_gid:  # another group gets the permissions of everybody
             mode &= ~0o070 | (mode & 0o007) << 3
     os.chmod(handle if os.chmod in os.supports_fd else temporary, mode)
 
 
 def _publish(temporary: str, path: Path) -> None:
-    """Give `temporary` its name unless that is taken."""
+    """Rename `temporary` to `path`, unless there is such a file."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -366,12 +364,12 @@ def _publish(temporary: str, path: Path) -> None:
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(path)  # which holds nothing
+                os.unlink(path)  # the file is empty
             raise
 
 
 def flush_folder(folder: Path) -> None:
-    """Make the new name last through a power cut, where the system lets us."""
+    """Flush a folder so that new names survive a power cut, if the system allows it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

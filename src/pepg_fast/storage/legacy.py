@@ -1,4 +1,4 @@
-"""The three kinds of files that pepg-es writes, read by `pickle_reader`: what must be in each."""
+"""The three kinds of files that pepg-es writes: the required contents of each, read by `pickle_reader`."""
 
 import os
 import pickle
@@ -17,7 +17,7 @@ _SCALAR = (int, float, np.number, np.bool_)
 _NUMBER = (*_SCALAR, np.ndarray)
 _NUMBERS = (*_NUMBER, list, tuple)
 _ARRAY_OR_NONE = (np.ndarray, type(None))
-#: Types of the attributes of pepg-es's objects. What the values must be is checked where they are used.
+#: Types of the attributes of pepg-es's objects. The values are checked where they are used.
 _CHECKPOINT = {
     "optimizer": (Instance,),
     **dict.fromkeys(("population_size", "theta_size", "step", "best_fitness"), _NUMBER),
@@ -40,21 +40,21 @@ _NETWORK = {
 
 
 def is_pickle(filename: "str | os.PathLike[str]") -> bool:
-    """Whether a file starts as the pickles of pepg-es do.
+    """Return whether a file starts like the pickles of pepg-es.
 
     Raises
     ------
     TypeError
         If `filename` is not a path.
     OSError
-        If it is not the name of a file that can be read.
+        If there is no readable file of that name.
     """
     with files.opened(filename) as file:
         return file.read(1) == pickle.PROTO
 
 
 def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) -> dict[str, Any]:
-    """Attributes of a pickled PEPG; its optimizer is stored as checkpoints of this package have it."""
+    """Return the attributes of a pickled PEPG, with the optimizer in the form of this package's checkpoints."""
     given = () if optimizer is None else (optimizer,)
     state = _dict_of(filename, "checkpoint", given, "optimizer=")
     with files.contents_of(filename, "checkpoint"):
@@ -71,11 +71,11 @@ def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) 
 
 
 def load_best(filename: "str | os.PathLike[str]") -> tuple[Any, Any, Any]:
-    """Read the (theta, mu, sigma) of a pickled best."""
+    """Read (theta, mu, sigma) from a pickled best file."""
     with files.contents_of(filename, "best"):
         value = pickle_reader.read(filename, frozenset(), "")
         if not (isinstance(value, tuple) and len(value) == 3):
-            raise ValueError("it holds something else than (theta, mu, sigma)")
+            raise ValueError("it does not hold (theta, mu, sigma)")
         if not all(isinstance(item, _ARRAY_OR_NONE) for item in value):
             raise ValueError("theta, mu and sigma are not arrays")
         return value
@@ -86,7 +86,7 @@ def load_network(
     activations: tuple[Callable[..., Any], ...],
     prefixes: Mapping[str, str],
 ) -> dict[str, Any]:
-    """State of a pickled network, as `NeuralNetwork.save_network` stores it; `prefixes` of names by their origin."""
+    """Return the state of a pickled network as `save_network` stores it; `prefixes` are those of names, by origin."""
     hint = "hidden_activation= or output_activation="
     state = _dict_of(filename, "network", activations, hint)
     with files.contents_of(filename, "network"):
@@ -116,11 +116,11 @@ def _dict_of(filename: Any, kind: str, given: tuple[Any, ...], hint: str) -> dic
 
 
 def _check_types(state: dict[str, Any], wanted: Mapping[str, tuple[type, ...]]) -> None:
-    """Refuse values of other types, also lists of lists or arrays, of which NumPy could make very much."""
+    """Refuse values of other types, and nested lists, which NumPy could turn into very large arrays."""
     for name, types in wanted.items():
         if name not in state:
             raise ValueError(f"{name} is missing")
         value = state[name]
         is_flat = not isinstance(value, list | tuple) or all(isinstance(n, _SCALAR) for n in value)
         if not (isinstance(value, types) and is_flat):
-            raise ValueError(f"{name}: pepg-es stores no {type(value).__name__} there")
+            raise ValueError(f"{name}: pepg-es does not store a {type(value).__name__} there")

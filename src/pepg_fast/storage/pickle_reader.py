@@ -1,13 +1,13 @@
 """A reader of pickles that runs nothing: pickles as data.
 
-A pickle is a program for a small stack machine. The machine below knows the opcodes and the names of which the files
-of pepg-es 0.0.4 and 0.0.5 consist (CPython 3.6 to 3.13, NumPy 1 and 2) and refuses everything else. It makes numbers,
-text, lists, tuples, dicts with text as keys, and arrays of numbers. A class or a function stays a name: nothing that a
-file names is imported or called, no attribute is set, and nothing but text is hashed.
+A pickle is a program for a small stack machine. The machine below knows the opcodes and names in the files of pepg-es
+0.0.4 and 0.0.5 (CPython 3.6 to 3.13, NumPy 1 and 2), and refuses everything else. It makes numbers, text, lists,
+tuples, dicts with text as keys, and arrays of numbers. A class or function remains a name: nothing that a file names is
+imported or called, no attribute is set, and only text is hashed.
 
-A file cannot ask for more time or memory than its size calls for. Each array is read straight into the memory in which
-it stays (`pickletools.genops` would hold it twice), and there are limits for what is in the file, and for what it comes
-to when everything that occurs again is counted again.
+A file cannot take more time or memory than is reasonable for its size. Each array is read directly into its final
+memory (`pickletools.genops` would keep a second copy). There are limits for the contents of the file, and for the size
+of the result, in which repeated values count each time.
 """
 
 import io
@@ -25,25 +25,25 @@ from numpy.typing import NDArray
 
 from . import files
 
-MOST_BYTES = 256 * 2**20  # of a file
+MOST_BYTES = 256 * 2**20  # size of a file
 MOST_OPCODES = 100_000
 MOST_VALUES = MOST_OPCODES
-MOST_TEXT = 4 * 2**20  # bytes of text, and of bytes that are no array's
-MOST_REPEATED = 64 * 2**20  # bytes of arrays that occur again, as pepg-es's mu does in its best_mu
+MOST_TEXT = 4 * 2**20  # bytes of text, and of bytes that do not belong to an array
+MOST_REPEATED = 64 * 2**20  # bytes of repeated arrays, such as mu in the best_mu of pepg-es
 MOST_DEPTH = 50
-_SHORT = 255  # bytes that are copied without being counted
+_SHORT = 255  # up to this many bytes are copied without counting them
 
 #: dtypes of plain numbers.
 _NUMBERS = frozenset(
     ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "f12", "f16"]
 )
-#: What the pickles of arrays, scalars, dtypes, ufuncs and bytes name. NumPy 2 writes numpy._core for numpy.core.
+#: Functions that pickles of arrays, scalars, dtypes, ufuncs and bytes name. NumPy 2 writes numpy._core for numpy.core.
 _FUNCTIONS = {
     ("numpy", "dtype"), ("numpy", "ndarray"), ("numpy.core", "_ufunc_reconstruct"),
     ("numpy.core.multiarray", "_reconstruct"), ("numpy.core.multiarray", "scalar"),
     ("numpy.core.numeric", "_frombuffer"), ("_codecs", "encode"), ("__builtin__", "bytes"),
 }  # fmt: skip
-#: Where NumPy's versions say that their ufuncs are.
+#: Modules that different versions of NumPy name for their ufuncs.
 _UFUNC_MODULES = {"numpy", "numpy.core.umath", "numpy.core._multiarray_umath"}
 _PEPG = {
     (module, name)
@@ -54,7 +54,7 @@ _PEPG = {
 
 @dataclass(frozen=True)
 class Name:
-    """A class or function that a file names, of origin "numpy", "pepg", or "caller" if it was handed over."""
+    """A class or function that a file names, of origin "numpy", "pepg", or "caller" if the caller passed it."""
 
     origin: str
     name: str
@@ -62,7 +62,7 @@ class Name:
 
 @dataclass(eq=False, repr=False)
 class Instance:
-    """An object that a file describes: its class's name, and its attributes."""
+    """An object that a file describes: the name of its class, and its attributes."""
 
     kind: Name
     attributes: Any = None
@@ -77,21 +77,21 @@ class _Function:
 
 @dataclass(eq=False)
 class _DType:
-    """A dtype; its byte order follows it in the file."""
+    """A dtype; its byte order follows later in the file."""
 
     dtype: "np.dtype[Any]"
 
 
 @dataclass(eq=False)
 class _Array:
-    """An array; its contents follow it in the file."""
+    """An array; its contents follow later in the file."""
 
     array: NDArray[Any] | None = None
 
 
 @dataclass(eq=False)
 class _Bytes:
-    """Bytes of type `kind`, in memory that one array may take."""
+    """Bytes of type `kind`, in memory that one array may use."""
 
     memory: NDArray[np.uint8]
     kind: type
@@ -105,12 +105,12 @@ class _Bytes:
 def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str) -> Any:
     """Read the value that a pickle holds.
 
-    `admitted` are the qualified names of what the caller handed over, `hint` says where more may be handed over.
+    `admitted` has the qualified names of callables that the caller passed; `hint` names the arguments for more.
 
     Raises
     ------
     ValueError
-        If the file has what pepg-es's files do not have, or is damaged.
+        If the file has contents that files of pepg-es do not have, or is damaged.
     """
     with files.opened(filename) as file:
         size = os.fstat(file.fileno()).st_size
@@ -123,7 +123,7 @@ def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str
 
 
 class _Machine:
-    """Goes through the opcodes of one file; the table `_OPCODES` says what it does at each."""
+    """Runs the opcodes of one file; the table `_OPCODES` has a method for each."""
 
     def __init__(
         self, file: io.BufferedReader, size: int, admitted: frozenset[str], hint: str
@@ -152,7 +152,7 @@ class _Machine:
             _OPCODES[code](self)
         raise ValueError(f"the pickle has more than {MOST_OPCODES:,} opcodes")
 
-    # ---- reading: a length is compared with what is left of the file before anything is made of it
+    # ---- reading: a length is compared with the rest of the file before memory is allocated
 
     def take(self, size: int) -> bytes:
         self._spend(size)
@@ -187,7 +187,7 @@ class _Machine:
         return _Bytes(memory, kind)
 
     def skip_frame(self) -> None:
-        """A frame only tells how much may be read at once."""
+        """Skip a frame, which only says how much may be read at once."""
         self._need(self.unsigned(8) <= self._bytes_left)
 
     def _spend(self, size: int) -> None:
@@ -203,7 +203,7 @@ class _Machine:
         if self._text_left < 0:
             raise ValueError(f"the pickle has more than {MOST_TEXT:,} bytes of text")
 
-    # ---- the stack, and the values that occur again
+    # ---- the stack, and repeated values
 
     def push(self, value: Any) -> None:
         self._stack.append(value)
@@ -220,7 +220,7 @@ class _Machine:
         return items
 
     def memoize(self, index: int | None = None) -> None:
-        """Remember the value on top; those who write pickles count from 0 and leave no number out."""
+        """Remember the value on top; writers of pickles number them from 0 without gaps."""
         if index not in (None, len(self._memo)):
             raise ValueError("the pickle is damaged: its values are not numbered in turn")
         self._memo.append(self._stack[-1])
@@ -232,13 +232,13 @@ class _Machine:
 
     def append(self, items: list[Any]) -> None:
         if type(self._stack[-1]) is not list:
-            raise ValueError("the pickle is damaged: it appends to something else than a list")
+            raise ValueError("the pickle is damaged: it appends to something that is not a list")
         self._stack[-1].extend(items)
 
     def set_items(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) is not dict or len(items) % 2:
-            raise ValueError("the pickle is damaged: it sets items of something else than a dict")
+            raise ValueError("the pickle is damaged: it sets items of something that is not a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if type(key) is not str:
                 raise ValueError(f"it holds a dict with a {type(key).__name__} as a key, not text")
@@ -246,7 +246,7 @@ class _Machine:
                 raise ValueError(f"it holds a dict with the key {key[:50]!r} twice")
             target[key] = value
 
-    # ---- classes and functions: names, and what NumPy's own would make
+    # ---- classes and functions: names, and the results of NumPy's own functions
 
     def named(self, module: Any, name: Any) -> Name | _Function:
         if not (type(module) is str and type(name) is str):
@@ -264,7 +264,7 @@ class _Machine:
             return Name("caller", name)
         raise _Refused(
             f"names {module[:50]}.{name[:50]}",
-            f"; if that is yours, hand it over as {self._hint}" if self._hint else "",
+            f"; if that is yours, pass it as {self._hint}" if self._hint else "",
         )
 
     def called(self, function: Any, arguments: Any) -> Any:
@@ -289,13 +289,13 @@ class _Machine:
                 return data if len(data) <= _SHORT else _Bytes.of(data)
             case _Function("bytes"), ():
                 return b""
-        raise _Refused(f"calls {_shown(function)}, which is not callable so")
+        raise _Refused(f"calls {_shown(function)} in an unknown way")
 
     def instance(self, kind: Any, arguments: Any) -> Instance:
         match kind, arguments:
             case Name("caller") | Name("pepg", "Adam"), ():
                 return Instance(kind)
-        raise _Refused(f"makes an object of {_shown(kind)}, which is not callable so")
+        raise _Refused(f"makes an object of {_shown(kind)} in an unknown way")
 
     def build(self, state: Any) -> None:
         """Complete the array, dtype or object on the stack."""
@@ -304,7 +304,7 @@ class _Machine:
                 box.array = _array(data, dtype, shape, "F" if is_fortran else "C")
             case _DType() as box, (int(), str(order), None, None, None, int(), int(), int()):
                 if order not in ("<", ">", "|"):
-                    raise ValueError("the pickle holds a dtype whose byte order is none")
+                    raise ValueError("the pickle holds a dtype with an invalid byte order")
                 box.dtype = np.dtype(order + box.dtype.str[1:])
             case Instance(_, None) as box, dict():
                 box.attributes = state
@@ -315,11 +315,11 @@ class _Machine:
 
 
 class _Refused(ValueError):
-    """What stands in a pickle, but not in those of pepg-es."""
+    """Something in a pickle that the pickles of pepg-es do not have."""
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(
-            f"the pickle {what}, which pepg-es's files do not need: refused, and nothing was run{hint}"
+            f"the pickle {what}, which files of pepg-es do not need; it was refused, and nothing was run{hint}"
         )
 
 
@@ -328,16 +328,14 @@ def _shown(value: Any) -> str:
 
 
 def _array(data: Any, dtype: "np.dtype[Any]", shape: tuple[Any, ...], order: str) -> NDArray[Any]:
-    """Make an array where its bytes are."""
+    """Make an array in the memory of its bytes."""
     is_shape = len(shape) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in shape)
     if not is_shape or order not in ("C", "F"):
-        raise ValueError("the pickle holds an array whose shape is none")
-    if (
-        type(data) is bytes
-    ):  # at most `_SHORT`; Python has each byte only once, so that arrays share it
+        raise ValueError("the pickle holds an array with an invalid shape")
+    if type(data) is bytes:  # at most `_SHORT` bytes; Python may share them between arrays
         data = _Bytes.of(data)
     if type(data) is not _Bytes or data.is_taken:
-        raise ValueError("the pickle holds an array without bytes of its own")
+        raise ValueError("the pickle holds an array without its own bytes")
     if math.prod(shape) * dtype.itemsize != data.memory.size:
         raise ValueError(f"the pickle holds {data.memory.size} bytes for an array of another size")
     data.is_taken = True
@@ -347,7 +345,7 @@ def _array(data: Any, dtype: "np.dtype[Any]", shape: tuple[Any, ...], order: str
 
 
 class _Result:
-    """Makes the result of the machine's value: containers anew, so that nothing holds itself, within limits."""
+    """Copies the machine's value within limits: containers are made anew, so that none contains itself."""
 
     def __init__(self) -> None:
         self._values_left = MOST_VALUES
@@ -385,7 +383,7 @@ class _Result:
         return value
 
 
-#: The opcodes that pepg-es's files consist of, but for PROTO at the beginning and STOP at the end.
+#: The opcodes in files of pepg-es, except PROTO at the beginning and STOP at the end.
 _OPCODES: dict[bytes, Callable[[_Machine], None]] = {
     pickle.FRAME: lambda m: m.skip_frame(),
     # Numbers, text, bytes.
@@ -415,7 +413,7 @@ _OPCODES: dict[bytes, Callable[[_Machine], None]] = {
     pickle.TUPLE2: lambda m: m.push(tuple(m.pop(2))),
     pickle.TUPLE3: lambda m: m.push(tuple(m.pop(3))),
     pickle.TUPLE: lambda m: m.push(tuple(m.pop_to_mark())),
-    # Values that occur again.
+    # Repeated values.
     pickle.MEMOIZE: lambda m: m.memoize(),
     pickle.BINPUT: lambda m: m.memoize(m.unsigned(1)),
     pickle.LONG_BINPUT: lambda m: m.memoize(m.unsigned(4)),
