@@ -98,8 +98,15 @@ RAMPED = changed(
 )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:even over 64 episodes")
 @pytest.mark.parametrize(
-    "changes", [{}, {"rank": 1, "sigma_lr": 0.2}, {"interactions_per_generation": 150}]
+    "changes",
+    [
+        {},
+        {"rank": 1, "sigma_lr": 0.2},
+        {"interactions_per_generation": 150},
+        {"interactions_per_generation": 300, "episodes": "auto"},
+    ],
 )
 def test_a_run_with_ramps_goes_on_with_the_same_bits(changes, tmp_path):
     config = dataclasses.replace(RAMPED, **changes)

@@ -89,7 +89,7 @@ def maximize(
     population_size, theta_size, mu_lr, sigma_lr, l2_coeff, optimizer, optimizer_kwargs : optional
         As for `PEPG`; see Notes for the defaults. Another `optimizer` or `fitness_shaping` needs `mu_lr` and
         `sigma_lr`.
-    rng, dtype, n_threads, fitness_shaping, ties, nan_policy, symmetric : optional
+    rng, dtype, n_threads, fitness_shaping, top, ties, nan_policy, symmetric : optional
         As for `PEPG`.
     radius_init, sigma_max_change, sigma_min, sigma_max, sigma_decay, sigma_decay_limit : optional
         As for `PEPG`.
