@@ -124,7 +124,9 @@ def main() -> None:
     parser.add_argument("--noise", nargs="*", default=NOISE, choices=NOISE)
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the runs are kept")
     options = parser.parse_args()
-    known: dict[str, Any] = {"machine": machine(), "runs": {}}
+    settings = {env: setting._asdict() for env, setting in SETTINGS.items()}
+    settings |= {"hidden": HIDDEN, "sigma": SIGMA}
+    known: dict[str, Any] = {"machine": machine(), "runs": {}, "settings": settings}
     if options.json is not None and options.json.exists():
         known = json.loads(options.json.read_text())
     chosen = product(range(options.seeds), options.envs or SETTINGS, options.noise)
