@@ -368,8 +368,8 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
               "learned)")  # fmt: skip
     last = next(iter(list(result.history)[-1:]), {"noise": float("nan")})
     if last["noise"] == last["noise"]:
-        print(f"           noise: {last['noise']:.3g} beside a signal of {last['signal']:.3g}, in what the two "
-              f"candidates of a pair differ by over {_episodes(int(last['episodes']))}")  # fmt: skip
+        print(f"           noise: would feign {last['noise']:.3g} of the {last['signal']:.3g} that the candidates of a "
+              f"pair differ by ({_episodes(int(last['episodes']))} each)")  # fmt: skip
     print(f"        evaluate: pepg-fast evaluate {folder}")
     print(f"           go on: pepg-fast train --resume {folder}{_limits_to_go_on(result, config)}")
 

@@ -198,8 +198,8 @@ class TrainConfig:
     episodes: int | str = _setting(
         1, SEARCH, _episodes,
         f'Episodes of each candidate, whose mean return is its fitness. With "{AUTO}", as many as their noise asks '
-        f"for, up to {MOST}: more where it is above what tells the two candidates of a pair apart, fewer where it is "
-        "far below.",
+        f"for, up to {MOST}: more where it could feign what the candidates of a pair differ by, fewer where it is far "
+        "below.",
     )  # fmt: skip
     episode_seeds: str = _choice(
         "pair", SEARCH,

@@ -1,6 +1,5 @@
 """What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
 
-import dataclasses
 import uuid
 from typing import Any
 
@@ -12,34 +11,21 @@ from ..distributed.runner import Runner
 from ..distributed.slices import Evaluated
 from ..pepg import PEPG
 from ..run.callback import Callback
-from ..run.diagnosis import REMEDIES
 from ..run.evaluation import Evaluation, Evaluations
 from ..run.failures import EvaluationError, candidate
 from ..run.history import COLUMNS, TRAINING_COLUMNS, Row
 from ..run.interrupts import Interrupts
 from ..simulation import Simulation
+from .advice import remedies
 from .config import TrainConfig
 from .generation import Generation
-from .noise import AUTO, MOST, Noise, asked
+from .noise import AUTO, ENOUGH, MOST, Noise, asked
 from .normalization import FORMER_FLOOR, Normalizer, Statistics, merged
 from .policy import PolicyFile, Weights
 from .rollouts import EpisodeError, Task
 
 #: Streams of episode seeds that have nothing in common.
 _OF_GENERATIONS, _OF_CENTER = 0, 1
-
-#: What helps a policy that does not learn, tried out in docs/training.md.
-_REMEDIES = {
-    "equal": "try a larger sigma_init (0.5), a reward for small progress, or several episodes for each candidate",
-    "at the best": "if there is no more to gain, a target ends a run here; if there is, try a larger sigma_init (0.5), "
-    "or a reward for small progress",
-    "flat": "unless one differs soon, try a larger sigma_init (0.5), a reward for small progress, or several episodes "
-    "for each candidate",
-    "scale": "try normalize_observations",
-    "alike": "try a network without hidden layers (hidden_sizes), or a larger sigma_init (0.3 to 1)",
-    "noise": f"try episodes={AUTO!r}, a larger population_size, or a larger sigma_init",
-    "all noise": "try a larger population_size or sigma_init, or a reward that depends less on chance",
-}
 
 #: Root mean square of an observation from which on the network's first layer has little but its signs.
 _LARGE = 20.0
@@ -48,7 +34,6 @@ _LARGE = 20.0
 class Trainer(Callback, Evaluations):
     """Evaluates candidates by episodes, for the run loop, and keeps what comes of them."""
 
-    remedies = REMEDIES | _REMEDIES
     order = -2  # before the files, which have its state
     can_end = False
 
@@ -61,6 +46,7 @@ class Trainer(Callback, Evaluations):
         env_id: str,
     ) -> None:
         self.es, self.config, self.task, self.where = es, config, task, where
+        self.remedies = remedies(config, task.interface)
         self._name = uuid.uuid4().hex
         self._work: Generation | None = None  # the last one
         self.env_id = env_id
@@ -73,7 +59,10 @@ class Trainer(Callback, Evaluations):
         self.center_score = self.best_return = float("nan")
         self._returns: NDArray[Any] = np.empty(0)  # of the last generation, whatever their fitness
         self._length = float("nan")
-        self.noise, self._is_auto = Noise.of(config.episodes), config.episodes == AUTO
+        self.noise, self._is_auto = (
+            Noise.of(config.episodes, config.population_size),
+            config.episodes == AUTO,
+        )
         self._episodes = self.noise.episodes  # of each candidate, in the last generation
         self.columns = self._columns()
         self.notices: dict[str, str] = {}
@@ -162,10 +151,12 @@ class Trainer(Callback, Evaluations):
             self.best_return = float(self._returns[np.nanargmax(fitness)])
         self._settle()
         self.columns = self._columns()
-        if self.noise.episodes == MOST and self.noise.is_all:
+        signal, noise = self.noise.deviations(MOST)
+        is_sure = self.noise.generations >= ENOUGH and self._episodes == MOST
+        if self._is_auto and is_sure and signal < noise:
             self.notices["all noise"] = (
-                f"even over {MOST} episodes of each candidate, the fitness of the two of a pair differs by chance more "
-                "than by what they are"
+                f"even over {MOST} episodes of each candidate, what the two of a pair differ by in fitness is no more "
+                "than chance would feign"
             )
 
     def _columns(self) -> dict[str, float]:
@@ -260,7 +251,7 @@ class Trainer(Callback, Evaluations):
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
             "center_score": self.center_score,
             "best_return": self.best_return,
-            "noise": dataclasses.asdict(self.noise),
+            "noise": self.noise.to_state(),
         }
         self._read(state)  # what could not be loaded again is not saved
         return state
@@ -295,7 +286,9 @@ class Trainer(Callback, Evaluations):
                 known = {name: float(row[name]) for name in COLUMNS}
                 row = known | {name: float(row.get(name, "nan")) for name in TRAINING_COLUMNS}
             scores = float(state["center_score"]), float(state.get("best_return", "nan"))
-            noise = Noise.from_state(state.get("noise"), self.config.episodes)
+            noise = Noise.from_state(
+                state.get("noise"), self.config.episodes, self.config.population_size
+            )
             return seconds, statistics, floor, policies, *scores, row, noise
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
