@@ -7,11 +7,14 @@ import pytest
 
 pytest.importorskip("gymnasium")
 import envs
+import gymnasium
 from test_training import HERE, OPTIONS, assert_same_state, changed
 
 from pepg_fast import History, cli
-from pepg_fast.training import train
+from pepg_fast.training import TrainConfig, train
+from pepg_fast.training.advice import remedies
 from pepg_fast.training.noise import MEASURED_EVERY, MOST, Noise, asked
+from pepg_fast.training.spaces import Interface
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
@@ -110,7 +113,7 @@ def test_noise_that_no_number_of_episodes_tames_is_said(tmp_path):
             return first
 
     settings = config(env_args={"spread": 1.0}, population_size=8)
-    with pytest.warns(UserWarning, match=f"even over {MOST} episodes .*: try more candidates"):
+    with pytest.warns(UserWarning, match=f"even over {MOST} episodes .*: try .* more candidates"):
         result = train(Chance, settings)
     assert any(f"over {MOST} episodes" in one for one in result.diagnosis)
 
@@ -128,3 +131,20 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert (
         "argument --episodes: wanted a whole number or auto, got 'some'" in capsys.readouterr().err
     )
+
+
+def test_what_is_suggested_is_not_what_the_run_has_already():
+    interface = Interface.of(envs.Bet(), "Bet", True)
+    plain = remedies(TrainConfig(), interface)
+    assert plain["alike"] == (
+        "try normalize_observations, a network without hidden layers (hidden_sizes), several episodes for each "
+        "candidate, or a reward for small progress"
+    )
+    settings = {"normalize_observations": True, "hidden_sizes": (), "episodes": "auto"}
+    assert remedies(TrainConfig(**settings), interface)["alike"] == (
+        "try a reward for small progress"
+    )
+    small = remedies(TrainConfig(sigma_init=1e-3), interface)
+    assert small["equal"].startswith("try a larger sigma_init, normalize")
+    choices = Interface.of(gymnasium.make("FrozenLake-v1"), "FrozenLake-v1", True)
+    assert "normalize" not in remedies(TrainConfig(), choices)["equal"]

@@ -18,13 +18,13 @@ def remedies(config: TrainConfig, interface: Interface) -> dict[str, str]:
     likely = ", ".join(
         [*tried, "or a reward for small progress" if tried else "a reward for small progress"]
     )
-    noisy = "more candidates (population_size)"
+    noisy = f"try {likely}; more candidates (population_size) cost more steps, but tell more"
     return REMEDIES | {
         "equal": f"try {likely}",
         "at the best": f"if there is no more to gain, a target ends a run here; if there is, try {likely}",
         "flat": f"unless one differs soon, try {likely}",
         "alike": f"try {likely}",
         "scale": "try normalize_observations",
-        "noise": f"try {noisy}, {likely}",
-        "all noise": f"try {noisy}, or a reward that depends less on chance",
+        "noise": noisy,
+        "all noise": noisy,
     }

@@ -38,8 +38,8 @@ examples:
 
 when it does not learn:
   slow from the start --normalize-observations, above all where their scales differ
-  stuck early on      a larger --sigma-init (0.3 to 1), above all where a warning says that
-                      the gradient is 0; a smaller network (--hidden-sizes none is linear);
+  stuck early on      --normalize-observations; a smaller network (--hidden-sizes none is
+                      linear); --episodes 4 where a warning says that the gradient is 0;
                       another --seed; --reward-shift against a bonus for staying alive,
                       --reward-floor against a penalty that makes it shy of moving
   noisy               more --episodes (or auto), a larger --population-size
