@@ -27,7 +27,7 @@ Ctrl-C ends it after the generation at hand, twice at once.
 """
 
 #: Generations without a new best after which a run with --restarts is stuck, if it is not said.
-PATIENCE = 50
+PATIENCE = 100
 
 _EPILOG = """\
 examples:

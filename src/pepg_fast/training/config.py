@@ -226,7 +226,7 @@ class TrainConfig:
     )
     patience: int | None = _setting(
         None, LIMITS, _whole(1),
-        "Generations of a run without a new best fitness after which it ends; 50 with --restarts.", free=True,
+        "Generations of a run without a new best fitness after which it ends; 100 with --restarts.", free=True,
     )  # fmt: skip
     target: float | None = _setting(
         None, LIMITS, _number(),
