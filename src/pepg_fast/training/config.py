@@ -312,10 +312,10 @@ FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
 
 def _documented(each: "dataclasses.Field[Any]") -> str:
     """A setting as an entry of a docstring."""
-    kind = str(getattr(each.type, "__name__", each.type)).partition(" | ")[0].partition("[")[0]
+    kind = str(getattr(each.type, "__name__", each.type)).removesuffix(" | None").partition("[")[0]
     if choices := each.metadata["choices"]:
         kind = "{" + ", ".join(f'"{name}"' for name in choices) + "}"
-    kind = {"tuple": "tuple of int"}.get(kind, kind)
+    kind = {"tuple": "tuple of int"}.get(kind, kind).replace(" | ", " or ")
     optional = ", optional" if each.default is None else ""
     text = textwrap.fill(
         each.metadata["help"], 108, initial_indent=" " * 8, subsequent_indent=" " * 8
