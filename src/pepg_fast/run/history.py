@@ -20,9 +20,9 @@ TRAINING_COLUMNS = (
     "mean_return",  # of the generation
     "length",  # steps of its episodes, on average
     "episodes",  # of each of its candidates
-    # Standard deviations of what the two candidates of a pair differ by in fitness, over the last generations:
-    "signal",  # by what they are
-    "noise",  # by chance, over as many episodes as there are
+    # Of what the two candidates of a pair differ by in fitness, over the last generations:
+    "signal",  # standard deviation that is due to what they are
+    "noise",  # the signal that chance would feign, in as many pairs and episodes
 )
 
 #: Columns of a history; the docstring below says what they are.

@@ -31,7 +31,7 @@ Ctrl-C ends it after the generation at hand, twice at once.
 """
 
 #: Generations without a new best after which a run with --restarts is stuck, if it is not said.
-PATIENCE = 50
+PATIENCE = 100
 
 _EPILOG = """\
 examples:
@@ -42,8 +42,8 @@ examples:
 
 when it does not learn:
   slow from the start --normalize-observations, above all where their scales differ
-  stuck early on      a larger --sigma-init (0.3 to 1), above all where a warning says that
-                      the gradient is 0; a smaller network (--hidden-sizes none is linear);
+  stuck early on      --normalize-observations; a smaller network (--hidden-sizes none is
+                      linear); --episodes 4 where a warning says that the gradient is 0;
                       another --seed; --reward-shift against a bonus for staying alive,
                       --reward-floor against a penalty that makes it shy of moving
   noisy               more --episodes (or auto), a larger --population-size
@@ -444,8 +444,8 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
               "learned)")  # fmt: skip
     last = next(iter(list(result.history)[-1:]), {"noise": float("nan")})
     if last["noise"] == last["noise"]:
-        print(f"           noise: {last['noise']:.3g} beside a signal of {last['signal']:.3g}, in what the two "
-              f"candidates of a pair differ by over {_episodes(int(last['episodes']))}")  # fmt: skip
+        print(f"           noise: would feign {last['noise']:.3g} of the {last['signal']:.3g} that the candidates of a "
+              f"pair differ by ({_episodes(int(last['episodes']))} each)")  # fmt: skip
     print(f"        evaluate: pepg-fast evaluate {folder}")
     print(f"           go on: pepg-fast train --resume {folder}{_limits_to_go_on(result, config)}")
 

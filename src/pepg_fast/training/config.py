@@ -244,8 +244,8 @@ class TrainConfig:
     episodes: int | str = _setting(
         1, SEARCH, _episodes,
         f'Episodes of each candidate, whose mean return is its fitness. With "{AUTO}", as many as their noise asks '
-        f"for, up to {MOST}: more where it is above what tells the two candidates of a pair apart, fewer where it is "
-        "far below.",
+        f"for, up to {MOST}: more where it could feign what the candidates of a pair differ by, fewer where it is far "
+        "below.",
     )  # fmt: skip
     episode_seeds: str = _choice(
         "pair", SEARCH,
@@ -272,7 +272,7 @@ class TrainConfig:
     )
     patience: int | None = _setting(
         None, LIMITS, _whole(1),
-        "Generations of a run without a new best fitness after which it ends; 50 with --restarts.", free=True,
+        "Generations of a run without a new best fitness after which it ends; 100 with --restarts.", free=True,
     )  # fmt: skip
     target: float | None = _setting(
         None, LIMITS, _number(),
@@ -422,10 +422,10 @@ FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
 
 def _documented(each: "dataclasses.Field[Any]") -> str:
     """A setting as an entry of a docstring."""
-    kind = str(getattr(each.type, "__name__", each.type)).partition(" | ")[0].partition("[")[0]
+    kind = str(getattr(each.type, "__name__", each.type)).removesuffix(" | None").partition("[")[0]
     if choices := each.metadata["choices"]:
         kind = "{" + ", ".join(f'"{name}"' for name in choices) + "}"
-    kind = {"tuple": "tuple of int"}.get(kind, kind)
+    kind = {"tuple": "tuple of int"}.get(kind, kind).replace(" | ", " or ")
     kind += f" or pair of {kind}" if each.metadata["ramp"] else ""
     optional = ", optional" if each.default is None else ""
     text = textwrap.fill(

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from .. import _checks
 
 #: What `TrainConfig.episodes` is where the noise decides, and how many there are then at most.
-AUTO, MOST = "auto", 64
+AUTO, MOST = "auto", 16
 #: Generations between two that have a second episode, to measure the noise, while one would do.
 MEASURED_EVERY = 10
-#: Share of a generation in the running estimates.
-_SHARE = 0.3
-#: Signal beside the noise, as variances, from which on half the episodes do.
+#: Share of a generation in the running estimates, once there were as many.
+_SHARE = 0.1
+#: Generations that have to tell of the noise before it is said that it is all there is.
+ENOUGH = 20
+#: Signal beside what the noise would feign, as variances, from which on half the episodes do.
 _AMPLE = 4.0
 
 
@@ -28,10 +30,14 @@ class Noise:
     ----------
     episodes : int
         Episodes of each candidate.
+    pairs : int
+        Pairs of a generation.
     signal : float
         Variance of the difference that more and more episodes would come to; NaN before it is known.
     noise : float
         Variance by which the difference of a single episode strays from that; NaN before it is known.
+    generations : int
+        How many told of both.
 
     Notes
     -----
@@ -41,28 +47,29 @@ class Noise:
     """
 
     episodes: int
+    pairs: int
     signal: float = math.nan
     noise: float = math.nan
+    generations: int = 0
 
     @classmethod
-    def of(cls, episodes: "int | str") -> "Noise":
-        """What is known before the first generation, by the setting."""
-        return cls(1 if episodes == AUTO else int(episodes))
-
-    @property
-    def is_all(self) -> bool:
-        """Whether even the most episodes would not tell the candidates apart."""
-        return self.signal * MOST < self.noise
+    def of(cls, episodes: "int | str", population_size: int) -> "Noise":
+        """What is known before the first generation, by the settings."""
+        return cls(1 if episodes == AUTO else int(episodes), population_size // 2)
 
     def deviations(self, episodes: int) -> tuple[float, float]:
-        """Signal and noise of a mean over so many episodes, as standard deviations."""
-        return math.sqrt(max(self.signal, 0.0)), math.sqrt(self.noise / episodes)
+        """Signal, and the one that the noise would feign in so many episodes, as standard deviations."""
+        return math.sqrt(max(self.signal, 0.0)), math.sqrt(self._feigned(episodes))
+
+    def _feigned(self, episodes: int) -> float:
+        """Standard deviation of a generation's estimate of a signal that is 0."""
+        return self.noise / episodes * math.sqrt(2.0 / self.pairs)
 
     def after(self, fitness: NDArray[Any], *, is_auto: bool) -> "Noise":
         """The estimates with those of a generation, shape (candidates, E), of which the second half mirrors the first.
 
-        If `is_auto`, there are more episodes in the next one where the signal is below the noise, fewer where it is
-        ample.
+        If `is_auto`, there are more episodes in the next one where the noise alone could feign the signal, fewer where
+        it is far above that.
         """
         n, episodes = len(fitness) // 2, fitness.shape[1]
         with np.errstate(invalid="ignore", over="ignore"):
@@ -74,25 +81,33 @@ class Noise:
             signal, noise = _variances(differences.tolist())
         except OverflowError:
             return self
-        if not math.isnan(self.noise):
-            signal = self.signal + _SHARE * (signal - self.signal)
-            noise = self.noise + _SHARE * (noise - self.noise)
-        found = Noise(self.episodes, signal, noise)
+        generations = self.generations + 1
+        if self.generations:
+            share = max(_SHARE, 1.0 / generations)
+            signal = self.signal + share * (signal - self.signal)
+            noise = self.noise + share * (noise - self.noise)
+        found = Noise(self.episodes, self.pairs, signal, noise, generations)
         if not is_auto:
             return found
-        if signal * self.episodes < noise:
+        feigned = found._feigned(self.episodes)
+        if signal < feigned:
             return dataclasses.replace(found, episodes=min(2 * self.episodes, MOST))
-        if signal * self.episodes > _AMPLE * noise:
+        if signal > _AMPLE * feigned:
             return dataclasses.replace(found, episodes=max(self.episodes // 2, 1))
         return found
 
     @classmethod
-    def from_state(cls, state: Any, episodes: "int | str") -> "Noise":
-        """What a checkpoint has of it, as `dataclasses.asdict` gave it; nothing if it was written before."""
+    def from_state(cls, state: Any, episodes: "int | str", population_size: int) -> "Noise":
+        """What a checkpoint has of it, as `to_state` gave it; nothing if it was written before."""
         if state is None:
-            return cls.of(episodes)
+            return cls.of(episodes, population_size)
         count = _checks.integer("episodes", state["episodes"], at_least=1)
-        return cls(count, float(state["signal"]), float(state["noise"]))
+        told = _checks.integer("generations", state["generations"], at_least=0)
+        return cls(count, population_size // 2, float(state["signal"]), float(state["noise"]), told)
+
+    def to_state(self) -> dict[str, float]:
+        """What a checkpoint has of it."""
+        return {name: value for name, value in vars(self).items() if name != "pairs"}
 
 
 def asked(noise: Noise, step: int, *, is_auto: bool) -> int:

@@ -13,35 +13,22 @@ from ..distributed.runner import Runner
 from ..distributed.slices import Evaluated
 from ..pepg import PEPG
 from ..run.callback import Callback
-from ..run.diagnosis import REMEDIES
 from ..run.evaluation import Evaluation, Evaluations
 from ..run.failures import EvaluationError, candidate
 from ..run.history import COLUMNS, TRAINING_COLUMNS, Row
 from ..run.interrupts import Interrupts
 from ..simulation import Simulation
 from . import ramps
+from .advice import remedies
 from .config import TrainConfig, set_rates
 from .generation import Generation
-from .noise import AUTO, MOST, Noise, asked
+from .noise import AUTO, ENOUGH, MOST, Noise, asked
 from .normalization import FORMER_FLOOR, Normalizer, Statistics, merged
 from .policy import PolicyFile, Weights
 from .rollouts import EpisodeError, Task
 
 #: Streams of episode seeds that have nothing in common.
 _OF_GENERATIONS, _OF_CENTER = 0, 1
-
-#: What helps a policy that does not learn, tried out in docs/training.md.
-_REMEDIES = {
-    "equal": "try a larger sigma_init (0.5), a reward for small progress, or several episodes for each candidate",
-    "at the best": "if there is no more to gain, a target ends a run here; if there is, try a larger sigma_init (0.5), "
-    "or a reward for small progress",
-    "flat": "unless one differs soon, try a larger sigma_init (0.5), a reward for small progress, or several episodes "
-    "for each candidate",
-    "scale": "try normalize_observations",
-    "alike": "try a network without hidden layers (hidden_sizes), or a larger sigma_init (0.3 to 1)",
-    "noise": f"try episodes={AUTO!r}, a larger population_size, or a larger sigma_init",
-    "all noise": "try a larger population_size or sigma_init, or a reward that depends less on chance",
-}
 
 #: Root mean square of an observation from which on the network's first layer has little but its signs.
 _LARGE = 20.0
@@ -50,7 +37,6 @@ _LARGE = 20.0
 class Trainer(Callback, Evaluations):
     """Evaluates candidates by episodes, for the run loop, and keeps what comes of them."""
 
-    remedies = REMEDIES | _REMEDIES
     order = -2  # before the files, which have its state
     can_end = False
 
@@ -63,6 +49,7 @@ class Trainer(Callback, Evaluations):
         env_id: str,
     ) -> None:
         self.es, self.config, self.task, self.where = es, config, task, where
+        self.remedies = remedies(config, task.interface)
         self._name = uuid.uuid4().hex
         self._work: Generation | None = None  # the last one
         self.env_id = env_id
@@ -73,7 +60,8 @@ class Trainer(Callback, Evaluations):
         self._floor: float | None = None  # of standard deviations
         self.policies: dict[str, Weights] = {}
         self.center_score = self.best_return = float("nan")
-        self.noise, self._is_auto = Noise.of(config.episodes), config.episodes == AUTO
+        self.noise = Noise.of(config.episodes, config.population_size)
+        self._is_auto = config.episodes == AUTO
         self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
         self.failed_episodes = 0  # in this run, those that were run again included
@@ -185,10 +173,12 @@ class Trainer(Callback, Evaluations):
         if es.best_fitness != best:
             self.best_return = float(last.returns[np.nanargmax(fitness)])
         self.columns = self._columns()
-        if last.noise.episodes == MOST and last.noise.is_all:
+        signal, noise = last.noise.deviations(MOST)
+        is_sure = last.noise.generations >= ENOUGH and last.episodes == MOST
+        if self._is_auto and is_sure and signal < noise:
             self.notices["all noise"] = (
-                f"even over {MOST} episodes of each candidate, the fitness of the two of a pair differs by chance more "
-                "than by what they are"
+                f"even over {MOST} episodes of each candidate, what the two of a pair differ by in fitness is no more "
+                "than chance would feign"
             )
 
     def _columns(self) -> dict[str, float]:
@@ -286,7 +276,7 @@ class Trainer(Callback, Evaluations):
             "policies": {name: policy.to_state() for name, policy in self.policies.items()},
             "center_score": self.center_score,
             "best_return": self.best_return,
-            "noise": dataclasses.asdict(self.noise),
+            "noise": self.noise.to_state(),
         }
         if self.es._generation.so_far.n_draws:
             state["told"] = self._told.to_state()
@@ -316,9 +306,10 @@ class Trainer(Callback, Evaluations):
                 known = {name: float(row[name]) for name in COLUMNS}
                 row = known | {name: float(row.get(name, "nan")) for name in TRAINING_COLUMNS}
             scores = float(state["center_score"]), float(state.get("best_return", "nan"))
-            noise = Noise.from_state(state.get("noise"), self.config.episodes)
+            members = self.config.population_size
+            noise = Noise.from_state(state.get("noise"), self.config.episodes, members)
             told = state.get("told")
-            told = None if told is None else _Population.from_state(told, size)
+            told = None if told is None else _Population.from_state(told, size, members)
             return seconds, statistics, floor, policies, *scores, row, noise, told
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
@@ -371,14 +362,11 @@ class _Population:
         )  # fmt: skip
 
     def to_state(self) -> dict[str, Any]:
-        nested = {
-            "statistics": vars(self.statistics).copy(),
-            "noise": dataclasses.asdict(self.noise),
-        }
-        return vars(self) | nested
+        statistics, noise = vars(self.statistics).copy(), self.noise.to_state()
+        return vars(self) | {"statistics": statistics, "noise": noise}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], size: int) -> "_Population":
+    def from_state(cls, state: dict[str, Any], size: int, population_size: int) -> "_Population":
         episodes = _checks.integer("episodes", state["episodes"], at_least=1)
         return cls(
             _checks.numbers("returns", state["returns"]).astype(float),
@@ -386,7 +374,7 @@ class _Population:
             _checks.integer("told", state["told"], at_least=0),
             episodes,
             _statistics(state["statistics"], size),
-            Noise.from_state(state["noise"], episodes),
+            Noise.from_state(state["noise"], episodes, population_size),
         )
 
 
