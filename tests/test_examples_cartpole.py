@@ -1,4 +1,4 @@
-"""The examples' environments: both CartPoles are gymnasium's, the swing-up is its equations."""
+"""The examples' environments: both CartPoles and the Pendulum are gymnasium's, the swing-up is its equations."""
 
 import ctypes
 import importlib.util
@@ -329,3 +329,50 @@ def test_the_swingups_program_says_what_it_does(swingup_example, capsys, monkeyp
     monkeypatch.setattr("sys.argv", arguments)
     swingup_example.main()
     assert "Centre after 2 generations" in capsys.readouterr().out
+
+
+# ---- Pendulum without its velocity ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pendulum_example():
+    pytest.importorskip("numba")
+    return module(EXAMPLES / "pendulum_without_velocity.py")
+
+
+def test_the_pendulum_is_gymnasiums_without_its_velocity(pendulum_example, rng):
+    gymnasium = pytest.importorskip("gymnasium")
+    ours = Native(pendulum_example.reset.ctypes, pendulum_example.step.ctypes, 2, 2)
+    theirs = gymnasium.make("Pendulum-v1").unwrapped
+    for seed in range(50):
+        theirs.reset(seed=seed)
+        ours.reset(seed)
+        ours.state[:] = theirs.state
+        for action in rng.uniform(-3.0, 3.0, 200):
+            seen, wanted, *_ = theirs.step(np.array([action]))
+            reward, ended = ours.step(action)
+            assert not ended
+            assert abs(reward - wanted) <= 1e-9
+            assert np.abs(ours.state - theirs.state).max() <= 1e-9
+            assert np.abs(ours.observation - seen[:2]).max() <= 1e-6
+
+
+def test_the_pendulum_starts_as_gymnasiums_does(pendulum_example):
+    ours = Native(pendulum_example.reset.ctypes, pendulum_example.step.ctypes, 2, 2)
+    starts = np.array([ours.reset(seed) for seed in range(4000)]) / [math.pi, 1.0]
+    assert starts.min() >= -1.0
+    assert starts.max() < 1.0
+    np.testing.assert_allclose(starts.mean(axis=0), 0.0, atol=5 / math.sqrt(3 * 4000))
+    np.testing.assert_allclose((starts**2).mean(axis=0), 1 / 3, rtol=5 * math.sqrt(0.8 / 4000))
+    assert_unrelated(starts)
+
+
+@pytest.mark.parametrize("cell", ["gru", "none"])
+def test_the_pendulums_program_says_what_it_does(pendulum_example, cell, capsys, monkeypatch):
+    pytest.importorskip("gymnasium")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr("sys.argv", ["pendulum", "--generations", "10", "--cell", cell])
+    pendulum_example.main()
+    shown = capsys.readouterr().out
+    assert "centre by generation: 10: -" in shown
+    assert "in Gymnasium: mean -" in shown

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from stored_states import changed
 
 import pepg_fast
 from pepg_fast import (
@@ -17,6 +18,7 @@ from pepg_fast import (
     RecurrentNetwork,
     kernels,
 )
+from pepg_fast.storage import checkpoints, files
 
 SHAPES = [(7, 5), (5,), (1, 13), (97, 130), (1,), (40, 3)]
 PAIRS = [(0, shape[0]) if len(shape) == 1 else shape for shape in SHAPES]
@@ -308,6 +310,20 @@ def test_a_file_is_loaded_by_the_class_that_wrote_it(tmp_path):
         pepg_fast.PEPG.load_checkpoint(low)
     with pytest.raises(ValueError, match="of LowRankPEPG, got one without low-rank noise"):
         LowRankPEPG.load_checkpoint(full)
+
+
+@pytest.mark.parametrize("name", ["sigma", "drawn"])
+def test_a_file_whose_sigma_differs_within_a_tensor_is_refused(name, tmp_path):
+    es = search_of()
+    es.update(es.get_parameters()[:, 0])
+    es.get_parameters()
+    state = checkpoints.to_state(es)
+    numbers = np.array(state["sigma"] if name == "sigma" else state["population"]["drawn"])
+    numbers[..., 1] *= 2.0
+    state = changed(state, "sigma" if name == "sigma" else "population.drawn", numbers)
+    files.save(tmp_path / "file", "checkpoint", state)
+    with pytest.raises(ValueError, match=f"file: .*{name}: wanted one sigma for each tensor"):
+        LowRankPEPG.load_checkpoint(tmp_path / "file")
 
 
 def test_run_searches_and_goes_on_after_a_checkpoint(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as arrays_of
 
 spaces = pytest.importorskip("gymnasium").spaces
 import envs  # noqa: E402
+import gymnasium  # noqa: E402
 
 from pepg_fast.training.spaces import Interface  # noqa: E402
 
@@ -287,6 +288,29 @@ def test_other_observations_are_refused_with_a_hint_that_helps(space, hint, insi
         interface(spaces.Discrete(2), observation=space)
     helps = "FlattenObservation" in hint or "picture" in str(caught.value)
     assert helps or "FlattenObservation" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "size"),
+    [
+        (PICTURE, 96 * 96 * 3),
+        (spaces.Text(5), 5),
+        (spaces.Dict({"a": PICTURE, "b": NODES}), 96 * 96 * 3 + 2),
+    ],
+    ids=["picture", "text", "parts"],
+)
+def test_what_the_hint_names_helps(space, size):
+    env = envs.Words(spaces.Discrete(2))
+    env.observation_space = space
+    with pytest.raises(ValueError, match="FlattenObservation"):
+        Interface.of(env, "Words", True)
+    flat = gymnasium.wrappers.FlattenObservation(env)
+    assert Interface.of(flat, "Words", True).observation_size == size
+    if isinstance(space, spaces.Dict):
+        with pytest.raises(ValueError, match="FilterObservation leaves parts of a Dict out"):
+            Interface.of(env, "Words", True)
+        left = gymnasium.wrappers.FilterObservation(env, ["b"])
+        assert Interface.of(left, "Words", True).observation_size == 2
 
 
 def test_observations_of_text_alone_are_refused():

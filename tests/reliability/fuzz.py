@@ -1,10 +1,10 @@
 """Coverage-guided fuzzing of what comes from outside: python fuzz.py TARGET CORPUS [libFuzzer options].
 
-Files: `checkpoint`, `best`, `network`, `policy` and `training` (a checkpoint of a training run) take the members of an
-npz apart, so that the fuzzer changes their contents and neither the checksum nor the archive's own stop it; `pickle`
-takes the bytes of pepg-es's files, or writes opcodes by a grammar (`tests/opcodes.py`) that the fuzzer steers; `text`
-takes a run's settings and history. Whatever a file holds, loading it
-raises a ValueError that begins with its name, or gives an object that works. Arguments: whatever is handed to the
+Files: `checkpoint`, `low_rank` (a checkpoint of a low-rank search), `best`, `network`, `policy` and `training` (a
+checkpoint of a training run) take the members of an npz apart, so that the fuzzer changes their contents and neither
+the checksum nor the archive's own stop it; `pickle` takes the bytes of pepg-es's files, or writes opcodes by a grammar
+(`tests/opcodes.py`) that the fuzzer steers; `text` takes a run's settings and history. Whatever a file holds, loading
+it raises a ValueError that begins with its name, or gives an object that works. Arguments: whatever is handed to the
 constructor or told as rewards, it is refused as a ValueError or TypeError that names it, or works.
 
 Seeds are good files and good arguments. Needs atheris.
@@ -26,12 +26,24 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json"]):
-    from pepg_fast import PEPG, SGD, Adam, ClipUp, History, NeuralNetwork, TrainConfig
+    from pepg_fast import (
+        PEPG,
+        SGD,
+        Adam,
+        ClipUp,
+        History,
+        LowRankPEPG,
+        NeuralNetwork,
+        RecurrentNetwork,
+        TrainConfig,
+    )
+    from pepg_fast.nn import CELLS, load_network, network_from_state, network_to_state
     from pepg_fast.run.history import COLUMNS
     from pepg_fast.search.options import may_be_functions
     from pepg_fast.storage import checkpoints
     from pepg_fast.training import config as configs
     from pepg_fast.training.normalization import Normalizer
+    from pepg_fast.training.observations import Numbers, OneHot, Several
     from pepg_fast.training.policy import WHICH, PolicyFile, Weights
     from pepg_fast.training.rollouts import Task
     from pepg_fast.training.run_folder import RunFolder
@@ -103,9 +115,10 @@ def use_search(es) -> None:
             es.get_parameters()
         tell(es, np.arange(float(es.population_size)), **interactions(es))
     state = checkpoints.to_state(es)
-    functions = {name: getattr(es, name) for name in may_be_functions(PEPG) if state[name] is None}
+    kind = type(es)
+    functions = {name: getattr(es, name) for name in may_be_functions(kind) if state[name] is None}
     es.save_checkpoint(FOLDER / "again")
-    again = PEPG.load_checkpoint(FOLDER / "again", **functions)
+    again = kind.load_checkpoint(FOLDER / "again", **functions)
     np.testing.assert_equal(checkpoints.to_state(again), state)
 
 
@@ -114,8 +127,12 @@ def interactions(es) -> dict:
 
 
 def use_network(network) -> None:
-    if network is not None and network.weights is not None and network.input_size < MOST_ELEMENTS:
+    if network is None or network.weights is None or network.input_size > MOST_ELEMENTS:
+        return
+    for _ in range(2):
         network(np.zeros(network.input_size))
+    again = network_from_state(network_to_state(network))
+    assert again.number_of_parameters == network.number_of_parameters
 
 
 def checkpoint(data: bytes) -> None:
@@ -130,7 +147,20 @@ def best(data: bytes) -> None:
 
 def network(data: bytes) -> None:
     FILE.write_bytes(put_together(data))
-    use_network(refused(NeuralNetwork.load_network))
+    for load in (load_network, NeuralNetwork.load_network, RecurrentNetwork.load_network):
+        use_network(refused(load))
+
+
+def low_rank(data: bytes) -> None:
+    FILE.write_bytes(put_together(data))
+    es = refused(LowRankPEPG.load_checkpoint)
+    use_search(es)
+    refused(PEPG.load_checkpoint)
+    if es is not None and isinstance(es.structure, dict) and "cell" not in es.structure:
+        rows, columns = es.structure["sizes"][0], es.structure["sizes"][-1]
+        if es.population_size * max(rows, columns, es.theta_size) <= MOST_ELEMENTS:
+            with contextlib.suppress(RuntimeError):  # activations that are not of the package
+                assert es.forward(np.zeros((es.population_size, rows))).shape[1] == columns
 
 
 class Steered:
@@ -169,9 +199,26 @@ def policy(data: bytes) -> None:
         use_policies(found)
 
 
+def an_observation(of):
+    """An observation of a space."""
+    if isinstance(of, Numbers):
+        return np.ones(of.size)
+    if isinstance(of, OneHot):
+        return of.first
+    parts = ["" if part is None else an_observation(part) for part in of.parts]
+    return tuple(parts) if of.keys is None else dict(zip(of.keys, parts, strict=True))
+
+
 def use_policies(found: PolicyFile) -> None:
+    interface = found.interface
+    seen = np.ones(interface.observation_size)
+    if interface.observations is not None:
+        seen = an_observation(interface.observations)
     for which in set(WHICH) & set(found.policies):
-        found.policy(which)(np.ones(found.interface.observation_size))
+        one = found.policy(which)
+        for _ in range(2):
+            with contextlib.suppress(ValueError):  # a Box has no action for NaN
+                one(seen)
     found.save(FOLDER / "again")
     again = PolicyFile.load(FOLDER / "again")
     assert list(again.policies) == list(found.policies)
@@ -385,6 +432,26 @@ def networks():
         yield made
         made.weights = np.arange(float(made.number_of_parameters))
         yield made
+    for cell in CELLS:
+        made = RecurrentNetwork(2, 1, 3, cell, "tanh", bias=cell != "elman")
+        made.weights = np.linspace(-1, 1, made.number_of_parameters)
+        yield made
+
+
+def low_rank_searches():
+    for structure, more in (
+        (NeuralNetwork(2, 1, [3], "tanh"), {}),
+        (NeuralNetwork(2, 2, [], bias=False), {"rank": 2, "symmetric": False}),
+        (RecurrentNetwork(2, 1, 2), {"dtype": "float32", "optimizer": ClipUp}),
+        ([(2, 3), (3,)], {"sigma_decay": 0.9, "l2_coeff": 0.1}),
+    ):
+        is_list = isinstance(structure, list)
+        start = np.zeros(9 if is_list else structure.number_of_parameters)
+        es = LowRankPEPG(4, start, 0.5, mu_lr=0.1, structure=structure, rng=1, **more)
+        es.update(es.get_parameters()[:, 0])
+        yield es
+        es.get_parameters()
+        yield es
 
 
 def contents_of_pepg():
@@ -431,6 +498,15 @@ def policies():
     some = {"best": Weights(np.zeros(9), None, 2.0)}
     PolicyFile("", {}, None, NeuralNetwork(2, 3, ()), discrete, some).save(FILE)
     yield taken_apart(FILE)
+    of_two = OneHot(np.array([0, 5]), np.array([2, 3]))
+    room = Several(("at", "mission", "rest"), (of_two, None, Several(None, (Numbers(2),))))
+    first, last = np.array([0, -1]), np.array([1, 1])
+    multi = Interface(7, (2,), "int64", first, last, False, None, room, True)
+    for cell in CELLS:
+        remembers = RecurrentNetwork(7, 5, 2, cell)
+        some = {"center": Weights(np.linspace(-1, 1, remembers.number_of_parameters), None, 0.5)}
+        PolicyFile("Room-v0", {}, None, remembers, multi, some, frame_stack=3).save(FILE)
+        yield taken_apart(FILE)
 
 
 def training_runs():
@@ -468,6 +544,10 @@ def seeds(target: str):
             es.save_checkpoint(FILE)
             yield taken_apart(FILE)
             yield FILE.read_bytes()[:-71]
+    elif target == "low_rank":
+        for es in low_rank_searches():
+            es.save_checkpoint(FILE)
+            yield taken_apart(FILE)
     elif target == "best":
         for es in searches():
             es.save_best(FILE)
@@ -491,7 +571,7 @@ def seeds(target: str):
 
 TARGETS = {
     "checkpoint": checkpoint, "best": best, "network": network, "pickle": pickled, "arguments": arguments,
-    "update": update, "policy": policy, "training": training, "text": text,
+    "update": update, "policy": policy, "training": training, "text": text, "low_rank": low_rank,
 }  # fmt: skip
 
 

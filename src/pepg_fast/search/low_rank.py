@@ -111,8 +111,10 @@ class LowRankGeneration(Generation):
         drawn = checked["drawn"]
         if checked["epsilon"] is not None or checked["scored"].epsilon:
             raise ValueError("epsilon: wanted none beside low-rank noise")
-        if drawn is not None and (drawn[1] != np.repeat(drawn[1][self._starts], self.counts)).any():
-            raise ValueError("drawn: wanted one sigma for each tensor")
+        sigmas = {"sigma": state.get("sigma"), "drawn": None if drawn is None else drawn[1]}
+        for name, sigma in sigmas.items():  # a copy of the generation alone has no "sigma"
+            if sigma is not None and (sigma != np.repeat(sigma[self._starts], self.counts)).any():
+                raise ValueError(f"{name}: wanted one sigma for each tensor")
         return checked
 
     def _sigma_of_each(self) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """What helps a policy that does not learn, by the kind of what is wrong; tried out in docs/how-to/tried.md."""
 
 from ..run.diagnosis import REMEDIES
+from . import ramps
 from .config import TrainConfig
 from .spaces import Interface
 
@@ -8,7 +9,7 @@ from .spaces import Interface
 def remedies(config: TrainConfig, interface: Interface) -> dict[str, str]:
     """What to try, of that which a run does not have already."""
     options = {
-        "a larger sigma_init": config.sigma_init < TrainConfig.sigma_init,
+        "a larger sigma_init": ramps.last(config.sigma_init) < TrainConfig.sigma_init,
         # Numbers of choices, one at a time, are normal enough.
         "normalize_observations": interface.observations is None and not config.normalize_observations,
         "a network without hidden layers (hidden_sizes)": config.cell == "none" and bool(config.hidden_sizes),

@@ -35,6 +35,7 @@ _OF_PICTURES = (
     "a network of dense layers learns little from pictures: gymnasium.wrappers has GrayscaleObservation and "
     "ResizeObservation, which make it small, and FlattenObservation, after which it is taken as a vector"
 )
+_OF_PARTS = "FilterObservation leaves parts of a Dict out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +196,7 @@ def _part(space: Any, name: str, where: str) -> Observations:
         if _is_picture(space):
             raise ValueError(
                 f"{name}: wanted no pictures as observations, got {shown(space)}{where and f' at {where}'}; "
-                f"{_OF_PICTURES}"
+                f"{_OF_PICTURES}{where and f'; {_OF_PARTS}'}"
             )
         return Numbers(math.prod(space.shape))
     advice = _ADVICE.get(type(space).__name__, _OTHER)
