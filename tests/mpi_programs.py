@@ -35,7 +35,7 @@ def bits(folder):
             for name in CASES:
                 es = a_search(name)
                 is_shared = runner.size > 1 and name != "low rank"
-                assert runner.way(es) == (split if is_shared else "whole")
+                assert runner.strategy(es) == (split if is_shared else "whole")
                 runner.run(es, slice_of(name), max_steps=3)
                 path = Path(folder, f"{name}-{split}-{runner.rank}")
                 es.save_checkpoint(path)
