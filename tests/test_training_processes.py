@@ -184,7 +184,8 @@ def rows(folder):
 def slow_run(folder, **options):
     """A run that goes on until it is stopped, in a session of its own, once it has some generations."""
     command = [sys.executable, "-m", "without_picture", "train", "envs:Slow-v0", *TINY[:-1], "--workers", "1",
-               "--max-steps", "100000", "--checkpoint-every", "100000", "--name", "slow"]  # fmt: skip
+               "--max-steps", "100000", "--checkpoint-every", "100000", "--name", "slow", "--profile", "none",
+               "--normalize-observations"]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": TESTS}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, start_new_session=True, **options
