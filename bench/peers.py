@@ -29,7 +29,7 @@ class Search(Protocol):
     """What a peer must offer; populations and fitness are of its own array types."""
 
     def fitness(self, values: NDArray[np.float64]) -> Any:
-        """Values to maximise, as the peer wants them."""
+        """Values to maximize, as the peer wants them."""
 
     def ask(self) -> Any:
         """Draw a population."""
@@ -155,7 +155,7 @@ class EvosaxSearch:
         return key
 
     def fitness(self, values: NDArray[np.float64]) -> Any:
-        return self._jax.numpy.asarray(-values)  # evosax minimises
+        return self._jax.numpy.asarray(-values)  # evosax minimizes
 
     def ask(self) -> Any:
         population, self._state = self._search.ask(self._next_key(), self._state, self._params)
@@ -189,7 +189,7 @@ class FcmaesSearch:
         )
 
     def fitness(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return -values  # fcmaes minimises
+        return -values  # fcmaes minimizes
 
     def ask(self) -> NDArray[np.float64]:
         return self._search.ask()

@@ -104,14 +104,14 @@ def cartpole(seed: int, generations: int = 50) -> Run:
             "median of generation 7": medians[6],
             "of 19": medians[18],
             "500 from generation": float(solved),
-            "centre in gymnasium": centre_in_gymnasium(network, es.mu),
+            "center in gymnasium": center_in_gymnasium(network, es.mu),
         }
         return np.arange(1, generations + 1), medians, figures
 
     return timed(seed, search)
 
 
-def centre_in_gymnasium(
+def center_in_gymnasium(
     network: NeuralNetwork, weights: NDArray[Any], episodes: int = 100
 ) -> float:
     """Mean return of a policy over episodes of gymnasium's own CartPole-v1."""
@@ -162,7 +162,7 @@ def rastrigin_by_default(seed: int, generations: int = 4000) -> Run:
 
 def _best_fitness(result: pepg_fast.Result) -> tuple[Any, Any, dict[str, float]]:
     history = result.history
-    figures = {"best": float(result.best_fitness), "centre": float(rastrigin(result.mu[None])[0])}
+    figures = {"best": float(result.best_fitness), "center": float(rastrigin(result.mu[None])[0])}
     return history["step"], history["best_fitness"], figures
 
 

@@ -6,7 +6,7 @@
     python bench/training.py --engines --env HalfCheetah-v5 Hopper-v5 Ant-v5 Humanoid-v5
 
 Each round has three turns, in the same worker processes: generations of a run that goes on from round to round;
-episodes with random actions (``action_space.sample()``); and the centre's episodes once more with the actions known
+episodes with random actions (``action_space.sample()``); and the center's episodes once more with the actions known
 beforehand, which is what the environment alone costs, resets included. Training may have longer episodes than random
 actions have, and so fewer resets: the third figure is the strict one.
 

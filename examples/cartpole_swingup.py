@@ -6,7 +6,7 @@
 
 The setup is evojax's for PGPE: 64 members, 16 episodes each of up to 1000 steps, a 5-64-64-1 tanh
 network, Adam, 1000 generations. Its published score is 935.4: the mean return over 100 episodes of
-the search's centre, the best of ten that were kept on the way. Here the last centre is scored. The
+the search's center, the best of ten that were kept on the way. Here the last center is scored. The
 environment is compiled by numba and runs without the interpreter.
 
 The equations of motion are the common ones of a cart with friction and a uniform rod, integrated
@@ -147,7 +147,7 @@ def train(generations=1000, *, seed=0, episodes=16, population_size=64, n_thread
     es : PEPG
         The search; its `mu` is the policy that the benchmark scores.
     returns : ndarray, shape (TESTS,)
-        Returns of the centre in the test episodes.
+        Returns of the center in the test episodes.
     """
     from pepg_fast import PEPG
 
@@ -163,9 +163,9 @@ def train(generations=1000, *, seed=0, episodes=16, population_size=64, n_thread
                                n_threads=n_threads)
         es.update(returns)
         if es.step % report_every == 0:
-            centre = returns_in_tests(sim, network, es.mu, n_threads).mean()
+            center = returns_in_tests(sim, network, es.mu, n_threads).mean()
             report(f'Generation {es.step}: best {returns.max():.1f}, mean {returns.mean():.1f}, '
-                   f'centre {centre:.1f}, {time.perf_counter() - begun:.1f} s')
+                   f'center {center:.1f}, {time.perf_counter() - begun:.1f} s')
     return es, returns_in_tests(sim, network, es.mu, n_threads)
 
 
@@ -185,7 +185,7 @@ def main():
     es, returns = train(arguments.generations, seed=arguments.seed, episodes=arguments.episodes,
                         population_size=arguments.population, n_threads=arguments.threads,
                         dtype=arguments.dtype)
-    print(f'Centre after {es.step} generations: {returns.mean():.1f} ± {returns.std():.1f} over '
+    print(f'Center after {es.step} generations: {returns.mean():.1f} ± {returns.std():.1f} over '
           f'{TESTS} test episodes, {time.perf_counter() - begun:.1f} s')
 
 

@@ -6,7 +6,7 @@
     python examples/pendulum_without_velocity.py --seed 0 --cell none
 
 The policy sees the cosine and the sine of the angle. The trainer runs the episodes without the
-interpreter, about forty times as fast as in Gymnasium; the centre is then tested in Gymnasium's own
+interpreter, about forty times as fast as in Gymnasium; the center is then tested in Gymnasium's own
 Pendulum-v1, of which `partial.py` hides the velocity. The equations of motion are those of a uniform
 rod that turns around its end, integrated with Euler's semi-implicit step.
 """
@@ -77,7 +77,7 @@ def simulation():
 
 
 def main():
-    """Train, and test the centre in Gymnasium."""
+    """Train, and test the center in Gymnasium."""
     import gymnasium
     import partial
 
@@ -101,7 +101,7 @@ def main():
         result = train(environment, config, folder=run, resume=True, change=['mu_lr'])
         rows = History.read_csv(f'{run}/history.csv')
         shown = [row for row in rows if row['center'] == row['center']]
-    print('centre by generation:', ', '.join(f"{row['step']:.0f}: {row['center']:.0f}" for row in shown))
+    print('center by generation:', ', '.join(f"{row['step']:.0f}: {row['center']:.0f}" for row in shown))
     print(f'{result.interactions} steps in {result.seconds:.0f} s')
 
     def test():

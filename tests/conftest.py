@@ -34,7 +34,7 @@ def isa(request) -> Iterator[str]:
 
 @pytest.fixture
 def each_isa() -> Iterator[list[str]]:
-    """Names to select within a test; the choice is put back afterwards."""
+    """Names to select within a test; the choice is put back afterward."""
     before = kernels.isa()
     yield kernels.isas_usable()
     kernels.select_isa(before)

@@ -47,7 +47,7 @@ def with_large_numbers(solutions, members):
 
 
 def loop(folder):
-    """The runner's parts by hand, with extras; and a run with callbacks and a centre."""
+    """The runner's parts by hand, with extras; and a run with callbacks and a center."""
     with MPIRunner() as runner:
         es = a_search("plain")
         for _ in range(3):
@@ -340,7 +340,7 @@ def train_signal(folder):
 
 
 def train_signals(which):
-    """Two signals come to one rank as the search moves, and a centre is due."""
+    """Two signals come to one rank as the search moves, and a center is due."""
     from pepg_fast.training import TrainConfig, train
     from pepg_fast.training.trainer import Trainer
 

@@ -154,7 +154,7 @@ def test_options_see_the_whole_generation(options, symmetric):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_minimising_sees_the_whole_generation(symmetric):
+def test_minimizing_sees_the_whole_generation(symmetric):
     es, twin = make(symmetric=symmetric, maximize=False), make(symmetric=symmetric)
     for _ in range(2):
         for interactions in (40, 40, 40):

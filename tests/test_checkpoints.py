@@ -297,7 +297,7 @@ def test_sigma_at_its_limits(limit, sigma, dtype, copied):
     end = dtype.type(sigma)
     if (
         float(end) < sigma if limit == "sigma_min" else float(end) > sigma
-    ):  # limits are rounded inwards
+    ):  # limits are rounded inward
         end = np.nextafter(end, dtype.type(limit == "sigma_min"))
     assert end in wanted.sigma
     assert_equal_searches(run(copied(wanted), 2), run(wanted, 2))

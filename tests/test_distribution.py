@@ -443,9 +443,9 @@ def box_of(bounds, dtype=np.float64):
     """Both ends as numbers of a dtype within what was given, with infinities where there is none."""
     given = bounds.get("lower", -np.inf), bounds.get("upper", np.inf)
     low, high = (np.array(np.broadcast_to(end, 3), dtype=float) for end in given)
-    for end, towards, is_outside in ((low, np.inf, np.less), (high, -np.inf, np.greater)):
+    for end, toward, is_outside in ((low, np.inf, np.less), (high, -np.inf, np.greater)):
         rounded = end.astype(dtype)
-        inner = np.nextafter(rounded, rounded.dtype.type(towards))
+        inner = np.nextafter(rounded, rounded.dtype.type(toward))
         end[...] = np.where(is_outside(rounded.astype(float), end), inner, rounded)
     return [low.astype(dtype), high.astype(dtype)]
 

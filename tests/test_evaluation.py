@@ -111,9 +111,9 @@ class TestEverywhere:
         with pytest.raises(EvaluationError, match="candidate 6 raised ValueError: above 0"):
             evaluator.population(solutions)
 
-    def test_the_centre_is_called_so(self, executor):
+    def test_the_center_is_called_so(self, executor):
         evaluator = Evaluator(searches.raises_value_error, False, executor)
-        with pytest.raises(EvaluationError, match="evaluate: the centre raised ValueError") as e:
+        with pytest.raises(EvaluationError, match="evaluate: the center raised ValueError") as e:
             evaluator.center(np.zeros(3))
         assert e.value.index == -1
 
@@ -248,10 +248,10 @@ class TestFailures:
         es.run(hill, max_steps=2)
         assert_same(es, by_hand(make(), hill, 2))
 
-    def test_a_centre_that_is_lost_is_called_so(self):
+    def test_a_center_that_is_lost_is_called_so(self):
         executor = ThreadPoolExecutor(1)
         executor.shutdown()
-        with pytest.raises(EvaluationError, match="the centre got lost") as caught:
+        with pytest.raises(EvaluationError, match="the center got lost") as caught:
             Evaluator(hill, False, executor).center(np.zeros(3))
         assert caught.value.index == -1
 
@@ -435,8 +435,8 @@ class TestReturnValues:
             make().run(lambda _: (1.0, made), max_steps=1)
 
     @pytest.mark.parametrize("value", [None, "high", (1.0, 2.0, 3.0)])
-    def test_a_centre_that_is_no_number(self, value):
-        with pytest.raises(TypeError, match=r"evaluate: wanted a number .* for the centre, got "):
+    def test_a_center_that_is_no_number(self, value):
+        with pytest.raises(TypeError, match=r"evaluate: wanted a number .* for the center, got "):
             Evaluator(lambda _: value, False, None).center(np.zeros(3))
 
 
@@ -499,7 +499,7 @@ class TestVectorized:
         with pytest.raises(ValueError, match="evaluate: wanted a whole number of interactions"):
             make().run(lambda x: (hills(x), made), vectorized=True, max_steps=1)
 
-    def test_the_centre_is_a_population_of_one(self):
+    def test_the_center_is_a_population_of_one(self):
         shapes = []
 
         def evaluate(solutions):

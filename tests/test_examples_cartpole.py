@@ -296,7 +296,7 @@ def test_cartpole_is_learned(kind, request, capsys):
     library = (request.getfixturevalue("c_cartpole_library"),) if kind == "c" else ()
     _, score = example.train(example.simulation(*library), seed=1, generations=60)
     assert score >= example.SOLVED
-    assert "centre" in capsys.readouterr().out
+    assert "center" in capsys.readouterr().out
 
 
 def test_a_short_swingup_run_improves(swingup_example):
@@ -328,7 +328,7 @@ def test_the_swingups_program_says_what_it_does(swingup_example, capsys, monkeyp
     ]
     monkeypatch.setattr("sys.argv", arguments)
     swingup_example.main()
-    assert "Centre after 2 generations" in capsys.readouterr().out
+    assert "Center after 2 generations" in capsys.readouterr().out
 
 
 # ---- Pendulum without its velocity ------------------------------------------------------------
@@ -374,5 +374,5 @@ def test_the_pendulums_program_says_what_it_does(pendulum_example, cell, capsys,
     monkeypatch.setattr("sys.argv", ["pendulum", "--generations", "10", "--cell", cell])
     pendulum_example.main()
     shown = capsys.readouterr().out
-    assert "centre by generation: 10: -" in shown
+    assert "center by generation: 10: -" in shown
     assert "in Gymnasium: mean -" in shown

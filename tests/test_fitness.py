@@ -1,4 +1,4 @@
-"""From rewards to the weights of the gradients: shaping, ties, minimising, NaN."""
+"""From rewards to the weights of the gradients: shaping, ties, minimizing, NaN."""
 
 import hashlib
 import math
@@ -60,7 +60,7 @@ def assert_same(a, b) -> None:
 
 
 def assert_mirrored(low, high) -> None:
-    """One that minimises is where one that maximises the negatives is."""
+    """One that minimizes is where one that maximizes the negatives is."""
     assert_same(low, high)
     assert low.best_fitness == -high.best_fitness
 
@@ -122,9 +122,9 @@ def test_symmetric_weights_follow_the_formula(shaping, rewards):
 @pytest.mark.parametrize("rewards", [REWARDS, TIED, [1.0, 2.0, 4.0], [0.1] * 7], ids=str)
 def test_weights_without_symmetry_follow_the_formula(shaping, rewards):
     shaped = FORMULAS[shaping](np.array(rewards))
-    centred = shaped - shaped.mean()
+    centerd = shaped - shaped.mean()
     got = weights_of(rewards, *shaping, symmetric=False)
-    np.testing.assert_allclose(got, [2 * centred, centred], atol=1e-14)
+    np.testing.assert_allclose(got, [2 * centerd, centerd], atol=1e-14)
 
 
 @pytest.mark.parametrize("rewards", [REWARDS, TIED], ids=["distinct", "tied"])
@@ -278,7 +278,7 @@ def test_normalized_rewards_have_mean_0_and_deviation_1(rewards):
 @pytest.mark.parametrize("ties", TIES)
 @settings(deadline=None)
 @given(rewards=rewards_of(even=True, elements=st.integers(-9, 9).map(float)))
-def test_minimising_is_maximising_the_negatives(shaping, ties, rewards):
+def test_minimizing_is_maximizing_the_negatives(shaping, ties, rewards):
     got = weights_of(rewards, shaping, ties, maximize=False)
     assert_array_equal(got, weights_of(-rewards, shaping, ties))
 
@@ -379,13 +379,13 @@ def test_what_a_callable_raises_comes_through_and_nothing_is_lost():
     assert_same(es, told(REWARDS))
 
 
-# ---- minimising -------------------------------------------------------------------------------
+# ---- minimizing -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ties", TIES)
 @pytest.mark.parametrize("name", SHAPINGS)
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_a_search_that_minimises_mirrors_one_that_maximises(dtype, name, ties, symmetric):
+def test_a_search_that_minimizes_mirrors_one_that_maximizes(dtype, name, ties, symmetric):
     options = {"fitness_shaping": name, "ties": ties, "symmetric": symmetric, "dtype": dtype}
     low, high = make(maximize=False, **options), make(**options)
     assert not low.maximize
@@ -446,7 +446,7 @@ def test_nothing_is_best_while_all_costs_are_infinite():
     assert es.best_fitness == -math.inf
 
 
-def test_minimising_finds_the_bottom_of_a_bowl():
+def test_minimizing_finds_the_bottom_of_a_bowl():
     es = make(population_size=20, maximize=False, l2_coeff=0.0, mu_lr=0.05)
     for _ in range(300):
         es.update(((es.get_parameters() - 1.0) ** 2).sum(axis=1))

@@ -97,7 +97,7 @@ class TestBits:
     @pytest.mark.parametrize(
         "how",
         [{"callbacks": lambda es, row: None}, {"center_every": 3}],
-        ids=["callback", "centre"],
+        ids=["callback", "center"],
     )
     def test_where_somebody_looks_at_each_step(self, library, in_c, how):
         one, other = make(), make()

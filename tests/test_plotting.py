@@ -16,7 +16,7 @@ matplotlib = pytest.importorskip("matplotlib")
 
 @pytest.fixture(autouse=True)
 def without_a_screen():
-    """Figures that nobody looks at, closed afterwards."""
+    """Figures that nobody looks at, closed afterward."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
@@ -181,7 +181,7 @@ class TestLines:
         axes, history = plot_history(result).axes[0], result.history
         lines = lines_of(axes)
         assert list(lines) == [
-            "best of the generation", "best so far", "mean of the generation", "centre"
+            "best of the generation", "best so far", "mean of the generation", "center"
         ]  # fmt: skip
         for label, name in [
             ("best of the generation", "best"),
@@ -189,14 +189,14 @@ class TestLines:
             ("mean of the generation", "mean"),
         ]:
             np.testing.assert_array_equal(lines[label].get_ydata(), history[name])
-        np.testing.assert_array_equal(lines["centre"].get_xdata(), [2, 4, 6])
-        np.testing.assert_array_equal(lines["centre"].get_ydata(), history["center"][1::2])
+        np.testing.assert_array_equal(lines["center"].get_xdata(), [2, 4, 6])
+        np.testing.assert_array_equal(lines["center"].get_ydata(), history["center"][1::2])
         shown = [text.get_text() for text in axes.get_legend().get_texts()]
         assert shown == list(lines)
 
-    def test_no_centre_where_it_was_not_evaluated(self):
+    def test_no_center_where_it_was_not_evaluated(self):
         figure = plot_history(make().run(hill, max_steps=2))
-        assert "centre" not in lines_of(figure.axes[0])
+        assert "center" not in lines_of(figure.axes[0])
 
     def test_sigma_and_gradient(self, result):
         _, sigma, gradient = plot_history(result).axes
@@ -223,10 +223,10 @@ class TestLines:
         values = np.full(5, bad)
         drawn(plot_history(history_of(best=values, mean=values, best_fitness=values)))
 
-    def test_a_centre_that_is_not_finite(self):
+    def test_a_center_that_is_not_finite(self):
         center = [np.nan, np.inf, 3.0, np.nan, -np.inf]
         figure = drawn(plot_history(history_of(center=center)))
-        np.testing.assert_array_equal(lines_of(figure.axes[0])["centre"].get_ydata(), [3.0])
+        np.testing.assert_array_equal(lines_of(figure.axes[0])["center"].get_ydata(), [3.0])
 
     @pytest.mark.parametrize("steps", [1, 2])
     @pytest.mark.parametrize("x", ["step", "evaluations", "interactions", "seconds"])

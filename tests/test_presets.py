@@ -391,7 +391,7 @@ SEARCHES = {
     "ars": lambda **options: presets.ars(D, **options),
     "openai_es": lambda **options: presets.openai_es(D, episodes_per_batch=64, **options),
 }
-#: P, rate of the mean, sigma, rate of sigma in their scale, largest change, optimizer, whether it maximises.
+#: P, rate of the mean, sigma, rate of sigma in their scale, largest change, optimizer, whether it maximizes.
 DEFAULTS = {
     "pgpelib": (20, 0.15, 0.1, 0.1, 0.2, SGD, {"momentum": 0.0}, True),
     "evotorch": (10, 0.075, 0.1, 0.1, 0.2, ClipUp, {"momentum": 0.9, "max_speed": 0.15}, True),
@@ -523,7 +523,7 @@ def test_evotorch_by_radius():
     assert np.linalg.norm(es.sigma) == pytest.approx(2.25, rel=1e-12)
 
 
-def test_evotorch_draws_its_centre_within_the_initial_bounds():
+def test_evotorch_draws_its_center_within_the_initial_bounds():
     low, high = np.arange(D), np.arange(D) + 0.5
     one, same, other = (
         evotorch(None, 0.1, initial_bounds=(low, high), rng=rng).mu for rng in (1, 1, 2)

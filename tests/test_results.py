@@ -43,7 +43,7 @@ def test_cartpole_is_solved_as_early_as_pgpelib_solves_it():
     assert max(solved) < np.inf
     assert np.median([run.figures["median of generation 7"] for run in found]) >= 10.0
     assert np.median([run.figures["of 19"] for run in found]) >= 103.0
-    assert min(run.figures["centre in gymnasium"] for run in found) >= 475.0
+    assert min(run.figures["center in gymnasium"] for run in found) >= 475.0
 
 
 def test_rastrigin_with_estools_settings_gets_beyond_estool():

@@ -152,7 +152,7 @@ def test_coordinates_are_uncorrelated(many, lag):
     assert abs(np.corrcoef(x**2, y**2)[0, 1]) < limit
 
 
-def test_neighbouring_normals_fill_the_plane(many):
+def test_neighboring_normals_fill_the_plane(many):
     angle = np.arctan2(many[:, 1::2], many[:, 0::2]).ravel()[:1_000_000]
     assert stats.kstest(angle, "uniform", args=(-np.pi, 2 * np.pi)).pvalue > 1e-3
 

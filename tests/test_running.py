@@ -75,7 +75,7 @@ SEARCHES = {
     "rates of their own": lambda: {"mu_lr": [0.1, 0.2, 0.3], "optimizer": SGD},
     "a box": lambda: {"lower": -0.1, "upper": 0.5},
     "not symmetric": lambda: {"symmetric": False, "population_size": 7},
-    "minimising": lambda: {"maximize": False, "fitness_shaping": "nes"},
+    "minimizing": lambda: {"maximize": False, "fitness_shaping": "nes"},
     "sigma decays": lambda: {"sigma_decay": 0.9, "ties": "argsort"},
     "larger": lambda: {"population_size": 30, "theta_size": 3000},
 }
@@ -194,7 +194,7 @@ class TestLimits:
             es.run(hill, max_evaluations=most)
         assert not es.is_pending
 
-    def test_centres_are_evaluations(self):
+    def test_centers_are_evaluations(self):
         es, evaluate = make(), Counted()
         result = es.run(evaluate, max_evaluations=40, center_every=1)
         assert result.step == 3  # of 11 evaluations
@@ -399,7 +399,7 @@ class TestLimits:
 
 @pytest.fixture
 def ctrl_c():
-    """Send the main thread SIGINT; Python's own handler is put back afterwards."""
+    """Send the main thread SIGINT; Python's own handler is put back afterward."""
     yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -498,7 +498,7 @@ class TestCtrlC:
         es.run(hill, max_steps=2)
         assert_same(es, by_hand(make(), hill, 3))
 
-    def test_while_the_centre_is_evaluated(self, ctrl_c):
+    def test_while_the_center_is_evaluated(self, ctrl_c):
         es = make()
         result = es.run(At(22, ctrl_c), max_steps=9, center_every=1)
         assert (result.reason, es.step, es.is_pending) == ("interrupted", 2, False)
@@ -767,7 +767,7 @@ class TestInteractions:
         assert es.run(with_interactions, max_steps=2).interactions == es.interactions == 100
         assert make().run(hill, max_steps=2).interactions == 0
 
-    def test_those_of_the_centre_count_too(self):
+    def test_those_of_the_center_count_too(self):
         result = make().run(with_interactions, max_steps=2, center_every=2)
         assert (result.interactions, result.evaluations) == (105, 21)
 
@@ -782,7 +782,7 @@ class TestInteractions:
         assert_same(es, twin)
 
 
-class TestCentre:
+class TestCenter:
     @pytest.mark.parametrize("vectorized", [False, True])
     @pytest.mark.parametrize("every", [1, 2, 3])
     def test_it_is_evaluated_after_every_so_many_steps(self, every, vectorized):
@@ -814,7 +814,7 @@ class TestCentre:
 
     def test_one_that_fails_is_named(self):
         es = make()
-        with pytest.raises(EvaluationError, match="evaluate: the centre raised ZeroDivision") as e:
+        with pytest.raises(EvaluationError, match="evaluate: the center raised ZeroDivision") as e:
             es.run(At(11, lambda: 1 / 0), max_steps=3, center_every=1)
         assert e.value.index == -1
         assert (es.step, es.is_pending) == (1, False)
@@ -1216,16 +1216,16 @@ class TestWhatCannotGoOn:
         assert (caught.value.result.reason, len(caught.value.result.history)) == ("error", 2)
         assert "an evaluation failed" in repr(caught.value.result)
 
-    def test_a_centre_that_fails_has_its_row(self):
+    def test_a_center_that_fails_has_its_row(self):
         rows = []
 
         def evaluate(solutions):
             if len(solutions) == 1:
-                raise KeyError("centre")
+                raise KeyError("center")
             return hills(solutions)
 
         es = make()
-        with pytest.raises(KeyError, match="centre"):
+        with pytest.raises(KeyError, match="center"):
             es.run(evaluate, max_steps=9, vectorized=True, center_every=2,
                    callbacks=lambda es, row: rows.append(row["step"]))  # fmt: skip
         assert rows == [1, 2]

@@ -164,8 +164,8 @@ def test_the_files_of_a_run(tmp_path, no_picture):
     assert best.score == result.best_fitness
 
 
-def test_the_best_candidate_has_the_normaliser_it_was_evaluated_with():
-    """Its return is found again, which another normaliser would not give."""
+def test_the_best_candidate_has_the_normalizer_it_was_evaluated_with():
+    """Its return is found again, which another normalizer would not give."""
     config = changed(max_steps=9, sigma_init=0.5)
     found = train("Walk-v0", config)
     es_step = int(found.history["step"][np.argmax(found.history["best"])])
@@ -178,7 +178,7 @@ def test_the_best_candidate_has_the_normaliser_it_was_evaluated_with():
     assert found.best_fitness in returns
 
 
-def test_a_reward_shift_is_in_the_fitness_and_not_in_the_centres_return():
+def test_a_reward_shift_is_in_the_fitness_and_not_in_the_centers_return():
     plain = train("Walk-v0", changed(max_steps=3, center_every=1, center_episodes=1, sigma_lr=0.0))
     shifted = train(
         "Walk-v0",
@@ -709,7 +709,7 @@ def test_state_that_could_not_be_loaded_again_is_not_saved(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("at_first", [0, 8], ids=["a candidate's", "the centre's"])
+@pytest.mark.parametrize("at_first", [0, 8], ids=["a candidate's", "the center's"])
 def test_an_endless_episode_can_be_stopped(workers, at_first, tmp_path):
     text = f"""
 import sys
@@ -851,7 +851,7 @@ class Tripping:
         self.env = Trips
 
 
-#: The second centre is that of step 4, whose episodes are the 35th and 36th.
+#: The second center is that of step 4, whose episodes are the 35th and 36th.
 CUT = changed(center_every=2, checkpoint_every=3)
 EPISODE = 2 * (8 + 8 + 2)
 
@@ -866,8 +866,8 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_a_centre_that_was_not_evaluated_is_evaluated_first(tmp_path, error):
-    """Ctrl-C twice, or an error, among the centre's episodes: resumed, it is the run that was never cut."""
+def test_a_center_that_was_not_evaluated_is_evaluated_first(tmp_path, error):
+    """Ctrl-C twice, or an error, among the center's episodes: resumed, it is the run that was never cut."""
     train(Tripping(ValueError).env, CUT, folder=tmp_path / "whole")
     trips = Tripping(error)
     trips.at = EPISODE
@@ -877,7 +877,7 @@ def test_a_centre_that_was_not_evaluated_is_evaluated_first(tmp_path, error):
             assert (result.reason, result.step) == ("interrupted", 4)
             assert len(result.history) == (0 if attempt else 3)
         else:
-            with pytest.raises(EvaluationError, match="the centre: ValueError"):
+            with pytest.raises(EvaluationError, match="the center: ValueError"):
                 train(trips.env, CUT, folder=tmp_path / "run", resume=attempt > 0)
         assert RunFolder(tmp_path / "run").load_checkpoint().step == 4
         assert len(History.read_csv(tmp_path / "run" / "history.csv")) == 3
@@ -889,7 +889,7 @@ def test_a_centre_that_was_not_evaluated_is_evaluated_first(tmp_path, error):
 
 
 @pytest.mark.parametrize("how", ["limit", "interrupt", "kill", "callback"])
-def test_a_run_may_end_again_right_after_a_centre_that_was_due(tmp_path, how):
+def test_a_run_may_end_again_right_after_a_center_that_was_due(tmp_path, how):
     train(Tripping(ValueError).env, CUT, folder=tmp_path / "whole")
     trips, run = Tripping(KeyboardInterrupt), tmp_path / "run"
     trips.at = EPISODE
@@ -918,7 +918,7 @@ def test_a_run_may_end_again_right_after_a_centre_that_was_due(tmp_path, how):
     assert_same_run(tmp_path / "whole", run)
 
 
-def test_a_centre_that_was_due_is_in_the_policies_and_ends_the_run_if_it_is_good_enough(tmp_path):
+def test_a_center_that_was_due_is_in_the_policies_and_ends_the_run_if_it_is_good_enough(tmp_path):
     config = changed(center_every=4, max_steps=4, target=-1000.0)
     assert train(Tripping(ValueError).env, config, folder=tmp_path / "whole").reason == "target"
     trips = Tripping(KeyboardInterrupt)

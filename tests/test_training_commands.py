@@ -45,7 +45,7 @@ def test_train_makes_a_run_and_says_what_to_do_next(capsys):
     assert run("train", "Walk-v0", *QUICK) == 0
     out = capsys.readouterr().out
     assert "runs/Walk-v0: the steps were used up at step 4" in out
-    assert re.search(r"centre: -\d", out)
+    assert re.search(r"center: -\d", out)
     for line in (
         "pepg-fast evaluate runs/Walk-v0",
         "pepg-fast train --resume runs/Walk-v0 --max-steps 8",
@@ -61,8 +61,8 @@ def test_train_makes_a_run_and_says_what_to_do_next(capsys):
 def test_the_summary_sets_what_is_a_mean_apart_from_luck(capsys):
     assert run("train", "Walk-v0", *QUICK, "--episodes", 2) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"          centre: -?[\d.]+ \(mean of 5 episodes\)", lines[1])
-    assert re.fullmatch(r"     best centre: -?[\d.]+ \(mean of the same 5 episodes\)", lines[2])
+    assert re.fullmatch(r"          center: -?[\d.]+ \(mean of 5 episodes\)", lines[1])
+    assert re.fullmatch(r"     best center: -?[\d.]+ \(mean of the same 5 episodes\)", lines[2])
     assert re.fullmatch(
         r"   luckiest draw: -?[\d.]+ \(one candidate of \d+, its return in 2 episodes: .*\)",
         lines[3],
@@ -101,7 +101,7 @@ def test_an_environments_own_target_is_that_of_a_run_without_limits(capsys):
     try:
         assert run("train", "CartPole-v1", *easy) == 0
         out = capsys.readouterr().out
-        assert "the centre reached the target at step 2" in out
+        assert "the center reached the target at step 2" in out
         assert "target: 1, the environment's own (--target sets another)" in out
         assert "target" not in Path("runs/CartPole-v1/config.toml").read_text()
         assert run("train", "CartPole-v1", *easy, "--max-steps", 3) == 0
@@ -403,7 +403,7 @@ def test_evaluate_prints_what_score_finds(capsys):
         policy = Policy.load("runs/Walk-v0/policy.npz", which)
         expected = score(policy, episodes=7, seed=5, workers=0)
         assert line.partition(": ")[2].strip() == str(expected)
-    assert [line.partition(":")[0] for line in lines] == ["centre", "best centre", "best"]
+    assert [line.partition(":")[0] for line in lines] == ["center", "best center", "best"]
     options = ["--episodes", 7, "--seed", 5, "--workers", 0]
     for policy, line in zip(("center", "best_center", "best"), lines, strict=True):
         assert run("evaluate", "Walk-v0", *options, "--policy", policy) == 0
@@ -432,7 +432,7 @@ def test_paths_are_those_of_the_folder_the_command_was_called_in(capsys, tmp_pat
     os.chdir(tmp_path)
     out = capsys.readouterr().out
     assert out.count("runs/Wanders-v0: the steps were used up") == 2
-    assert len(out[out.index("centre:   ") :].splitlines()) == 3
+    assert len(out[out.index("center:   ") :].splitlines()) == 3
     assert not os.listdir("elsewhere")
     assert sorted(os.listdir()) == ["elsewhere", "runs"]
 
@@ -630,7 +630,7 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_one_now_and_then(monkeypatch,
     line = shown_on_terminal(command).rstrip()
     assert "\n" not in line
     last = [text for text in line.split("\r") if text.strip()][-1]
-    for word in ("step 30", "steps/s", "best", "mean", "centre", "length", "sigma"):
+    for word in ("step 30", "steps/s", "best", "mean", "center", "length", "sigma"):
         assert word in last
     assert "ETA" in line
     # a target alone has no share that is used up

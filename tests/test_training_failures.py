@@ -104,7 +104,7 @@ def test_a_generation_in_which_all_fail_ends_the_run(workers, tmp_path):
     assert result.step == 2
 
 
-def test_a_centre_that_failed_was_not_evaluated(tmp_path):
+def test_a_center_that_failed_was_not_evaluated(tmp_path):
     bad = _drawn(4, 1, 0, (1, 2))[0].tolist()
     config = changed(failed_episodes="worst", max_steps=3, center_every=1)
     with pytest.warns(UserWarning, match="an episode failed"):

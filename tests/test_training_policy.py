@@ -32,7 +32,7 @@ def policies() -> PolicyFile:
     return PolicyFile("Walk-v0", {"box": 2.0}, 20, network, interface, kept)
 
 
-def test_an_action_is_the_networks_output_for_the_normalised_observation(policies):
+def test_an_action_is_the_networks_output_for_the_normalized_observation(policies):
     policy = policies.policy("center")
     observation = np.array([0.3, 0.9], np.float32)
     normal = np.clip((observation - NORMALIZER.mean) * NORMALIZER.inverse_std, -4.0, 4.0)
@@ -137,7 +137,7 @@ def test_a_policy_of_no_known_environment_wants_one():
         score(policy, episodes=1)
 
 
-@pytest.mark.parametrize("which", ["center", "best"])  # with a normaliser and without
+@pytest.mark.parametrize("which", ["center", "best"])  # with a normalizer and without
 @pytest.mark.parametrize("observation", [5.0, [1.0], np.zeros(3), None, "ab", np.zeros(2, complex)])
 def test_what_is_no_observation_is_refused(policies, which, observation):
     with pytest.raises((TypeError, ValueError), match="observation: wanted"):

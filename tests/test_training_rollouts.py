@@ -51,7 +51,7 @@ def one_by_one(task, weights, seeds, normalizer):
 
 
 @pytest.mark.parametrize("env", [envs.Walk, envs.Turns, "Walk-v0", "CartPole-v1"])
-@pytest.mark.parametrize("normalizer", [None, NORMALIZER], ids=["as they are", "normalised"])
+@pytest.mark.parametrize("normalizer", [None, NORMALIZER], ids=["as they are", "normalized"])
 def test_together_they_are_what_they_are_one_by_one(env, normalizer, rng):
     if normalizer is not None and env in (envs.Turns, "CartPole-v1"):
         normalizer = Normalizer(np.full(4, 0.3), np.full(4, 2.0), 3.0)

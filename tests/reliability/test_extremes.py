@@ -109,7 +109,7 @@ REWARDS = {
     "all infinity": [math.inf] * 10,
     "both infinities": [math.inf, -math.inf] * 5,
     "one finite": [-math.inf] * 9 + [0.0],
-    "neighbours": [np.nextafter(1.0, 2.0), 1.0] * 5,
+    "neighbors": [np.nextafter(1.0, 2.0), 1.0] * 5,
     "beyond float32": [1e39 * k for k in range(10)],
     "with squares beyond float32": [1e25 * k for k in range(10)],
     "with squares beyond float64": [1e200 * k for k in range(10)],

@@ -297,9 +297,9 @@ def test_another_interpreter_is_refused_politely_or_works(own_gil):
     """)
 
 
-# ---- neighbours -------------------------------------------------------------------------------
+# ---- neighbors -------------------------------------------------------------------------------
 
-NEIGHBOURS = {
+NEIGHBORS = {
     "torch": "import torch; torch.set_num_threads(2); run = lambda: torch.randn(600, 600) @ torch.randn(600, 600)",
     "sklearn": """
 from sklearn.cluster import KMeans
@@ -320,12 +320,12 @@ run = lambda: total(np.ones(1_000_000))
 
 
 @pytest.mark.parametrize(
-    "names", [["torch"], ["sklearn"], ["numba"], list(NEIGHBOURS)], ids="+".join
+    "names", [["torch"], ["sklearn"], ["numba"], list(NEIGHBORS)], ids="+".join
 )
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_beside_packages_with_a_runtime_of_their_own(names, order, each_case):
     """Two OpenMP runtimes in one process: both work, with threads, in turns, at once and after a fork."""
-    missing = {name for name in NEIGHBOURS if importlib.util.find_spec(name) is None}
+    missing = {name for name in NEIGHBORS if importlib.util.find_spec(name) is None}
     if missing & set(names):
         pytest.skip(f"no {', '.join(missing & set(names))}")
 
@@ -337,7 +337,7 @@ def test_beside_packages_with_a_runtime_of_their_own(names, order, each_case):
 
 
 def beside(names, order):
-    load = "\n".join(NEIGHBOURS[name] + f"\nrun_{name} = run" for name in names)
+    load = "\n".join(NEIGHBORS[name] + f"\nrun_{name} = run" for name in names)
     mine = "es = make(); generations(es)"
     program = "\n".join([mine, load] if order == "before" else [load, mine])
     return f"""{program}

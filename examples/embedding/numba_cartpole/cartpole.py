@@ -110,7 +110,7 @@ def train(sim, *, seed=0, generations=100, population_size=64, episodes=4):
         if es.step % 5 == 0:
             score = sim.evaluate(network, es.mu[None], episodes=100, seed=2**32)[0]
             print(f'Generation {es.step}: best {returns.max():.1f}, mean {returns.mean():.1f}, '
-                  f'centre {score:.1f}')
+                  f'center {score:.1f}')
             if score >= SOLVED:
                 break
     return es, score

@@ -38,7 +38,7 @@ def ars(
     center_init : float or array_like of shape (d,)
         Initial mean, in parameter units.
     {seed, **options}
-        It maximises.
+        It maximizes.
 
     Raises
     ------

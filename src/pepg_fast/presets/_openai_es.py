@@ -45,7 +45,7 @@ def openai_es(
     center_init : float or array_like of shape (d,)
         Initial mean, in parameter units.
     {seed, **options}
-        It maximises.
+        It maximizes.
 
     Raises
     ------

@@ -85,7 +85,7 @@ class Evaluations:
         return "interrupted" if is_interrupted else reason
 
     def keeps(self, row: Row) -> bool:
-        """Whether the row of a step whose centre could not be evaluated is kept for a run that goes on."""
+        """Whether the row of a step whose center could not be evaluated is kept for a run that goes on."""
         return False
 
     def due(self) -> Row | None:

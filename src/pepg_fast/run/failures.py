@@ -18,7 +18,7 @@ class EvaluationError(RuntimeError):
     Attributes
     ----------
     index : int
-        The candidate, the first of those that were evaluated together, or -1 for the centre (whose step has been made).
+        The candidate, the first of those that were evaluated together, or -1 for the center (whose step has been made).
     result : Result or None
         What the run had come to, with its history.
     """
@@ -38,7 +38,7 @@ class EvaluationError(RuntimeError):
 
 def candidate(index: int) -> str:
     """What messages call a candidate."""
-    return "the centre" if index < 0 else f"candidate {index}"
+    return "the center" if index < 0 else f"candidate {index}"
 
 
 def failed(index: int, how: str) -> EvaluationError:

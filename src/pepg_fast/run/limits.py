@@ -16,7 +16,7 @@ REASONS = {
     "max_evaluations": "the evaluations were used up",
     "time_limit": "the time was used up",
     "max_interactions": "the interactions were used up",
-    "target": "the centre reached the target",
+    "target": "the center reached the target",
     "interrupted": "it was interrupted",
     "error": "an evaluation failed",
 }

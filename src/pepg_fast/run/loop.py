@@ -38,7 +38,7 @@ class Result:
     seconds : float
         Duration of the run.
     best_fitness : float
-        Best fitness of a candidate, in the user's sense (the lowest if the search minimises).
+        Best fitness of a candidate, in the user's sense (the lowest if the search minimizes).
     best_theta : ndarray, shape (d,), or None
         That candidate; None if there was none yet.
     mu, sigma : ndarray, shape (d,)
@@ -168,7 +168,7 @@ class _Loop:
         self.told: list[NDArray[np.float64]] = [
             sign * each for each in es._generation.so_far.rewards
         ]
-        self.error: Exception | None = None  # of the centre, whose step has been made
+        self.error: Exception | None = None  # of the center, whose step has been made
         self.began, self.now = time.perf_counter(), 0.0  # the second of the last step
 
     def seconds(self) -> float:

@@ -58,7 +58,7 @@ def plot_history(
     title : str, optional
         Above the picture, to the left.
     fitness_scale : {"linear", "log", "symlog"}
-        Of the fitness: logarithmic for a positive one that is minimised, or logarithmic on both sides of 0.
+        Of the fitness: logarithmic for a positive one that is minimized, or logarithmic on both sides of 0.
     figure : matplotlib Figure, optional
         Drawn into, cleared before. By default a new one, pyplot's own unless it is saved.
 
@@ -102,7 +102,7 @@ def plot_histories(
     x: str = "step",
     figure: "Figure | None" = None,
 ) -> "Figure":
-    """Draw several runs into one picture: the centre's fitness, the generations' mean, sigma.
+    """Draw several runs into one picture: the center's fitness, the generations' mean, sigma.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def plot_histories(
     rows = ("center", "mean", "sigma_median") if has_center else ("mean", "sigma_median")
     panels = figure.subplots(len(rows), 1, sharex=True, height_ratios=[3, 3, 2][-len(rows) :])
     are_returns = any(_has_returns(history) for history in histories.values())
-    names = {"center": "fitness of the centre",
+    names = {"center": "fitness of the center",
              "mean": f"mean {'return' if are_returns else 'fitness'}\nof the generation",
              "sigma_median": "median of sigma\n(parameter units)"}  # fmt: skip
     for column, axes in zip(rows, panels, strict=True):
@@ -265,7 +265,7 @@ def _curve(axes: "Axes", at: NDArray[Any], values: NDArray[np.float64], **option
 
 
 def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) -> None:
-    if has_returns := _has_returns(history):  # with which the centre may be compared
+    if has_returns := _has_returns(history):  # with which the center may be compared
         _curve(axes, at, history["best_return"], color=_BEST, label="best so far")
     else:
         faint = {"alpha": 0.35, "linewidth": 1}
@@ -275,7 +275,7 @@ def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) 
     _curve(axes, at, mean, color=_MEAN, label="mean of the generation")
     told = np.isfinite(history["center"])
     if told.any():
-        _curve(axes, at[told], history["center"][told], color=_CENTER, label="centre")
+        _curve(axes, at[told], history["center"][told], color=_CENTER, label="center")
     if scale == "log" and axes.dataLim.y0 >= 0:
         _log_scale(axes)
     else:

@@ -425,8 +425,8 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
         print(f"          target: {result.target:g}, the environment's own (--target sets another)")
     episodes = _episodes(config.center_episodes)
     for which, policy, over in (
-        ("centre", result.policy, episodes),
-        ("best centre", result.best_center, f"the same {episodes}"),
+        ("center", result.policy, episodes),
+        ("best center", result.best_center, f"the same {episodes}"),
     ):
         if policy is not None and policy.score == policy.score:
             print(f"{which:>16}: {policy.score:.2f} (mean of {over})")
@@ -542,8 +542,8 @@ def _add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="returns of a run's policies over many episodes",
-        description="Mean, standard deviation, minimum and maximum of the returns of a run's policies: the centre (the "
-        "mean of the search distribution), the centre that did best in training, and the best candidate. Episodes "
+        description="Mean, standard deviation, minimum and maximum of the returns of a run's policies: the center (the "
+        "mean of the search distribution), the center that did best in training, and the best candidate. Episodes "
         "are reset with SEED, SEED + 1, ...",
     )
     _add_policy_options(parser, "evaluate", 100)
@@ -573,7 +573,7 @@ def evaluate(options: argparse.Namespace) -> int:
         result = score(
             policy, episodes=options.episodes, seed=options.seed, workers=options.workers
         )
-        label = {"center": "centre", "best_center": "best centre"}.get(name, name)
+        label = name.replace("_", " ")
         print(f"{label + ':':<13}{result}", flush=True)
     return 0
 
@@ -612,7 +612,7 @@ def _add_plot(commands: Any) -> None:
     parser = commands.add_parser(
         "plot",
         help="draw the curves of runs",
-        description="Draw the curves of runs into one picture: the fitness, the centre's returns and sigma.",
+        description="Draw the curves of runs into one picture: the fitness, the center's returns and sigma.",
     )
     parser.add_argument(
         "run_folders", nargs="+", metavar="RUN", help="folders of runs, or history.csv files"

@@ -17,7 +17,7 @@ from .rollouts import Asked, EpisodeError, Episodes, RunsEpisodes, Task
 
 @dataclass(eq=False)
 class Generation:
-    """Episodes of a population, or of the centre; a function of slices for `pepg_fast.distributed`.
+    """Episodes of a population, or of the center; a function of slices for `pepg_fast.distributed`.
 
     Attributes
     ----------

@@ -137,7 +137,7 @@ class Normalizer:
     clip: float
 
     def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:
-        """Normalise a batch, as a new array."""
+        """Normalize a batch, as a new array."""
         normal: NDArray[Any] = observations - self.mean
         normal *= self.inverse_std
         np.maximum(normal, -self.clip, out=normal)

@@ -24,7 +24,7 @@ WHICH = ("center", "best_center", "best")
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """One policy of a run: the network's weights and the normaliser of their generation."""
+    """One policy of a run: the network's weights and the normalizer of their generation."""
 
     weights: NDArray[Any]
     normalizer: Normalizer | None
@@ -80,7 +80,7 @@ class Policy(Exporting):
         Observations of its environment, the last ones, that it sees as one, stacked as by
         `gymnasium.wrappers.FrameStackObservation`.
     score : float
-        What it reached in training: the fitness of one candidate, or the mean of the centre's episodes; NaN if it is
+        What it reached in training: the fitness of one candidate, or the mean of the center's episodes; NaN if it is
         not known.
 
     Attributes

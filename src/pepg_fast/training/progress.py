@@ -45,7 +45,7 @@ class TrainingProgress(Bar):
         share = self._limits._share(es, row["seconds"])
         done = share - self._share
         left = seconds * (1.0 - share) / done if done > 0 else np.nan
-        center = "" if np.isnan(self._center) else f", centre {self._center:.4g}"
+        center = "" if np.isnan(self._center) else f", center {self._center:.4g}"
         if center and self._limits.target is not None:
             center += f" of {self._limits.target:.4g}"
         eta = "" if np.isnan(left) else f", ETA {self._tqdm.format_interval(left)}"

@@ -187,7 +187,7 @@ class RunFolder:
 
 
 class RunHistory(CSVLog):
-    """The history of a run; the row of a step whose centre is still to be evaluated is written after that."""
+    """The history of a run; the row of a step whose center is still to be evaluated is written after that."""
 
     def __init__(self, trainer: Trainer, files: RunFolder) -> None:
         super().__init__(files.history, overwrite=trainer.es.step == 0)
@@ -249,7 +249,7 @@ class RunFiles(Callback):
         self._saved = self._progress()
 
     def _progress(self) -> tuple[int, bool]:
-        """Steps made, and whether the last one lacks its centre."""
+        """Steps made, and whether the last one lacks its center."""
         return self.trainer.es.step, self.trainer.has_row_due
 
 

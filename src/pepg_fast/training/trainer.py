@@ -68,7 +68,7 @@ class Trainer(Callback, Evaluations):
         # Statistics and noise with those of a generation that has yet to be told, and the step of the search then.
         self._next: tuple[int, Statistics, Noise] | None = None
         self._used: Normalizer | None = None  # in the last generation
-        self._row_due: Row | None = None  # of a step whose centre is still to be evaluated
+        self._row_due: Row | None = None  # of a step whose center is still to be evaluated
         told: _Population | None = None
         if es.step or config.start_from is not None or es._generation.so_far.n_draws:
             (
@@ -236,12 +236,12 @@ class Trainer(Callback, Evaluations):
     # ---- what is kept ---------------------------------------------------------------------------------------------
 
     def step(self, es: Any, row: Row) -> None:
-        """Keep the best candidate with the normaliser that it had."""
+        """Keep the best candidate with the normalizer that it had."""
         self.seconds, self._row_due = row["seconds"], None
         self._keep_best()
 
     def keeps(self, row: Row) -> bool:
-        """Keep the row of a step whose centre was not evaluated: a resumed run begins with that."""
+        """Keep the row of a step whose center was not evaluated: a resumed run begins with that."""
         self._row_due = dict(row)
         self._keep_best()
         return True
@@ -252,7 +252,7 @@ class Trainer(Callback, Evaluations):
 
     @property
     def has_row_due(self) -> bool:
-        """Whether the last step's centre is still to be evaluated."""
+        """Whether the last step's center is still to be evaluated."""
         return self._row_due is not None
 
     def _keep_best(self) -> None:

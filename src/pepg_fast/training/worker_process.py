@@ -45,7 +45,7 @@ def _kill_all() -> None:
             worker.kill()
 
 
-# Multiprocessing registered before this module did, so it waits afterwards.
+# Multiprocessing registered before this module did, so it waits afterward.
 atexit.register(_kill_all)
 if hasattr(os, "register_at_fork"):  # a forked child has none
     os.register_at_fork(after_in_child=_started.clear)

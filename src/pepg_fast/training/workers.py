@@ -77,7 +77,7 @@ class Workers:
 
     Notes
     -----
-    Pieces are handed out as workers become free, ever smaller ones towards the end (guided self-scheduling,
+    Pieces are handed out as workers become free, ever smaller ones toward the end (guided self-scheduling,
     Polychronopoulos and Kuck 1987), so that no worker waits long for another. Who runs what has no influence on the
     results.
     """
