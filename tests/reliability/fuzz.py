@@ -240,7 +240,7 @@ def training(data: bytes) -> None:
     folder = RunFolder(FOLDER)
     folder.checkpoint.write_bytes(put_together(data))
     try:
-        es = _search_to_resume(folder, "Walk-v0", a_config())
+        es = _search_to_resume(folder, "Walk-v0", a_config(), ())
         if es is None or es.theta_size != 3 or not es.step:
             return
         trainer = Trainer(es, a_config(), a_task(), None, "Walk-v0")
