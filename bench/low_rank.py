@@ -1,7 +1,7 @@
 """Low-rank noise against its limits: the machine's multiply-adds, networks in memory, and the full-rank search.
 
     chrt -f 50 python bench/low_rank.py          # half a minute and 6 GB; needs a C compiler
-    chrt -f 50 python bench/low_rank.py --large  # and ten million weights
+    chrt -f 50 python bench/low_rank.py --large 1000  # and ten million weights, as many generations
 
 All takes turns in one run, in float32. Figures are medians, and the best of the turns in brackets. A forward pass is
 called several times in a turn, as a generation of episodes does; the first call finds its numbers in memory and the
@@ -161,21 +161,25 @@ def generation(turns):
 
 def large(turns):
     network, _, inputs, es = search_for((784, 2760, 2760, 10), 1024)
+    began = time.perf_counter()
     found = in_turns({"one": lambda: es.update(es.forward(inputs)[:, 0])}, turns)["one"]
+    seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"generation 1024 x (784-2760-2760-10), {network.number_of_parameters / 1e6:.1f} million "
-        f"weights: {found[0]:.2f} s ({found[1]:.2f}), 1,000 of them {found[0] * 1000 / 60:.0f} "
-        f"minutes; {memory:.0f} MB"
+        f"weights: {found[0]:.2f} s ({found[1]:.2f}); {turns + 1} of them took {seconds:.0f} s, "
+        f"{memory:.0f} MB"
     )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--large", action="store_true")
+    parser.add_argument(
+        "--large", type=int, nargs="?", const=5, metavar="GENERATIONS", help="ten million weights"
+    )
     given = parser.parse_args()
     if given.large:
-        large(5)
+        large(given.large)
     else:
         forward(40)
         generation(4)
