@@ -479,7 +479,7 @@ class TestCSVLog:
         make().run(hill, max_steps=2, callbacks=CSVLog(file))
         before = file.read_bytes()
         es = make()
-        with pytest.raises(FileExistsError, match=r"history\.csv exists and the search is new"):
+        with pytest.raises(FileExistsError, match=r"history\.csv exists, but the search is new"):
             es.run(hill, max_steps=2, callbacks=CSVLog(file))
         assert file.read_bytes() == before
         assert_same(es, make())
@@ -762,7 +762,7 @@ class TestCheckpoints:
         for es in (make(), by_hand(make(), hill, 4)):
             twin = by_hand(make(), hill, es.step)
             with pytest.raises(
-                FileExistsError, match=r"step_000000005\.npz is from a later step than the search's"
+                FileExistsError, match=r"step_000000005\.npz is of a later step than the search"
             ):
                 es.run(hill, max_steps=50, callbacks=Checkpoints(folder))
             assert_same(es, twin)
@@ -842,7 +842,7 @@ class TestWhoseFilesTheyAre:
         for other in (make(rng=2), make(rng=1, theta_size=4)):
             other.run(hill, max_steps=2)
             with pytest.raises(
-                FileExistsError, match=r"is of another search \((noise|theta_size) is"
+                FileExistsError, match=r"belongs to another search \((noise|theta_size) is"
             ):
                 other.run(hill, max_steps=2, callbacks=CSVLog(path))
             assert path.read_text() == before
@@ -862,7 +862,7 @@ class TestWhoseFilesTheyAre:
         before = sorted(tmp_path.iterdir())
         for other in (make(rng=2), make(rng=1, theta_size=4)):
             other.run(hill, max_steps=7)
-            with pytest.raises(FileExistsError, match="is of another search"):
+            with pytest.raises(FileExistsError, match="belongs to another search"):
                 other.run(hill, max_steps=2, callbacks=Checkpoints(tmp_path))
         assert sorted(tmp_path.iterdir()) == before
 
@@ -939,11 +939,11 @@ def test_a_search_whose_first_generation_failed_goes_on_in_its_log(tmp_path):
     es.run(hill, max_steps=3, callbacks=log)
     assert History.read_csv(tmp_path / "history.csv")["step"].tolist() == [1, 2, 3]
     assert_same(es, by_hand(make(), hill, 3))
-    with pytest.raises(FileExistsError, match="exists and the search is new"):  # rows are not lost
+    with pytest.raises(FileExistsError, match="exists, but the search is new"):  # rows are not lost
         make().run(hill, max_steps=3, callbacks=log)
     other = CSVLog(tmp_path / "other.csv")
     (tmp_path / "other.csv").touch()  # somebody else's
-    with pytest.raises(FileExistsError, match="exists and the search is new"):
+    with pytest.raises(FileExistsError, match="exists, but the search is new"):
         make().run(hill, max_steps=3, callbacks=other)
 
 

@@ -65,7 +65,7 @@ def test_help_and_version(capsys, arguments):
         (["trian", "x"], "pepg-fast: error: argument COMMAND: invalid choice: 'trian'", ""),
         (["xor", "--sede", "3"], "xor: error: unrecognized arguments: --sede 3; did you mean --seed?", "pepg-fast xor"),
         (["train", "Walk-v0", "--out", "x"], "--out x; did you mean --output-activation?", "pepg-fast train"),
-        (["train", "W-v0", "--normalize-observations=1"], "mean --normalize-observations?", "pepg-fast train"),
+        (["train", "W-v0", "--normalise-observations=1"], "mean --normalize-observations?", "pepg-fast train"),
         (["xor", "--popsize", "9"], "--popsize 9; did you mean --population-size?", "pepg-fast xor"),
         (["train", "Walk-v0", "--maxiter=9"], "--maxiter=9; did you mean --max-steps?", "pepg-fast train"),
         (["xor", "--zzz"], "pepg-fast xor: error: unrecognized arguments: --zzz\n", "pepg-fast xor"),

@@ -128,11 +128,11 @@ LINEAR = torch.nn.Linear(4, 2)
         (torch.nn.Sequential(LINEAR, torch.nn.Softmax(0)), ValueError, "over the last axis, got dim=0"),
         (
             torch.nn.Sequential(LINEAR, torch.nn.ReLU(), torch.nn.Linear(2, 2), torch.nn.Tanh(), torch.nn.Linear(2, 2)),
-            ValueError, "one activation for all hidden layers",
+            ValueError, "the same activation for all hidden layers",
         ),
         (
             torch.nn.Sequential(LINEAR, torch.nn.ReLU(), torch.nn.Linear(2, 2, bias=False)),
-            ValueError, "all layers with biases or none",
+            ValueError, "biases in all layers or in none",
         ),
         (torch.nn.Linear(5, 2), ValueError, "network: wanted 4 inputs and 2 outputs for CartPole-v1, got 5 and 2"),
         (torch.nn.Sequential(LINEAR, torch.nn.Linear(3, 2)), ValueError, "module: wanted as many inputs.*3"),

@@ -407,7 +407,9 @@ def test_a_list_of_shapes_is_searched():
         theta[:10], 0.1 * expanded(factors.astype(float), 3), rtol=1e-11, atol=1e-14
     )
     es.update(theta.sum(axis=1))
-    with pytest.raises(RuntimeError, match="forward: wanted a search for a NeuralNetwork"):
+    with pytest.raises(
+        RuntimeError, match="forward: wanted a search whose structure is a NeuralNetwork"
+    ):
         es.forward(np.zeros((20, 7)))
 
 
@@ -427,7 +429,9 @@ def test_a_recurrent_network_is_searched_as_its_matrices_are(tmp_path, cell, bia
     again = LowRankPEPG.load_checkpoint(tmp_path / "search.npz")
     assert again.structure == es.structure
     assert again.structure["cell"] == cell
-    with pytest.raises(RuntimeError, match="forward: wanted a search for a NeuralNetwork"):
+    with pytest.raises(
+        RuntimeError, match="forward: wanted a search whose structure is a NeuralNetwork"
+    ):
         es.forward(np.zeros((40, 3)))
 
 
@@ -458,7 +462,7 @@ def test_it_learns_without_making_a_candidate():
         (
             {"structure": {"sizes": [2, 3]}},
             ValueError,
-            "structure: wanted a network's 'bias', got none",
+            "structure: wanted a network with 'bias', got one without",
         ),
         ({"structure": [(2, 0)]}, ValueError, "structure: wanted"),
         ({"structure": [(2**33, 2**33)]}, ValueError, "structure: wanted"),

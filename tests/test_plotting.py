@@ -250,7 +250,7 @@ class TestLines:
         drawn(plot_history(make(l2_coeff=0.0).run(lambda x: 0.0, max_steps=3)))
 
     def test_a_sigma_that_fell_to_its_least(self):
-        with pytest.warns(UserWarning, match="sigma was at its least value"):
+        with pytest.warns(UserWarning, match="sigma was at its minimum"):
             result = make(sigma_lr=50.0, population_size=4).run(hill, max_steps=60)
         drawn(plot_history(result))
 

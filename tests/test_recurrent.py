@@ -230,7 +230,7 @@ class TestRefusals:
             (lambda: network.forward_population(solutions, np.ones((3, 3)), state), "inputs: wanted"),
             (lambda: network.forward_population(solutions, np.ones((2, 3)), state, n_threads=-1), "n_threads: wanted"),
             (lambda: network.parts(np.zeros(3)), "theta: wanted shape"),
-            (lambda: network.parts([0.0]), "theta: wanted an array"),
+            (lambda: network.parts([0.0]), "theta: wanted a NumPy array"),
             (lambda: setattr(network, "state", [1, 2]), "state: wanted"),
         ):  # fmt: skip
             with pytest.raises((ValueError, TypeError), match=match):

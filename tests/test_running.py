@@ -323,7 +323,7 @@ class TestLimits:
         es = make()
         wanted = (
             r"run: wanted one of max_steps, max_evaluations, target_fitness, patience, time_limit "
-            r"\(max_steps=math.inf for none\), or a callback that ends it"
+            r"\(max_steps=math.inf for no limit\), or a callback that ends it"
         )
         with pytest.raises(ValueError, match=wanted):
             es.run(hill, callbacks=callbacks)
@@ -962,7 +962,7 @@ class TestResult:
     def test_it_is_shown_in_lines(self):
         text = repr(make(theta_size=100).run(hill, max_steps=3))
         lines = text.splitlines()
-        assert lines[0] == "Result: the steps were used up"
+        assert lines[0] == "Result: step limit reached"
         shown = dict(line.split(": ", 1) for line in lines[1:])
         shown = {name.strip(): value for name, value in shown.items()}
         assert list(shown) == ["reason", "step", "evaluations", "seconds", "best_fitness",
@@ -981,10 +981,10 @@ class TestResult:
     @pytest.mark.parametrize(
         ("limit", "text"),
         [
-            ({"target_fitness": -1e9, "max_steps": 9}, "the target fitness was reached"),
-            ({"time_limit": 0}, "the time was used up"),
-            ({"max_evaluations": 10}, "the evaluations were used up"),
-            ({"callbacks": lambda es, row: True}, "a callback asked for it"),
+            ({"target_fitness": -1e9, "max_steps": 9}, "target fitness reached"),
+            ({"time_limit": 0}, "time limit reached"),
+            ({"max_evaluations": 10}, "evaluation limit reached"),
+            ({"callbacks": lambda es, row: True}, "ended by a callback"),
         ],
     )
     def test_it_says_why(self, limit, text):

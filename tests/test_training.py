@@ -218,7 +218,9 @@ def test_what_a_run_could_not_be_resumed_with_is_refused(tmp_path):
 
 def test_a_function_that_gives_one_environment_again_and_again_is_refused():
     env = envs.Walk()
-    with pytest.raises(ValueError, match="makes a new environment each time, got the same one"):
+    with pytest.raises(
+        ValueError, match="makes a new environment each time, got the same environment"
+    ):
         train(lambda: env, SMALL)
 
 
@@ -235,16 +237,18 @@ def test_an_environment_that_exits_is_an_error():
 
 def test_new_runs_and_resumed_ones_do_not_write_over_each_other(tmp_path):
     train("Walk-v0", changed(max_steps=2), folder=tmp_path / "run")
-    with pytest.raises(FileExistsError, match="has a run already"):
+    with pytest.raises(FileExistsError, match="already contains a run"):
         train("Walk-v0", SMALL, folder=tmp_path / "run")
     with pytest.raises(FileNotFoundError, match="no run there"):
         train("Walk-v0", SMALL, folder=tmp_path / "other", resume=True)
     with pytest.raises(ValueError, match="resume: wanted the folder"):
         train("Walk-v0", SMALL, resume=True)
-    with pytest.raises(ValueError, match=r"cannot change these: sigma_init is 0.9 \(it was 0.1\)"):
+    with pytest.raises(
+        ValueError, match=r"cannot change these settings: sigma_init is 0.9 \(it was 0.1\)"
+    ):
         train("Walk-v0", changed(sigma_init=0.9), folder=tmp_path / "run", resume=True)
     with pytest.raises(
-        ValueError, match="env: wanted that of the run, 'Walk-v0', got 'CartPole-v1'"
+        ValueError, match="env: wanted the run's environment, 'Walk-v0', got 'CartPole-v1'"
     ):
         train("CartPole-v1", SMALL, folder=tmp_path / "run", resume=True)
     with pytest.raises(TypeError, match="env: wanted an environment's id"):
@@ -262,9 +266,11 @@ def test_learning_rates_may_change_on_resume_if_they_are_named(tmp_path, is_pend
 
     train("Walk-v0", SMALL, folder=tmp_path / "run", callbacks=stop)
     other = changed(mu_lr=0.02, sigma_lr=0.05, max_speed=0.01)
-    with pytest.raises(ValueError, match=r"cannot change these: mu_lr is 0\.02.*sigma_lr is 0\.05"):
+    with pytest.raises(
+        ValueError, match=r"cannot change these settings: mu_lr is 0\.02.*sigma_lr is 0\.05"
+    ):
         train(None, other, folder=tmp_path / "run", resume=True)
-    with pytest.raises(ValueError, match=r"cannot change these: sigma_lr is 0\.05"):
+    with pytest.raises(ValueError, match=r"cannot change these settings: sigma_lr is 0\.05"):
         train(None, other, folder=tmp_path / "run", resume=True, change=["mu_lr", "max_speed"])
     shutil.copytree(tmp_path / "run", tmp_path / "cut")
     train(None, other, folder=tmp_path / "run", resume=True, change=configs.RATES)
@@ -306,7 +312,7 @@ def test_a_fitness_that_does_not_vary_and_observations_of_hundreds_are_said_at_o
     assert [str(one.message) for one in caught] == list(result.diagnosis)
     flat, scale = result.diagnosis
     assert "same fitness, 0, in the first generation" in flat
-    assert "observations of about 255 as they are" in scale
+    assert "observations of about 255 without normalization" in scale
     assert "normalize_observations" in scale
     with pytest.warns(UserWarning, match="same fitness") as caught:
         train(Bytes, dataclasses.replace(config, normalize_observations=True))
@@ -366,7 +372,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
     train("Walk-v0", SMALL, folder=tmp_path / "whole")
     train("Walk-v0", SMALL, folder=tmp_path / "run")
     (tmp_path / "run" / "checkpoint.npz").write_bytes(b"PK damaged")
-    with pytest.warns(UserWarning, match="going on from .*checkpoint-1.npz"):
+    with pytest.warns(UserWarning, match="continuing from .*checkpoint-1.npz"):
         train(None, folder=tmp_path / "run", resume=True)
     assert_same_state(tmp_path / "whole", tmp_path / "run")
     for path in (tmp_path / "run").glob("checkpoint*"):
@@ -595,7 +601,7 @@ def test_a_function_that_workers_cannot_have_leaves_no_run(tmp_path):
     def made():
         return envs.Walk(offset=0.0 if lock.locked() else 1.0)
 
-    with pytest.raises(TypeError, match=r"that pickle, for workers to have them \(workers=0 runs"):
+    with pytest.raises(TypeError, match=r"that can be pickled for the workers \(workers=0 runs"):
         train(made, changed(workers=2), folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     train(made, changed(max_steps=1), folder=tmp_path / "run")
@@ -603,11 +609,11 @@ def test_a_function_that_workers_cannot_have_leaves_no_run(tmp_path):
 
 def test_a_callback_that_refuses_leaves_no_run(tmp_path):
     (tmp_path / "exists.csv").touch()
-    with pytest.raises(FileExistsError, match=r"exists.csv exists and the search is new"):
+    with pytest.raises(FileExistsError, match=r"exists.csv exists, but the search is new"):
         train("Walk-v0", SMALL, folder=tmp_path / "run", callbacks=CSVLog(tmp_path / "exists.csv"))
     assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()  # which somebody else has made stays
-    with pytest.raises(FileExistsError, match=r"exists.csv exists and the search is new"):
+    with pytest.raises(FileExistsError, match=r"exists.csv exists, but the search is new"):
         train("Walk-v0", SMALL, folder=tmp_path / "run", callbacks=CSVLog(tmp_path / "exists.csv"))
     assert list((tmp_path / "run").iterdir()) == []
 
@@ -660,8 +666,8 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
             seen.append(str(caught.value))
 
     train("Walk-v0", changed(max_steps=1), folder=tmp_path / "run", callbacks=again)
-    assert "another process trains there" in seen[0]
-    assert "has a run already" in seen[1]
+    assert "another process is training there" in seen[0]
+    assert "already contains a run" in seen[1]
     assert train(None, changed(max_steps=2), folder=tmp_path / "run", resume=True).step == 2
 
 
@@ -806,7 +812,9 @@ def test_arguments_that_no_file_holds_are_asked_for_again(tmp_path, level):
     for without in (None, SMALL, changed(env_args={"steps": 20})):
         with pytest.raises(ValueError, match=r"env_args: wanted level as the run had it"):
             train(Levels, without, folder=tmp_path / "run", resume=True)
-    with pytest.raises(ValueError, match=r"cannot change these: env_args is .*'steps': 21"):
+    with pytest.raises(
+        ValueError, match=r"cannot change these settings: env_args is .*'steps': 21"
+    ):
         other = changed(env_args={"level": level, "steps": 21})
         train(Levels, other, folder=tmp_path / "run", resume=True)
     train(Levels, config(), folder=tmp_path / "run", resume=True)
@@ -968,12 +976,12 @@ def test_an_older_checkpoint_of_a_function_s_environment_goes_on(tmp_path):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("population_size = 8", "population_size = 64", "it has another population_size$"),
-        ("reward_shift = 0.0", "reward_shift = 9.0", "it has another reward_shift$"),
-        ('env_id = "Walk-v0"', 'env_id = "Slow-v0"', "it has another env_id$"),
+        ("population_size = 8", "population_size = 64", "got others for population_size$"),
+        ("reward_shift = 0.0", "reward_shift = 9.0", "got others for reward_shift$"),
+        ('env_id = "Walk-v0"', 'env_id = "Slow-v0"', "got others for env_id$"),
         ("seed = 4", "seed = 'four'", "seed: wanted a whole number, got 'four'"),
         ("seed = 4", "seed = -4", "seed: wanted at least 0, got -4"),
-        ("seed = 4", "", "it has another seed$"),
+        ("seed = 4", "", "got others for seed$"),
     ],
 )
 def test_settings_that_were_edited_are_noticed(before, after, message, is_older, tmp_path):
@@ -1073,5 +1081,5 @@ def test_a_run_with_noise_of_low_rank_is_resumed_with_the_same_bits(tmp_path, fu
     )
     np.testing.assert_array_equal(resumed.mu, whole.mu)
     np.testing.assert_array_equal(whole.sigma, config.sigma_init)
-    with pytest.raises(ValueError, match="a resumed run cannot change these: rank is 2"):
+    with pytest.raises(ValueError, match="a resumed run cannot change these settings: rank is 2"):
         train(None, changed(rank=2, **further), folder=tmp_path / "cut", resume=True)

@@ -44,7 +44,7 @@ def run(*arguments) -> int:
 def test_train_makes_a_run_and_says_what_to_do_next(capsys):
     assert run("train", "Walk-v0", *QUICK) == 0
     out = capsys.readouterr().out
-    assert "runs/Walk-v0: the steps were used up at step 4" in out
+    assert "runs/Walk-v0: step limit reached at step 4" in out
     assert re.search(r"center: -\d", out)
     for line in (
         "pepg-fast evaluate runs/Walk-v0",
@@ -105,7 +105,7 @@ def test_an_environments_own_target_is_that_of_a_run_without_limits(capsys):
         assert "target: 1, the environment's own (--target sets another)" in out
         assert "target" not in Path("runs/CartPole-v1/config.toml").read_text()
         assert run("train", "CartPole-v1", *easy, "--max-steps", 3) == 0
-        assert "the steps were used up at step 3" in capsys.readouterr().out
+        assert "step limit reached at step 3" in capsys.readouterr().out
         assert train("CartPole-v1", TrainConfig(center_every=0, max_evaluations=8)).target is None
     finally:
         registered.reward_threshold = before
@@ -129,7 +129,7 @@ def test_a_stuck_run_is_followed_by_one_with_twice_the_population(capsys):
     out = capsys.readouterr().out
     found = [configs.read_toml(f"runs/CartPole-v1{end}/config.toml") for end in ("", "-2", "-3")]
     assert [(one["population_size"], one["seed"]) for one in found] == [(8, 3), (16, 4), (32, 5)]
-    assert out.count("the best fitness had not improved for as many steps as `patience`") == 3
+    assert out.count("no new best fitness for `patience` steps") == 3
     tried = "runs/CartPole-v1 (5.00), runs/CartPole-v1-2 (5.00), runs/CartPole-v1-3 (5.00)"
     assert f"tried: {tried}; best center of each" in out
     assert not Path("runs/CartPole-v1-4").exists()
@@ -144,7 +144,7 @@ def test_a_rate_given_on_resuming_counts_from_then_on(capsys):
     assert run("train", "--resume", "Walk-v0", "--max-steps", 8, "--mu-lr", 0.01) == 0
     assert configs.read_toml("runs/Walk-v0/config.toml")["mu_lr"] == 0.01
     assert run("train", "--resume", "Walk-v0", "--max-steps", 9, "--sigma-init", 0.9) == 2
-    assert "cannot change these: sigma_init" in capsys.readouterr().err
+    assert "cannot change these settings: sigma_init" in capsys.readouterr().err
 
 
 def _last_command(out: str) -> list[str]:
@@ -242,7 +242,7 @@ def test_a_file_holds_options_and_the_command_line_goes_first():
             "max_speed: wanted optimizer='clipup'",
         ),
         (["train", "Walk-v0", "--env-arg", "colour=3"], "env_args: Walk-v0 does not take"),
-        (["train", "Pictures-v0"], "Pictures-v0: wanted no pictures as observations"),
+        (["train", "Pictures-v0"], "Pictures-v0: wanted no images as observations"),
         (["train", "Walk-v0", "--config", "none.toml"], "none.toml"),
         (
             ["train", "Walk-v0", "--name", "../x"],
@@ -279,7 +279,7 @@ def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys):
     assert run("plot", env_id) == 0
     assert run("train", "--resume", env_id, "--max-steps", 6, "--quiet") == 0
     assert run("train", env_id, "--resume", "--max-steps", 7) == 0
-    assert f"{folder}: the steps were used up at step 7" in capsys.readouterr().out
+    assert f"{folder}: step limit reached at step 7" in capsys.readouterr().out
     assert configs.read_toml(f"{folder}/config.toml")["env_id"] == env_id
 
 
@@ -338,7 +338,7 @@ def test_limits_given_on_resuming_take_the_place_of_those_before(capsys):
     assert run("train", "Walk-v0", "--resume", "--max-steps", "6") == 0
     assert "at step 6" in capsys.readouterr().out
     assert run("train", "Walk-v0", "--resume", "runs/Walk-v0", "--max-evaluations", "64") == 0
-    assert "the evaluations were used up at step 7" in capsys.readouterr().out
+    assert "evaluation limit reached at step 7" in capsys.readouterr().out
 
 
 def test_env_args_of_a_file_and_of_the_command_line_are_one(capsys):
@@ -431,7 +431,7 @@ def test_paths_are_those_of_the_folder_the_command_was_called_in(capsys, tmp_pat
         assert run(*command) == 0
     os.chdir(tmp_path)
     out = capsys.readouterr().out
-    assert out.count("runs/Wanders-v0: the steps were used up") == 2
+    assert out.count("runs/Wanders-v0: step limit reached") == 2
     assert len(out[out.index("center:   ") :].splitlines()) == 3
     assert not os.listdir("elsewhere")
     assert sorted(os.listdir()) == ["elsewhere", "runs"]
@@ -517,7 +517,7 @@ def test_play_films(capsys):
     [
         ({"SDL_VIDEODRIVER": "dummy"}, 0, r"seed 0: return [\d.]+ in \d+ steps\nseed 1: return"),
         *(
-            (driver, 2, r"no screen to play on \(.*\): --video FILE films instead\n$")
+            (driver, 2, r"no screen to play on \(.*\): --video FILE records a video instead\n$")
             for driver in ({}, {"SDL_VIDEODRIVER": "x11"}, {"SDL_VIDEODRIVER": "nonsense"})
         ),
     ],

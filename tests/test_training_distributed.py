@@ -43,7 +43,7 @@ def test_over_mpi_a_run_has_the_bits_of_one_process(done):
     )  # fmt: skip
     train("envs:Walk-v0", config, folder=folder / "whole")
     assert first.returncode == 0, first.stderr
-    assert first.stdout.count("the steps were used up at step 7") == 1
+    assert first.stdout.count("step limit reached at step 7") == 1
     assert again.returncode == 0, again.stderr
     assert_same_state(folder / "whole", folder / "parts")
     policies = [Policy.load(folder / name / "policy.npz", "best") for name in ("whole", "parts")]
@@ -150,7 +150,7 @@ def test_over_mpi_failed_episodes_are_what_they_are_in_one_process(done):
     with pytest.warns(UserWarning, match="an episode failed"):
         train("envs:Fails-v0", settings, folder=folder / "whole")
     assert some.returncode == 0, some.stderr
-    assert "4 times an episode failed" in some.stdout
+    assert "4 failures of episodes" in some.stdout
     assert "an episode failed: ConnectionError: the simulator went away" in some.stderr
     assert_same_state(folder / "whole", folder / "parts")
     assert every.returncode != 0

@@ -197,7 +197,7 @@ def test_a_run_goes_on_with_an_engine_of_the_same_bits(tmp_path):
     resumed = train("Hopper-v5", rest, folder=tmp_path, resume=True)
     assert resumed.engine == "gymnasium"
     np.testing.assert_array_equal(resumed.mu, uncut.mu)
-    with pytest.raises(ValueError, match="cannot change these: engine is 'vector'"):
+    with pytest.raises(ValueError, match="cannot change these settings: engine is 'vector'"):
         other = dataclasses.replace(rest, engine="vector")
         train("Hopper-v5", other, folder=tmp_path, resume=True)
 
@@ -213,7 +213,7 @@ def wrapped(**args):
     [
         ("Hopper-v5", {}, "mujoco", "^engine: mujoco$"),
         ("Hopper-v5", {"time_limit": 9.0}, "gymnasium", "it steps many episodes at once"),
-        ("Hopper-v4", {}, "gymnasium", r"none of Gymnasium's MuJoCo tasks \(v5\)"),
+        ("Hopper-v4", {}, "gymnasium", r"not one of Gymnasium's MuJoCo tasks \(v5\)"),
         ("CartPole-v1", {}, "gymnasium", "^$"),
         (wrapped, {}, "gymnasium", "^$"),
     ],
@@ -229,7 +229,7 @@ def test_by_default_the_fastest_engine_with_gymnasiums_bits(env, changes, engine
 @pytest.mark.parametrize(
     ("env", "changes", "why"),
     [
-        ("CartPole-v1", {}, "none of Gymnasium's MuJoCo tasks"),
+        ("CartPole-v1", {}, "not one of Gymnasium's MuJoCo tasks"),
         (wrapped, {}, "TransformReward is wrapped around"),
         ("Hopper-v5", {"env_args": {"render_mode": "rgb_array"}}, "render_mode"),
         ("Hopper-v5", {"time_limit": 9.0}, "episode_time_limit"),
@@ -237,7 +237,7 @@ def test_by_default_the_fastest_engine_with_gymnasiums_bits(env, changes, engine
 )
 def test_an_engine_that_does_not_serve_an_environment_says_why(env, changes, why):
     with pytest.raises(
-        Unsupported, match=f"engine: wanted one that serves .*, got 'mujoco': .*{why}"
+        Unsupported, match=f"engine: wanted one that supports .*, got 'mujoco': .*{why}"
     ):
         chosen(task(env, **changes), "mujoco")
 
@@ -252,7 +252,7 @@ def test_an_older_mujoco_leaves_the_run_to_gymnasium(name, monkeypatch):
     engine, said = chosen(task(name), "auto")
     assert engine == "gymnasium"
     assert "has no mujoco.batch (wanted 4.0 or newer" in said
-    with pytest.raises(Unsupported, match="'gymnasium' does all of Gymnasium's"):
+    with pytest.raises(Unsupported, match="'gymnasium' supports all of Gymnasium's"):
         chosen(task(name), "mujoco")
 
 
@@ -282,7 +282,7 @@ def test_a_simulation_that_diverges_is_told_of_once_and_not_in_a_file(
     what = task("HalfCheetah-v5", env_args=args, max_episode_steps=3, engine=engine)
     weights, seeds = np.zeros((4, what.network.number_of_parameters)), np.arange(4)[:, None]
     rollouts = rollouts_of(what)
-    with pytest.warns(UserWarning, match="MuJoCo: Nan, Inf or huge value in Q.*goes on") as told:
+    with pytest.warns(UserWarning, match="MuJoCo: Nan, Inf or huge value in Q.*continues") as told:
         rollouts.run_all(Asked(weights, seeds, None, False))
     assert len(told) <= 3  # of positions, velocities and accelerations
     rollouts.run_all(Asked(weights, seeds, None, False))
@@ -407,7 +407,7 @@ def test_the_examples_robot_can_be_trained():
         ),
         (
             {"reward": lambda before, after, actions: after.xpos[:, 0, 0]},
-            "xpos: no such field here",
+            "xpos: wanted one of the fields",
         ),
     ],
 )

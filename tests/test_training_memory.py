@@ -61,7 +61,9 @@ def test_a_run_does_not_depend_on_who_runs_its_episodes(run):
 def test_a_run_that_is_resumed_is_the_one_that_was_not_cut(run, tmp_path):
     train("envs:Walk-v0", dataclasses.replace(CONFIG, max_steps=2), folder=tmp_path / "r")
     same(train("envs:Walk-v0", CONFIG, folder=tmp_path / "r", resume=True), run[0])
-    with pytest.raises(ValueError, match=r"cannot change these: cell is 'lstm' \(it was 'gru'\)"):
+    with pytest.raises(
+        ValueError, match=r"cannot change these settings: cell is 'lstm' \(it was 'gru'\)"
+    ):
         other = dataclasses.replace(CONFIG, cell="lstm")
         train("envs:Walk-v0", other, folder=tmp_path / "r", resume=True)
 
@@ -134,9 +136,9 @@ def test_from_the_command_line_and_a_networks_file(tmp_path, monkeypatch, capsys
     ("arguments", "message"),
     [
         ({"cell": "rnn"}, "cell: wanted 'none', 'elman', 'gru' or 'lstm', got 'rnn'"),
-        ({"hidden_sizes": (16, 16)}, r"hidden_sizes: wanted one number with cell='gru'.*got \(16, 16\)"),
-        ({"hidden_sizes": ()}, r"hidden_sizes: wanted one number with cell='gru'.*got \(\)"),
-        ({"activation": "relu"}, "activation: wanted 'tanh' with cell='gru'.*got 'relu'"),
+        ({"hidden_sizes": (16, 16)}, r"hidden_sizes: wanted one number of units with cell='gru'.*got \(16, 16\)"),
+        ({"hidden_sizes": ()}, r"hidden_sizes: wanted one number of units with cell='gru'.*got \(\)"),
+        ({"activation": "relu"}, "activation: wanted 'tanh' .*with cell='gru', got 'relu'"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_go_with_a_cell(arguments, message):

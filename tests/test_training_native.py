@@ -263,7 +263,9 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_not_cut(library, tmp_path):
     np.testing.assert_array_equal(
         found.returns, score(policy, simulation(library), episodes=20, seed=5, workers=0).returns
     )
-    with pytest.raises(ValueError, match="env: wanted one, since the policy does not know its own"):
+    with pytest.raises(
+        ValueError, match="env: wanted an environment, because the policy does not know its own"
+    ):
         score(policy)
     with pytest.raises(
         ValueError,
@@ -291,7 +293,7 @@ def test_settings_that_mean_nothing_to_it_are_refused(library, tmp_path, changes
 def test_other_processes_do_not_have_it(library):
     from pepg_fast.distributed.runner import Runner
 
-    with pytest.raises(ValueError, match="runner: wanted none with a Simulation"):
+    with pytest.raises(ValueError, match="runner: wanted None with a Simulation"):
         train(simulation(library), CONFIG, runner=Runner(timeout=None))
 
 
@@ -351,7 +353,7 @@ def test_a_context_that_cannot_be_made_ends_the_run(library, tmp_path):
 def test_a_reset_that_fails_is_told(library):
     counts = Counts(contexts_left=10**6, bad_seeds=3)
     made = on_the_heap(library, counts)
-    with pytest.raises(EvaluationError, match="from reset, NaN says that it failed"):
+    with pytest.raises(EvaluationError, match="NaN from reset means that it failed"):
         train(made, changed(population_size=64))
     network = NeuralNetwork(2, 1, (3,), "relu")
     with pytest.raises(

@@ -165,7 +165,8 @@ def test_a_resumed_run_keeps_its_frames(tmp_path):
     again = train("Walk-v0", config, folder=tmp_path / "run", resume=True)
     np.testing.assert_array_equal(again.mu, whole.mu)
     with pytest.raises(
-        ValueError, match=r"a resumed run cannot change these: frame_stack is 1 \(it was 2\)"
+        ValueError,
+        match=r"a resumed run cannot change these settings: frame_stack is 1 \(it was 2\)",
     ):
         train(
             "Walk-v0",
@@ -178,7 +179,8 @@ def test_a_resumed_run_keeps_its_frames(tmp_path):
 def test_engines_that_stack_no_frames_say_so():
     config = dataclasses.replace(CONFIG, frame_stack=2, engine="vector")
     with pytest.raises(
-        ValueError, match=r"engine: wanted one that serves Walk-v0 .* stacks no frames"
+        ValueError,
+        match=r"engine: wanted one that supports Walk-v0 .* does not support frame_stack",
     ):
         train("Walk-v0", config)
 
@@ -190,7 +192,7 @@ def test_numbers_of_frames_are_checked(frames):
 
 
 def test_an_environment_that_no_wrapper_takes_is_refused():
-    with pytest.raises(ValueError, match=r"frame_stack: wanted a gymnasium\.Env for it, got"):
+    with pytest.raises(ValueError, match=r"frame_stack: wanted a gymnasium\.Env with it, got"):
         train(envs.Ducks, dataclasses.replace(CONFIG, frame_stack=2))
 
 
@@ -199,7 +201,7 @@ def test_mujoco_gives_way_to_gymnasium_and_says_so(capsys):
     config = dataclasses.replace(CONFIG, frame_stack=2, max_steps=1, max_episode_steps=5)
     result = train("Swimmer-v5", config, progress=True)
     assert result.engine == "gymnasium"
-    assert "engine: gymnasium (mujoco cannot take its place" in capsys.readouterr().err
+    assert "engine: gymnasium (mujoco cannot be used" in capsys.readouterr().err
 
 
 def test_a_simulation_has_no_frames():

@@ -55,7 +55,9 @@ def test_a_file_has_all_of_them(policies, tmp_path):
 
 def test_what_is_not_there_is_said(policies, tmp_path):
     policies.save(tmp_path / "policy.npz")
-    with pytest.raises(ValueError, match=r"no best_center \(only center, best\)"):
+    with pytest.raises(
+        ValueError, match=r"this run's policies \(center, best\), got 'best_center'"
+    ):
         Policy.load(tmp_path / "policy.npz", "best_center")
     with pytest.raises(
         ValueError, match="which: wanted 'center', 'best_center' or 'best', got 'worst'"
@@ -108,7 +110,7 @@ def test_a_network_of_ours_acts_in_an_environment_and_is_clipped(tmp_path):
 
 def test_a_network_without_weights_is_no_policy(tmp_path):
     NeuralNetwork(2, 1).save_network(tmp_path / "n.npz")
-    with pytest.raises(ValueError, match="network: wanted one with weights"):
+    with pytest.raises(ValueError, match="network: wanted a network with weights, got one without"):
         Policy.load(tmp_path / "n.npz", env=envs.Walk)
 
 
@@ -133,7 +135,7 @@ def test_scores_are_those_of_a_plain_loop(policies, workers):
 
 def test_a_policy_of_no_known_environment_wants_one():
     policy = Policy(NeuralNetwork(2, 1), Interface.of(envs.Walk(), "Walk", True))
-    with pytest.raises(ValueError, match="env: wanted one"):
+    with pytest.raises(ValueError, match="env: wanted an environment"):
         score(policy, episodes=1)
 
 
@@ -146,7 +148,9 @@ def test_what_is_no_observation_is_refused(policies, which, observation):
 
 def test_an_environment_of_other_spaces_is_refused(policies):
     policy = policies.policy("center")
-    with pytest.raises(ValueError, match=r"env: wanted one of 2 observations .* got one of 4"):
+    with pytest.raises(
+        ValueError, match=r"env: wanted an environment with 2 observations .* got one with 4"
+    ):
         score(policy, envs.Turns, episodes=1, workers=0)
 
 
@@ -176,7 +180,9 @@ def test_a_policy_for_a_box_is_none_for_discrete_actions(policies):
             super().__init__()
             self.action_space = envs.spaces.Discrete(1)
 
-    with pytest.raises(ValueError, match=r"env: wanted one of Box actions .* got one of Discrete"):
+    with pytest.raises(
+        ValueError, match=r"env: wanted an environment with Box actions .* got one with Discrete"
+    ):
         score(policies.policy("best"), Two, episodes=1, workers=0)
 
 

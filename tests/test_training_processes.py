@@ -277,7 +277,7 @@ def test_a_daemonic_process_has_no_workers_and_says_so_when_asked_for_them():
     child.join()
     assert answers[0] == 1
     assert answers[1].startswith(
-        "RuntimeError: workers: wanted processes that can be started, got workers=2"
+        "RuntimeError: workers: wanted a process that can start others, got workers=2"
     )
     assert "daemonic" in answers[1]
     assert "workers=0" in answers[1]

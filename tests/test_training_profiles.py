@@ -110,7 +110,7 @@ def test_the_command_uses_the_tasks_profile_and_options_override_it(capsys):
     assert run("train", "Walk-v0", *QUICK, "--sigma-init", "0.25") == 0
     error = capsys.readouterr().err
     assert (
-        "profile: walk (--hidden-sizes none --reward-shift=-1 --no-bias; --profile none is without)"
+        "profile: walk (--hidden-sizes none --reward-shift=-1 --no-bias; --profile none turns it off)"
         in error
     )
     assert "measured: Walk-v0: -3." in error
@@ -134,7 +134,7 @@ def test_without_a_profile_there_are_the_defaults(capsys):
     settings = configs.read_toml("runs/Walk-v0/config.toml")
     assert (settings["hidden_sizes"], settings["sigma_init"]) == ([16, 16], 0.1)
     assert run("train", "CartPole-v1", *QUICK) == 0
-    text = "profile: there is none for CartPole-v1, so the defaults: --hidden-sizes 16,16 --population-size 64"
+    text = "profile: none for CartPole-v1, so the defaults apply: --hidden-sizes 16,16 --population-size 64"
     assert text in capsys.readouterr().err
 
 
@@ -151,7 +151,7 @@ def test_a_resumed_run_has_its_own_settings(capsys):
 def test_an_option_that_a_profile_does_not_allow_says_so(capsys):
     assert run("train", "Walk-v0", *QUICK, "--cell", "gru") == 2
     assert re.search(
-        r"hidden_sizes: wanted one .*\(profile walk; --profile none is without\)",
+        r"hidden_sizes: wanted one .*\(profile walk; --profile none turns it off\)",
         capsys.readouterr().err,
     )
     assert run("train", "Walk-v0", *QUICK, "--top", 3) == 2

@@ -297,12 +297,12 @@ VALUES = r"step: wanted five values \(observation, reward, terminated, truncated
 PAIR = r"reset: wanted two values \(observation, info\), got "
 OLD = [
     ({"step": "four"}, VALUES + "4 values"),
-    ({"step": "six"}, VALUES + "(6 values|more of them)"),
+    ({"step": "six"}, VALUES + "(6 values|more values)"),
     ({"step": "none"}, VALUES + "None"),
     ({"step": "one"}, VALUES + "int"),
-    ({"reset": "observation"}, PAIR + "one, of type ndarray"),
-    ({"reset": "list"}, PAIR + r"2 of them \(float, float\)"),
-    ({"reset": "three"}, PAIR + r"3 of them \(ndarray, dict, dict\)"),
+    ({"reset": "observation"}, PAIR + "one value of type ndarray"),
+    ({"reset": "list"}, PAIR + r"2 values \(float, float\)"),
+    ({"reset": "three"}, PAIR + r"3 values \(ndarray, dict, dict\)"),
     ({"reset": "none"}, PAIR + "None"),
 ]
 
@@ -325,7 +325,7 @@ def test_what_steps_and_resets_have_to_return_is_said(env, limit, args, message)
 def test_what_reset_has_to_take_is_said(env):
     what = task(env)
     with pytest.raises(
-        EpisodeError, match=r"reset: wanted one that takes seed and options, .*unexpected keyword"
+        EpisodeError, match=r"reset: wanted the arguments seed and options, .*unexpected keyword"
     ):
         Rollouts(what).run(
             Asked(np.zeros((1, what.network.number_of_parameters)), np.array([3]), None, False)
@@ -403,7 +403,7 @@ def test_a_network_that_gives_nan_is_named_by_its_candidate():
         (5, "5 from .*lambda"),
         (envs.Walk, "which is a class"),
         (envs.Ducks, "which is a class"),
-        (gymnasium.vector.SyncVectorEnv([envs.Walk]), "which steps several at a time"),
+        (gymnasium.vector.SyncVectorEnv([envs.Walk]), "which steps several environments at a time"),
     ],
     ids=str,
 )

@@ -104,7 +104,7 @@ def test_without_its_newest_checkpoint_a_run_goes_on_from_the_one_before(
     newest = tmp_path / "run" / "checkpoint.npz"
     if damaged:
         newest.write_bytes(newest.read_bytes()[:-100])
-        with pytest.warns(UserWarning, match=r"cut short.*going on from"):
+        with pytest.warns(UserWarning, match=r"cut short.*continuing from"):
             train(None, folder=tmp_path / "run", resume=True)
     else:
         newest.unlink()

@@ -98,7 +98,7 @@ RAMPED = changed(
 )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:even over 64 episodes")
+@pytest.mark.filterwarnings("ignore:even with 64 episodes")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -172,7 +172,7 @@ def test_a_resumed_run_changes_a_rate_to_a_number_alone(tmp_path):
     config = dataclasses.replace(RAMPED, max_steps=3)
     train("Walk-v0", config, folder=tmp_path / "run")
     more = dataclasses.replace(config, max_steps=4, mu_lr=(0.5, 0.1))
-    with pytest.raises(ValueError, match="mu_lr: wanted a number for a resumed run"):
+    with pytest.raises(ValueError, match="mu_lr: wanted one number for a resumed run"):
         train(None, more, folder=tmp_path / "run", resume=True, change=["mu_lr"])
     more = dataclasses.replace(config, max_steps=4, mu_lr=0.5)
     train(None, more, folder=tmp_path / "run", resume=True, change=["mu_lr"])

@@ -139,7 +139,7 @@ def test_a_box_of_wider_floats_has_its_actions_inside():
     for action in interface(space).actions(np.array([[-1.0], [-1e99], [1e99]])):
         assert action.dtype == np.longdouble
         assert space.contains(action)
-    with pytest.raises(ValueError, match="Words: wanted ends of actions that float64 can hold"):
+    with pytest.raises(ValueError, match="Words: wanted limits of actions that float64 can hold"):
         interface(spaces.Box(third, third, (1,), np.longdouble))
 
 
@@ -286,7 +286,7 @@ def test_other_observations_are_refused_with_a_hint_that_helps(space, hint, insi
             return
     with pytest.raises(ValueError, match=f"Words: wanted .* got .*{at}; .*{hint}") as caught:
         interface(spaces.Discrete(2), observation=space)
-    helps = "FlattenObservation" in hint or "picture" in str(caught.value)
+    helps = "FlattenObservation" in hint or "images" in str(caught.value)
     assert helps or "FlattenObservation" not in str(caught.value)
 
 
@@ -307,7 +307,7 @@ def test_what_the_hint_names_helps(space, size):
     flat = gymnasium.wrappers.FlattenObservation(env)
     assert Interface.of(flat, "Words", True).observation_size == size
     if isinstance(space, spaces.Dict):
-        with pytest.raises(ValueError, match="FilterObservation leaves parts of a Dict out"):
+        with pytest.raises(ValueError, match="FilterObservation removes parts of a Dict"):
             Interface.of(env, "Words", True)
         left = gymnasium.wrappers.FilterObservation(env, ["b"])
         assert Interface.of(left, "Words", True).observation_size == 2
@@ -393,7 +393,7 @@ GOOD = {"hand": 1, "pair": ([0, 1], [0.0, 0.0])}
         ({"pair": ([0, 2], [0, 0])}, r"observation\['pair'\]\[0\]: wanted whole numbers"),
         ({"pair": ([0, 1], [0, 0, 0])}, r"observation\['pair'\]\[1\]: wanted 2 numbers, got shape \(3,\)"),
         ({"pair": ([0, 1],)}, r"observation\['pair'\]: wanted a tuple of 2"),
-        ({"pair": 3}, "wanted a tuple of 2, got 3"),
+        ({"pair": 3}, "wanted a tuple of 2 parts, got 3"),
     ],
 )  # fmt: skip
 def test_an_observation_that_is_not_of_its_space_is_named(changed, message):
@@ -401,7 +401,9 @@ def test_an_observation_that_is_not_of_its_space_is_named(changed, message):
     assert face.observation(GOOD).tolist() == [1, 0, 0, 1, 0, 0, 1, 0, 0]
     with pytest.raises((ValueError, TypeError), match=message):
         face.observation(GOOD | changed)
-    with pytest.raises(TypeError, match="observation: wanted a dict of hand, pair, got 3"):
+    with pytest.raises(
+        TypeError, match="observation: wanted a dict with the keys hand, pair, got 3"
+    ):
         face.observation(3)
 
 
@@ -444,7 +446,7 @@ def test_every_action_of_whole_numbers_is_in_its_space_and_like_a_sample(space, 
     try:
         face = interface(space, scaled)
     except ValueError as error:  # large numbers between which there is no float64
-        if "ends of actions that float64 can hold" not in str(error):
+        if "limits of actions that float64 can hold" not in str(error):
             raise
         return
     size = face.output_size
@@ -480,10 +482,13 @@ def test_choices_of_other_numbers_are_another_action():
     assert own.within(interface(spaces.MultiDiscrete([2, 3], start=[4, 4]))).actions(np.eye(5))[
         0
     ].tolist() == [4, 4]
-    with pytest.raises(ValueError, match=r"wanted one of \(2, 3\) choices .* got one of \(3, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"wanted an environment with \(2, 3\) choices .* got \(3, 2\)"
+    ):
         own.within(interface(spaces.MultiDiscrete([3, 2])))
     with pytest.raises(
-        ValueError, match=r"wanted one of MultiDiscrete actions .* got one of Discrete"
+        ValueError,
+        match=r"wanted an environment with MultiDiscrete actions .* got one with Discrete",
     ):
         own.within(interface(spaces.Discrete(5)))
 

@@ -153,7 +153,7 @@ def test_a_second_death_over_the_same_episode_ends_it(count, tmp_path):
     weights, seeds = weights_for(what, 20), np.arange(20)[:, None]
     with Workers(what, count) as workers:
         with pytest.raises(
-            EpisodeError, match=r"died twice over the same episode .*seed 7"
+            EpisodeError, match=r"died twice during the same episode .*seed 7"
         ) as caught:
             workers.run(weights, Generation(what, seeds, None, False))
         assert caught.value.index == 7
@@ -207,7 +207,7 @@ def test_a_task_that_does_not_pickle_is_named():
     with (
         Workers(what, 1) as workers,
         pytest.raises(
-            TypeError, match=r"env: wanted a function and env_args that pickle.*workers=0"
+            TypeError, match=r"env: wanted a function and env_args that can be pickled.*workers=0"
         ),
     ):
         workers.run(weights_for(what, 2), Generation(what, np.arange(2)[:, None], None, False))

@@ -1,4 +1,4 @@
-"""The search for networks of many weights: low-rank noise, and forward passes that make no candidate."""
+"""Search for large networks: low-rank noise, and forward passes without the candidates' weights."""
 
 from functools import partial
 from typing import Any
@@ -13,25 +13,25 @@ from .search import options
 from .search.low_rank import LowRankGeneration
 from .search.options import Option
 
-#: What a pair may have of factors and a search of parameters at most.
+#: Upper limit of the factors of a pair and of the parameters of a search.
 _MOST = 2**34
 
 
 def _shapes_of(structure: Any) -> list[tuple[int, int]]:
-    """Rows and columns of each tensor, as the kernels have them: a vector has 0 rows."""
+    """Return rows and columns of each tensor for the kernels, where a vector has 0 rows."""
     shapes = nn.shapes_of_weights(structure) if isinstance(structure, dict) else structure
     return [(0, shape[0]) if len(shape) == 1 else (shape[0], shape[1]) for shape in shapes]
 
 
 def _structure(name: str, value: Any, size: int) -> Any:
-    """Take a network, or what a file has of one, or a list of shapes."""
+    """Check a network, the state of a network from a file, or a list of shapes."""
     if isinstance(value, nn.NeuralNetwork | nn.RecurrentNetwork):
         return nn.network_to_state(value)
     if isinstance(value, dict):
         try:
-            nn.shapes_of_weights(value)  # which looks at all of it
+            nn.shapes_of_weights(value)  # this reads every entry
         except KeyError as missing:
-            raise ValueError(f"{name}: wanted a network's {missing}, got none") from None
+            raise ValueError(f"{name}: wanted a network with {missing}, got one without") from None
         return dict(value)
     wanted = "a NeuralNetwork, a RecurrentNetwork, or a list of shapes (rows, columns) or (length,)"
     if not isinstance(value, list | tuple) or not value:
@@ -55,26 +55,26 @@ def _none(name: str, value: Any, size: int) -> None:
 
 @options.documented
 class LowRankPEPG(PEPG):
-    """PEPG for networks of many weights: each weight matrix has noise of low rank.
+    """PEPG for large networks: the noise of each weight matrix has low rank.
 
-    A candidate is never in memory unless it is asked for. The noise of a pair is two thin factors for each matrix, and
-    `forward` computes what all candidates make of their inputs as one product with the mean and a correction. The
-    search is a `PEPG` otherwise; what differs is described here. Below, T is the number of tensors.
+    The weights of a candidate are computed only on request. The noise of a pair is two thin factors for each matrix,
+    and `forward` computes the outputs of all candidates from one product with the mean and a low-rank correction.
+    Otherwise the search is a `PEPG`; this page describes the differences. Below, T is the number of tensors.
 
     Parameters
     ----------
     population_size : int
-        P, an even number (any from 2 on if not `symmetric`).
+        P, an even number (any number of at least 2 if not `symmetric`).
     mu_init : float or array_like of shape (d,)
-        Initial mean. A network of several layers wants a random one: from zeros, no layer has an effect.
+        Initial mean. A network with several layers needs a random one: if all weights are 0, no layer has an effect.
     sigma_init : float or array_like of shape (T,)
-        Initial sigma of all tensors, or of each.
+        Initial sigma, one number for all tensors or one for each.
     mu_lr, l2_coeff : float, array_like of shape (d,), or callable
-        As of a `PEPG`.
+        As in `PEPG`.
     optimizer : subclass of Optimizer, or an instance
-        As of a `PEPG`.
+        As in `PEPG`.
     optimizer_kwargs : dict, optional
-        As of a `PEPG`.
+        As in `PEPG`.
     {options}
 
     Attributes
@@ -85,23 +85,24 @@ class LowRankPEPG(PEPG):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what is described here; the message says what was wanted and what came.
+        If an argument is not as described here; the message says what was wanted and what was given.
 
     Notes
     -----
-    A matrix (rows, columns) of a pair has the noise ``sigma * A @ B.T / sqrt(rank)``, with standard normals in A
-    (rows, rank) and B (columns, rank); a vector has independent normals. The entries have mean 0 and standard deviation
-    sigma. They are uncorrelated but not independent, and their kurtosis is ``3 + 6 / rank``. The update is that of a
-    `PEPG` whose epsilon is this noise::
+    The noise of a matrix (rows, columns) in a pair is ``sigma * A @ B.T / sqrt(rank)``, with standard normals in A
+    (rows, rank) and B (columns, rank); the noise of a vector is independent normals. The entries have mean 0 and
+    standard deviation sigma. They are uncorrelated but not independent, and their kurtosis is ``3 + 6 / rank``. The
+    update is that of a `PEPG` whose epsilon is this noise::
 
         g_mu = sum(delta[i] * sigma * A[i] @ B[i].T for i in pairs) / (P * sqrt(rank))
 
-    There is one sigma for each tensor and not for each weight: the product of a matrix of sigmas and a matrix of low
-    rank, entry by entry, is of low rank no longer. Nor has sigma a gradient, which would need the noise of single
-    weights. Sigma stays as it is, decays (`sigma_decay`), or follows a schedule of yours: assign it between two
+    There is one sigma for each tensor instead of one for each weight, because the entrywise product of a matrix of
+    sigmas and a low-rank matrix does not have low rank. Sigma also has no gradient, which would need the noise of the
+    individual weights. It stays constant, decays (`sigma_decay`), or follows your own schedule: assign it between two
     generations, for example in a callback of `run`.
 
-    A `Simulation`, MPI and Ray evaluate candidates, which `iter_parameters` and `get_members` make some at a time::
+    A `Simulation`, MPI and Ray need the candidates' weights, which `iter_parameters` and `get_members` compute for a
+    few candidates at a time::
 
         for members, candidates in es.iter_parameters(16):
             returns[members] = simulation.evaluate(network, candidates)
@@ -123,18 +124,18 @@ class LowRankPEPG(PEPG):
 
     # fmt: off
     structure = Option[Any]("NeuralNetwork, RecurrentNetwork, or list of tuple of int", None,
-        "The network whose weights are searched for, or the shapes of the tensors that the parameters consist of, one "
-        "after the other: matrices (rows, columns) in C order, and vectors (length,). The attribute is the network's "
-        "sizes, biases and activations as a dict, or the list.",
+        "The network whose weights are searched for, or a list of the shapes of the consecutive tensors that make up "
+        "the parameters: matrices (rows, columns) in C order, and vectors (length,). The attribute is a dict of the "
+        "network's sizes, biases and activations, or the list.",
         _structure, is_shown=False)
     rank = Option[int]("int", 1,
-        "Rank of the noise of each matrix.",
+        "Rank of the noise of each weight matrix.",
         lambda name, value, size: _checks.integer(name, value, at_least=1, at_most=2**20))
     sigma_max_change = Option[Any]("None", None, "Sigma has no gradient here.", _none, part="_sigma", is_shown=False)
     sigma_min = Option[Any]("float", 1e-20, "Lower limit of sigma.", _one_number(False), part="_sigma")
     sigma_max = Option[Any]("float", float("inf"), "Upper limit of sigma.", _one_number(True), part="_sigma")
-    lower = Option[Any]("None", None, "There is no box here: candidates are not made.", _none, part="_generation")
-    upper = Option[Any]("None", None, "The same.", _none, part="_generation")
+    lower = Option[Any]("None", None, "Not supported with low-rank noise.", _none, part="_generation")
+    upper = Option[Any]("None", None, "Not supported with low-rank noise.", _none, part="_generation")
     # fmt: on
 
     _generation: LowRankGeneration
@@ -153,7 +154,9 @@ class LowRankPEPG(PEPG):
         further["structure"] = _structure("structure", further.get("structure"), 0)
         counts = [max(rows, 1) * columns for rows, columns in _shapes_of(further["structure"])]
         if sigma_init is None or further.get("radius_init") is not None:
-            raise ValueError("sigma_init: wanted numbers, and no radius_init, with low-rank noise")
+            raise ValueError(
+                "sigma_init: wanted numbers with low-rank noise, got radius_init or None"
+            )
         super().__init__(
             population_size, _checks.integer("structure", sum(counts), at_least=1, at_most=_MOST),
             mu_init, _of_each("sigma_init", sigma_init, counts), mu_lr, 0.0, l2_coeff, optimizer,
@@ -162,7 +165,7 @@ class LowRankPEPG(PEPG):
 
     @property
     def _drawn_as(self) -> Any:
-        """What makes its generation."""
+        """The class of its generation, with its arguments."""
         return partial(LowRankGeneration, shapes=_shapes_of(self.structure), rank=self.rank)
 
     @property
@@ -184,28 +187,28 @@ class LowRankPEPG(PEPG):
         *,
         members: ArrayLike | None = None,
     ) -> NDArray[Any]:
-        """Compute the outputs of the population that waits for its rewards; a new one is drawn if none waits.
+        """Compute the outputs of the population that awaits its rewards; if there is none, draw a new one.
 
         Parameters
         ----------
         inputs : array_like of float, shape (P, in) or (P, B, in)
-            One input, or a batch of B, for each candidate. The shape (1, B, in) stands for one batch for all.
+            One input, or a batch of B inputs, for each candidate. The shape (1, B, in) is one batch for all candidates.
         members : array_like of int, shape (m,), optional
-            Indices of the candidates that the inputs are for, of which there are m then.
+            Indices of the m candidates to which the inputs belong; by default all P.
 
         Returns
         -------
-        ndarray, shape (P, out) or (P, B, out), or m instead of P
-            Row i equals, to rounding, the output of a network with the weights ``get_parameters()[i]``. It has the same
-            bits at any number of threads, and for a candidate alone.
+        ndarray, shape (P, out) or (P, B, out), with m instead of P if `members` is given
+            Row i equals, to rounding, the output of a network with the weights ``get_parameters()[i]``. The bits do not
+            depend on the number of threads or on the other candidates.
 
         Raises
         ------
         RuntimeError
-            If the search was made of shapes, or for a recurrent network (whose candidates `get_parameters` makes), or
-            for one with activations that are not of this package.
+            If the search was made from shapes, for a recurrent network (use `get_parameters` instead), or for a network
+            whose activations are not from this package.
         TypeError, ValueError
-            If a shape is wrong, a value is not a number, or there is no such member.
+            If a shape is wrong, a value is not a number, or an index in `members` is out of range.
         """
         network = self._perceptron()
         x = _checks.numbers("inputs", inputs)
@@ -241,13 +244,13 @@ class LowRankPEPG(PEPG):
             codes = [kernels.ACTIVATIONS[name] for name in known if name in kernels.ACTIVATIONS]
         if len(codes) != 2:
             raise RuntimeError(
-                "forward: wanted a search for a NeuralNetwork with activations of this package"
+                "forward: wanted a search whose structure is a NeuralNetwork with activations of this package"
             )
         return kernels.Perceptron(structure["sizes"], structure["bias"], *codes)
 
 
 def _of_each(name: str, value: Any, counts: Any) -> Any:
-    """One number as it is; numbers for the tensors repeated for each of their parameters."""
+    """Return one number unchanged; repeat numbers for tensors for each of their parameters."""
     given = _checks.numbers(name, value)
     if given.ndim == 0:
         return float(given)

@@ -424,20 +424,20 @@ class NeuralNetwork(_Weighted):
 
 
 class RecurrentNetwork(_Weighted):
-    """A network that remembers: a cell of gated or plain units, and a layer of outputs on top of it.
+    """A recurrent network: a cell of gated or plain units, with an output layer on top of it.
 
     Parameters
     ----------
     input_size, output_size : int
         Numbers of inputs and outputs.
     hidden_size : int
-        Units of the cell.
+        Number of units in the cell.
     cell : {"gru", "lstm", "elman"}
-        What a unit is; `elman` is a plain one with tanh.
+        Type of the cell; "elman" has plain tanh units.
     output_activation : callable or str
-        Of the outputs, as for `NeuralNetwork`.
+        Activation of the outputs, as for `NeuralNetwork`.
     bias : bool
-        Whether there are biases.
+        Whether the layers have biases.
 
     Attributes
     ----------
@@ -447,32 +447,32 @@ class RecurrentNetwork(_Weighted):
         Numbers of inputs, units and outputs.
     number_of_parameters : int
     state_size : int
-        Numbers that are kept from one input to the next: `hidden_size`, or twice as many for an LSTM, whose state is
-        h and c.
+        Size of the state that is kept from one input to the next: `hidden_size`, or twice as much for an LSTM, whose
+        state is h and c.
     state : ndarray of float64, shape (state_size,)
-        What calls keep.
+        The state that calls of the network use and update.
     weights : ndarray of float64, shape (number_of_parameters,), or None
-        Three C-order blocks (in, out), each with its biases after it: from the inputs to the gates, from h to the
-        gates, from h to the outputs. `parts` has views of them.
+        Three C-order blocks (in, out), each followed by its biases: from the inputs to the gates, from h to the gates,
+        and from h to the outputs. `parts` returns views of them.
 
     Raises
     ------
     TypeError, ValueError
-        For a size below 1, a cell of another name, or an activation that is neither callable nor known by name.
+        For a size below 1, an unknown cell, or an activation that is neither callable nor a known name.
 
     Notes
     -----
-    With a = x W_x + b_x and b = h W_h + b_h, whose columns are the gates in this order, `hidden_size` of each:
+    Let a = x W_x + b_x and b = h W_h + b_h. Their columns are the gates, each of `hidden_size` columns, in this order:
 
     - ``"elman"``: h. ``h = tanh(a + b)``.
     - ``"gru"``: r, z, n. ``r, z = sigmoid(a + b)``, ``n = tanh(a + r b)``, ``h = (1 - z) n + z h``.
     - ``"lstm"``: i, f, g, o. ``i, f, o = sigmoid(a + b)``, ``g = tanh(a + b)``, ``c = f c + i g``, ``h = o tanh(c)``.
 
-    These are the formulas, the gates and the two vectors of biases of torch's ``RNNCell``, ``GRUCell`` and
-    ``LSTMCell``, so weights can be copied from there, part by part.
+    These are the formulas of torch's ``RNNCell``, ``GRUCell`` and ``LSTMCell``, with the same gates and the same two
+    bias vectors, so weights can be copied from torch part by part.
 
-    A network that is called from several threads mixes up their states; `forward_batch` and `forward_population`,
-    which are given states, may be called from several at once.
+    Do not call one network from several threads, because the calls share its state. `forward_batch` and
+    `forward_population` take the states as arguments and may be called from several threads at once.
 
     References
     ----------
@@ -504,7 +504,7 @@ class RecurrentNetwork(_Weighted):
     def _prepare(self) -> None:
         sizes = [int(size) for size in self.sizes]
         output, code = native_name(self._output_activation), kernels.CELLS[self.cell]
-        #: With outputs before their activation, if that is one in Python.
+        #: Computes the outputs before their activation if that is a Python function.
         self._linear = kernels.Perceptron(
             sizes, self.bias, code, kernels.ACTIVATIONS[output or "identity"]
         )
@@ -516,7 +516,7 @@ class RecurrentNetwork(_Weighted):
     def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
         sizes = _sizes_of(state)
         if len(sizes) != 3:
-            raise ValueError(f"sizes: wanted three, got {_checks.shown(sizes)}")
+            raise ValueError(f"sizes: wanted three numbers, got {_checks.shown(sizes)}")
         return {
             "input_size": sizes[0], "hidden_size": sizes[1], "output_size": sizes[2],
             "cell": _checks.choice("cell", state["cell"], tuple(CELLS)),
@@ -533,7 +533,7 @@ class RecurrentNetwork(_Weighted):
 
     @property
     def state(self) -> NDArray[np.float64]:
-        """What calls keep: h, and c after it for an LSTM. Reading and assigning copy."""
+        """State that calls use and update: h, followed by c for an LSTM. Reading and assigning make a copy."""
         return self._state.copy()
 
     @state.setter
@@ -541,36 +541,36 @@ class RecurrentNetwork(_Weighted):
         self._state = _checks.vector("state", value, self.state_size, np.dtype(float))
 
     def reset(self) -> None:
-        """Forget all inputs: the state is zeros, as it is at the start of an episode."""
+        """Set the state to zeros, as at the start of an episode."""
         self._state = np.zeros(self.state_size)
 
     def parts(self, theta: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
-        """Look at parts of the weights, by torch's names and in its shapes.
+        """Return views of the parts of the weights, with torch's names and shapes.
 
         Parameters
         ----------
         theta : ndarray, shape (number_of_parameters,), optional
-            What to look at; `weights` by default.
+            Vector of weights to view; `weights` by default.
 
         Returns
         -------
         dict of str to ndarray
             ``weight_ih`` (gates, input_size), ``weight_hh`` (gates, hidden_size), ``bias_ih`` and ``bias_hh``
             (gates,) of a torch cell, and ``weight_out`` (output_size, hidden_size) and ``bias_out`` (output_size,) of
-            a ``torch.nn.Linear``, where gates are `hidden_size` times the gates of the cell. Without biases, those
-            are missing. Writing to them writes to `theta`.
+            a ``torch.nn.Linear``. Here gates is `hidden_size` times the number of gates of the cell. A network without
+            biases has no bias entries. Writing to a view changes `theta`.
 
         Raises
         ------
         RuntimeError
             If no weights have been assigned and no `theta` is given.
         ValueError, TypeError
-            If `theta` is no array of that shape.
+            If `theta` is not an array of that shape.
         """
         if theta is None:
             theta = self._assigned_weights()
         if not isinstance(theta, np.ndarray):
-            raise TypeError(f"theta: wanted an array to look at, got {type(theta).__name__}")
+            raise TypeError(f"theta: wanted a NumPy array, got {type(theta).__name__}")
         if theta.shape != (self.number_of_parameters,):
             raise ValueError(
                 f"theta: wanted shape ({self.number_of_parameters},), got {theta.shape}"
@@ -586,7 +586,7 @@ class RecurrentNetwork(_Weighted):
         return found
 
     def __call__(self, value: ArrayLike) -> Any:
-        """Compute the outputs for the next input, and keep the state.
+        """Compute the outputs for the next input, and update the state.
 
         Parameters
         ----------
@@ -596,14 +596,14 @@ class RecurrentNetwork(_Weighted):
         Returns
         -------
         ndarray of float64, shape (output_size,)
-            Or whatever a Python output activation returns.
+            The outputs, or whatever a Python output activation returns.
 
         Raises
         ------
         RuntimeError
             If no weights have been assigned.
         ValueError, TypeError
-            If `value` is of another shape or not numbers; the state is as it was.
+            If `value` has another number of values or is not numeric; the state does not change then.
         """
         weights = self._assigned_weights()
         inputs = _checks.numbers("value", value)
@@ -624,21 +624,21 @@ class RecurrentNetwork(_Weighted):
     def forward_batch(
         self, inputs: ArrayLike, state: NDArray[np.float64], *, n_threads: int | None = None
     ) -> NDArray[np.float64]:
-        """Compute the outputs for a batch of inputs, each of which has a state of its own.
+        """Compute the outputs for a batch of inputs, each of which has its own state.
 
         Parameters
         ----------
         inputs : array_like of float, shape (B, input_size)
             One input a row.
         state : ndarray of float64, shape (B, state_size), C-contiguous
-            Read and written; zeros at the start of an episode. What calls keep is not touched.
+            State of each input, updated in place; zeros at the start of an episode. The attribute `state` is not used.
         n_threads : int, optional
             Threads for large batches; OpenMP's usual number by default.
 
         Returns
         -------
         ndarray of float64, shape (B, output_size)
-            Row b equals what a call would return to the last bit.
+            Row b is bit-identical to the result of a call.
 
         Raises
         ------
@@ -671,8 +671,7 @@ class RecurrentNetwork(_Weighted):
         inputs : array_like of float, shape (n, input_size) or (n, B, input_size)
             One input, or a batch of B, for each network. Views such as ``np.broadcast_to`` are not copied.
         state : ndarray, shape (n, state_size) or (n, B, state_size), C-contiguous
-            A state for each input, in the width of the computation; read and written. Zeros at the start of an
-            episode.
+            State of each input, in the dtype of the computation, updated in place; zeros at the start of an episode.
         n_threads : int, optional
             Threads for large work; OpenMP's usual number by default.
 
@@ -697,7 +696,7 @@ class RecurrentNetwork(_Weighted):
         shape: tuple[int, ...],
         threads: int,
     ) -> NDArray[Any]:
-        """One step of networks, with a state of `shape` for each input."""
+        """Take one step of the networks, with a state of `shape` for each input."""
         state = _state_of(given, (*shape, self.state_size), weights.dtype)
         if not state.size:
             return np.empty((*x.shape[:-1], self.output_size), weights.dtype)
@@ -719,12 +718,12 @@ class RecurrentNetwork(_Weighted):
         *,
         output_activation: Activation | str | None = None,
     ) -> "RecurrentNetwork":
-        """Read a network written by `save_network`; its state is zeros.
+        """Read a network written by `save_network`, with its state set to zeros.
 
         Parameters
         ----------
         filename : path
-            A recurrent network's file.
+            File of a recurrent network.
         output_activation : callable or str, optional
             Used instead of the stored one; needed where that could not be stored.
 

@@ -261,9 +261,9 @@ PYTHON = [
     ("training/rollouts.py", "observation.shape == shape", "observation.ndim == 1", "tests/test_training_rollouts.py"),
     ("training/rollouts.py", "if not isinstance(reward, float):", "if False:", "tests/test_training_rollouts.py"),
     ("training/policy.py", "            self._from_state(state)\n", "            pass\n", "tests/test_training_policy.py"),
-    ("training/trainer.py", "        self._read(state)  # what could", "        # what could", "tests/test_training.py"),
+    ("training/trainer.py", "        self._read(state)  # refuse", "        # refuse", "tests/test_training.py"),
     ("training/workers.py", "closing.append(executor.submit(_close))", "pass", "tests/test_training_workers.py"),
-    ("run/history.py", "if damaged:  # what", "if False:  # what", "tests/test_callbacks.py"),
+    ("run/history.py", "if damaged:  # only", "if False:  # only", "tests/test_callbacks.py"),
     ("run/loop.py", "self.steps - self.last_improvement >= patience:", "self.steps - self.last_improvement > patience:",
      "tests/test_running.py"),
 ]  # fmt: skip

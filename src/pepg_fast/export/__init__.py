@@ -1,1 +1,1 @@
-"""Policies for other programs: one description, and a module for each format that renders it."""
+"""Export of policies: one description of a policy, and a module for each format that renders it."""

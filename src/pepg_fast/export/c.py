@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .description import Cell, Choices, Description, Layer, Ranges, ends_within
 
-#: What the name of a file may have, since the source includes the header by it.
+#: Allowed file names, because the source includes the header by its name.
 _STEM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .+-]*")
 
 _ACTIVATIONS = {
@@ -97,16 +97,16 @@ static int largest(int n, const real *y) {
 
 
 def files(description: Description, stem: str, dtype: str) -> dict[str, str]:
-    """Render the texts of the header and the source by the names of the files.
+    """Render the header and the source; return their texts by file name.
 
     Parameters
     ----------
     description : Description
         The policy.
     stem : str
-        Name of both files without its end; names in C begin with it.
+        Name of both files without the suffix, which is also the prefix of the names in C.
     dtype : {"float32", "float64"}
-        C's float or double.
+        Type of the numbers: C's float or double.
     """
     if not _STEM.fullmatch(stem):
         raise ValueError(
@@ -118,7 +118,7 @@ def files(description: Description, stem: str, dtype: str) -> dict[str, str]:
 
 
 class _Writer:
-    """The parts of both files."""
+    """Writer of the parts of both files."""
 
     def __init__(self, description: Description, stem: str, dtype: str) -> None:
         self.policy, self.stem, self.dtype = description, stem, dtype
@@ -126,14 +126,14 @@ class _Writer:
         self.name = f"policy_{name}" if name[0].isdigit() else name
         self.macro = self.name.upper()
         self.real = "float" if dtype == "float32" else "double"
-        # Sums of floats in double: otherwise they would lose digits, and overflow where outputs do not.
+        # Sums of floats are computed in double, because in float they lose digits and may overflow.
         self.sum = f"{self.macro}_SUM" if self.real == "float" else "double"
         self.constants = 0  # bytes
 
     # ---- the header ------------------------------------------------------------------------------------------------
 
     def header(self) -> str:
-        """Sizes and prototypes."""
+        """Return the header, with sizes and prototypes."""
         policy, macro = self.policy, self.macro
         sizes = {
             "OBSERVATION_SIZE": policy.observation_size,
@@ -144,14 +144,14 @@ class _Writer:
             sizes["STATE_SIZE"] = policy.cell.state_size
         defines = "".join(f"#define {macro}_{name} {size}\n" for name, size in sizes.items())
         remembers = (
-            f" `state` has {macro}_STATE_SIZE numbers, zeros as an episode begins, which each call updates."
+            f" `state` has {macro}_STATE_SIZE numbers, zero at the start of an episode, which each call updates."
             if policy.cell
             else ""
         )
         result = "Computes the action. Returns 0"
         if isinstance(policy.actions, Ranges):
-            result += ", or 1 if it is not a number, which leaves `action` unfinished"
-        once = " One of the two functions is called at each step." if policy.cell else ""
+            result += ", or 1 if it is NaN; then `action` is incomplete"
+        once = " Call only one of the two functions at each step." if policy.cell else ""
         return (
             f"{_comment(self._story())}\n#ifndef {macro}_H\n#define {macro}_H\n\n#include <stdint.h>\n\n{defines}\n"
             '#ifdef __cplusplus\nextern "C" {\n#endif\n\n'
@@ -163,7 +163,7 @@ class _Writer:
         )  # fmt: skip
 
     def _story(self) -> list[str]:
-        """How it was trained, and what it takes."""
+        """Lines that say how the policy was trained and how much memory it needs."""
         policy = self.policy
         self._tables()
         widths = [str(layer.weights.shape[1]) for layer in policy.layers]
@@ -193,7 +193,7 @@ class _Writer:
     # ---- the source ------------------------------------------------------------------------------------------------
 
     def source(self) -> str:
-        """Constants and functions."""
+        """Return the source, with constants and functions."""
         f = "f" if self.real == "float" else ""
         head = f'#include "{self.stem}.h"\n\n#include <math.h>\n\n'
         if f:
@@ -213,7 +213,7 @@ class _Writer:
         return "".join(self._table(*each) for each in self._arrays())
 
     def _arrays(self) -> Iterator[tuple[str, str, NDArray[Any]]]:
-        """Name, type and numbers of each array of constants."""
+        """Yield name, type and numbers of each array of constants."""
         policy = self.policy
         if policy.normalization:
             yield "mean", self.sum, policy.normalization.mean
@@ -273,7 +273,7 @@ class _Writer:
         )
 
     def _flow(self) -> list[tuple[str, Layer, str, str]]:
-        """Each layer's name, the layer, the array that it reads and the one that it writes."""
+        """Yield each layer's name, the layer, the array that it reads and the array that it writes."""
         policy, cell, flow = self.policy, self.policy.cell, []
         source = "one" if policy.normalization else "observation"
         if cell:
@@ -290,7 +290,7 @@ class _Writer:
         return flow
 
     def _buffers(self) -> dict[str, int]:
-        """Sizes of the arrays on the stack of `outputs`."""
+        """Return the sizes of the arrays on the stack of `outputs`."""
         sizes = {"one": self.policy.observation_size} if self.policy.normalization else {}
         for _, layer, _, to in self._flow():
             if to != "outputs":
@@ -298,7 +298,7 @@ class _Writer:
         return sizes
 
     def _stack(self) -> int:
-        # The arrays, and what the frames of three functions of ours and of libm have beside them.
+        # The arrays, and an estimate for the frames of three functions of this file and of libm.
         width = 4 if self.real == "float" else 8
         return width * (sum(self._buffers().values()) + self.policy.output_size) + 192
 
@@ -378,7 +378,7 @@ def _function(head: str, lines: Iterable[str]) -> str:
 
 
 def _literal(number: Any, kind: str) -> str:
-    """A number as C and C++ read it back."""
+    """Return a number as a literal that C and C++ read back exactly."""
     if kind.endswith("int64_t"):
         if int(number) == -(2**63):
             return "(-9223372036854775807LL - 1)"
@@ -391,7 +391,7 @@ def _literal(number: Any, kind: str) -> str:
 
 
 def _comment(lines: Iterable[str]) -> str:
-    """Lines as a comment that nothing in them ends or opens anew."""
+    """Return lines as a comment, with comment marks in them broken up."""
     safe = []
     for line in lines:
         text = line.encode("ascii", "replace").decode().replace("\\", "|")

@@ -1,4 +1,4 @@
-"""What a policy computes, free of how this package computes it: all that a format has to render."""
+"""Description of what a policy computes, which every export format renders."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +20,11 @@ class Layer:
     Attributes
     ----------
     weights : ndarray, shape (inputs, outputs)
-        In float64.
+        Weights, in float64.
     bias : ndarray, shape (outputs,), or None
-        In float64.
+        Biases, in float64.
     activation : str
-        A name of `NATIVE`, ``numpy.NAME`` of a ufunc, or ``python:NAME`` of what no format holds.
+        A name in `NATIVE`, ``numpy.NAME`` of a ufunc, or ``python:NAME`` of a function that cannot be exported.
     """
 
     weights: NDArray[np.float64]
@@ -34,14 +34,14 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A recurrent cell as torch has them, whose hidden state is the first layer's input.
+    """A recurrent cell as in torch, whose hidden state is the input of the first layer.
 
     Attributes
     ----------
     kind : {"gru", "lstm", "elman"}
         ``GRUCell``, ``LSTMCell`` or ``RNNCell`` with tanh.
     of_input, of_state : Layer
-        All gates of the observation and of the hidden state, one after the other in torch's order.
+        Layers from the observation and from the hidden state to all gates, in torch's order.
     """
 
     kind: str
@@ -50,12 +50,12 @@ class Cell:
 
     @property
     def size(self) -> int:
-        """Units of the hidden state."""
+        """Number of units in the hidden state."""
         return len(self.of_state.weights)
 
     @property
     def state_size(self) -> int:
-        """Numbers of the state: the hidden state, with "lstm" the cell state after it."""
+        """Size of the state: the hidden state, followed by the cell state for "lstm"."""
         return self.size * (2 if self.kind == "lstm" else 1)
 
 
@@ -75,9 +75,9 @@ class Choices:
     Attributes
     ----------
     sizes : tuple of int
-        Outputs of each group.
+        Number of outputs in each group.
     first : ndarray of int, shape (groups,)
-        What is added to each index, in the dtype of the actions.
+        Number that is added to each index, in the dtype of the actions.
     shape : tuple of int
         Shape of an action; () for a single number.
     """
@@ -99,13 +99,13 @@ class Ranges:
     Attributes
     ----------
     bottom, top : ndarray, shape (outputs,)
-        Ends of the outputs.
+        Limits of the outputs.
     scale : ndarray, shape (4, outputs), or None
-        Rows half, middle, low and high: ``clip(output * half + middle, low, high)``. None where outputs are actions.
+        Rows half, middle, low and high: ``clip(output * half + middle, low, high)``; None if outputs are not scaled.
     shape : tuple of int
         Shape of an action.
     dtype : dtype
-        Of the actions; integers are rounded to, half to even.
+        Dtype of the actions; integers are rounded half to even.
     """
 
     bottom: NDArray[np.float64]
@@ -122,20 +122,20 @@ class Ranges:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A policy: observation, normalization, cell, layers, outputs, action.
+    """A policy, from the observation through normalization, cell and layers to outputs and the action.
 
     Attributes
     ----------
     normalization : Normalization or None
-        Of observations.
+        Normalization of the observations.
     cell : Cell or None
-        What remembers.
+        The recurrent cell of a policy with memory.
     layers : tuple of Layer
-        At least one.
+        The layers, at least one.
     actions : Choices or Ranges
-        From outputs to actions.
+        Conversion of outputs to actions.
     origin : tuple of str
-        Lines that say how it was trained.
+        Lines that say how the policy was trained.
     """
 
     normalization: Normalization | None
@@ -146,26 +146,26 @@ class Description:
 
     @property
     def observation_size(self) -> int:
-        """Numbers of an observation."""
+        """Size of an observation."""
         return len((self.cell.of_input if self.cell else self.layers[0]).weights)
 
     @property
     def output_size(self) -> int:
-        """Outputs of the network."""
+        """Number of outputs of the network."""
         return int(self.layers[-1].weights.shape[1])
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return sum(w.size for w in _numbers_of(self))
 
     def check(self, format: str, dtype: str = "float64") -> None:
-        """Refuse what a format cannot hold.
+        """Refuse a policy that a format cannot hold.
 
         Raises
         ------
         ValueError
-            If an activation is not one of the format's, or a number is beyond the dtype.
+            If the format does not support an activation, or a number exceeds the range of the dtype.
         """
         _checks.choice("dtype", dtype, DTYPES)
         for layer in self.layers:
@@ -173,28 +173,30 @@ class Description:
         most = np.finfo(dtype).max
         for numbers in _numbers_of(self):
             if not (np.abs(numbers) <= most).all():
-                raise ValueError(f"weights: wanted numbers that {dtype} can hold, got larger ones")
+                raise ValueError(
+                    f"weights: wanted numbers within the range of {dtype}, got larger ones"
+                )
 
 
 def refuse_activation(name: str, format: str) -> None:
-    """Refuse an activation that a format does not have, saying which one could hold it."""
+    """Refuse an activation that a format does not support, and name a format that does."""
     if name in NATIVE or (name.startswith("numpy.") and format == "numpy"):
         return
     known = ", ".join(NATIVE)
     if name.startswith("numpy."):
         raise ValueError(
-            f"activation: wanted one of {known} for the format {format}, got {name}; the format numpy can hold it"
+            f"activation: wanted one of {known} for the format {format}, got {name}; the format numpy supports it"
         )
     raise ValueError(
-        f"activation: wanted one of {known}, got the Python function {name.removeprefix('python:')}, whose code no "
-        "format can hold"
+        f"activation: wanted one of {known}, got the Python function {name.removeprefix('python:')}, which "
+        "cannot be exported"
     )
 
 
 def ends_within(
     low: NDArray[np.float64], high: NDArray[np.float64], dtype: str
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Ends in a dtype, none beyond those given unless the dtype has nothing between them."""
+    """Convert limits to a dtype, rounding inward unless the dtype has no number between them."""
     with np.errstate(over="ignore"):
         inner_low, inner_high = low.astype(dtype), high.astype(dtype)
     kind = inner_low.dtype.type
@@ -204,13 +206,13 @@ def ends_within(
 
 
 def portable(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
-    """A dtype in the machine's byte order, and float64 for wider ones."""
+    """Return a dtype in the machine's byte order, or float64 for a wider float."""
     native = dtype.newbyteorder("=")
     return np.dtype(np.float64) if native.kind == "f" and native.itemsize > 8 else native
 
 
 def _numbers_of(description: Description) -> list[NDArray[np.float64]]:
-    """Weights and biases, in order."""
+    """Return all weights and biases, in order."""
     cell = description.cell
     layers = (*((cell.of_input, cell.of_state) if cell else ()), *description.layers)
     return [each for layer in layers for each in (layer.weights, layer.bias) if each is not None]

@@ -1,4 +1,4 @@
-"""A policy as a Python module that needs NumPy alone."""
+"""A policy as a Python module that needs only NumPy."""
 
 import base64
 import textwrap
@@ -50,9 +50,13 @@ def text(description: Description) -> str:
     lines = [
         *description.origin,
         "",
-        f"`action(observation{state})` takes {size} numbers, or several observations as rows of them."
-        + (f" `state` has {cell.state_size}: zeros" if cell else ""),
-        *(["as an episode begins. It returns the action and the next state."] if cell else []),
+        f"`action(observation{state})` takes one observation of {size} numbers, or several as rows."
+        + (f" `state` has {cell.state_size} numbers," if cell else ""),
+        *(
+            ["zero at the start of an episode. It returns the action and the next state."]
+            if cell
+            else []
+        ),
     ]
     doc = "\n".join(_safe(line) for line in lines).replace('"""', "'''")
     parts = [
@@ -78,7 +82,7 @@ def _layers(description: Description) -> list[tuple[str, Layer]]:
 
 
 def _arrays(description: Description) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Name and numbers of each constant."""
+    """Yield name and numbers of each constant."""
     if (normal := description.normalization) is not None:
         yield "MEAN", normal.mean
         yield "SCALE", normal.scale
@@ -184,5 +188,5 @@ def _number(value: float) -> str:
 
 
 def _safe(line: str) -> str:
-    """A line as it may stand in a docstring: no escape, and no end of it."""
+    """Return a line that is safe in a docstring, without escapes or closing quotes."""
     return "".join(letter if letter.isprintable() else " " for letter in line).replace("\\", "/")

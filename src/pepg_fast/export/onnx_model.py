@@ -1,4 +1,4 @@
-"""A policy as an ONNX model, for any number of observations at once."""
+"""A policy as an ONNX model for any batch size."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .. import _caller
 from .description import Cell, Choices, Description, Layer, Ranges, ends_within, portable
 
-#: Of the operators, and the version of the format that came with it: what most runtimes read.
+#: Versions of the operators and of the file format, which most runtimes support.
 _OPSET, _IR_VERSION = 17, 8
 
 _OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "softmax": "Softmax"}
@@ -40,7 +40,7 @@ def model(description: Description, dtype: str) -> Any:
 
 
 class _Graph:
-    """Nodes in their order, with the constants that they need."""
+    """The nodes of the graph in order, with their constants."""
 
     def __init__(self, onnx: Any, dtype: str) -> None:
         self._helper, self._numpy, self.dtype = onnx.helper, onnx.numpy_helper, np.dtype(dtype)
@@ -50,10 +50,10 @@ class _Graph:
         self.outputs: list[Any] = []
 
     def build(self, description: Description) -> None:
-        """Add all of a policy."""
+        """Add the nodes of a policy."""
         x = self._input("observation", description.observation_size)
         if (normal := description.normalization) is not None:
-            # In float64, where a large mean and a small deviation lose nothing.
+            # In float64, because a large mean and a small deviation would lose digits in float32.
             x = self._cast(x, np.float64)
             x = self._node("Sub", x, self._constant(normal.mean))
             x = self._node("Mul", x, self._constant(normal.scale))
@@ -117,7 +117,7 @@ class _Graph:
             found.append(self._node("ArgMax", group, axis=-1, keepdims=1))
             lo += size
         index = self._node("Concat", *found, axis=-1) if len(found) > 1 else found[0]
-        # Sums wrap around as those of uint64 do, whose upper half no int64 has.
+        # The sums wrap around as in uint64, because int64 cannot hold its upper half.
         return self._node("Add", index, self._constant(actions.first.astype(np.int64)))
 
     def _ranges(self, x: str, actions: Ranges) -> str:

@@ -1,4 +1,4 @@
-"""A policy as a module of PyTorch, and a network from one. Importing this needs torch."""
+"""Conversion of policies to and networks from PyTorch modules. Importing this module needs torch."""
 
 import itertools
 from typing import Any
@@ -27,14 +27,14 @@ _CELLS = {"gru": nn.GRUCell, "lstm": nn.LSTMCell, "elman": nn.RNNCell}
 
 
 def module(description: Description, dtype: str) -> nn.Module:
-    """Make the module: `FeedForwardPolicy`, or `RecurrentPolicy` for one that remembers."""
+    """Make the module: a `FeedForwardPolicy`, or a `RecurrentPolicy` for a policy with memory."""
     description.check("torch", dtype)
     kind = RecurrentPolicy if description.cell else FeedForwardPolicy
     return kind(description, dtype).eval()
 
 
 class FeedForwardPolicy(nn.Module):
-    """``action = module(observation)``, of one observation or a batch; `outputs` gives those of the network."""
+    """``action = module(observation)`` for one observation or a batch; `outputs` returns the network's outputs."""
 
     def __init__(self, description: Description, dtype: str) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class FeedForwardPolicy(nn.Module):
 
 
 class RecurrentPolicy(nn.Module):
-    """``action, state = module(observation, state)``; a state is zeros (``state_size``) as an episode begins."""
+    """``action, state = module(observation, state)``; at the start of an episode, pass ``state_size`` zeros."""
 
     def __init__(self, description: Description, dtype: str) -> None:
         super().__init__()
@@ -79,22 +79,22 @@ class RecurrentPolicy(nn.Module):
 
 
 def network_of(module: Any) -> NeuralNetwork:
-    """Make a network of the layers of a torch module.
+    """Make a network from the layers of a torch module.
 
     Parameters
     ----------
     module : torch.nn.Module
-        An ``nn.Linear``, or an ``nn.Sequential`` of such with activations between them.
+        An ``nn.Linear``, or an ``nn.Sequential`` of them with activations between them.
 
     Returns
     -------
     NeuralNetwork
-        With the module's weights.
+        The network, with the module's weights.
 
     Raises
     ------
     TypeError, ValueError
-        If the module has other parts, or layers that no `NeuralNetwork` has together.
+        If the module has other parts, or a combination of layers that a `NeuralNetwork` cannot have.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: wanted a torch.nn.Module, got {type(module).__name__}")
@@ -111,7 +111,7 @@ def network_of(module: Any) -> NeuralNetwork:
                 raise ValueError(f"module: wanted a Softmax over the last axis, got dim={part.dim}")
         elif type(part) is not nn.Identity:
             raise ValueError(
-                "module: wanted Linear layers, each with an activation after it or none (Identity, Sigmoid, Tanh, "
+                "module: wanted Linear layers, each followed by at most one activation (Identity, Sigmoid, Tanh, "
                 f"ReLU, Softmax), got {part}"
             )
     if not linear:
@@ -119,12 +119,12 @@ def network_of(module: Any) -> NeuralNetwork:
     for one, other in itertools.pairwise(linear):
         if one.out_features != other.in_features:
             raise ValueError(
-                f"module: wanted as many inputs as the layer before has outputs, {one.out_features}, got {other}"
+                f"module: wanted as many inputs as the previous layer has outputs, {one.out_features}, got {other}"
             )
     biases = {part.bias is not None for part in linear}
     if len(set(names[:-1])) > 1 or len(biases) > 1:
         raise ValueError(
-            "module: wanted one activation for all hidden layers, and all layers with biases or none"
+            "module: wanted the same activation for all hidden layers, and biases in all layers or in none"
         )
     sizes = [part.out_features for part in linear]
     hidden = names[0] if len(names) > 1 else "identity"
@@ -136,7 +136,7 @@ def network_of(module: Any) -> NeuralNetwork:
 
 
 def _parts(module: Any) -> list[Any]:
-    """The modules of a sequence, those of sequences in it as well."""
+    """Yield the modules of a sequence, including those of nested sequences."""
     if isinstance(module, FeedForwardPolicy):
         module = module.layers
     if type(module) is not nn.Sequential:
@@ -145,7 +145,7 @@ def _parts(module: Any) -> list[Any]:
 
 
 def _flat(part: Any) -> NDArray[np.float64]:
-    """Weights and biases of a layer in the order of `NeuralNetwork.weights`."""
+    """Return weights and biases of a layer in the order of `NeuralNetwork.weights`."""
     weights = part.weight.detach().cpu().double().numpy().T.ravel()
     if part.bias is None:
         return np.asarray(weights)
@@ -181,7 +181,7 @@ def _layers(description: Description, dtype: str) -> nn.Sequential:
 
 
 class _Cell(nn.Module):
-    """GRU or Elman: the state is the hidden state."""
+    """A GRU or Elman cell, whose state is the hidden state."""
 
     def __init__(self, cell: Cell, dtype: str) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class _Cell(nn.Module):
 
 
 class _LongShortTerm(_Cell):
-    """LSTM: the cell state follows the hidden state."""
+    """An LSTM cell, in whose state the cell state follows the hidden state."""
 
     def forward(self, x: Tensor, state: Tensor) -> Tensor:
         h, c = torch.chunk(state.to(x), 2, dim=-1)
@@ -214,7 +214,7 @@ def _normalize(description: Description, dtype: str) -> nn.Module:
 
 
 class _Typed(nn.Module):
-    """Observations in the dtype of the weights."""
+    """Convert observations to the dtype of the weights."""
 
     like: Tensor
 
@@ -227,7 +227,7 @@ class _Typed(nn.Module):
 
 
 class _Normalize(_Typed):
-    """In float64, where a large mean and a small deviation lose nothing."""
+    """Normalizes in float64, because a large mean and a small deviation would lose digits in float32."""
 
     mean: Tensor
     scale: Tensor
@@ -248,7 +248,7 @@ def _decide(actions: Choices | Ranges, dtype: str) -> nn.Module:
 
 
 class _Choose(nn.Module):
-    """The index of the largest output of each group."""
+    """Chooses the index of the largest output in each group."""
 
     first: Tensor
     shape: list[int]
@@ -266,7 +266,7 @@ class _Choose(nn.Module):
 
 
 class _Range(nn.Module):
-    """Outputs within their ends, scaled into those of the actions."""
+    """Clips outputs to their limits, and scales them to the limits of the actions."""
 
     bottom: Tensor
     top: Tensor

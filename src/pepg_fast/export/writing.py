@@ -1,4 +1,4 @@
-"""The files of an exported policy."""
+"""Writing the files of exported policies."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from ..nn import NeuralNetwork
 from ..storage import files
 from .description import FORMATS, Description
 
-#: How the names of the formats' files end.
+#: Suffixes of the files of each format.
 SUFFIXES = {"c": ".c", "onnx": ".onnx", "torch": ".pt", "numpy": ".py"}
 
 
@@ -25,25 +25,25 @@ def write(
     description : Description
         The policy.
     filename : path
-        With the format's own end, or without one; the header of a C file gets the same name.
+        Name of the file, with the format's suffix or without one. The header of a C file has the same name.
     format : {"c", "onnx", "torch", "numpy"}
-        Which.
+        Format of the file.
     dtype : {"float32", "float64"}
-        Of the numbers; the NumPy module has float64 whatever it is.
+        Type of the numbers; the NumPy module always has float64.
 
     Returns
     -------
     list of pathlib.Path
-        The files.
+        The written files.
     """
     _checks.choice("format", format, FORMATS)
     path, suffix = files.absolute("filename", filename), SUFFIXES[format]
     if path.suffix not in ("", suffix):
         raise ValueError(
-            f"filename: wanted one that ends in {suffix} for the format {format}, got {path.name}"
+            f"filename: wanted a name that ends in {suffix} for the format {format}, got {path.name}"
         )
     path = path.with_suffix(suffix)
-    description.check(format, dtype)  # before a library is needed
+    description.check(format, dtype)  # before a library is imported
     if format == "c":
         from . import c
 
@@ -68,7 +68,7 @@ def torch_module(description: Description, dtype: str) -> Any:
 
 
 def network_of(module: Any) -> NeuralNetwork:
-    """Make a network of a torch module's layers, as `torch_module.network_of` says."""
+    """Make a network from a torch module's layers; see `torch_module.network_of`."""
     with _caller.optional_dependency("from_torch", "torch", "torch"):
         from . import torch_module as torch_format
     return torch_format.network_of(module)
@@ -78,7 +78,7 @@ def _scripted(description: Description, dtype: str) -> bytes:
     with _caller.optional_dependency("the format torch", "torch", "torch"):
         import torch
     with warnings.catch_warnings():
-        # TorchScript is deprecated; what takes its place has no files that C++ reads without a compiler.
+        # TorchScript is deprecated, but its successor has no file format that C++ can read without a compiler.
         warnings.simplefilter("ignore")
         module, buffer = torch_module(description, dtype), io.BytesIO()
         torch.jit.save(torch.jit.script(module), buffer)

@@ -1,1 +1,1 @@
-"""The run loop, what it evaluates with, what ends it, and what watches it: callbacks, logs, history, pictures."""
+"""The run loop: evaluations, limits, callbacks, logs, history and pictures."""

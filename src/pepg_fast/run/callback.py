@@ -1,4 +1,4 @@
-"""What may be told of every step of a run."""
+"""Callbacks, which are called after every step of a run."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,39 +8,39 @@ from .limits import Limits
 
 
 class Callback:
-    """Base class of callbacks that have something to begin or to end; any function of (es, row) will do otherwise.
+    """Base class of callbacks that do something at the start or end of a run; otherwise a function (es, row) will do.
 
     Attributes
     ----------
     order : int
-        Callbacks are called in this order; those of the same one as they are listed.
+        Callbacks are called by increasing `order`; those with equal `order` as they are listed.
     can_end : bool
-        Whether a run without any limit is sensible with this one.
+        Whether this callback can end a run that has no limit.
     """
 
     order = 0
     can_end = True
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Begin, before the first step of a run.
+        """Called before the first step of a run.
 
         Parameters
         ----------
         es : PEPG
             The search.
         limits : Limits
-            Those of the run, None where there is none.
+            The limits of the run; those that are not set are None.
         """
 
     def step(self, es: Any, row: Row) -> bool | None:
-        """Take note of a step.
+        """Called after each step.
 
         Parameters
         ----------
         es : PEPG
             The search, after the step.
         row : dict of str to float
-            The row of the `History`.
+            The step's row of the `History`.
 
         Returns
         -------
@@ -49,14 +49,14 @@ class Callback:
         """
 
     def end(self, es: Any, result: Any) -> None:
-        """End, after the last step; of all that were begun, the last one first.
+        """Called after the last step, in reverse order, for each callback whose `start` was called.
 
         Parameters
         ----------
         es : PEPG
             The search.
         result : Result or None
-            What the run came to; None if it failed.
+            Result of the run; None if the run failed.
         """
 
 
@@ -73,7 +73,7 @@ class _Function(Callback):
 
 
 def as_callback(given: Any) -> Callback:
-    """Take a callback or a function."""
+    """Return a callback, made from a function if necessary."""
     if isinstance(given, Callback):
         return given
     if not callable(given) or isinstance(given, type):
@@ -82,7 +82,7 @@ def as_callback(given: Any) -> Callback:
 
 
 def callbacks_of(given: Any) -> list[Callback]:
-    """Take one or several."""
+    """Return a list of callbacks, given one or several."""
     if isinstance(given, Callback) or not isinstance(given, Iterable):
         given = [given]
     return [as_callback(one) for one in given]

@@ -1,4 +1,4 @@
-"""Callbacks that are ready made: a progress bar, a CSV file, checkpoints."""
+"""Ready-made callbacks: a progress bar, a CSV log and checkpoints."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _BAR = "{desc}{n_fmt}/{total_fmt} |{bar:8}| {elapsed}<{remaining}{postfix}"
 
 
 def bar_size() -> dict[str, Any]:
-    """Options of a bar on standard error that follows its width, if it has one: terminals that programs make say 0."""
+    """Options of a progress bar on standard error; it follows the width, unless a pseudo-terminal reports 0."""
     if sys.stderr is None:  # closed, or a program without a console
         return {"disable": True}
     try:
@@ -34,23 +34,23 @@ def bar_size() -> dict[str, Any]:
     size = {"dynamic_ncols": True} if has_width else {"ncols": 100, "nrows": 24}
     return {
         "file": _output.Lossy(sys.stderr)
-    } | size  # a run does not end because nobody looks any more
+    } | size  # a closed standard error does not end the run
 
 
 class Bar(Callback):
-    """A bar on the terminal whose text changes every now and then: what all progress bars have in common.
+    """Base class of progress bars: a bar on the terminal whose text is updated at intervals.
 
     Parameters
     ----------
     name : str
-        What needs tqdm.
+        What needs tqdm, for the message if it is not installed.
     extra : str
-        The extra that installs it.
+        The extra that installs tqdm.
     """
 
     can_end = False
 
-    #: Seconds between two texts: making one takes longer than many a step.
+    #: Seconds between two updates of the text, which can take longer than a step.
     INTERVAL = 0.1
 
     def __init__(self, name: str, extra: str = "run") -> None:
@@ -67,7 +67,7 @@ class Bar(Callback):
         self._last: Row | None = None
 
     def step(self, es: Any, row: Row) -> None:
-        """Say how it goes if it is time."""
+        """Update the text if it is time to."""
         self._last, now = row, time.perf_counter()
         if now - self._shown >= self.INTERVAL:
             self._shown = now
@@ -80,17 +80,17 @@ class Bar(Callback):
         self._bar.close()
 
     def _describe(self, es: Any, row: Row, seconds: float) -> None:
-        """Show the numbers of a row, so many seconds after the beginning."""
+        """Show the numbers of a row, `seconds` after the start."""
         raise NotImplementedError
 
 
 class Progress(Bar):
-    """A progress bar: steps, evaluations a second, best, mean, sigma.
+    """A progress bar that shows steps, evaluations per second, best and mean fitness, and sigma.
 
     Parameters
     ----------
     **options
-        Of ``tqdm.auto.tqdm``, such as ``desc``, ``disable``, ``file``.
+        Options of ``tqdm.auto.tqdm``, such as ``desc``, ``disable``, ``file``.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class Progress(Bar):
         self._options = options
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Draw an empty bar; its length is that of the steps, as far as a limit tells."""
+        """Draw an empty bar, whose length is the number of steps if the limits determine it."""
         steps, evaluations, _ = limits.earlier
         total = np.inf if limits.max_steps is None else limits.max_steps - steps
         if limits.max_evaluations is not None and es.num_interactions is None:
@@ -118,7 +118,7 @@ class Progress(Bar):
         self._begin(**options)
 
     def step(self, es: Any, row: Row) -> None:
-        """Move on, and say how it goes every now and then."""
+        """Advance the bar, and update its text at intervals."""
         super().step(es, row)
         self._bar.update(1)
 
@@ -133,29 +133,29 @@ class Progress(Bar):
 
 
 class CSVLog(Callback):
-    """A history in a CSV file, flushed after each step; `History.read_csv` and pandas (``comment="#"``) read it.
+    """Write the history to a CSV file after each step; `History.read_csv` and pandas (``comment="#"``) read it.
 
-    The file begins with the configuration of the search in lines ``# name: value``, then has the columns of `History`.
-    Where a resumed search's configuration differs, lines with the differences precede its rows.
+    The file begins with the configuration of the search in lines ``# name: value``, followed by the columns of
+    `History`. If the configuration of a resumed search differs, lines with the differences precede its rows.
 
-    The search's checkpoints hold the last 10,000 rows without their seconds. A power cut cannot take more than those
-    from the file, so that a resumed search has its whole log again.
+    The search's checkpoints hold the last 10,000 rows without their seconds. A power cut cannot remove more rows than
+    that from the file, so a resumed search can restore its complete log.
 
     Parameters
     ----------
     filename : path
-        A relative path is resolved at once, so the working folder may change later. A search that has made steps
-        already (a resumed one) goes on in an existing file: rows of later steps than its own, and a row that was cut
-        short, are removed first; rows that the file lost are restored from the search's checkpoint, with the seconds of
-        the last row before them. For a new search the file must not exist.
+        Name of the file. A relative path is resolved at once, so the working folder may change later. A resumed search
+        continues an existing file: rows of later steps than its own, and an incomplete last row, are removed first.
+        Rows that the file lost are restored from the search's checkpoint, with the seconds of the last row before them.
+        For a new search, the file must not exist.
     overwrite : bool
-        Replace an existing file, in the first run that this is told of; later runs go on in it.
+        Whether the first run replaces an existing file; later runs continue it.
 
     Raises
     ------
     FileExistsError, ValueError, OSError
-        At the start of the run: if the file exists and the search is new, if it is another search's (its number of
-        parameters or its noise differs) or no such file, or if it cannot be written.
+        At the start of the run: if the file exists and the search is new, if the file belongs to another search (with
+        another number of parameters or other noise) or is not a log, or if it cannot be written.
 
     Warns
     -----
@@ -163,24 +163,28 @@ class CSVLog(Callback):
         At the start of the run: if the file lost rows that the search's checkpoint does not hold either.
     """
 
-    order = -1  # before a checkpoint: what a resumed search does not have is removed
+    order = (
+        -1
+    )  # before checkpoints: a resumed search removes rows that its checkpoint does not have
     can_end = False
 
     def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
         self.filename, self.overwrite = files.absolute("filename", filename), bool(overwrite)
-        self._is_ours = False  # the file: a first run of a search may fail before its first row
+        self._is_ours = (
+            False  # whether this log made the file; a first run may fail before its first row
+        )
         self._has_every_step = False
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Write the header, or cut an existing file where the search goes on."""
-        self._seconds = 0.0  # of the runs before
+        """Write the header, or remove rows of later steps from an existing file."""
+        self._seconds = 0.0  # duration of earlier runs
         settings = configuration.of_search(es)
         self._columns = history.COLUMNS + limits.more_columns
         goes_on = self.filename.exists() and not self.overwrite
         if goes_on and es.step == 0:
             if not self._is_ours or len(history.read(self.filename).history):
                 raise FileExistsError(
-                    f"{self.filename} exists and the search is new: choose another name, or overwrite=True"
+                    f"{self.filename} exists, but the search is new: choose another name, or overwrite=True"
                 )
             goes_on = False
         if goes_on or (self._has_every_step and es.step):
@@ -195,7 +199,7 @@ class CSVLog(Callback):
             difference = configuration.is_of_another_search(before.configuration, es)
             if difference:
                 raise FileExistsError(
-                    f"{self.filename} is of another search ({difference}): choose another name, or overwrite=True"
+                    f"{self.filename} belongs to another search ({difference}): choose another name, or overwrite=True"
                 )
             text = before.text + history.comments(settings, before.configuration)
             self._seconds = before.history["seconds"][-1] if len(before.history) else 0.0
@@ -208,7 +212,7 @@ class CSVLog(Callback):
         self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
 
     def _last_step(self, es: Any) -> int:
-        """The step whose row is the last that stays."""
+        """The last step whose row is kept."""
         step: int = es.step
         return step
 
@@ -216,7 +220,7 @@ class CSVLog(Callback):
         """Add a row."""
         text = history.line(row | {"seconds": row["seconds"] + self._seconds}, self._columns)
         noise = ""
-        if not self._has_noise:  # the key of a new search is drawn with its first population
+        if not self._has_noise:  # a new search draws its key with its first population
             noise = history.comments({"noise": configuration.noise_of(es)}, {})
         self._tail.add(es, row, noise)  # first, so that a row that cannot be written is not lost
         self._unflushed += 1
@@ -242,23 +246,23 @@ class CSVLog(Callback):
 
 
 class Checkpoints(Callback):
-    """Checkpoints of a run in a folder, every so many steps and at the end.
+    """Write checkpoints to a folder at intervals and at the end of the run.
 
     Parameters
     ----------
     folder : path
-        Made if it does not exist; files are ``step_000000100.npz`` and so on. A relative path is resolved
-        at once, so the working folder may change later.
+        The folder, which is made if it does not exist; the files are ``step_000000100.npz`` and so on. A relative path
+        is resolved at once, so the working folder may change later.
     every : int
-        Steps between two of them.
+        Number of steps between two checkpoints.
     keep : int
-        How many to keep; older ones of these names are removed.
+        Number of checkpoints to keep; older ones are removed.
 
     Raises
     ------
     FileExistsError, OSError
         At the start of the run: if the folder has checkpoints of later steps than the search's or of another search
-        (its number of parameters or its noise differs), or cannot be written.
+        (with another number of parameters or other noise), or cannot be written.
     """
 
     order = 1
@@ -279,12 +283,12 @@ class Checkpoints(Callback):
         for step, path in self._steps_and_files(self.folder)[-1:]:
             if step > es.step:
                 raise FileExistsError(
-                    f"{path} is from a later step than the search's {es.step}: load it, or choose another folder"
+                    f"{path} is of a later step than the search (step {es.step}): load it, or choose another folder"
                 )
             difference = configuration.is_of_another_search(_identity(path), es)
             if difference:
                 raise FileExistsError(
-                    f"{path} is of another search ({difference}): choose another folder"
+                    f"{path} belongs to another search ({difference}): choose another folder"
                 )
         self._saved = es.step
 
@@ -306,30 +310,30 @@ class Checkpoints(Callback):
 
     @classmethod
     def latest(cls, folder: "str | os.PathLike[str]") -> Path | None:
-        """Find the checkpoint with the most steps.
+        """Find the latest checkpoint.
 
         Parameters
         ----------
         folder : path
-            Where a `Checkpoints` wrote.
+            Folder of a `Checkpoints`.
 
         Returns
         -------
         pathlib.Path or None
-            Its name; None if there is none, or no folder.
+            Path of the checkpoint; None if there is no checkpoint or no folder.
         """
         found = cls._steps_and_files(_checks.path("folder", folder, folder=True))
         return found[-1][1] if found else None
 
     @classmethod
     def _steps_and_files(cls, folder: Path) -> list[tuple[int, Path]]:
-        """Checkpoints in a folder by step."""
+        """Return the checkpoints in a folder, by step."""
         named = [(cls._NAME.fullmatch(path.name), path) for path in folder.glob("step_*.npz")]
         return sorted((int(name[1]), path) for name, path in named if name)
 
 
 def _identity(checkpoint: Path) -> dict[str, str]:
-    """What a checkpoint tells of whose it is."""
+    """Return what identifies the search of a checkpoint."""
     state = files.load(checkpoint, "checkpoint")
     with files.contents_of(checkpoint, "checkpoint"):
         key = state["rng"]["key"]

@@ -1,4 +1,4 @@
-"""The settings of a search as lines of text, by which the files of a run tell whose they are."""
+"""The settings of a search as lines of text, which identify the search in the files of a run."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..search.options import may_be_functions, options_of
 
 
 def of_search(es: Any) -> dict[str, str]:
-    """The settings of a search, each in a line, whatever characters its texts are of."""
+    """Return the settings of a search, each as one line of printable text."""
     required = ("population_size", "theta_size", "mu_init", "sigma_init", "dtype")
     named = may_be_functions(type(es))
     shown = [name for name, option in options_of(type(es)).items() if option.is_shown]
@@ -28,7 +28,7 @@ def of_search(es: Any) -> dict[str, str]:
 
 
 def noise_of(es: Any) -> str:
-    """Where the noise of a search comes from, which tells it from others; empty before a key is drawn."""
+    """Describe the noise of a search, which identifies it; empty before a key is drawn."""
     generation = es._generation
     if generation.rng is not None:
         return f"numpy {type(generation.rng).__name__}"
@@ -36,7 +36,7 @@ def noise_of(es: Any) -> str:
 
 
 def is_of_another_search(configuration: dict[str, str], es: Any) -> str:
-    """What shows that a file's configuration is that of another search; empty if nothing does."""
+    """Describe how a file's configuration differs from the search's; empty if it is the same search."""
     for name, mine in (("theta_size", str(es.theta_size)), ("noise", noise_of(es))):
         theirs = configuration.get(name, "")
         if mine and theirs and mine != theirs:
@@ -47,7 +47,7 @@ def is_of_another_search(configuration: dict[str, str], es: Any) -> str:
 def _setting(value: Any) -> str:
     if isinstance(value, str | bool | None):
         return str(value)
-    if isinstance(value, int):  # Python does not write those of thousands of digits
+    if isinstance(value, int):  # Python refuses to write ints with thousands of digits
         return _checks.shown(value)
     if np.ndim(value):
         each = np.asarray(value)

@@ -1,4 +1,4 @@
-"""What keeps a search from moving, read from the rows of its history."""
+"""Diagnosis of a search that does not move, from the rows of its history."""
 
 from typing import Any
 
@@ -9,58 +9,58 @@ from .. import _caller
 from ..search.sigma import LEAST_SIGMA
 from .history import COLUMNS, History
 
-#: Steps in a row from which on something is no coincidence.
+#: Consecutive steps after which an observation is not a coincidence.
 SEVERAL = 10
-#: Steps that a search whose sigma is at its floor has for an improvement.
+#: Steps within which a search whose sigma is at its floor should improve.
 MANY = 100
-#: Steps at the beginning, which later ones have to be better than.
+#: First steps of a run, with which later ones are compared.
 FIRST = 20
-#: Seconds between two looks, so that quick steps pay next to nothing for them.
+#: Seconds between two checks, so that they cost next to nothing even if steps are fast.
 INTERVAL = 0.5
-#: Widths of the box from which on a sigma has nearly all candidates clipped to its ends.
+#: Ratio of sigma to the width of the box above which nearly all candidates are clipped to its ends.
 WIDE = 3.0
 
-#: What helps, by the kind of what was found.
+#: Advice for each kind of finding.
 REMEDIES = {
-    "no fitness": "begin where some candidates have one, or give those without it a finite fitness that says how far "
+    "no fitness": "start where some candidates have a fitness, or give the others a finite fitness that says how far "
     "off they are",
-    "equal": "try a larger sigma_init, or a fitness that tells candidates apart by degrees",
-    "at the best": "if this is the optimum, target_fitness or patience ends a run here; if it is a plateau, try a "
+    "equal": "try a larger sigma_init, or a fitness that distinguishes candidates by degrees",
+    "at the best": "if this is the optimum, target_fitness or patience ends the run there; if it is a plateau, try a "
     "larger sigma_init, or a fitness that rewards small progress",
     "alike": "try a larger sigma_init, or a fitness that rewards small progress",
-    "collapsed": "begin anew with a smaller sigma_lr, with sigma_max_change=0.2, or with a sigma_min",
-    "at the floor": "a smaller sigma_min lets the search come closer to this optimum; to look for another one, begin "
-    "anew with a larger sigma_init",
-    "outside": "begin within the bounds (mu_init)",
+    "collapsed": "start again with a smaller sigma_lr, with sigma_max_change=0.2, or with a sigma_min",
+    "at the floor": "a smaller sigma_min lets the search get closer to this optimum; to find another one, start "
+    "again with a larger sigma_init",
+    "outside": "start within the bounds (mu_init)",
     "noise": "try a larger population_size, a larger sigma_init, or the mean of several evaluations of each candidate",
-    "wide": "try a smaller sigma_init, at most a third of the box, or such a sigma_max",
+    "wide": "try a sigma_init or a sigma_max of at most a third of the box",
 }
 
 
 class Diagnosis:
-    """Looks at the rows of a run every now and then, and says once what is wrong.
+    """Checks the rows of a run at intervals, and reports each problem once.
 
     Parameters
     ----------
     es : PEPG
         The search.
     history : History
-        Of the run, which begins.
+        History of the run, which is about to start.
     by : Evaluations
-        Its `remedies` are as `REMEDIES`, its `notices` what it found itself.
+        Evaluations of the run, with their own `remedies` in the form of `REMEDIES`, and their own `notices`.
     is_heard : bool
         Whether to warn.
 
     Attributes
     ----------
     found : dict of str to str
-        By kind, what is wrong and what helps.
+        The problem and the advice, by kind.
     due : float
-        Second of the run at which to look again.
+        Time of the next check, in seconds since the start of the run.
 
     Notes
     -----
-    All rows are looked at, whenever that is: a streak that has ended meanwhile is found, too.
+    Each check covers all rows since the previous one, so a streak that has ended in the meantime is also found.
     """
 
     def __init__(self, es: Any, history: History, by: Any, is_heard: bool) -> None:
@@ -68,10 +68,10 @@ class Diagnosis:
         self.due = INTERVAL
         self._es, self._history, self._by, self._is_heard = es, history, by, is_heard
         self._seen, self._is_new = 0, es.step == 0
-        self._sigma = float(es.sigma.min()), float(es.sigma.max())  # as the run begins
+        self._sigma = float(es.sigma.min()), float(es.sigma.max())  # at the start of the run
 
     def look_at_start(self) -> None:
-        """Look where the search begins."""
+        """Check the mean at the start of the search."""
         es = self._es
         if es.lower is None and es.upper is None:
             return
@@ -79,12 +79,12 @@ class Diagnosis:
         if outside:
             self._say(
                 "outside",
-                f"the mean is outside the bounds in {outside} of {es.theta_size} parameters, in which candidates may "
-                "all be clipped alike",
+                f"the mean is outside the bounds in {outside} of {es.theta_size} parameters, where all candidates may "
+                "be clipped to the same value",
             )
 
     def look(self, seconds: float) -> None:
-        """Look at the rows since the last time, so many seconds after the run began."""
+        """Check the rows since the last time, `seconds` after the start of the run."""
         self.due = seconds + INTERVAL
         for kind, what in self._by.notices.items():
             self._say(kind, what)
@@ -92,14 +92,14 @@ class Diagnosis:
         if rows < SEVERAL or rows == seen:
             return
         self._seen = rows
-        first = max(0, seen - SEVERAL + 1)  # a streak may have begun before
+        first = max(0, seen - SEVERAL + 1)  # a streak may have begun earlier
         told = self._columns(first, rows)
         self._look_at_rewards(told)
         if self._is_too_wide(told["sigma_largest"]):
             self._say(
                 "wide",
                 f"sigma is more than {WIDE:g} times as large as the box in at least half of the parameters that have "
-                "one, so that nearly all candidates are clipped to its ends",
+                "a box, so that nearly all candidates are clipped to its ends",
             )
         has_floor = self._has_floor()
         for window in range(max(1, seen // MANY), rows // MANY):
@@ -112,7 +112,7 @@ class Diagnosis:
         return dict(zip(COLUMNS, self._history._table[first:end].T, strict=True))
 
     def _say(self, kind: str, what: str) -> None:
-        """Say something once a run."""
+        """Report a problem once in a run."""
         if kind not in self.found:
             self.found[kind] = f"{what}: {self._by.remedies[kind]}"
             if self._is_heard:
@@ -121,16 +121,16 @@ class Diagnosis:
     # ---- the kinds --------------------------------------------------------------------------------------------
 
     def _look_at_rewards(self, rows: dict[str, NDArray[np.float64]]) -> None:
-        """Look for steps whose rewards say nothing, or that have no gradient all the same."""
+        """Look for steps whose rewards carry no information, or whose gradient is 0 although they do."""
         es, best = self._es, rows["best"]
-        # Without NaN, of which there may be more; a generation of nothing else has no best.
+        # `best` ignores NaN; it is NaN if a generation has nothing else.
         without = np.isnan(best) | (best == (-np.inf if es.maximize else np.inf))
         is_still = rows["gradient_norm"] == 0
         equal = (best == rows["worst"]) & (is_still | (es.ties == "argsort")) & ~without
-        # At the center of a symmetric fitness, sigma is what moves.
+        # At the center of a symmetric fitness, only sigma moves.
         median = rows["sigma_median"]
         shrinks = np.append(False, median[1:] < 0.98 * median[:-1])
-        # At an optimum at 0 all of sigma comes to its least value, with rewards that differ.
+        # At an optimum at 0, all of sigma falls to its minimum, but the rewards differ.
         smallest, largest = self._sigma
         fallen = (rows["sigma_smallest"] <= 1.01 * LEAST_SIGMA) & (smallest > 1.01 * LEAST_SIGMA)
         lost = fallen & (equal | (rows["sigma_largest"] > 1e-6 * largest))
@@ -146,15 +146,17 @@ class Diagnosis:
                 self._say_of_rewards(kind, row)
 
     def _say_of_rewards(self, kind: str, row: dict[str, float]) -> None:
-        """Say what is the matter with the steps up to that of a row."""
-        has_closed_in = row["sigma_largest"] < 0.01 * self._sigma[1]  # on an optimum, as it should
+        """Report a problem with the steps up to the step of a row."""
+        has_closed_in = (
+            row["sigma_largest"] < 0.01 * self._sigma[1]
+        )  # on an optimum, which is no problem
         steps = f"{SEVERAL} steps in a row (up to step {row['step']:.0f})"
         if kind == "no fitness":
             self._say(kind, f"no candidate had a fitness in {steps}")
         elif kind == "collapsed":
             self._say(
                 kind,
-                f"sigma was at its least value, {LEAST_SIGMA:g}, in some or all parameters, which no longer move, in "
+                f"sigma was at its minimum, {LEAST_SIGMA:g}, in some or all parameters, which no longer move, in "
                 f"{steps}",
             )
         elif kind == "alike":
@@ -173,7 +175,7 @@ class Diagnosis:
             )
 
     def _is_at_best(self, row: dict[str, float]) -> bool:
-        """Whether a search has come to a step of equal rewards by improving, as far as rounding lets it."""
+        """Whether a search has reached equal rewards by improving, up to rounding."""
         first = {name: float(values[0]) for name, values in self._columns(0, 1).items()}
         value, best = row["best"], row["best_fitness"]
         if self._is_new and first["best"] == first["worst"] == value:
@@ -181,7 +183,7 @@ class Diagnosis:
         return value == best or abs(value - best) <= 1e-6 * abs(best - first["mean"])
 
     def _is_too_wide(self, largest: NDArray[np.float64]) -> bool:
-        """Whether candidates are clipped, nearly all of them, for some steps now."""
+        """Whether nearly all candidates have been clipped for some steps."""
         es = self._es
         if es.lower is None or es.upper is None:
             return False
@@ -194,17 +196,17 @@ class Diagnosis:
         return bool(2 * np.count_nonzero(es.sigma[has_box] > width[has_box]) >= has_box.sum())
 
     def _has_floor(self) -> bool:
-        """Whether sigma may change, down to a limit of the user's."""
+        """Whether sigma may change, down to a minimum that the user has set."""
         sigma = self._es._sigma
         is_free = np.any(sigma.lowest < sigma.highest) and np.any(self._es.sigma_lr)
         return bool(is_free and np.max(sigma.lowest) > 1.01 * LEAST_SIGMA)
 
     def _look_at_floor(self, first: int) -> None:
-        """Look whether sigma has been at a floor of the user's for many steps without any improvement."""
+        """Check whether sigma has been at the user's minimum for many steps without any improvement."""
         es = self._es
         floor = np.max(es._sigma.lowest)
         before, now = self._columns(first - MANY, first), self._columns(first, first + MANY)
-        # It comes off the floor for a step every now and then.
+        # It may leave the minimum for a step now and then.
         if np.mean(now["sigma_largest"]) > 1.2 * floor or (es.sigma > 1.5 * es._sigma.lowest).any():
             return
         sense = 1 if es.maximize else -1
@@ -214,8 +216,8 @@ class Diagnosis:
         if not is_better and now["best_fitness"][-1] == before["best_fitness"][-1]:
             self._say(
                 "at the floor",
-                f"sigma was at sigma_min in all parameters for {MANY} steps (up to step {now['step'][-1]:.0f}), in "
-                "which neither the best fitness nor the mean improved",
+                f"sigma was at sigma_min in all parameters for {MANY} steps (up to step {now['step'][-1]:.0f}), "
+                "and neither the best fitness nor the mean improved",
             )
 
     def _is_at_an_edge(self) -> bool:
@@ -226,25 +228,25 @@ class Diagnosis:
         )
 
     def _look_for_progress(self, first: int) -> None:
-        """Look whether many steps, whose rewards and gradients are as they should be, are no better than the first."""
+        """Check whether many steps with sound rewards and gradients are no better than the first ones."""
         begun, now = self._columns(0, FIRST), self._columns(first, first + MANY)
         moves = (now["best"] != now["worst"]) & (now["gradient_norm"] > 0)
         if np.mean(moves) < 0.5 or self._is_at_an_edge():
-            return  # of another kind, or perhaps at an optimum
+            return  # another kind of problem, or perhaps an optimum
         with np.errstate(invalid="ignore"):
             gain = np.mean(now["mean"]) - np.mean(begun["mean"])
-            # The smaller of the two: the other may have a trend, such as that of a fast improvement.
+            # The smaller of the two, because the other may have a trend, as in a fast improvement.
             error = min(np.std(begun["mean"]), np.std(now["mean"])) * np.sqrt(1 / FIRST + 1 / MANY)
         if (gain if self._es.maximize else -gain) <= 2 * error:
             self._say(
                 "noise",
                 f"the mean fitness of {MANY} steps (up to step {now['step'][-1]:.0f}) was no better than that of the "
-                f"first {FIRST}, though candidates differ: what they differ by may be noise",
+                f"first {FIRST}, although candidates differ: the differences may be noise",
             )
 
 
 def _end_of_streak(is_so: NDArray[np.bool_]) -> int | None:
-    """Where several in a row have been true first, if anywhere."""
+    """Return the end of the first streak of several true values, if any."""
     if np.count_nonzero(is_so) < SEVERAL:
         return None
     counts = np.concatenate([[0], np.cumsum(is_so)])

@@ -19,23 +19,23 @@ from .failures import EvaluationError, Failure, candidate, failed, in_a_line
 from .history import Row
 from .interrupts import Interrupts
 
-#: Tasks a worker gets of each population, so that a slow one does not hold up the others for long.
+#: Tasks of each population for each worker, so that a slow task does not delay the others for long.
 TASKS_A_WORKER = 4
 
-#: By what a run gets a population from a search, and gives it the rewards.
+#: Methods by which a run gets a population from a search, and returns the rewards.
 _ASKING = frozenset({"theta", "ask", "get_parameters"})
 _TELLING = frozenset({"tell", "update"})
 
 
 class Evaluation(NamedTuple):
-    """What the evaluation of some candidates gave."""
+    """Result of evaluating some candidates."""
 
     fitness: NDArray[Any]
-    interactions: int | None  # None if they were not told
+    interactions: int | None  # None if they were not reported
 
 
 class Ends(NamedTuple):
-    """What ends several steps that are taken at once."""
+    """Limits for several steps that are taken at once."""
 
     seconds: float  # since the run began
     target_fitness: float  # NaN for none
@@ -43,71 +43,71 @@ class Ends(NamedTuple):
 
 
 class Evaluations:
-    """What a run evaluates with and moves its search by; this one is of a single process and keeps no rows."""
+    """How a run evaluates candidates and updates its search; the base class is for a single process."""
 
     def of_population(self, es: Any, interrupts: Interrupts) -> Evaluation:
-        """Fitness of each candidate, of those that wait for their rewards or of new ones."""
+        """Return the fitness of each candidate of the pending population, or of a new one."""
         raise NotImplementedError
 
     def of_center(self, es: Any, interrupts: Interrupts) -> Evaluation:
-        """Fitness of the mean."""
+        """Return the fitness of the center."""
         raise NotImplementedError
 
     def tell(self, es: Any, fitness: NDArray[Any], interactions: int | None) -> None:
-        """Move the search; `interactions` is None if it need not be told them."""
-        if interactions is None:  # an `update` as pepg-es has it will do
+        """Update the search; `interactions` is None if the search does not need them."""
+        if interactions is None:  # a subclass may have the `update` of pepg-es
             es.tell(fitness)
         else:
             es.tell(fitness, interactions=interactions)
 
-    #: What helps a search that does not move.
+    #: Advice for a search that does not move.
     remedies = REMEDIES
 
-    #: Further columns of the history, and their numbers after the last generation.
+    #: Further columns of the history, with their values after the last generation.
     columns: Mapping[str, float] = {}
 
-    #: What is wrong as far as the evaluation of candidates shows it, by kind; `remedies` has what helps.
+    #: Problems that the evaluation of candidates has found, by kind; `remedies` has the advice.
     notices: Mapping[str, str] = {}
 
-    #: Whether `several` may take any.
+    #: Whether `several` can take steps.
     takes_several = False
 
     def several(
         self, es: Any, interrupts: Interrupts, rows: NDArray[Any], ends: Ends, taken: NDArray[Any]
     ) -> None:
-        """Take several steps at once, if that is possible, and write their `rows`, which are as many as there may be.
+        """Take several steps at once if possible, at most as many as `rows` has, and write their rows.
 
-        `taken` receives how many there were, and how many there were up to the last new best.
+        `taken` receives the number of steps, and the number of steps up to the last new best fitness.
         """
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
-        """Why to end, if at all, for all processes of the run."""
+        """Return the reason to end, if any, on which all processes of the run agree."""
         return "interrupted" if is_interrupted else reason
 
     def keeps(self, row: Row) -> bool:
-        """Whether the row of a step whose center could not be evaluated is kept for a run that goes on."""
+        """Whether a row whose center could not be evaluated is kept for a resumed run."""
         return False
 
     def due(self) -> Row | None:
-        """Such a row of an earlier run."""
+        """Return a row that an earlier run kept."""
         return None
 
 
 def waiting(es: Any) -> NDArray[Any]:
-    """The population that waits for its rewards, or a new one."""
-    # A population of a subclass's own is not in `theta`: it is asked for again.
+    """Return the population that awaits its rewards, or a new one."""
+    # A subclass's own population may not be in `theta`, so `ask` is called again.
     is_own = _has_own(es, _ASKING)
     population: NDArray[Any] = es.theta if es.is_pending and not is_own else es.ask()
     return population
 
 
 def _has_own(es: Any, names: frozenset[str]) -> bool:
-    """Whether a search has its own of some methods, by its class or assigned to it."""
+    """Whether a search overrides some methods, in its class or as attributes."""
     kind: Any = type(es)
     return not vars(es).keys().isdisjoint(names) or _overrides(kind, names)
 
 
-@functools.lru_cache(maxsize=16)  # a class that is held here is never freed
+@functools.lru_cache(maxsize=16)  # bounded, because cached classes are never freed
 def _overrides(kind: Any, names: frozenset[str]) -> bool:
     search = [one for one in kind.__mro__ if "theta" in vars(one)][-1]
     return any(
@@ -116,7 +116,7 @@ def _overrides(kind: Any, names: frozenset[str]) -> bool:
 
 
 class Evaluator(Evaluations):
-    """A user's `evaluate` and where it runs."""
+    """Evaluates candidates by a user's `evaluate`, in this process or in an executor."""
 
     def __init__(
         self, evaluate: Callable[[Any], Any], vectorized: bool, executor: Executor | None
@@ -128,10 +128,10 @@ class Evaluator(Evaluations):
             raise TypeError(
                 f"executor: wanted a concurrent.futures.Executor, got {type(executor).__name__}"
             )
-        # Dask's client: its own `submit` has other futures, and remembers results by their arguments.
+        # Dask's client has a `submit` that returns other futures, and caches results by their arguments.
         if hasattr(executor, "get_executor"):
             raise TypeError(
-                f"executor: wanted a concurrent.futures.Executor, got a {type(executor).__name__}, which gives one: "
+                f"executor: wanted a concurrent.futures.Executor, got a {type(executor).__name__}; pass its "
                 "executor.get_executor()"
             )
         self.evaluate, self.vectorized, self.executor = evaluate, vectorized, executor
@@ -146,13 +146,13 @@ class Evaluator(Evaluations):
             return self.center(es.center)
 
     def population(self, solutions: NDArray[Any]) -> Evaluation:
-        """Fitness of each candidate, shape (P,)."""
+        """Return the fitness of each candidate, shape (P,)."""
         solutions = solutions.view()
-        solutions.flags.writeable = False  # what the best is copied from
+        solutions.flags.writeable = False  # the best candidate is copied from here
         return self._evaluated(solutions, 0)
 
     def center(self, solution: NDArray[Any]) -> Evaluation:
-        """Fitness of one more candidate, shape (1,)."""
+        """Return the fitness of the center, shape (1,)."""
         return self._evaluated(solution[None], -1)
 
     def _evaluated(self, solutions: NDArray[Any], first: int) -> Evaluation:
@@ -177,8 +177,8 @@ class Evaluator(Evaluations):
                     raise _lost(first + lo, first + hi - 1, error) from error
                 if not isinstance(future, Future):
                     raise TypeError(
-                        f"executor: wanted a concurrent.futures.Executor, one whose submit returns a Future of that, "
-                        f"got a {type(future).__name__}"
+                        f"executor: wanted a submit that returns a concurrent.futures.Future, got a "
+                        f"{type(future).__name__}"
                     )
                 futures[future] = task
             results: dict[int, Any] = {}
@@ -187,7 +187,7 @@ class Evaluator(Evaluations):
                 results[task] = _result(future, first + edges[task], first + edges[task + 1] - 1)
         finally:
             for future in futures:
-                future.cancel()  # what has not begun, if something else failed
+                future.cancel()  # tasks that have not begun, if another one failed
         return _joined(
             _read_array(results[task], edges[task + 1] - edges[task])
             if self.vectorized
@@ -197,7 +197,7 @@ class Evaluator(Evaluations):
 
 
 class NativeEvaluator(Evaluations):
-    """A native fitness, which all threads evaluate without the GIL."""
+    """Evaluates a native fitness function on all threads, without the GIL."""
 
     takes_several = True
 
@@ -232,7 +232,7 @@ class NativeEvaluator(Evaluations):
 
 
 def evaluator_of(evaluate: Any, vectorized: bool, executor: Executor | None) -> Evaluations:
-    """What a run evaluates a fitness of the user's with."""
+    """Return the evaluations for a user's fitness function."""
     if not native.is_function(evaluate):
         return Evaluator(evaluate, vectorized, executor)
     if vectorized or executor is not None:
@@ -244,7 +244,7 @@ def evaluator_of(evaluate: Any, vectorized: bool, executor: Executor | None) -> 
 def _work(
     evaluate: Callable[[Any], Any], vectorized: bool, solutions: NDArray[Any], first: int
 ) -> Any:
-    """Evaluate some candidates in a worker: what `evaluate` returned, or a failure."""
+    """Evaluate some candidates in a worker; return the result of `evaluate`, or a failure."""
     try:
         return evaluate(solutions) if vectorized else call_each(evaluate, solutions, first)
     except Exception as error:
@@ -252,7 +252,7 @@ def _work(
 
 
 def _result(future: "Future[Any]", first: int, last: int) -> Any:
-    """What a worker gave, or an EvaluationError."""
+    """Return a worker's result, or raise an EvaluationError."""
     try:
         result = future.result()
     except Exception as error:
@@ -266,15 +266,15 @@ def _lost(first: int, last: int, error: Exception) -> EvaluationError:
     which = candidate(first) if first == last else f"candidates {first} to {last}"
     hint = ""
     if isinstance(error, pickle.PicklingError | AttributeError | TypeError):
-        hint = "; processes want a function that pickles, such as one at the top of a module"
+        hint = "; processes need a function that pickles, such as one at the top level of a module"
     elif isinstance(error, BrokenExecutor):
-        hint = "; the search can go on with a new executor"
+        hint = "; the search can continue with a new executor"
     text = in_a_line(error).rstrip(".") if hint else in_a_line(error)
     return EvaluationError(f"evaluate: {which} got lost: {text}{hint}", first)
 
 
 def _workers(executor: Executor) -> int:
-    """Workers of an executor, as far as it says; the processors otherwise."""
+    """Return the number of an executor's workers if it is known, or the number of processors."""
     for name in ("_max_workers", "num_workers"):
         count = getattr(executor, name, None)
         if isinstance(count, int) and count > 0:
@@ -283,11 +283,11 @@ def _workers(executor: Executor) -> int:
 
 
 def call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: int) -> list[Any]:
-    """Call `evaluate` for one candidate after the other, the first of them number `first`."""
+    """Call `evaluate` for one candidate after another; the first has the index `first`."""
     values = []
     for solution in solutions:
         try:
-            values.append(evaluate(solution.copy()))  # which it may change
+            values.append(evaluate(solution.copy()))  # `evaluate` may change its argument
         except Exception as error:
             raise failed(first + len(values), in_a_line(error)) from error
     return values
@@ -304,8 +304,8 @@ def read_each(values: list[Any], first: int) -> Evaluation:
         fitness[i] = _number(value, first + i)
         if tell[i] != tell[0]:
             raise TypeError(
-                "evaluate: wanted interactions with the fitness of all candidates or of none, got "
-                f"{'them' if tell[i] else 'none'} for {candidate(first + i)}"
+                "evaluate: wanted interactions for all candidates or for none, got "
+                f"{'some' if tell[i] else 'none'} for {candidate(first + i)}"
             )
     return Evaluation(fitness, interactions if tell[0] else None)
 

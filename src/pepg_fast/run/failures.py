@@ -1,4 +1,4 @@
-"""What is raised where an evaluation fails, in this process or in another one."""
+"""Errors of evaluations that fail in this process or in another one."""
 
 import pickle
 import traceback
@@ -6,26 +6,27 @@ from typing import Any, NamedTuple
 
 
 class EvaluationError(RuntimeError):
-    """An evaluation failed; the search is as it was, its population still waits for rewards.
+    """An evaluation failed. The search has not changed, and its population still awaits its rewards.
 
     Parameters
     ----------
     message : str
-        What failed and how.
+        What failed, and how.
     index : int
-        See below.
+        The candidate, as described below.
 
     Attributes
     ----------
     index : int
-        The candidate, the first of those that were evaluated together, or -1 for the center (whose step has been made).
+        Index of the candidate, or of the first candidate of those that were evaluated together, or -1 for the center
+        (whose step is complete).
     result : Result or None
-        What the run had come to, with its history.
+        Result of the run up to the failure, with its history.
     """
 
     #: Set by the run.
     result: Any = None
-    #: Where all processes of a run raise the same error: the rank that it comes from.
+    #: If all processes of a run raise the same error, the rank where it occurred.
     rank: int | None = None
 
     def __init__(self, message: str, index: int) -> None:
@@ -37,17 +38,17 @@ class EvaluationError(RuntimeError):
 
 
 def candidate(index: int) -> str:
-    """What messages call a candidate."""
+    """Return the name of a candidate in messages."""
     return "the center" if index < 0 else f"candidate {index}"
 
 
 def failed(index: int, how: str) -> EvaluationError:
-    """The error of a candidate whose evaluation raised something."""
+    """Return the error for a candidate whose evaluation raised an exception."""
     return EvaluationError(f"evaluate: {candidate(index)} raised {how}", index)
 
 
 def in_a_line(error: BaseException) -> str:
-    """Show an exception in a line; some cannot be shown."""
+    """Format an exception as one line; the str of some exceptions fails."""
     try:
         text = str(error)
     except Exception:
@@ -56,7 +57,7 @@ def in_a_line(error: BaseException) -> str:
 
 
 class Failure(NamedTuple):
-    """An exception on its way from another process."""
+    """An exception to be passed from another process."""
 
     error: EvaluationError
     cause: BaseException | None  # None if it does not pickle
@@ -71,13 +72,13 @@ class Failure(NamedTuple):
             cause = error.__cause__ or error
         else:
             error = failed(index, in_a_line(error))
-        if not _pickles(error):  # somebody's own kind of EvaluationError
+        if not _pickles(error):  # a user's subclass of EvaluationError
             error = EvaluationError(str(error), error.index)
         trace = "".join(traceback.format_exception(cause))
         return cls(error, cause if _pickles(cause) else None, in_a_line(cause), trace)
 
     def as_error(self) -> EvaluationError:
-        """Return what to raise for it, with the other process's traceback."""
+        """Return the error to raise, with the other process's traceback as its cause."""
         cause = self.cause if self.cause is not None else RuntimeError(self.text)
         cause.__cause__ = RemoteTraceback(self.trace)
         self.error.__cause__ = cause
@@ -85,14 +86,14 @@ class Failure(NamedTuple):
 
 
 class RemoteTraceback(Exception):
-    """Shows, as the cause of an exception, where in another process it was raised."""
+    """Shows the traceback of another process as the cause of an exception."""
 
     def __str__(self) -> str:
         return f"\n\n{self.args[0]}"
 
 
 def _pickles(error: BaseException) -> bool:
-    """Whether an exception gets through to another process as one."""
+    """Whether an exception survives pickling."""
     try:
         return isinstance(pickle.loads(pickle.dumps(error)), type(error))
     except Exception:

@@ -1,4 +1,4 @@
-"""The course of a run in numbers."""
+"""The history of a run: a row of numbers for each step."""
 
 import io
 import os
@@ -14,15 +14,15 @@ from ..storage import files
 #: One step of a run.
 Row = dict[str, float]
 
-#: What the rows of a training run have besides. Returns are the environment's, whatever the fitness makes of them.
+#: Further columns of a training run. Returns are the environment's, before any shift or floor of the fitness.
 TRAINING_COLUMNS = (
-    "best_return",  # that of the candidate with the best fitness so far
-    "mean_return",  # of the generation
-    "length",  # steps of its episodes, on average
-    "episodes",  # of each of its candidates
-    # Of what the two candidates of a pair differ by in fitness, over the last generations:
-    "signal",  # standard deviation that is due to what they are
-    "noise",  # the signal that chance would feign, in as many pairs and episodes
+    "best_return",  # return of the candidate with the best fitness so far
+    "mean_return",  # mean return of the generation
+    "length",  # mean number of steps of its episodes
+    "episodes",  # episodes of each candidate
+    # About the difference in fitness between the two candidates of a pair, over the last generations:
+    "signal",  # standard deviation that is due to the candidates themselves
+    "noise",  # signal that chance alone would produce with as many pairs and episodes
 )
 
 #: Columns of a history; the docstring below says what they are.
@@ -33,20 +33,20 @@ COLUMNS = (
 
 
 class History:
-    """A row of numbers for each step: ``history["mean"]`` is a column, ``dict(history)`` all of them.
+    """A row of numbers for each step: ``history["mean"]`` is a column, ``dict(history)`` has all of them.
 
     =========================================== =====================================================================
     ``step``, ``evaluations``, ``interactions`` totals of the search
-    ``seconds``                                 since the run began
-    ``best_fitness``                            best so far
-    ``best``, ``mean``, ``worst``               of the generation's rewards, NaN left out
-    ``center``                                  fitness of the mean after the update, NaN where it was not evaluated
-    ``sigma_smallest``, ``sigma_largest``       least and largest sigma of all parameters, in parameter units
+    ``seconds``                                 since the start of the run
+    ``best_fitness``                            best fitness so far
+    ``best``, ``mean``, ``worst``               of the generation's rewards, ignoring NaN
+    ``center``                                  fitness of the center after the update, NaN if not evaluated
+    ``sigma_smallest``, ``sigma_largest``       smallest and largest sigma of all parameters, in parameter units
     ``sigma_lower``, ``_median``, ``_upper``    quartiles of sigma over the parameters
     ``gradient_norm``                           length of g_mu
     =========================================== =====================================================================
 
-    Training runs have `TRAINING_COLUMNS` after these.
+    In training runs, `TRAINING_COLUMNS` follow these.
 
     Parameters
     ----------
@@ -57,7 +57,9 @@ class History:
     def __init__(self, more: tuple[str, ...] = ()) -> None:
         self._columns = COLUMNS + more
         self._table, self._length = np.empty((64, len(COLUMNS))), 0
-        self._more = np.empty((64, len(more)))  # apart, as kernels write whole rows of the others
+        self._more = np.empty(
+            (64, len(more))
+        )  # separate, because kernels write whole rows of `_table`
 
     def append(self, row: Row) -> None:
         """Add a step.
@@ -65,7 +67,7 @@ class History:
         Parameters
         ----------
         row : dict of str to float
-            A number for each column; NaN for those that it does not have.
+            A number for each column; a missing column becomes NaN.
         """
         try:
             values = [float(row.get(name, np.nan)) for name in self._columns]
@@ -76,7 +78,7 @@ class History:
         self._length += 1
 
     def _room(self, rows: int = 1) -> NDArray[np.float64]:
-        """The table, with room for some more rows after those that count."""
+        """Return the table, with room for more rows after the current ones."""
         if self._length + rows > len(self._table):
             size = 2 * self._length + rows
             table, more = np.empty((size, len(COLUMNS))), np.empty((size, self._more.shape[1]))
@@ -86,7 +88,7 @@ class History:
         return self._table
 
     def _row(self, index: int) -> Row:
-        """A row, which need not count yet."""
+        """Return a row, which may not be kept yet."""
         values = self._table[index].tolist() + self._more[index].tolist()
         return dict(zip(self._columns, values, strict=True))
 
@@ -94,14 +96,14 @@ class History:
         return name in self._columns
 
     def __iter__(self) -> Iterator[Row]:
-        """Give the rows, one after the other."""
+        """Iterate over the rows."""
         return map(self._row, range(self._length))
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         return self._column(name)[: self._length].copy()
 
     def _column(self, name: str) -> NDArray[np.float64]:
-        """A column, with the room after its rows."""
+        """Return a column, including the room after its rows."""
         if name not in self._columns:
             raise KeyError(f"{name!r}: wanted one of the columns {', '.join(self._columns)}")
         index = self._columns.index(name)
@@ -114,7 +116,7 @@ class History:
         Returns
         -------
         tuple of str
-            As in the table above.
+            The names, as in the table above.
         """
         return self._columns
 
@@ -123,7 +125,7 @@ class History:
 
     @classmethod
     def read_csv(cls, filename: "str | os.PathLike[str]") -> "History":
-        """Read what a `CSVLog` wrote; a last row that was cut short is left out.
+        """Read the file of a `CSVLog`; an incomplete last row is ignored.
 
         Parameters
         ----------
@@ -133,14 +135,14 @@ class History:
         Returns
         -------
         History
-            Of all runs that the file tells of.
+            History of all runs in the file.
 
         Raises
         ------
         ValueError
-            If the file is no such history.
+            If the file is not a history.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
         """
         return read(filename).history
 
@@ -149,18 +151,18 @@ class History:
 
 
 class Recorder:
-    """Adds rows to a history. A row is written, may be changed, and counts when it is kept."""
+    """Adds rows to a history. A row is written first, may be changed, and is added when it is kept."""
 
     def __init__(self, es: Any, more: tuple[str, ...] = ()) -> None:
         self.history, self._es, self._maximize = History(more), es, es.maximize
 
     def write(self, row: Row) -> None:
-        """Begin a row that is known already."""
+        """Begin with a complete row."""
         self.history.append(row)
         self.history._length -= 1
 
     def write_update(self, rewards: NDArray[Any], best_fitness: float, seconds: float) -> None:
-        """Begin the row of the search, which has just been updated with `rewards`."""
+        """Begin the row of the search after its update with `rewards`."""
         history, es = self.history, self._es
         kernels.write_row(
             history._room(), history._length, es.step, es.evaluations, es.interactions, seconds, best_fitness, rewards,
@@ -168,22 +170,22 @@ class Recorder:
         )  # fmt: skip
 
     def change(self, **columns: Any) -> None:
-        """Write numbers of the row anew."""
+        """Change values of the row."""
         for name, value in columns.items():
             self.history._column(name)[self.history._length] = value
 
     def row(self) -> Row:
-        """Return the row that was written last, kept or not."""
+        """Return the row that was written last, whether it is kept or not."""
         return self.history._row(self.history._length)
 
     def room(self, most: float) -> NDArray[np.float64]:
-        """Rows to write, at most so many."""
+        """Return rows to write, at most `most`."""
         length = self.history._length
         count = int(min(most, max(1000, length)))
         return self.history._room(count)[length : length + count]
 
     def keep(self, rows: int = 1) -> None:
-        """Let rows that were written count."""
+        """Add the rows that were written to the history."""
         self.history._length += rows
 
 
@@ -191,12 +193,12 @@ class Recorder:
 
 
 def header(columns: tuple[str, ...] = COLUMNS) -> str:
-    """The line with the names of columns."""
+    """Return the line with the names of columns."""
     return ",".join(columns) + "\n"
 
 
 HEADER = header()
-#: What training runs had before, or other runs have.
+#: Columns of training runs of older versions, and of other runs.
 FORMER_COLUMNS = tuple(COLUMNS + TRAINING_COLUMNS[:count] for count in (0, 3))
 _HEADERS = {
     header(columns): columns[len(COLUMNS) :]
@@ -206,7 +208,7 @@ _WHOLE = ("step", "evaluations", "interactions")
 
 
 class CSVContent(NamedTuple):
-    """A CSV file: its text as far as it is of use, the configuration it states last, its rows, what precedes them."""
+    """A CSV file: its usable text, the last configuration in it, its rows, and the text before them."""
 
     text: str
     configuration: dict[str, str]
@@ -215,8 +217,8 @@ class CSVContent(NamedTuple):
 
 
 def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVContent:
-    """Read a file whose rows count up to a step; a last line that was cut short is left out."""
-    # Bytes that are no text end as a wrong header or a row that is cut short.
+    """Read the rows of a file up to a step; an incomplete last line is ignored."""
+    # Bytes that are not text result in a wrong header or an incomplete row.
     with (
         files.opened(filename) as binary,
         io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file,
@@ -225,14 +227,14 @@ def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVConten
 
 
 def parsed(lines: Iterable[str], name: str, up_to: float = np.inf) -> CSVContent:
-    """The same of the lines of a file with this name."""
+    """Parse the lines of a file with this name, as `read` does."""
     configuration: dict[str, str] = {}
     history, kept, has_header, damaged = History(), [], False, 0
     before = ""
     for number, text in enumerate(lines, 1):
         if text.startswith("# "):
             if not text.endswith("\n"):
-                break  # cut short
+                break  # incomplete
             option, _, value = text[2:].rstrip("\n").partition(": ")
             configuration[option] = value
         elif not has_header:
@@ -247,10 +249,10 @@ def parsed(lines: Iterable[str], name: str, up_to: float = np.inf) -> CSVContent
             if row is None:
                 damaged = damaged or number
                 continue
-            if damaged:  # what was cut short by the end of a process is the last line
+            if damaged:  # only the last line can be incomplete because a process ended
                 raise ValueError(
                     f"{name}: wanted a row of {len(history.keys())} numbers in line {damaged}, "
-                    "got something else; repair the line or delete it"
+                    "got something else; repair or delete the line"
                 )
             if row["step"] > up_to:
                 break
@@ -264,13 +266,13 @@ def parsed(lines: Iterable[str], name: str, up_to: float = np.inf) -> CSVContent
 
 
 def line(row: Row, columns: tuple[str, ...] = COLUMNS) -> str:
-    """A row as a line of CSV."""
+    """Return a row as a line of CSV."""
     values = (str(int(row[name])) if name in _WHOLE else repr(float(row[name])) for name in columns)
     return ",".join(values) + "\n"
 
 
 def widened(text: str, columns: tuple[str, ...]) -> str:
-    """The text of a file with these columns, NaN in those that it was written without."""
+    """Return the text of a file with these columns, adding missing ones as NaN."""
     lines = text.splitlines(keepends=True)
     had = next((_HEADERS[one] for one in lines if one in _HEADERS), None)
     if had is None or len(COLUMNS + had) >= len(columns):
@@ -287,7 +289,7 @@ def widened(text: str, columns: tuple[str, ...]) -> str:
 
 
 def comments(configuration: dict[str, str], known: dict[str, str]) -> str:
-    """Lines that state what differs from the configuration that is known already."""
+    """Return comment lines for the settings that differ from the known configuration."""
     return "".join(
         f"# {name}: {value}\n"
         for name, value in configuration.items()
@@ -296,7 +298,7 @@ def comments(configuration: dict[str, str], known: dict[str, str]) -> str:
 
 
 def _row(text: str, columns: tuple[str, ...]) -> Row | None:
-    """Read a line of numbers; None if it is cut short."""
+    """Read a line of numbers; None if it is incomplete."""
     values = text.rstrip("\n").split(",")
     if len(values) != len(columns) or not text.endswith("\n"):
         return None

@@ -1,4 +1,4 @@
-"""Signals during a run, where they can do no harm."""
+"""Handling of signals during a run, so that they do no harm."""
 
 import contextlib
 import math
@@ -10,40 +10,40 @@ from typing import Any, Protocol
 
 from .. import _output
 
-#: Ctrl-C, what ends a job, and a terminal that was closed; Windows has no such thing as the last.
+#: Ctrl-C, the end of a job, and a closed terminal (which has no signal on Windows).
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
-#: Seconds that a step has to end by itself after SIGTERM or SIGHUP, and once the time is used up: who sends those, such
-#: as a batch system, kills what does not end soon.
+#: Seconds for which a step may continue after SIGTERM, SIGHUP or the time limit. A batch system, for example, sends
+#: SIGTERM and kills processes that do not end soon.
 GRACE = 3.0
 
 
 class AsExceptions(Protocol):
-    """What lets Ctrl-C through for a while."""
+    """An object that can let Ctrl-C through in a block."""
 
     def as_exceptions(self) -> contextlib.AbstractContextManager[None]:
         """Let Ctrl-C through in this block."""
 
 
 class Interrupts:
-    """Takes signals while it is entered, and lets them through as KeyboardInterrupt where the search can take that.
+    """Handles signals while it is entered, and raises KeyboardInterrupt only at points where this is safe.
 
-    It takes them in the main thread alone, and only those that nobody else handles. A search or a file that is being
-    written is not left half-way: there, a signal waits.
+    It handles signals only in the main thread, and only those that have no other handler. While the search is updated
+    or a file is written, a signal waits.
 
     Parameters
     ----------
     finishes_step : bool
-        Whether the first signal, which may also be SIGTERM or SIGHUP, ends the run after the step at hand and only the
-        second one is let through; SIGTERM and SIGHUP themselves if the step takes more than `GRACE` seconds longer. If
-        not, Ctrl-C is let through at once, and a second one wherever it comes.
+        Whether the first signal, which may also be SIGTERM or SIGHUP, ends the run after the current step, and only the
+        second one interrupts the step (after SIGTERM and SIGHUP, it is also interrupted after `GRACE` seconds).
+        Otherwise Ctrl-C interrupts the step at once, and a second Ctrl-C is raised wherever it arrives.
 
     Attributes
     ----------
     signal : int or None
-        The first one that came.
+        The first signal that was received.
     requested : bool
         Whether the run is to end.
     """
@@ -55,14 +55,14 @@ class Interrupts:
         self._raises = self._is_urgent = False
         self._before: dict[int, Any] = {}
         self._block = _Block(self)
-        self._deadline = math.inf  # for the step at hand
+        self._deadline = math.inf  # of the current step
         self._is_late = False
         self._has_ended = threading.Event()
         self._watch: threading.Thread | None = None
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            # What somebody ignores, such as a background job Ctrl-C, stays ignored.
+            # Ignored signals stay ignored, such as Ctrl-C in a background job.
             free: list[Any] = [signal.default_int_handler]
             free += [signal.SIG_DFL] if self._finishes_step else []
             for number in SIGNALS if self._finishes_step else SIGNALS[:1]:
@@ -70,13 +70,13 @@ class Interrupts:
                     self._before[number] = signal.signal(number, self._handle)
             if self._finishes_step and self._before and hasattr(signal, "pthread_kill"):
                 watch = threading.Thread(target=self._wait_for_deadline, daemon=True)
-                with contextlib.suppress(RuntimeError):  # there is no thread to be had
+                with contextlib.suppress(RuntimeError):  # no thread can be started
                     watch.start()
                     self._watch = watch
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._watch is not None:  # before the handlers go that it may call
+        if self._watch is not None:  # before the handlers are removed that it may trigger
             self._has_ended.set()
             self._watch.join()
         while self._before:
@@ -84,16 +84,16 @@ class Interrupts:
             signal.signal(number, handler)
 
     def limit(self, seconds: float) -> None:
-        """Let a KeyboardInterrupt through if the run goes on for more than `GRACE` seconds longer than this.
+        """Interrupt the run if it continues for more than `GRACE` seconds after `seconds` from now.
 
-        Where there are no signals (in other threads than the main one, on Windows) nothing is cut short.
+        Outside of the main thread and on Windows, nothing is interrupted.
         """
         self._deadline = min(self._deadline, time.monotonic() + max(seconds, 0.0) + GRACE)
 
     def _wait_for_deadline(self) -> None:
-        """Send the main thread a signal, which wakes it from whatever it waits for, when the step is late.
+        """Send the main thread a signal when the step is late, which wakes it from any wait.
 
-        A handler may not start a thread, nor set an event: it may have come in the middle of either.
+        A handler must not start a thread or set an event itself, because it may have interrupted either.
         """
         while not self._has_ended.wait(0.2):
             if time.monotonic() >= self._deadline:
@@ -112,7 +112,7 @@ class Interrupts:
         if is_first:
             self.signal = number
         if is_first and self._finishes_step:
-            # Who would read it may have had the same signal.
+            # The program that reads the output may have received the same signal.
             name, most = signal.Signals(number).name, ""
             if number != signal.SIGINT:
                 self.limit(0.0)
@@ -124,14 +124,14 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def as_exceptions(self) -> contextlib.AbstractContextManager[None]:
-        """Let signals through in this block, also one that came before, or that was caught on its way (by a run within
-        the run).
+        """Let signals through in this block, including one that arrived earlier or was caught by a run inside the
+        block.
         """
         return self._block
 
 
 class _Block:
-    """Where signals are let through; one object, since entering it is part of every step."""
+    """The block in which signals are let through. It is reused, because every step enters it."""
 
     def __init__(self, interrupts: Interrupts) -> None:
         self._interrupts = interrupts

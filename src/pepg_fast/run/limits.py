@@ -1,4 +1,4 @@
-"""The limits of a run: what they are, which of them is reached, and the names of all that ends one."""
+"""The limits of a run, and the reasons why a run ends."""
 
 import math
 from typing import Any, NamedTuple
@@ -9,15 +9,15 @@ from .. import _checks
 
 #: Why a run ended, by name.
 REASONS = {
-    "target_fitness": "the target fitness was reached",
-    "callback": "a callback asked for it",
-    "patience": "the best fitness had not improved for as many steps as `patience`",
-    "max_steps": "the steps were used up",
-    "max_evaluations": "the evaluations were used up",
-    "time_limit": "the time was used up",
-    "max_interactions": "the interactions were used up",
+    "target_fitness": "target fitness reached",
+    "callback": "ended by a callback",
+    "patience": "no new best fitness for `patience` steps",
+    "max_steps": "step limit reached",
+    "max_evaluations": "evaluation limit reached",
+    "time_limit": "time limit reached",
+    "max_interactions": "interaction limit reached",
     "target": "the center reached the target",
-    "interrupted": "it was interrupted",
+    "interrupted": "interrupted",
     "error": "an evaluation failed",
 }
 
@@ -32,18 +32,18 @@ class _Given(NamedTuple):
 
 
 class Limits(_Given):
-    """The limits of a run, None where there is none."""
+    """The limits of a run; those that are not set are None."""
 
-    #: Limits of training: steps of environments, and the score of the center.
+    #: Limits of training: environment steps, and the mean return of the center.
     max_interactions: float | None = None
     target: float | None = None
-    #: Steps, evaluations and seconds of earlier runs that count too.
+    #: Steps, evaluations and seconds of earlier runs, which count toward the limits.
     earlier: tuple[int, int, float] = (0, 0, 0.0)
-    #: What the rows of the run have besides the usual columns.
+    #: Further columns of the run's history.
     more_columns: tuple[str, ...] = ()
 
     def _checked(self, population_size: int) -> "Limits":
-        """Return the limits as they are used; TypeError or ValueError for what is none."""
+        """Return the checked limits; raise TypeError or ValueError for an invalid one."""
         time_limit = _number("time_limit", self.time_limit)
         if time_limit is not None and time_limit < 0:
             raise ValueError(f"time_limit: wanted at least 0 seconds, got {time_limit}")
@@ -66,7 +66,7 @@ class Limits(_Given):
     @property
     def _is_none(self) -> bool:
         """Whether there is no limit at all."""
-        limits = *self[:-1], self.max_interactions, self.target  # a tolerance ends nothing
+        limits = *self[:-1], self.max_interactions, self.target  # a tolerance does not end a run
         return all(limit is None for limit in limits)
 
     def _reached(self, run: Any) -> str | None:
@@ -115,12 +115,12 @@ class Limits(_Given):
         return left
 
     def _share(self, es: Any, seconds: float) -> float:
-        """Return how much is used up of what will be first, from 0 to 1; NaN without a limit.
+        """Return the used share of the limit that will be reached first, from 0 to 1; NaN without a limit.
 
         Parameters
         ----------
         es : PEPG
-            The search, all of whose runs count.
+            The search; all of its runs count.
         seconds : float
             Duration of this run so far.
         """
@@ -135,7 +135,7 @@ class Limits(_Given):
 
 
 def _count(name: str, value: Any, least: int) -> float | None:
-    """A whole number, infinity or None."""
+    """Check a whole number, infinity or None."""
     if value is None:
         return None
     if isinstance(value, float | np.floating) and value == math.inf:

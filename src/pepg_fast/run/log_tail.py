@@ -1,4 +1,4 @@
-"""The last rows of a search's log, which its checkpoints hold: a log that lost them gets them back."""
+"""The last rows of a search's log, which checkpoints hold so that a damaged log can be restored."""
 
 import io
 from pathlib import Path
@@ -12,31 +12,31 @@ from ..storage.checkpoints import LOG_TAIL
 from . import history
 from .history import CSVContent, Row
 
-#: How many there are.
+#: Number of rows that are kept.
 KEPT = 10_000
 
-#: Rows after which a log is flushed to the disk: fewer than are kept, so that checkpoints hold what a power cut takes.
+#: Rows after which a log is flushed to the disk; fewer than `KEPT`, so that checkpoints can replace lost rows.
 FLUSHED_EVERY = KEPT // 2
 
 
 def _kept(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """All columns but the one that differs between two runs of the same search."""
+    """All columns except the seconds, which differ between two runs of the same search."""
     return tuple(name for name in columns if name != "seconds")
 
 
 class LogTail:
-    """The last rows of a log, without their seconds, and what precedes the first row if none has been dropped.
+    """The last rows of a log, without their seconds, and the header if no row has been dropped.
 
     Parameters
     ----------
     es : PEPG
-        The search whose log it is; it gets the rows as an attribute, which its checkpoints then hold.
+        The search of the log. It gets the rows as an attribute, which its checkpoints include.
     header : str
-        What the file has before the first row; empty if older rows have been dropped.
+        The text of the file before the first row; empty if older rows have been dropped.
     rows : ndarray, shape (m, columns)
         The rows so far.
     columns : tuple of str
-        Theirs.
+        Names of the columns of `rows`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LogTail:
 
     @classmethod
     def of_text(cls, es: Any, text: str) -> "LogTail":
-        """The tail of a log with this text."""
+        """Make the tail of a log with this text."""
         content = _parsed(text, Path())
         columns = _kept(content.history.keys())
         rows = np.column_stack([content.history[name] for name in columns])
@@ -61,13 +61,13 @@ class LogTail:
         return self._buffer[max(0, self._count - KEPT) : self._count]
 
     def add(self, es: Any, row: Row, comments: str = "") -> None:
-        """Take a row more; before the first one there may be more comments."""
+        """Add a row; before the first row, also add comments to the header."""
         self.header += comments
         self._extend(np.array([[row[name] for name in self._columns]]))
         self.attach(es)
 
     def attach(self, es: Any) -> None:
-        """Let the search have what there is now."""
+        """Give the search the current rows."""
         setattr(es, LOG_TAIL, {"header": self.header, "rows": self.rows})
 
     def _extend(self, rows: NDArray[np.float64]) -> None:
@@ -84,7 +84,7 @@ class LogTail:
 
 
 def _held(es: Any, up_to: float, columns: tuple[str, ...]) -> tuple[str, NDArray[np.float64]]:
-    """Header and rows up to a step that a search came with; nothing if they are not what `LogTail` made."""
+    """Return the header and rows of a loaded search up to a step; nothing if `LogTail` did not make them."""
     width = len(_kept(columns))
     none = "", np.empty((0, width))
     found = getattr(es, LOG_TAIL, None)
@@ -93,12 +93,12 @@ def _held(es: Any, up_to: float, columns: tuple[str, ...]) -> tuple[str, NDArray
     header, rows = found.get("header"), found.get("rows")
     if not isinstance(header, str) or not isinstance(rows, np.ndarray):
         return none
-    # Those of a training run were once without some of its own columns.
+    # Older versions wrote fewer columns for training runs.
     widths = (width, *(len(_kept(former)) for former in history.FORMER_COLUMNS))
     steps = rows[:, 0] if rows.ndim == 2 and rows.shape[1] in widths else np.empty(0)
     if rows.dtype != np.float64 or not steps.size or not (np.diff(steps) > 0).all():
         return none
-    # What is to become a whole number in the file.
+    # These columns are whole numbers in the file.
     if not np.isfinite(rows[:, :3]).all():
         return none
     try:
@@ -121,30 +121,30 @@ def read_and_restore(
     *,
     is_whole: bool,
 ) -> CSVContent:
-    """Read the log of a search up to a step, with the rows that the file lost and the search still has.
+    """Read the log of a search up to a step, and restore rows that the file lost and the search still has.
 
-    A file that ends within the lines before its first row, or does not exist, begins anew. Restored rows have the
-    seconds of the last one that the file has.
+    A file that does not exist, or that ends before its first row, is started again. Restored rows have the seconds of
+    the last row in the file.
 
     Parameters
     ----------
     filename : Path
         The log.
     es : PEPG
-        The search that goes on.
+        The search that is resumed.
     configuration : dict of str to str
-        Its own, for a file that lost its header.
+        Configuration of the search, for a file that lost its header.
     up_to : int
-        The last step whose row stays.
+        The last step whose row is kept.
     columns : tuple of str
-        Those of the log; a file that was written without some of them gets them.
+        Columns of the log; missing ones are added to the file.
     is_whole : bool
         Whether the log has a row for every step of the search.
 
     Warns
     -----
     UserWarning
-        If rows are lost for good.
+        If rows are lost that cannot be restored.
     """
     header, rows = _held(es, up_to, columns)
     start = header or history.comments(configuration, {}) + history.header(columns)
@@ -187,12 +187,12 @@ def _warn_of_lost(
     up_to: int,
     is_whole: bool,
 ) -> None:
-    """Say which rows nobody has, as far as that can be known."""
+    """Warn about rows that are lost, as far as that can be known."""
     has = before.history["step"][-1] if len(before.history) else 0
     first = rows[0, 0] if len(rows) else up_to + 1
     was_logged = is_whole or (len(rows) > 0 and rows[-1, 0] == up_to and not header)
     if was_logged and first > has + 1:
         _caller.warn(
             f"{filename}: the rows of steps {has + 1:.0f} to {first - 1:.0f} are lost, and the checkpoint does not "
-            "hold them; the log goes on without them"
+            "hold them; the log continues without them"
         )

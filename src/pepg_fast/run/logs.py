@@ -1,4 +1,4 @@
-"""Callbacks that show a run in TensorBoard, Weights & Biases or MLflow while it goes on."""
+"""Callbacks that show a run in TensorBoard, Weights & Biases or MLflow while it is in progress."""
 
 import math
 import os
@@ -18,7 +18,7 @@ __all__ = ["MLflow", "TensorBoard", "WandB"]
 
 
 def _numbers(row: Row) -> dict[str, float]:
-    """What a row has besides its step: no seconds, which begin anew with each run, and nothing that is not there."""
+    """Return the finite values of a row, except for the step and the seconds, which start from 0 in each run."""
     return {
         name: float(value)
         for name, value in row.items()
@@ -27,7 +27,7 @@ def _numbers(row: Row) -> dict[str, float]:
 
 
 class _Log(Callback):
-    """A log in a folder, where a resumed search goes on in its own."""
+    """A log in a folder; a resumed search continues its own log."""
 
     can_end = False
 
@@ -35,7 +35,7 @@ class _Log(Callback):
         self.folder: Path = files.absolute("folder", folder, folder=True)
 
     def _identity(self, es: Any, name: str) -> str:
-        """What the service calls the log of this search; empty for a new one."""
+        """Return the service's id of this search's log; empty for a new search."""
         path = self.folder / f"{name}-run"
         if es.step and path.is_file():
             with files.opened(path) as file:
@@ -48,12 +48,12 @@ class _Log(Callback):
 
 
 class TensorBoard(_Log):
-    """The history as scalars in TensorBoard's event files: ``tensorboard --logdir FOLDER`` shows them.
+    """Log the history as scalars to TensorBoard event files, which ``tensorboard --logdir FOLDER`` shows.
 
     Parameters
     ----------
     folder : path
-        Where the event files are; a search that is resumed goes on there, and what later steps had left is hidden.
+        Folder of the event files. A resumed search continues there, and its earlier entries of later steps are hidden.
 
     Raises
     ------
@@ -69,9 +69,9 @@ class TensorBoard(_Log):
         self._writer_of = SummaryWriter
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Begin an event file."""
+        """Start an event file."""
         options = {"purge_step": es.step + 1} if es.step else {}
-        # A name of its own: those of files that are begun within a second are alike, and the later one would win.
+        # A unique suffix: files that are started within one second have the same name, and one would hide the other.
         self._writer = self._writer_of(
             str(self.folder), filename_suffix=f".from-step-{es.step}", **options
         )
@@ -86,19 +86,19 @@ class TensorBoard(_Log):
             self._writer.add_scalar(name, value, int(row["step"]))
 
     def end(self, es: Any, result: Any) -> None:
-        """Write what is left."""
+        """Write the remaining entries."""
         self._writer.close()
 
 
 class WandB(_Log):
-    """The history as a run of Weights & Biases.
+    """Log the history as a run of Weights & Biases.
 
     Parameters
     ----------
     folder : path
-        Where its files are, and one that says which run is the search's, so that a resumed search goes on in it.
+        Folder of its files, and of a file with the run's id, so that a resumed search continues the same run.
     **options
-        Of ``wandb.init``, such as ``project``, ``name``, ``mode``.
+        Options of ``wandb.init``, such as ``project``, ``name``, ``mode``.
 
     Raises
     ------
@@ -114,7 +114,7 @@ class WandB(_Log):
         self._wandb, self._options = wandb, options
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Begin the run, or go on with it."""
+        """Start the run, or continue it."""
         identity = self._identity(es, "wandb") or uuid.uuid4().hex[:16]
         options: dict[str, Any] = {
             "dir": str(self.folder), "id": identity, "resume": "allow", "config": configuration.of_search(es),
@@ -132,16 +132,16 @@ class WandB(_Log):
 
 
 class MLflow(_Log):
-    """The history as metrics of a run of MLflow.
+    """Log the history as metrics of an MLflow run.
 
     Parameters
     ----------
     folder : path
-        Of a file that says which run is the search's, so that a resumed search goes on in it.
+        Folder of a file with the run's id, so that a resumed search continues the same run.
     tracking_uri : str, optional
-        Where MLflow keeps runs; by default as MLflow is set up.
+        Where MLflow keeps runs; by default MLflow's own setting.
     experiment : str
-        To which the run belongs.
+        Name of the experiment to which the run belongs.
 
     Raises
     ------
@@ -163,7 +163,7 @@ class MLflow(_Log):
         self._mlflow, self._uri, self._experiment = mlflow, tracking_uri, experiment
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Begin the run, or go on with it."""
+        """Start the run, or continue it."""
         self._client = self._mlflow.MlflowClient(self._uri)
         self._id = self._identity(es, "mlflow")
         if self._id:
@@ -192,5 +192,5 @@ class MLflow(_Log):
         self._client.set_terminated(self._id, "FAILED" if result is None else "FINISHED")
 
 
-#: By the names of the trainer's option.
+#: The logs by their names in ``pepg-fast train --log``.
 LOGS = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}

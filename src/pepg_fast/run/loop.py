@@ -1,4 +1,4 @@
-"""The run loop: ask, evaluate, tell, until a limit is reached."""
+"""The run loop: ask, evaluate and tell until a limit is reached."""
 
 import contextlib
 import math
@@ -20,37 +20,37 @@ from .history import COLUMNS, History, Recorder, Row
 from .interrupts import Interrupts
 from .limits import REASONS, Limits
 
-#: After so many seconds, steps that are taken at once are looked at.
+#: Steps that are taken at once in C are interrupted and diagnosed after this many seconds.
 SECONDS_AT_ONCE = 1.0
 
 
 @dataclass(repr=False, eq=False)
 class Result:
-    """What a run came to.
+    """Result of a run.
 
     Attributes
     ----------
     reason : str
-        Why it ended: "target_fitness", "callback", "patience", "max_steps", "max_evaluations", "time_limit",
+        Why the run ended: "target_fitness", "callback", "patience", "max_steps", "max_evaluations", "time_limit",
         "interrupted", or "error" (in ``EvaluationError.result``).
     step, evaluations, interactions : int
-        Totals of the search, earlier runs included.
+        Totals of the search, including earlier runs.
     seconds : float
         Duration of the run.
     best_fitness : float
         Best fitness of a candidate, in the user's sense (the lowest if the search minimizes).
     best_theta : ndarray, shape (d,), or None
-        That candidate; None if there was none yet.
+        The candidate with the best fitness; None if none has been evaluated.
     mu, sigma : ndarray, shape (d,)
-        The search distribution at the end, copies; `mu` within the bounds. Where the fitness is noisy, the mean is
-        the better answer than the luckiest candidate.
+        Copies of the search distribution at the end, with `mu` clipped to the bounds. If the fitness is noisy, the
+        mean is a better answer than the luckiest candidate.
     history : History
         One row for each step of this run.
     diagnosis : tuple of str
-        What kept the search from moving, and what helps, as the warnings of the run said it; empty if all is well.
+        The warnings of the run about what kept the search from moving, with advice; empty if nothing was found.
     tried : tuple of Result
-        With `restarts` (`minimize`, `maximize`), each search in order, of which this is the best; `evaluations`,
-        `interactions` and `seconds` are then those of all, and `reason` is why no other search followed.
+        With `restarts` (`minimize`, `maximize`), the results of all searches in order, of which this is the best.
+        `evaluations`, `interactions` and `seconds` are then totals, and `reason` says why no other search followed.
     """
 
     reason: str
@@ -113,15 +113,15 @@ def run_with(
     calls_back: bool = True,
     interrupts: Interrupts | None = None,
 ) -> Result:
-    """Search with any evaluations and limits that were checked; not `calls_back` where another process does.
+    """Search with any evaluations and checked limits. `calls_back` is false if another process calls the callbacks.
 
-    Interrupts that are given have been entered, and take more signals than Ctrl-C.
+    `interrupts`, if given, has been entered already, and handles more signals than Ctrl-C.
     """
     called = sorted(callbacks_of(callbacks), key=lambda callback: callback.order)
     if limits._is_none and not any(callback.can_end for callback in called):
         raise ValueError(
-            f"run: wanted one of {', '.join(limits._fields[:-1])} (max_steps=math.inf for none), or a callback that "
-            "ends it"
+            f"run: wanted one of {', '.join(limits._fields[:-1])} (max_steps=math.inf for no limit), or a callback "
+            "that ends it"
         )
     center_every = _checks.integer("center_every", center_every, at_least=0)
     loop = _Loop(es, evaluations, limits, center_every, calls_back)
@@ -131,7 +131,7 @@ def run_with(
     def end(callback: Callback) -> None:
         callback.end(es, result)
 
-    # All that began are ended whatever is raised, and the first error is the context of those that follow.
+    # Every callback that was started is ended, whatever is raised; the first error is the context of later ones.
     with contextlib.ExitStack() as ends:
         for callback in called:
             callback.start(es, limits)
@@ -145,12 +145,12 @@ def run_with(
             raise
         finally:
             if not es.keep_gradient:
-                es.gradient = None  # kept for the rows alone
+                es.gradient = None  # was kept only for the rows
         return result
 
 
 class _Loop:
-    """The state of one run. It counts for itself: a subclass's `update` may pass over a generation."""
+    """The state of one run. It has its own counts, because a subclass's `update` may skip a generation."""
 
     def __init__(
         self, es: Any, by: Evaluations, limits: Limits, center_every: int, is_heard: bool
@@ -163,13 +163,13 @@ class _Loop:
         self.diagnosis = Diagnosis(es, self.rows.history, by, is_heard)
         self.steps = self.evaluations = self.last_improvement = 0
         self.best, self.center = float(es.best_fitness), math.nan
-        # Rewards of the populations before, in the generation at hand.
+        # Rewards of earlier populations of the current generation.
         sign = 1.0 if es.maximize else -1.0
         self.told: list[NDArray[np.float64]] = [
             sign * each for each in es._generation.so_far.rewards
         ]
-        self.error: Exception | None = None  # of the center, whose step has been made
-        self.began, self.now = time.perf_counter(), 0.0  # the second of the last step
+        self.error: Exception | None = None  # of evaluating the center, after its step
+        self.began, self.now = time.perf_counter(), 0.0  # `now`: time of the last step
 
     def seconds(self) -> float:
         return time.perf_counter() - self.began
@@ -184,7 +184,7 @@ class _Loop:
         )  # fmt: skip
 
     def until_a_limit(self, callbacks: list[Callback], interrupts: Interrupts) -> str:
-        """Take steps; the reason for the end."""
+        """Take steps, and return the reason for the end."""
         self.diagnosis.look_at_start()
         due = self.by.due()
         takes_several = self.by.takes_several and not callbacks and not self.center_every
@@ -203,12 +203,12 @@ class _Loop:
             return self._cut_short(interrupts)
 
     def _cut_short(self, interrupts: Interrupts) -> str:
-        """Why a step was not waited for: the time was used up, unless somebody interrupted it before."""
+        """Return why a step was cut short: by the time limit, unless a signal interrupted it before."""
         is_over = interrupts.signal is None and self.limits._is_out_of_time(self)
         return "time_limit" if is_over else "interrupted"
 
     def _after(self, has_row: bool, callbacks: list[Callback]) -> str | None:
-        """Keep the row that was written, if one was, and show it to all; a reason to end."""
+        """Keep the row if one was written, pass it to the callbacks, and return a reason to end, if any."""
         wants_end = False
         if has_row:
             row = self.rows.row() if callbacks else {}
@@ -222,7 +222,7 @@ class _Loop:
         return "callback" if wants_end and reason not in ("target_fitness", "target") else reason
 
     def _call(self, callbacks: list[Callback], row: Row) -> bool:
-        """Show a row to all, also if one of them fails; whether one wants the run to end."""
+        """Pass a row to all callbacks, even if one fails; return whether one of them ends the run."""
         errors: list[Exception] = []
         wants_end = False
         for callback in callbacks:
@@ -236,7 +236,7 @@ class _Loop:
         return wants_end
 
     def _several(self, interrupts: Interrupts) -> int:
-        """Take several steps at once, of which nobody wants to see each; how many were taken."""
+        """Take several steps at once, when no callback needs each of them; return their number."""
         size, limits, now = self.es.population_size, self.limits, self.seconds()
         ends = Ends(
             now,
@@ -249,7 +249,7 @@ class _Loop:
         rows, taken = self.rows.room(limits._steps_left(self)), np.zeros(2, np.int64)
         try:
             self.by.several(self.es, interrupts, rows, ends, taken)
-        finally:  # also where it was interrupted
+        finally:  # also after an interrupt
             steps, improved = taken.tolist()
             self.rows.keep(steps)
             self.evaluations += steps * size
@@ -266,19 +266,19 @@ class _Loop:
         return steps
 
     def _improve(self, best: float, step: int) -> None:
-        """Take note of a new best fitness, unless it is better by no more than the tolerance."""
+        """Record a new best fitness if it is better by more than the tolerance."""
         tolerance = self.limits.patience_tolerance
         if not (tolerance and abs(best - self.best) <= tolerance):
             self.best, self.last_improvement = best, step
 
     def _step(self, interrupts: Interrupts) -> bool:
-        """One population; whether its update, if there was one, has a row now."""
+        """Evaluate one population; return whether it led to an update that has a row."""
         es, step = self.es, self.es.step
         rewards = self._evaluate_and_tell(interrupts)
         self.evaluations += len(rewards)
         if self.counts_interactions:
-            if es.step == step:  # the generation goes on
-                self.told.append(np.array(rewards, np.float64))  # it may be a buffer of the user's
+            if es.step == step:  # the generation continues
+                self.told.append(np.array(rewards, np.float64))  # may be a buffer of the user
                 return False
             rewards = np.concatenate([*self.told, rewards])
             self.told = []
@@ -295,9 +295,9 @@ class _Loop:
         return not self.center_every or self._finish(interrupts)
 
     def _evaluate_and_tell(self, interrupts: Interrupts) -> NDArray[Any]:
-        """Rewards of a population, which have been told; the gradient is kept for the row.
+        """Evaluate a population and tell its rewards, keeping the gradient for the row.
 
-        What the search has been told to keep stays as it is.
+        The search's own setting of `keep_gradient` is restored.
         """
         es, options = self.es, self.options
         fitness, interactions = self.by.of_population(es, interrupts)
@@ -318,14 +318,14 @@ class _Loop:
         return fitness
 
     def _finish(self, interrupts: Interrupts) -> bool:
-        """Add the fitness of the mean to the row that was written, if it is time for it; not if the row is kept for a
-        run that goes on.
+        """Add the fitness of the center to the row if it is time to. Return whether the row is complete: a run may keep
+        it for a resumed run if the center could not be evaluated.
         """
         es = self.es
         if self.center_every and not es.step % self.center_every:
             try:
                 evaluation = self.by.of_center(es, interrupts)
-            except KeyboardInterrupt:  # the run ends with this step
+            except KeyboardInterrupt:  # the run ends after this step
                 interrupts.requested = True
                 return not self.by.keeps(self.rows.row())
             except Exception as error:  # after the row

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from .loop import Result
 
-#: Points of a curve that are marked each.
+#: Curves of up to this many points have a marker at each point.
 _FEW = 20
 
-#: Beyond it an axis has no ticks that are finite numbers.
+#: For larger values, the ticks of an axis are not finite.
 _LARGEST = 1e150
 
-#: What a horizontal axis may count.
+#: Labels of the horizontal axis by column.
 _LABELS = {
     "step": "step",
     "evaluations": "evaluations",
@@ -45,22 +45,23 @@ def plot_history(
     fitness_scale: str = "linear",
     figure: "Figure | None" = None,
 ) -> "Figure":
-    """Draw the course of a run: fitness, sigma, length of the gradient.
+    """Draw the history of a run: fitness, sigma, and the length of the gradient.
 
     Parameters
     ----------
     source : Result, History or path
-        What `PEPG.run` returned, its history, or the file of a `CSVLog`.
+        Result of `PEPG.run`, a history, or the file of a `CSVLog`.
     filename : path, optional
-        Where to save the picture; the format follows from its end (``.png``, ``.svg``, ``.pdf``).
+        File for the picture; its suffix determines the format (``.png``, ``.svg``, ``.pdf``).
     x : {"step", "evaluations", "interactions", "seconds"}
         What the horizontal axis counts.
     title : str, optional
-        Above the picture, to the left.
+        Title above the picture, on the left.
     fitness_scale : {"linear", "log", "symlog"}
-        Of the fitness: logarithmic for a positive one that is minimized, or logarithmic on both sides of 0.
+        Scale of the fitness: "log" suits a positive fitness that is minimized; "symlog" is logarithmic on both sides
+        of 0.
     figure : matplotlib Figure, optional
-        Drawn into, cleared before. By default a new one, pyplot's own unless it is saved.
+        Figure to clear and draw into. By default, a new figure, which belongs to pyplot unless it is saved.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def plot_history(
     Raises
     ------
     ValueError
-        If there is no step to draw, or `x` or the file is not as described.
+        If there is no step to draw, or if `x` or the file is not as described.
     ImportError
         If matplotlib is not installed (``pip install "pepg-fast[run]"``).
     """
@@ -102,12 +103,12 @@ def plot_histories(
     x: str = "step",
     figure: "Figure | None" = None,
 ) -> "Figure":
-    """Draw several runs into one picture: the center's fitness, the generations' mean, sigma.
+    """Draw several runs into one picture: fitness of the center, mean of the generation, and sigma.
 
     Parameters
     ----------
     sources : mapping of str to Result, History or path
-        Runs by the names that the legend has.
+        The runs, by their names in the legend.
     filename : path, optional
         As for `plot_history`.
     x : {"step", "evaluations", "interactions", "seconds"}
@@ -123,7 +124,7 @@ def plot_histories(
     Raises
     ------
     ValueError
-        If there is no run, one without a step, or `x` or a file is not as described.
+        If there are no runs, if a run has no step, or if `x` or a file is not as described.
     ImportError
         If matplotlib is not installed (``pip install "pepg-fast[run]"``).
     """
@@ -166,10 +167,8 @@ def plot_histories(
 
 
 def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
-    """Write the picture whole or not at all."""
-    if hasattr(filename, "write") or hasattr(
-        filename, "savefig"
-    ):  # a file that is open, or its pages
+    """Write the picture completely or not at all."""
+    if hasattr(filename, "write") or hasattr(filename, "savefig"):  # an open file, or a PdfPages
         figure.savefig(filename, dpi=150)
         return
     path, picture = picture_path(filename), io.BytesIO()
@@ -183,7 +182,7 @@ def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
 
 
 def picture_path(filename: "str | os.PathLike[str]") -> Path:
-    """Where a picture goes: to a file of this name, with matplotlib's own ending if it has none."""
+    """Return the path of a picture, with matplotlib's default suffix if it has none."""
     import matplotlib
 
     path = _checks.path("filename", filename)
@@ -198,7 +197,7 @@ def picture_path(filename: "str | os.PathLike[str]") -> Path:
 
 
 def _text(words: str | None) -> str | None:
-    """Words as matplotlib can draw them: of a file name that is not Unicode, the odd bytes as escapes."""
+    """Return text that matplotlib can draw, with bytes of file names that are not Unicode as escapes."""
     return words and f"{words}".encode("utf-8", "backslashreplace").decode()
 
 
@@ -223,7 +222,7 @@ def _history_of(source: Any) -> History:
 
 
 def _has_returns(history: History) -> bool:
-    """Whether a run's returns are known and were not its fitness."""
+    """Whether a run's returns are known and differ from its fitness."""
     if "mean_return" not in history:
         return False
     returns = history["mean_return"]
@@ -244,19 +243,19 @@ def _figure(figure: "Figure | None", filename: Any) -> "Figure":
     from matplotlib import pyplot
 
     figure = pyplot.figure(**options)
-    if "inline" in matplotlib.get_backend():  # or a notebook would show it twice
+    if "inline" in matplotlib.get_backend():  # otherwise a notebook would show it twice
         pyplot.close(figure)
     return figure
 
 
 def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What matplotlib has ticks and margins for, gaps elsewhere."""
+    """Return the values that matplotlib can draw, with gaps in place of the others."""
     with np.errstate(invalid="ignore"):
         return np.where(np.abs(values) < _LARGEST, values, np.nan)
 
 
 def _curve(axes: "Axes", at: NDArray[Any], values: NDArray[np.float64], **options: Any) -> None:
-    """Draw a line, with its points where there are few; what is not finite, of failed candidates, or huge is a gap."""
+    """Draw a line, with markers if it has few points; values that are not finite or are huge leave a gap."""
     finite = _drawable(values)
     marks: dict[str, Any] = (
         {"marker": "o", "markersize": 4} if np.isfinite(finite).sum() <= _FEW else {}
@@ -265,7 +264,7 @@ def _curve(axes: "Axes", at: NDArray[Any], values: NDArray[np.float64], **option
 
 
 def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) -> None:
-    if has_returns := _has_returns(history):  # with which the center may be compared
+    if has_returns := _has_returns(history):  # which can be compared with the center
         _curve(axes, at, history["best_return"], color=_BEST, label="best so far")
     else:
         faint = {"alpha": 0.35, "linewidth": 1}
@@ -306,11 +305,11 @@ def _draw_gradient(axes: "Axes", at: NDArray[Any], history: History) -> None:
 
 
 def _log_scale(axes: "Axes") -> None:
-    """A logarithmic axis, down to 0 where something is 0; at least three numbers are written out, as they are."""
+    """Make an axis logarithmic, down to 0 if a value is 0, with at least three plain tick labels."""
     from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator
 
     least = axes.dataLim.minposy
-    if not np.isfinite(least):  # nothing that such an axis could show
+    if not np.isfinite(least):  # no positive value to show
         return
     has_zero = any((np.asarray(line.get_ydata()) == 0).any() for line in axes.get_lines())
     if has_zero:
@@ -318,7 +317,7 @@ def _log_scale(axes: "Axes") -> None:
     else:
         axes.set_yscale("log")
     low, high = axes.get_ylim()
-    if not has_zero and high < 1.001 * low:  # else the numbers would be the same
+    if not has_zero and high < 1.001 * low:  # otherwise all tick labels would be the same
         low, high = 0.9 * low, 1.1 * high
         axes.set_ylim(low, high)
     first = least if has_zero else low

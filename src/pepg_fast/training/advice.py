@@ -1,4 +1,4 @@
-"""What helps a policy that does not learn, by the kind of what is wrong; tried out in docs/how-to/tried.md."""
+"""Advice for a policy that does not learn, by the kind of problem; docs/how-to/tried.md shows it tried out."""
 
 from ..run.diagnosis import REMEDIES
 from . import ramps
@@ -7,10 +7,10 @@ from .spaces import Interface
 
 
 def remedies(config: TrainConfig, interface: Interface) -> dict[str, str]:
-    """What to try, of that which a run does not have already."""
+    """Return the advice for each kind of problem, without what the run already does."""
     options = {
         "a larger sigma_init": ramps.last(config.sigma_init) < TrainConfig.sigma_init,
-        # Numbers of choices, one at a time, are normal enough.
+        # Observations that are choices (0 or 1) need no normalization.
         "normalize_observations": interface.observations is None and not config.normalize_observations,
         "a network without hidden layers (hidden_sizes)": config.cell == "none" and bool(config.hidden_sizes),
         "several episodes for each candidate": config.episodes == 1,
@@ -19,11 +19,11 @@ def remedies(config: TrainConfig, interface: Interface) -> dict[str, str]:
     likely = ", ".join(
         [*tried, "or a reward for small progress" if tried else "a reward for small progress"]
     )
-    noisy = f"try {likely}; more candidates (population_size) cost more steps, but tell more"
+    noisy = f"try {likely}; a larger population (population_size) costs more steps, but reduces the noise"
     return REMEDIES | {
         "equal": f"try {likely}",
-        "at the best": f"if there is no more to gain, a target ends a run here; if there is, try {likely}",
-        "flat": f"unless one differs soon, try {likely}",
+        "at the best": f"if this is the best possible fitness, a target ends the run there; if not, try {likely}",
+        "flat": f"unless one of them differs soon, try {likely}",
         "alike": f"try {likely}",
         "scale": "try normalize_observations",
         "noise": noisy,

@@ -1,4 +1,4 @@
-"""What a training run may use."""
+"""The limits of a training run."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .config import TrainConfig
 
 
 class Budget(Limits):
-    """The limits in a run's settings, which count earlier runs too.
+    """The limits in a run's settings, which include earlier runs.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ class Budget(Limits):
     es : PEPG
         The search, as earlier runs left it.
     seconds : float
-        What they took.
+        Duration of the earlier runs.
     """
 
     more_columns = TRAINING_COLUMNS

@@ -1,4 +1,4 @@
-"""The command line of training: train, evaluate, play, plot."""
+"""The commands of training: train, evaluate, play, plot, export."""
 
 import argparse
 import ast
@@ -24,13 +24,13 @@ from .rollouts import with_version
 from .run_folder import RunFolder, find, new_folder
 
 _DESCRIPTION = """\
-Search for a policy in a Gymnasium environment. Observations may be of any space but
-pictures and those whose size varies; actions Box, Discrete, MultiDiscrete or MultiBinary.
-The run is a folder with settings, history, checkpoints, policies and a curve.
-Ctrl-C ends it after the generation at hand, twice at once.
+Search for a policy in a Gymnasium environment. Observations may be of any space except
+images and spaces of varying size; actions may be Box, Discrete, MultiDiscrete or MultiBinary.
+The run's folder receives the settings, history, checkpoints, policies and a curve.
+Ctrl-C ends the run after the current generation; a second Ctrl-C ends it at once.
 """
 
-#: Generations without a new best after which a run with --restarts is stuck, if it is not said.
+#: Default of --patience with --restarts: generations without a new best fitness.
 PATIENCE = 100
 
 _EPILOG = """\
@@ -38,22 +38,22 @@ examples:
   pepg-fast train CartPole-v1
   pepg-fast train LunarLander-v3 --env-arg continuous=True --max-interactions 5e6
   pepg-fast train --resume runs/CartPole-v1 --max-steps 1000
-  mpiexec -n 8 pepg-fast train CartPole-v1         on the ranks of MPI
+  mpiexec -n 8 pepg-fast train CartPole-v1         on MPI ranks
 
-when it does not learn:
-  slow from the start --normalize-observations, above all where their scales differ
+if the policy does not learn, try:
+  slow from the start --normalize-observations, especially if the observations differ in scale
   stuck early on      --normalize-observations; a smaller network (--hidden-sizes none is
-                      linear); --episodes 4 where a warning says that the gradient is 0;
-                      another --seed; --reward-shift against a bonus for staying alive,
-                      --reward-floor against a penalty that makes it shy of moving
+                      linear); --episodes 4 if a warning says that the gradient is 0;
+                      another --seed; --reward-shift to cancel a bonus for staying alive;
+                      --reward-floor to limit a penalty that keeps the policy from moving
   noisy               more --episodes (or auto), a larger --population-size
-  good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best mean there was
-  slow but steady     a larger --mu-lr, and --population-size down to 32
+  good, then worse    a smaller --mu-lr; `best_center` in policy.npz is the best center so far
+  slow but steady     a larger --mu-lr, or a smaller --population-size (down to 32)
 """
 
 
 def add_to(commands: Any) -> None:
-    """Add the commands to a parser's."""
+    """Add the commands of training to a parser."""
     _add_train(commands)
     _add_evaluate(commands)
     _add_play(commands)
@@ -74,8 +74,8 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument(
         "env_id", nargs="?", metavar="ENV_ID",
-        help='an environment, such as CartPole-v1; "module:Id-v0" imports a module first, '
-        "also from the current folder",
+        help='environment id, such as CartPole-v1; "module:Id-v0" first imports the module, '
+        "which may be in the current folder",
     )  # fmt: skip
     parser.add_argument("--name", help="name of the run's folder (default: the environment's name)")
     _add_runs(parser)
@@ -84,8 +84,8 @@ def _add_train(commands: Any) -> None:
         nargs="?",
         const="",
         metavar="RUN",
-        help="go on with the run in this folder or environment (default: ENV_ID's); limits given here replace all of "
-        "its own, and --mu-lr, --sigma-lr and --max-speed count from now on",
+        help="continue the run in this folder or of this environment (default: the run of ENV_ID); limits given here "
+        "replace all limits of the run, and --mu-lr, --sigma-lr and --max-speed apply from now on",
     )
     parser.add_argument(
         "--config",
@@ -94,17 +94,17 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument(
         "--profile", choices=(profiles.AUTO, profiles.NONE, *profiles.known()), metavar="NAME",
-        help=f"settings that were tuned for a family of tasks; options and --config override them (default: "
-        f"{profiles.AUTO}, those of the task, if there are some; {profiles.NONE}: the defaults; or "
+        help=f"settings tuned for a family of tasks; options and --config override them (default: {profiles.AUTO}, the "
+        f"profile of the task, if there is one; {profiles.NONE}: the default settings; or "
         f"{', '.join(profiles.known())})",
     )  # fmt: skip
     parser.add_argument(
         "--restarts", type=_whole, default=0, metavar="N",
-        help="how often a run that ended by its --patience is followed by another one in a folder of its own, with "
-        "another seed and twice the population (default: 0); each has the limits given here",
+        help="maximum number of further runs, each with twice the population, a new seed and its own folder, that "
+        "follow if a run ends by --patience (default: 0); each run has the limits given here",
     )  # fmt: skip
     parser.add_argument(
-        "--ray", action="store_true", help="run the episodes on the actors of a Ray cluster"
+        "--ray", action="store_true", help="run the episodes in the actors of a Ray cluster"
     )
     parser.add_argument(
         "--address",
@@ -113,10 +113,12 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument(
         "--log", choices=tuple(LOGS), action="append", default=[],
-        help="show the run there while it goes on, also when it is resumed; may be repeated; its files are in the "
-        "run's folder",
+        help="log the run to this service while it is running (give it again with --resume); may be repeated; local "
+        "files are kept in the run's folder",
     )  # fmt: skip
-    parser.add_argument("--quiet", action="store_true", help="no progress line, no summary")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print no progress line and no summary"
+    )
     groups: dict[str, Any] = {}
     for setting in SETTINGS:
         title = setting.metadata["group"]
@@ -127,7 +129,7 @@ def _add_train(commands: Any) -> None:
 
 
 def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
-    """One setting as an option. Without it the parser has no attribute of that name."""
+    """Add a setting as an option. If it is not given, the namespace has no attribute of that name."""
     name, kind = setting.name, getattr(setting.type, "__name__", str(setting.type))
     flag, text = "--" + name.replace("_", "-"), setting.metadata["help"].rstrip(".")
     text = text[:1].lower() + text[1:]
@@ -136,7 +138,7 @@ def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
     if name == "env_args":
         flag, text, shown = (
             "--env-arg",
-            "argument that the environment is made with; may be repeated",
+            "keyword argument for making the environment; may be repeated",
             None,
         )
         options |= {"action": "append", "type": _pair, "metavar": "KEY=VALUE"}
@@ -166,7 +168,7 @@ def _on_off(value: Any) -> str:
 
 
 def _whole(text: str) -> int:
-    """A whole number, also as 1e6."""
+    """Parse a whole number, which may be written as 1e6."""
     with contextlib.suppress(ValueError):
         return int(text)
     with contextlib.suppress(ValueError, OverflowError):
@@ -176,7 +178,7 @@ def _whole(text: str) -> int:
 
 
 def _ramp(text: str) -> Any:
-    """A number, or two as in 0.03:0.01; whole ones stay whole."""
+    """Parse one number, or two as in 0.03:0.01."""
     try:
         found = tuple(float(part) for part in text.split(":"))
     except ValueError:
@@ -213,18 +215,18 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def train(options: argparse.Namespace) -> int:
-    """``pepg-fast train``: the exit status."""
+    """Run ``pepg-fast train`` and return the exit status."""
     if options.address is not None and not options.ray:
         raise ValueError("--address: wanted --ray with it")
     ranks = _ranks(options)
     if options.restarts and (options.resume is not None or ranks is not None):
-        raise ValueError("--restarts: wanted a new run, of a single process")
+        raise ValueError("--restarts: wanted a new run in a single process")
     settled = _settled_by_root(options, ranks)
     if options.restarts:
         env_id, config, *others = settled
         if config.patience is None:
             config = dataclasses.replace(config, patience=PATIENCE)
-        config = configs.resolved(config)  # the seed, from which those of the others follow
+        config = configs.resolved(config)  # draws the seed, from which the further seeds derive
         settled = (env_id, config, *others)
     tried = [_train(options, ranks, *settled)]
     while tried[-1][1].reason == "patience" and len(tried) <= options.restarts:
@@ -246,10 +248,10 @@ def _train(
     options: argparse.Namespace, ranks: Any, env_id: str | None, config: TrainConfig, folder: Path, path: Path,
     had_runs: bool, change: tuple[str, ...],
 ) -> tuple[Path, Any, int]:  # fmt: skip
-    """One run: its folder, its result, the exit status."""
+    """Run once, and return the folder, the result and the exit status."""
     from .running import train as run
 
-    # On the root alone, which calls callbacks.
+    # Only the root calls callbacks.
     logs: list[Callback] = [
         LOGS[name](path / name) for name in options.log if ranks is None or ranks.is_root
     ]
@@ -263,8 +265,8 @@ def _train(
                 progress=not options.quiet, runner=runner, callbacks=logs,
             )  # fmt: skip
         finally:
-            if is_root and options.resume is None and options.name is None:  # made by `_folder`
-                with contextlib.suppress(OSError):  # unless the run began
+            if is_root and options.resume is None and options.name is None:  # `_folder` made it
+                with contextlib.suppress(OSError):  # not empty if the run began
                     path.rmdir()
                 with contextlib.suppress(OSError):
                     if not had_runs:
@@ -276,13 +278,13 @@ def _train(
             try:
                 _report(result, folder, config)
             except OSError:
-                if not status:  # a signal may have ended who reads, too
+                if not status:  # a signal may also have ended the program that reads
                     raise
     return folder, result, status
 
 
 def _settled_by_root(options: argparse.Namespace, ranks: Any) -> Any:
-    """What `_settled` says on the root, to whom folders and files given here belong; its error on all ranks."""
+    """Return what `_settled` returns on the root, which owns the folders and files; all ranks raise its error."""
     if ranks is None:
         return _settled(options)
 
@@ -299,7 +301,7 @@ def _settled_by_root(options: argparse.Namespace, ranks: Any) -> Any:
 
 
 def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
-    """Environment, settings, folder as it was given and absolute, whether there were runs, rates that are to change."""
+    """Return environment, settings, relative and absolute folder, whether `--runs` existed, and rates to change."""
     given = {name: getattr(options, name) for name in configs.NAMES if hasattr(options, name)}
     if "env_args" in given:
         given["env_args"] = dict(given["env_args"])
@@ -317,7 +319,7 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
             options.profile or profiles.AUTO, env_id, settings.get("env_args", {})
         )
     elif options.profile is not None:
-        raise ValueError("--profile: wanted a new run; one that is resumed has settings of its own")
+        raise ValueError("--profile: wanted a new run; a resumed run keeps its own settings")
     if options.resume is not None:
         if not (options.resume or options.name or env_id):
             raise ValueError("--resume: wanted a run's folder, or ENV_ID")
@@ -325,7 +327,7 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
         before_id, stored, _ = RunFolder(find(options.resume, Path(options.runs))).settings()
         env_id = env_id or before_id
         limits = {each.name for each in SETTINGS if each.metadata["group"] == LIMITS}
-        if limits & set(settings):  # which take the place of all that there were
+        if limits & set(settings):  # any limit given here replaces all stored limits
             stored = {name: value for name, value in stored.items() if name not in limits}
         settings = stored | settings
         change = tuple(name for name in configs.RATES if name in given)
@@ -335,7 +337,7 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
         settings["start_from"] = str(find(given["start_from"], Path(options.runs)).absolute())
     config = _with_profile(options, profile, env_id, settings)
     if env_id is not None and options.resume is None and config.engine != "envpool":
-        env_id = with_version(env_id)  # by which the folder is called
+        env_id = with_version(env_id)  # part of the folder's name
     had_runs = os.path.exists(options.runs)
     folder = _folder(options, env_id)
     return env_id, config, folder, files.absolute("folder", folder, folder=True), had_runs, change
@@ -344,28 +346,28 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
 def _with_profile(
     options: argparse.Namespace, profile: Any, env_id: str | None, given: dict[str, Any]
 ) -> TrainConfig:
-    """The settings that were given and those of a profile for the rest; what is to be said of it is kept for later."""
+    """Combine the given settings with a profile's for the rest; keep the message about the profile for later."""
     if profile is None:
         if options.resume is None and options.profile != profiles.NONE:
             named = profiles.defaults_in_short()
             options.about_profile = (
-                f"profile: there is none for {env_id}, so the defaults: {named} and others"
+                f"profile: none for {env_id}, so the defaults apply: {named} and others"
             )
         return TrainConfig(**given)
     taken = {name: value for name, value in profile.settings.items() if name not in given}
     options.about_profile = (
-        f"profile: {profile.name} ({profiles.as_options(taken) or 'the defaults'}; --profile none is without)\n"
+        f"profile: {profile.name} ({profiles.as_options(taken) or 'the defaults'}; --profile none turns it off)\n"
         f"measured: {profile.measured}"
     )
     try:
         return TrainConfig(**taken | given)
     except (TypeError, ValueError) as error:
-        TrainConfig(**given)  # what is wrong without the profile is said as it is
-        raise ValueError(f"{error} (profile {profile.name}; --profile none is without)") from None
+        TrainConfig(**given)  # an error that does not involve the profile is raised as it is
+        raise ValueError(f"{error} (profile {profile.name}; --profile none turns it off)") from None
 
 
 class _Says(Callback):
-    """Says something when a run begins."""
+    """Print a text when a run begins."""
 
     order = -3
     can_end = False
@@ -374,13 +376,13 @@ class _Says(Callback):
         self.text = text
 
     def start(self, es: Any, limits: Any) -> None:
-        """Say it."""
+        """Print the text."""
         if self.text:
             say(self.text)
 
 
 def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
-    """Where the run is, or will be."""
+    """Return the run's folder, which a new run does not have yet."""
     if options.resume is not None:
         return find(options.resume, Path(options.runs))
     if options.name is not None:
@@ -393,8 +395,8 @@ def _folder(options: argparse.Namespace, env_id: str | None) -> Path:
 
 
 def _ranks(options: argparse.Namespace) -> Any:
-    """The ranks of mpiexec, None if this process is alone."""
-    # What Open MPI, MPICH and their relatives tell the processes that they start.
+    """Return the ranks of mpiexec, or None if this process is alone."""
+    # Open MPI, MPICH and their relatives set these in the processes that they start.
     sizes = (os.environ.get(name, "1") for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
     if not options.ray and any(size.isdigit() and int(size) > 1 for size in sizes):
         from ..distributed import MPIRunner
@@ -404,7 +406,7 @@ def _ranks(options: argparse.Namespace) -> Any:
 
 
 def _runner(options: argparse.Namespace, workers: int | None, ranks: Any) -> Any:
-    """A context with what runs the episodes, None if that is this process and its workers."""
+    """Return a context with the runner; it is None if this process and its workers run the episodes."""
     if options.ray:
         from ..distributed import RayRunner
 
@@ -418,7 +420,7 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
     print(f"{folder}: {REASONS[result.reason]} at step {result.step} "
           f"({result.interactions:,} environment steps, {result.seconds:.1f} s)")  # fmt: skip
     if result.failed_episodes:
-        print(f"{result.failed_episodes:>16,} times an episode failed")
+        print(f"{result.failed_episodes:>16,} failures of episodes")
     for found in result.diagnosis:
         print(f"         warning: {found}")
     if result.target is not None and config.target is None:
@@ -440,14 +442,14 @@ def _report(result: Any, folder: Path, config: TrainConfig) -> None:
             found, what = best.score, f"its fitness in {over}"
         elif found != best.score:
             what += f", as fitness {best.score:.2f} by the reward's shift or floor"
-        print(f"   luckiest draw: {found:.2f} (one candidate of {result.evaluations:,}, {what}: no measure of what was "
-              "learned)")  # fmt: skip
+        print(f"   luckiest draw: {found:.2f} (one candidate of {result.evaluations:,}, {what}: "
+              "not a measure of what was learned)")  # fmt: skip
     last = next(iter(list(result.history)[-1:]), {"noise": float("nan")})
     if last["noise"] == last["noise"]:
-        print(f"           noise: would feign {last['noise']:.3g} of the {last['signal']:.3g} that the candidates of a "
-              f"pair differ by ({_episodes(int(last['episodes']))} each)")  # fmt: skip
+        print(f"           noise: {last['noise']:.3g}, against a signal of {last['signal']:.3g} (the differences "
+              f"between the candidates of a pair, {_episodes(int(last['episodes']))} each)")  # fmt: skip
     print(f"        evaluate: pepg-fast evaluate {folder}")
-    print(f"           go on: pepg-fast train --resume {folder}{_limits_to_go_on(result, config)}")
+    print(f"        continue: pepg-fast train --resume {folder}{_limits_to_go_on(result, config)}")
 
 
 def _episodes(number: int) -> str:
@@ -455,7 +457,7 @@ def _episodes(number: int) -> str:
 
 
 def _limits_to_go_on(result: Any, config: TrainConfig) -> str:
-    """The run's own limits as options, but for that which has been reached: twice as much of it."""
+    """Return the run's limits as options, with twice the limit that was reached."""
     config = dataclasses.replace(configs.resolved(config), target=result.target)
     limits = {
         each.name: value
@@ -481,7 +483,10 @@ def _limits_to_go_on(result: Any, config: TrainConfig) -> str:
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs", default="runs", metavar="FOLDER", help="where runs are (default: runs)"
+        "--runs",
+        default="runs",
+        metavar="FOLDER",
+        help="folder that holds the runs (default: runs)",
     )
 
 
@@ -489,7 +494,7 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str, episodes: in
     parser.add_argument(
         "run_or_env",
         metavar="RUN",
-        help=f"a run to {what}: its folder, or the id of its environment; ENV_ID with --network",
+        help=f"run to {what}: its folder, or the id of its environment (with --network, that id)",
     )
     _add_runs(parser)
     parser.add_argument(
@@ -497,20 +502,20 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str, episodes: in
         help=f"number of episodes (default: {episodes})",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=_whole, default=0, metavar="N", help="seed of the first one (default: 0)"
+        "--seed", type=_whole, default=0, metavar="N", help="seed of the first episode (default: 0)"
     )
     parser.add_argument(
         "--network",
         metavar="FILE",
-        help="a network's file, of this package or pepg-es, in the environment ENV_ID",
+        help="take the policy from a network file of this package or of pepg-es",
     )
     parser.add_argument(
         "--env-arg", dest="env_args", action="append", type=_pair, default=[], metavar="KEY=VALUE",
-        help="argument that the environment is made with, besides those of training; may be repeated",
+        help="keyword argument for making the environment, besides those of training; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--max-episode-steps", type=_whole, metavar="N",
-        help="steps after which an episode is cut short (default: as in training)",
+        help="number of steps after which an episode is truncated (default: as in training)",
     )  # fmt: skip
 
 
@@ -541,21 +546,26 @@ def _policies_of(options: argparse.Namespace) -> PolicyFile:
 def _add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
-        help="returns of a run's policies over many episodes",
-        description="Mean, standard deviation, minimum and maximum of the returns of a run's policies: the center (the "
-        "mean of the search distribution), the center that did best in training, and the best candidate. Episodes "
-        "are reset with SEED, SEED + 1, ...",
+        help="measure the returns of a run's policies over many episodes",
+        description="Print the mean, standard deviation, minimum and maximum of the returns of a run's policies: the "
+        "center (the mean of the search distribution), the best center of the training, and the best candidate. The "
+        "episodes have the seeds SEED, SEED + 1, ...",
     )
     _add_policy_options(parser, "evaluate", 100)
     parser.add_argument(
-        "--workers", type=_whole, metavar="N", help="processes (default: one for each processor)"
+        "--workers",
+        type=_whole,
+        metavar="N",
+        help="number of worker processes (default: one for each processor)",
     )
-    parser.add_argument("--policy", choices=WHICH, help="which of the run's (default: all)")
+    parser.add_argument(
+        "--policy", choices=WHICH, help="which of the run's policies to evaluate (default: all)"
+    )
     parser.set_defaults(run=evaluate, makes_environments=True)
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """``pepg-fast evaluate``: the exit status."""
+    """Run ``pepg-fast evaluate`` and return the exit status."""
     from .scoring import score
 
     names = ["network"] if options.network is not None else list(WHICH)
@@ -581,13 +591,14 @@ def evaluate(options: argparse.Namespace) -> int:
 def _add_play(commands: Any) -> None:
     parser = commands.add_parser(
         "play",
-        help="watch a policy, or film it",
-        description="Run episodes of a policy in a window, or into a video.",
+        help="show a policy in a window, or record a video",
+        description="Show episodes of a policy in a window, or record them as a video.",
     )
     _add_policy_options(parser, "play", 1)
     parser.add_argument(
-        "--policy", choices=WHICH, default="center", help="which of the run's (default: center)"
-    )
+        "--policy", choices=WHICH, default="center",
+        help="which of the run's policies to show (default: center)",
+    )  # fmt: skip
     parser.add_argument(
         "--video", metavar="FILE", help="write a video (.mp4, .gif) instead of opening a window"
     )
@@ -595,7 +606,7 @@ def _add_play(commands: Any) -> None:
 
 
 def play(options: argparse.Namespace) -> int:
-    """``pepg-fast play``: the exit status."""
+    """Run ``pepg-fast play`` and return the exit status."""
     from .playing import play as run
 
     if options.video is not None:
@@ -612,7 +623,7 @@ def _add_plot(commands: Any) -> None:
     parser = commands.add_parser(
         "plot",
         help="draw the curves of runs",
-        description="Draw the curves of runs into one picture: the fitness, the center's returns and sigma.",
+        description="Draw the curves of one or more runs into one picture: fitness, return of the center, and sigma.",
     )
     parser.add_argument(
         "run_folders", nargs="+", metavar="RUN", help="folders of runs, or history.csv files"
@@ -622,17 +633,17 @@ def _add_plot(commands: Any) -> None:
         "--output",
         default="curves.png",
         metavar="FILE",
-        help="the picture, .png, .svg or .pdf (default: curves.png)",
+        help="picture to write, .png, .svg or .pdf (default: curves.png)",
     )
     parser.add_argument(
         "--x", choices=("step", "evaluations", "interactions", "seconds"), default="interactions",
-        help="what the horizontal axis counts (default: interactions, the environment steps)",
+        help="quantity on the horizontal axis (default: interactions, that is, environment steps)",
     )  # fmt: skip
     parser.set_defaults(run=plot)
 
 
 def plot(options: argparse.Namespace) -> int:
-    """``pepg-fast plot``: the exit status."""
+    """Run ``pepg-fast plot`` and return the exit status."""
     from ..run.plotting import picture_path, plot_histories
 
     sources: dict[str, Any] = {}
@@ -643,9 +654,9 @@ def plot(options: argparse.Namespace) -> int:
             raise FileNotFoundError(f"{path}: no run there (it has no history.csv)")
         whole = path.resolve()
         label = whole.name if path.is_dir() else whole.parent.name
-        label = (label if label not in sources else str(path)).replace("$", r"\$")  # no formula
+        label = (label if label not in sources else str(path)).replace("$", r"\$")  # not a formula
         sources[f" {label}" if label.startswith("_") else label] = (
-            history  # a legend leaves "_..." out
+            history  # a legend omits labels that begin with "_"
         )
     plot_histories(sources, options.output, x=options.x)
     print(os.path.abspath(picture_path(options.output)))
@@ -656,31 +667,33 @@ def _add_export(commands: Any) -> None:
     parser = commands.add_parser(
         "export",
         help="write a policy as C, ONNX, torch or NumPy",
-        description="Write a policy of a run for other programs, with its normalizer and the scaling of its actions: "
-        "c is a C99 file and its header, onnx a model, torch a TorchScript file, numpy a Python module.",
+        description="Write a policy of a run for other programs, with its normalizer and the scaling of its actions. "
+        "The formats are a C99 file with its header (c), an ONNX model (onnx), a TorchScript file (torch) and a Python "
+        "module (numpy).",
     )
     parser.add_argument(
-        "run_or_env", metavar="RUN", help="a run: its folder, or the id of its environment"
+        "run_or_env", metavar="RUN", help="run to export: its folder, or the id of its environment"
     )
     _add_runs(parser)
-    parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="format of the file")
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="the file (default: policy.c, .onnx, .pt or .py in the run's folder)",
+        help="file to write (default: policy.c, .onnx, .pt or .py in the run's folder)",
     )
     parser.add_argument(
-        "--policy", choices=WHICH, default="center", help="which of the run's (default: center)"
-    )
+        "--policy", choices=WHICH, default="center",
+        help="which of the run's policies to export (default: center)",
+    )  # fmt: skip
     parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="the numbers in the file (default: float32; "
-        "numpy has float64)",
+        "--dtype", choices=DTYPES, default="float32", help="type of the numbers in the file (default: float32; "
+        "numpy always has float64)",
     )  # fmt: skip
     parser.set_defaults(run=export)
 
 
 def export(options: argparse.Namespace) -> int:
-    """``pepg-fast export``: the exit status."""
+    """Run ``pepg-fast export`` and return the exit status."""
     policy = _policies_of(options).policy(options.policy)
     output = options.output
     if output is None:

@@ -28,18 +28,18 @@ from .noise import AUTO, MOST
 from .processes import is_daemonic, processors
 
 ENGINES = ("auto", "gymnasium", "mujoco", "envpool", "vector")
-#: Those whose runs have the same bits.
+#: Engines whose runs have the same bits.
 _ALIKE = ("auto", "gymnasium", "mujoco")
 OPTIMIZERS: dict[str, type[Optimizer]] = {"clipup": ClipUp, "adam": Adam, "sgd": SGD}
 SHAPINGS = ("centered", "nes", "normalized", "raw", "top")
 SEEDS = ("pair", "generation")
 FAILED = ("raise", "worst")
 
-#: Of one candidate, processes on one machine, tries of an episode: what is beyond it is a slip, for which memory would
-#: fail.
+#: Upper limits of settings (episodes of a candidate, processes on a machine, retries of an episode, stacked frames).
+#: Larger numbers are typing errors, and the run would fail for lack of memory.
 MOST_EPISODES, MOST_WORKERS, MOST_RETRIES, MOST_FRAMES = 1_000_000, 4096, 1_000_000, 10_000
 
-#: Headings under which the help has the settings.
+#: Headings that group the settings in the help.
 ENVIRONMENT, POLICY, SEARCH = "the environment", "the policy", "the search"
 LIMITS, RUN, FAILURES = "limits", "the run", "episodes that fail"
 
@@ -54,10 +54,10 @@ def _setting(
     free: bool = False,
     ramp: bool = False,
 ) -> Any:
-    """A setting, from which its check, its option, its help text and its documentation derive.
+    """A setting: its check, its command-line option, its help text and its documentation derive from this.
 
-    `free` are those that may change on resume: they change no number that was to come, but for episodes that fail. A
-    `ramp` may be two numbers, between which it goes over the run.
+    A `free` setting may change on resume, because it changes no result (except those of episodes that fail). A `ramp`
+    setting may be two numbers; it goes from the first to the second over the run.
     """
     check = ramps.or_ramp(check) if ramp else check
     metadata = {
@@ -91,7 +91,7 @@ _positive = _number(positive=True)
 
 def _env_args(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise TypeError(f"{name}: wanted a dict of names, got {value!r:.60}")
+        raise TypeError(f"{name}: wanted a dict with names as keys, got {value!r:.60}")
     return dict(value)
 
 
@@ -117,7 +117,7 @@ def _path(name: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of `train`; the command line's options and the keys of its TOML files have the same names.
+    """Settings of `train`. The command-line options and the keys of TOML files have the same names.
 
     Parameters
     ----------
@@ -126,61 +126,63 @@ class TrainConfig:
     Raises
     ------
     TypeError, ValueError
-        If a setting is not what is described here; the message says what was wanted and what came.
+        If a setting is not as described here; the message says what was wanted and what was given.
     """
 
     env_args: dict[str, Any] = _setting(  # noqa: RUF009
-        {}, ENVIRONMENT, _env_args, "Arguments that the environment is made with."
+        {}, ENVIRONMENT, _env_args, "Keyword arguments for making the environment."
     )
     max_episode_steps: int | tuple[int, int] | None = _setting(
         None, ENVIRONMENT, _whole(1),
-        "Steps after which an episode is cut short, instead of the environment's own limit. Where a function makes the "
-        "environment, this replaces its Gymnasium `TimeLimit` wrappers; a limit inside the environment still applies. "
-        "FROM:TO lets episodes grow; those of the center have the last length.", ramp=True,
+        "Number of steps after which an episode is truncated, instead of the environment's own limit. If a function "
+        "makes the environment, this setting replaces its Gymnasium `TimeLimit` wrappers; a limit inside the "
+        "environment still applies. With FROM:TO, episodes grow longer over the run; the center's episodes always have "
+        "the final length.", ramp=True,
     )  # fmt: skip
     new_env: bool | None = _setting(
         None, ENVIRONMENT, _checks.flag,
-        "Whether each episode has a new environment; needed where `reset` leaves something of the episode before, or "
-        "the rewards depend on who ran what. By default, only Gymnasium's own that need it (BipedalWalker and "
-        "CarRacing) are made anew.",
+        "Whether to make a new environment for each episode. This is needed if `reset` does not clear the previous "
+        "episode completely, because the rewards then depend on which worker ran which episode. By default, only those "
+        "of Gymnasium's own environments that need it (BipedalWalker and CarRacing) are made anew.",
     )  # fmt: skip
     frame_stack: int = _setting(
         1, ENVIRONMENT, _whole(1, MOST_FRAMES),
-        "Number of observations, the last ones, that the network sees together; an episode begins with as many of its "
-        "first one. Environments with more than one are stepped by the Gymnasium engine.",
+        "Number of most recent observations that the network sees together. At the start of an episode, the first "
+        "observation fills the stack. A stack of more than one needs the Gymnasium engine.",
     )  # fmt: skip
     normalize_observations: bool = _setting(
         False, ENVIRONMENT, _checks.flag,
-        "Whether the network sees observations with mean 0 and standard deviation 1, by the running statistics of all "
+        "Whether to normalize observations to mean 0 and standard deviation 1, using the running statistics of all "
         "earlier generations.",
     )  # fmt: skip
     observation_clip: float = _setting(
         5.0, ENVIRONMENT, _number(positive=True, infinite=True),
-        "Limit of normalized observations, in standard deviations.",
+        "Normalized observations are clipped to this many standard deviations.",
     )  # fmt: skip
     scale_actions: bool = _setting(
         True, ENVIRONMENT, _checks.flag,
-        "Whether outputs from -1 to 1 span the Box of actions. If not, an output is the action, clipped to the Box.",
+        "Whether the network's outputs from -1 to 1 are scaled to the Box of actions. Otherwise an output is the "
+        "action itself, clipped to the Box.",
     )  # fmt: skip
     reward_floor: float | None = _setting(
         None, ENVIRONMENT, _number(),
-        "Lowest value that the reward of a step has in the fitness: it tames a penalty for falling that is so large "
-        "that candidates would rather not move.",
+        "Lower limit of each step's reward in the fitness. It softens a penalty, such as one for falling, that is so "
+        "large that candidates learn not to move.",
     )  # fmt: skip
     reward_shift: float | tuple[float, float] = _setting(
         0.0, ENVIRONMENT, _number(),
-        "Number added to the reward of each step in the fitness; a negative one takes away a bonus for staying alive "
-        "(--reward-shift=-1:0 for a while).", ramp=True,
+        "Number added to each step's reward in the fitness. A negative number cancels a bonus for staying alive "
+        "(with --reward-shift=-1:0, only for a while).", ramp=True,
     )  # fmt: skip
     hidden_sizes: tuple[int, ...] = _setting(
         None, POLICY, _sizes,
-        "Widths of the hidden layers, by default 16,16; none makes a linear policy. With a cell, its units, by default "
-        "16.",
+        "Widths of the hidden layers, by default 16,16; none makes a linear policy. With a recurrent cell, one number, "
+        "the number of its units, by default 16.",
     )  # fmt: skip
     cell: str = _choice(
         "none", POLICY,
-        'What makes the policy remember its episode so far: a cell of gated units ("gru" or "lstm"), or of plain ones '
-        'with tanh ("elman").', ("none", *CELLS),
+        'Recurrent cell that gives the policy a memory of its episode: gated ("gru" or "lstm") or plain tanh units '
+        '("elman").', ("none", *CELLS),
     )  # fmt: skip
     activation: str = _choice("tanh", POLICY, "Activation of the hidden layers.", tuple(NATIVE))
     output_activation: str = _choice(
@@ -189,23 +191,25 @@ class TrainConfig:
     bias: bool = _setting(True, POLICY, _checks.flag, "Whether the layers have biases.")
     start_from: str | None = _setting(
         None, POLICY, _path,
-        "Run (its folder, or its policy.npz) whose policy the search starts from: its best center, with the statistics "
-        "of its observations. The networks must be alike. By default, all weights are 0 at first.",
+        "Earlier run (its folder, or its policy.npz) from whose best center the search starts, with that run's "
+        "observation statistics. The networks must have the same shape. By default, the search starts with all weights "
+        "0.",
     )  # fmt: skip
     population_size: int = _setting(
-        64, SEARCH, _population_size, "Candidates of a generation, an even number."
+        64, SEARCH, _population_size, "Number of candidates in a generation; must be even."
     )
     interactions_per_generation: int | None = _setting(
         None, SEARCH, _whole(1),
-        "Environment steps that a generation has at least: further populations are drawn until it has them.",
+        "Minimum number of environment steps in a generation: further populations are drawn until it is reached.",
     )  # fmt: skip
     max_population: int | None = _setting(
         None, SEARCH, _whole(2),
-        "Candidates at which a generation ends that lacks its --interactions-per-generation.",
+        "Maximum number of candidates in a generation that has not reached --interactions-per-generation.",
     )  # fmt: skip
     sigma_init: float | tuple[float, float] = _setting(
         0.1, SEARCH, _positive,
-        "Initial standard deviation of each weight; FROM:TO, with --sigma-lr 0, is that of each generation.", ramp=True,
+        "Initial standard deviation (sigma) of each weight. With FROM:TO, which needs --sigma-lr 0, sigma follows this "
+        "schedule.", ramp=True,
     )  # fmt: skip
     mu_lr: float | tuple[float, float] = _setting(
         0.15, SEARCH, _positive, "Learning rate of the mean.", ramp=True
@@ -215,109 +219,119 @@ class TrainConfig:
     )
     schedule_interactions: int | None = _setting(
         None, SEARCH, _whole(1),
-        "Environment steps over which settings that are FROM:TO go from the one number to the other, where they stay; "
-        "by default --max-interactions.",
+        "Number of environment steps over which settings given as FROM:TO change from the first number to the second, "
+        "where they stay. By default, --max-interactions.",
     )  # fmt: skip
     sigma_max_change: float = _setting(
-        0.2, SEARCH, _positive, "Largest change of sigma in an update, relative to sigma."
+        0.2, SEARCH, _positive, "Maximum change of sigma in one update, relative to sigma."
     )
     rank: int | None = _setting(
         None, SEARCH, _whole(1),
-        "Rank of the noise of each weight matrix (`LowRankPEPG`), with one sigma that stays as it is: `sigma_lr` and "
-        "`sigma_max_change` do not count then. By default, each weight has noise and a sigma of its own.",
+        "Rank of the noise of each weight matrix, for large networks (`LowRankPEPG`). There is then a single sigma, "
+        "which is not adapted: `sigma_lr` and `sigma_max_change` have no effect. By default, each weight has its own "
+        "noise and its own sigma.",
     )  # fmt: skip
     l2_coeff: float = _setting(0.0, SEARCH, _number(), "Weight decay of the mean.")
     optimizer: str = _choice("clipup", SEARCH, "Optimizer of the mean.", tuple(OPTIMIZERS))
     max_speed: float | None = _setting(
         None, SEARCH, _positive,
-        "Largest length of a step of ClipUp; by default twice the learning rate.",
+        "Maximum length of ClipUp's velocity, and so of its step; by default twice the learning rate.",
     )  # fmt: skip
-    momentum: float = _setting(0.9, SEARCH, _checks.share, "Momentum of ClipUp and SGD.")
+    momentum: float = _setting(0.9, SEARCH, _checks.share, "Momentum of ClipUp or SGD.")
     fitness_shaping: str = _choice(
         "centered", SEARCH,
-        "How the fitness is shaped before the search sees it: ranks, utilities by rank, numbers of standard "
-        'deviation 1, or as it is; "top" is the best pairs alone, with numbers of standard deviation 1.', SHAPINGS,
+        'Transformation of the fitness before the gradient is computed: "centered" ranks, the rank-based utilities of '
+        '"nes", "normalized" to standard deviation 1, or "raw". "top" uses only the best pairs, normalized to standard '
+        "deviation 1.", SHAPINGS,
     )  # fmt: skip
     top: int | None = _setting(
-        None, SEARCH, _whole(1), 'Best pairs that count with "top"; by default all.'
+        None, SEARCH, _whole(1), 'Number of best pairs used by "top"; by default all.'
     )
     episodes: int | str = _setting(
         1, SEARCH, _episodes,
-        f'Episodes of each candidate, whose mean return is its fitness. With "{AUTO}", as many as their noise asks '
-        f"for, up to {MOST}: more where it could feign what the candidates of a pair differ by, fewer where it is far "
-        "below.",
+        f'Number of episodes of each candidate; their mean return is its fitness. With "{AUTO}", the number (up to '
+        f"{MOST}) follows the noise of the returns: it rises when noise alone could explain the difference between the "
+        "two candidates of a pair, and falls when the noise is far below that.",
     )  # fmt: skip
     episode_seeds: str = _choice(
         "pair", SEARCH,
-        "Whether each mirrored pair has episodes of its own, or all candidates of a generation have the same.",
+        'Whether each mirrored pair has its own episode seeds ("pair"), or all candidates of a generation share them '
+        '("generation").',
         SEEDS,
     )  # fmt: skip
     seed: int | None = _setting(
         None, SEARCH, _whole(0, 2**63 - 1),
-        "Seed of the search and of the episodes; drawn by default, and kept with the run.",
+        "Seed of the search and of the episodes; by default drawn at random, and stored with the run.",
     )  # fmt: skip
     max_steps: int | None = _setting(
         None, LIMITS, _whole(1),
-        "Maximum number of generations, earlier runs included; 500 if no limit is given.", free=True,
+        "Maximum number of generations, including those of earlier runs; 500 if no limit is given.", free=True,
     )  # fmt: skip
     max_evaluations: int | None = _setting(
-        None, LIMITS, _whole(1), "Maximum number of candidates, earlier runs included.", free=True
-    )
+        None, LIMITS, _whole(1),
+        "Maximum number of evaluated candidates, including those of earlier runs.", free=True,
+    )  # fmt: skip
     max_interactions: int | None = _setting(
         None, LIMITS, _whole(1),
-        "Maximum number of environment steps, earlier runs included.", free=True,
+        "Maximum number of environment steps, including those of earlier runs.", free=True,
     )  # fmt: skip
     time_limit: float | None = _setting(
-        None, LIMITS, _positive, "Maximum number of seconds, earlier runs included.", free=True
+        None, LIMITS, _positive, "Maximum number of seconds, including earlier runs.", free=True
     )
     patience: int | None = _setting(
         None, LIMITS, _whole(1),
-        "Generations of a run without a new best fitness after which it ends; 100 with --restarts.", free=True,
+        "Number of generations without a new best fitness after which the run ends; 100 with --restarts.", free=True,
     )  # fmt: skip
     target: float | None = _setting(
         None, LIMITS, _number(),
-        "Mean return of the center's episodes at which the run ends. If no limit is given, the reward_threshold that "
-        "the environment is registered with, if it has one.", free=True,
+        "The run ends when the center's mean return reaches this value. If no limit is given, the default is the "
+        "environment's registered reward_threshold, if it has one.", free=True,
     )  # fmt: skip
     workers: int | None = _setting(
         None, RUN, _whole(0, MOST_WORKERS),
-        "Processes that run episodes; with 0 this process runs them itself. The results are the same. By default, one "
-        "for each processor that this process may use, within a container's quota and LOKY_MAX_CPU_COUNT; none in a "
-        "daemonic process, which may have no children.", free=True,
+        "Number of worker processes that run episodes; with 0, this process runs them itself. The results are the "
+        "same for any number. By default, there is one worker for each processor that this process may use, within a "
+        "container's quota and LOKY_MAX_CPU_COUNT; none in a daemonic process, which may not have children.",
+        free=True,
     )  # fmt: skip
     engine: str = _choice(
         "auto", RUN,
-        'What steps the environments: "gymnasium" each one by itself, in worker processes; "mujoco" all together in '
-        "MuJoCo's threads (`workers` is their number), for Gymnasium's MuJoCo tasks (v5), with the same results; "
-        '"envpool" in a pool of EnvPool\'s; "vector" in a `VectorEnv`. By default, the fastest that gives '
-        "Gymnasium's results.",
+        'Engine that steps the environments. "gymnasium" steps each one by itself, in worker processes; "mujoco" steps '
+        "Gymnasium's MuJoCo tasks (v5) together in MuJoCo's threads (`workers` is their number), with equal results; "
+        '"envpool" uses an EnvPool pool, and "vector" a `VectorEnv`. "auto" chooses the fastest engine whose results '
+        "equal Gymnasium's.",
         ENGINES,
     )  # fmt: skip
     center_every: int = _setting(
         10, RUN, _whole(0),
-        "Generations between two evaluations of the center (the mean as a policy); 0 is never.",
+        "Number of generations between two evaluations of the center (the policy whose weights are the mean mu); 0 "
+        "means never.",
     )  # fmt: skip
     center_episodes: int = _setting(
-        5, RUN, _whole(1, MOST_EPISODES), "Episodes of such an evaluation, always the same ones."
+        5,
+        RUN,
+        _whole(1, MOST_EPISODES),
+        "Number of episodes in an evaluation of the center; they are always the same.",
     )
     checkpoint_every: int = _setting(
-        10, RUN, _whole(1), "Generations between two checkpoints.", free=True
+        10, RUN, _whole(1), "Number of generations between two checkpoints.", free=True
     )
     episode_retries: int = _setting(
         0, FAILURES, _whole(0, MOST_RETRIES),
-        "How often an episode that failed (its environment raised an exception, its worker died, its time was up) is "
-        "run again, each time in a new environment. The result is that of an episode that did not fail.", free=True,
+        "How often a failed episode is run again, each time in a new environment. (An episode fails if its environment "
+        "raises an exception, its worker dies, or it exceeds its time limit.) The result is the same as if the episode "
+        "had not failed.", free=True,
     )  # fmt: skip
     failed_episodes: str = _choice(
         "raise", FAILURES,
-        'What becomes of an episode that still fails: "raise" ends the run; with "worst" its candidate ranks last in '
-        "its generation, and nothing of the episode counts. A generation in which all fail ends the run.",
+        'What happens if an episode still fails: "raise" ends the run; with "worst", its candidate ranks last in its '
+        "generation, and nothing else of the episode counts. A generation in which all candidates fail ends the run.",
         FAILED, free=True,
     )  # fmt: skip
     episode_time_limit: float | None = _setting(
         None, FAILURES, _positive,
-        "Seconds that an episode may spend in its environment's `reset` and `step`; one that takes longer has failed.",
-        free=True,
+        "Maximum number of seconds that an episode may spend in its environment's `reset` and `step`; an episode that "
+        "takes longer has failed.", free=True,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -337,24 +351,24 @@ class TrainConfig:
             raise ValueError("target: wanted center_every of at least 1 with it, got 0")
 
     def at(self, share: float) -> "TrainConfig":
-        """Return the settings of a time in the run.
+        """Return the settings at a point in the run.
 
         Parameters
         ----------
         share : float
-            How much of the ramps, settings that go from one number to another, is behind the run: from 0 to 1.
+            How far the run is along its ramps (settings that go from one number to another), from 0 to 1.
 
         Returns
         -------
         TrainConfig
-            With a number for each of them.
+            The same settings, with one number in place of each ramp.
         """
         changed = {name: ramps.at(getattr(self, name), share) for name in self.ramps}
         return dataclasses.replace(self, **changed) if changed else self
 
     @property
     def ramps(self) -> tuple[str, ...]:
-        """Settings that go from one number to another, by name."""
+        """Names of the settings that go from one number to another."""
         return tuple(name for name in RAMPS if ramps.is_ramp(getattr(self, name)))
 
     def _check_generations(self) -> None:
@@ -400,22 +414,22 @@ class TrainConfig:
             return
         if len(self.hidden_sizes) != 1:
             raise ValueError(
-                f"hidden_sizes: wanted one number with cell={self.cell!r}, its units, got {self.hidden_sizes}"
+                f"hidden_sizes: wanted one number of units with cell={self.cell!r}, got {self.hidden_sizes}"
             )
         if self.activation != "tanh":
             raise ValueError(
-                f"activation: wanted 'tanh' with cell={self.cell!r}, which has its own, got {self.activation!r}"
+                f"activation: wanted 'tanh' (the default) with cell={self.cell!r}, got {self.activation!r}"
             )
 
 
 SETTINGS = dataclasses.fields(TrainConfig)
 NAMES = tuple(each.name for each in SETTINGS)
-#: What may go from one number to another over a run.
+#: Settings that may go from one number to another over a run.
 RAMPS = tuple(each.name for each in SETTINGS if each.metadata["ramp"])
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     each.name: each.metadata["check"] for each in SETTINGS
 }
-#: What a resumed run may change if it is asked to by name.
+#: Settings that change on resume only if they are named.
 RATES = ("mu_lr", "sigma_lr", "max_speed")
 FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
 
@@ -434,16 +448,16 @@ def _documented(each: "dataclasses.Field[Any]") -> str:
     return f"{each.name} : {kind}{optional}\n{text}"
 
 
-if TrainConfig.__doc__:  # none with python -OO
+if TrainConfig.__doc__:  # python -OO removes docstrings
     TrainConfig.__doc__ = TrainConfig.__doc__.replace(
         "{parameters}", "\n    ".join(map(_documented, SETTINGS))
     )
 
 
 def resolved(config: TrainConfig, threshold: float | None = None) -> TrainConfig:
-    """Settings with what is to be drawn or looked up: a seed, a number of workers, limits if none is given.
+    """Fill in the settings that are drawn or looked up: a seed, the number of workers, and limits if none is given.
 
-    The environment's `threshold` is a mean return at which it counts as solved.
+    The environment counts as solved at a mean return of `threshold`.
     """
     found: dict[str, Any] = {}
     if config.seed is None:
@@ -463,7 +477,7 @@ def resolved(config: TrainConfig, threshold: float | None = None) -> TrainConfig
 
 
 def make_network(config: TrainConfig, inputs: int, outputs: int) -> Network:
-    """The policy's network, without weights."""
+    """Make the policy's network, without weights."""
     if config.cell != "none":
         return RecurrentNetwork(
             inputs,
@@ -484,7 +498,7 @@ def make_network(config: TrainConfig, inputs: int, outputs: int) -> Network:
 
 
 def make_search(config: TrainConfig, network: Network) -> PEPG:
-    """The search for its weights."""
+    """Make the search for the network's weights."""
     config = config.at(0.0)
     given: dict[str, Any] = {} if config.optimizer == "adam" else {"momentum": config.momentum}
     if config.max_speed is not None:
@@ -505,7 +519,7 @@ def make_search(config: TrainConfig, network: Network) -> PEPG:
 
 
 def set_rates(es: PEPG, config: TrainConfig) -> None:
-    """Let a search go on with the learning rates of other settings, none of which is a ramp."""
+    """Give a search the learning rates of new settings, none of which is a ramp."""
     optimizer: Any = es.optimizer
     es.mu_lr = optimizer.alpha = config.mu_lr
     es.sigma_lr = config.sigma_lr
@@ -514,12 +528,12 @@ def set_rates(es: PEPG, config: TrainConfig) -> None:
 
 
 def default_workers() -> int:
-    """One for each processor; none where this process may have no children, whose results are the same."""
+    """One worker for each processor; none if this process may not have children. The results are the same."""
     return 0 if is_daemonic() else processors()
 
 
 def binding(config: TrainConfig) -> dict[str, Any]:
-    """The settings that may not change on resume. Engines whose bits are the same may take each other's place."""
+    """The settings that may not change on resume. Engines whose results have the same bits count as the same."""
     bound = {name: getattr(config, name) for name in NAMES if name not in FREE}
     if config.engine in _ALIKE:
         bound["engine"] = "gymnasium"
@@ -527,7 +541,7 @@ def binding(config: TrainConfig) -> dict[str, Any]:
 
 
 def fingerprints(env_id: str | None, config: TrainConfig) -> dict[str, int]:
-    """A number for each setting of the file of a run, by which one that was edited is noticed."""
+    """A checksum of each setting in a run's file, to notice settings that were edited."""
     return {
         name: zlib.crc32(json.dumps(value, sort_keys=True).encode())
         for name, value in _in_file(env_id, config).items()
@@ -535,13 +549,13 @@ def fingerprints(env_id: str | None, config: TrainConfig) -> dict[str, int]:
 
 
 def _in_file(env_id: str | None, config: TrainConfig) -> dict[str, Any]:
-    """What binds a run, as far as its file has it."""
+    """The settings that may not change on resume, as far as the run's file holds them."""
     args = {key: value for key, value in config.env_args.items() if _is_toml(value)}
     return {"env_id": env_id} | binding(config) | {"env_args": args}
 
 
 def edited(training: dict[str, Any], env_id: str | None, config: TrainConfig) -> list[str]:
-    """Names of the settings in the file of a run that were others when the training state of a checkpoint was saved."""
+    """Names of the settings in a run's file that were edited since its checkpoint's training state was saved."""
     before, now = training.get("fingerprints"), _in_file(env_id, config)
     if before is None:  # older checkpoints have the settings themselves
         before = _stored_settings(training)
@@ -553,7 +567,7 @@ def edited(training: dict[str, Any], env_id: str | None, config: TrainConfig) ->
 
 
 def _stored_settings(training: dict[str, Any]) -> dict[str, Any]:
-    """The settings in a checkpoint that has no fingerprints, as far as it has them."""
+    """The settings that an older checkpoint, without fingerprints, holds."""
     settings, env_id = training.get("settings"), training.get("known_as")
     settings = dict(settings) if isinstance(settings, dict) else {}
     with contextlib.suppress(LookupError, TypeError, ValueError, RecursionError):
@@ -564,7 +578,7 @@ def _stored_settings(training: dict[str, Any]) -> dict[str, Any]:
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """What is not as before, of the settings that bind a run; empty if there is no such thing."""
+    """Describe which fixed settings of a run have changed; empty if none has."""
     return ", ".join(
         f"{name} is {value!r} (it was {before[name]!r})"
         for name, value in now.items()
@@ -575,26 +589,24 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
 def _differ(one: Any, other: Any) -> bool:
     try:
         return bool(one != other)
-    except (
-        Exception
-    ):  # of arrays, which functions of environments may take: they have no one answer
+    except Exception:  # arrays, which may be in env_args, give no single answer
         return one is not other
 
 
 # ---- TOML -------------------------------------------------------------------------------------------------------
 
 
-#: Names of `env_args` that the file of a run does not hold, as its function takes what TOML has nothing for.
+#: Key for the names of `env_args` that a run's file does not hold, because TOML cannot represent their values.
 LEFT_OUT = "env_args_left_out"
 
 
 def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
-    """Read the settings in a file, and `env_id` and `LEFT_OUT` if it has those; errors name the file and the key."""
+    """Read a file's settings, and its `env_id` and `LEFT_OUT` if present; errors name the file and the key."""
     with files.opened(filename) as file:
         name, content = os.fsdecode(filename), file.read()
     with files.contents_of(filename, "TOML"):
         text = content.decode()
-        # Before it is parsed: the time that takes grows with the square of a key's parts.
+        # Checked before parsing, because the time of parsing grows with the square of the number of parts of a key.
         if _DEEP_KEY.search(text) or _is_nested(found := tomllib.loads(text), _MOST_LEVELS):
             raise ValueError(f"it has more than {_MOST_LEVELS} levels")
     known = ("env_id", LEFT_OUT, *NAMES)
@@ -625,7 +637,7 @@ def write_toml(
     *,
     overwrite: bool = True,
 ) -> None:
-    """Write all settings that have a value."""
+    """Write all settings that are not None."""
     with _caller.optional_dependency("train", "tomli_w", "gym"):
         import tomli_w
 
@@ -638,11 +650,11 @@ def write_toml(
     }
     for key, value in config.env_args.items():
         if not _is_toml(key):
-            raise ValueError(f"env_args: wanted names of Unicode text, got {key!r:.60}")
+            raise ValueError(f"env_args: wanted names that are Unicode text, got {key!r:.60}")
         if env_id is not None and not _is_toml(value):
             raise ValueError(
                 f"env_args: wanted numbers, strings, True, False, lists and dicts of those, got {key}="
-                f"{_checks.shown(value)}; a function that makes the environment may use any"
+                f"{_checks.shown(value)}; a function that makes the environment may use any values"
             )
     settings["env_args"] = {key: value for key, value in config.env_args.items() if _is_toml(value)}
     if left_out := [key for key in config.env_args if key not in settings["env_args"]]:
@@ -650,9 +662,9 @@ def write_toml(
     files.write(filename, tomli_w.dumps(settings).encode(), overwrite=overwrite)
 
 
-#: How deep settings may nest, and bits of an int: within what Python reads and writes by default.
+#: Limits of the nesting of settings and of the bits of an int, within what Python reads and writes by default.
 _MOST_LEVELS, _MOST_BITS = 50, 14_000
-#: A dotted key with more parts than that, where a key may stand.
+#: A dotted key with more than `_MOST_LEVELS` parts.
 _DEEP_KEY = re.compile(
     r"(?:^|[{,])\s*\[*\s*"
     r"""(?:(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)\s*\.\s*)"""
@@ -662,7 +674,7 @@ _DEEP_KEY = re.compile(
 
 
 def _is_toml(value: Any, levels: int = _MOST_LEVELS) -> bool:
-    """Whether a TOML file can hold a value that it gives back."""
+    """Whether a value can be written to a TOML file and read back unchanged."""
     if isinstance(value, list | dict) and not levels:
         return False
     if isinstance(value, list):
@@ -680,7 +692,7 @@ def _is_toml(value: Any, levels: int = _MOST_LEVELS) -> bool:
 
 
 def _is_nested(value: Any, levels: int) -> bool:
-    """Whether lists and dicts lie deeper in one another than that; table headers nest without Python's recursion."""
+    """Whether lists and dicts are nested more than `levels` deep (TOML's table headers nest without recursion)."""
     if not isinstance(value, list | dict):
         return False
     inner = value.values() if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""What Gymnasium's environments take and return, and what is said of one that does not."""
+"""The calls of Gymnasium's environments, and the errors of environments that deviate from them."""
 
 import contextlib
 import re
@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _checks
 
-#: Where an error arises that is about the call of an environment, or about what it returned, and not within it.
+#: Modules in which an error is about calling an environment or about its return values, and not inside it.
 _CALLERS = re.compile(r"pepg_fast\.training\.|gymnasium\.(core$|wrappers\.)")
 
 _STEP = "step: wanted five values (observation, reward, terminated, truncated, info)"
@@ -18,22 +18,22 @@ _RESET = "reset: wanted two values (observation, info)"
 
 
 def first_observation(reset: Callable[..., Any], seed: int) -> Any:
-    """Begin an episode by an environment's `reset`.
+    """Begin an episode by an environment's `reset`, and return the first observation.
 
     Raises
     ------
     TypeError
-        If `reset` does not take or return what Gymnasium's does.
+        If `reset` does not have the arguments and return values of Gymnasium's.
     """
     try:
         came = reset(seed=seed)
     except TypeError as error:
         if _is_about_the_call(error):
             raise TypeError(
-                f"reset: wanted one that takes seed and options, as reset(seed=None, options=None): {error}"
+                f"reset: wanted the arguments seed and options, as in reset(seed=None, options=None), got {error}"
             ) from error
         raise
-    # An observation of two numbers alone has two values too, but its second is no dict.
+    # A bare observation of two numbers also has two values, but the second is not a dict.
     is_pair = isinstance(came, tuple | list) and len(came) == 2
     if not (is_pair and (came[1] is None or isinstance(came[1], Mapping))):
         raise TypeError(f"{_RESET}, got {_described(came)}")
@@ -41,12 +41,12 @@ def first_observation(reset: Callable[..., Any], seed: int) -> Any:
 
 
 def of_step(error: BaseException) -> BaseException:
-    """An error that came of a step; if that did not return five values, one that says so, from the other."""
+    """Return the error of a step, or a clearer one if `step` did not return five values."""
     if not (isinstance(error, ValueError | TypeError) and _is_about_the_call(error)):
         return error
     text = str(error)
     if (count := re.search(r"values to unpack \(expected 5(?:, got (\d+))?\)", text)) is not None:
-        got = f"{count[1]} values" if count[1] else "more of them"
+        got = f"{count[1]} values" if count[1] else "more values"
     elif (kind := re.search(r"cannot unpack non-iterable (\S+)", text)) is not None:
         got = kind[1].removesuffix("Type")
     else:
@@ -57,19 +57,19 @@ def of_step(error: BaseException) -> BaseException:
 
 
 def is_over(terminated: Any, truncated: Any) -> bool:
-    """Whether an episode has ended, by the third and fourth value of a step."""
+    """Whether an episode has ended, from the third and fourth value of a step."""
     return _flag("terminated", terminated) | _flag("truncated", truncated)
 
 
 def reward(given: Any) -> float:
-    """A reward as a float; sums are in float64 whatever a step's is."""
+    """Return a reward as a float, because returns are summed in float64."""
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         return _checks.real(given)
     raise TypeError(f"reward: wanted a number, got {_checks.shown(given)}")
 
 
 def _flag(name: str, given: Any) -> bool:
-    """True or False, also as a number or an array of one."""
+    """Return True or False, which may also be given as a number or an array of one element."""
     if isinstance(given, bool | np.bool_):
         return bool(given)
     with contextlib.suppress(TypeError, ValueError, OverflowError):
@@ -78,7 +78,7 @@ def _flag(name: str, given: Any) -> bool:
 
 
 def _is_about_the_call(error: BaseException) -> bool:
-    """Whether an error arose in the code that called an environment: ours, or a wrapper of Gymnasium's."""
+    """Whether an error arose in code that calls an environment: this package's, or a Gymnasium wrapper's."""
     trace: TracebackType | None = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -88,8 +88,8 @@ def _is_about_the_call(error: BaseException) -> bool:
 
 
 def _described(came: Any) -> str:
-    """What came in the place of several values."""
+    """Describe what was returned instead of several values."""
     if isinstance(came, tuple | list):
         kinds = ", ".join(type(one).__name__ for one in came[:6])
-        return f"{len(came)} of them ({kinds})" if came else "none"
-    return "None" if came is None else f"one, of type {type(came).__name__}"
+        return f"{len(came)} values ({kinds})" if came else "no values"
+    return "None" if came is None else f"one value of type {type(came).__name__}"

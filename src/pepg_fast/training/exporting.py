@@ -1,4 +1,4 @@
-"""A policy for other programs: what it computes, and the files of the formats."""
+"""Writing policies for other programs."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from .spaces import Interface
 
 
 class Exporting:
-    """What a `Policy` can be written as."""
+    """The methods of `Policy` that write it for other programs."""
 
     network: Network
     interface: Interface
@@ -28,9 +28,9 @@ class Exporting:
         Parameters
         ----------
         filename : path
-            Of the source (``.c``); the header beside it has the same name, with which the functions' names begin.
+            Name of the source file (``.c``). The header has the same name, which is also the prefix of the functions.
         dtype : {"float32", "float64"}
-            C's float or double.
+            Type of the numbers: C's float or double.
 
         Returns
         -------
@@ -40,7 +40,7 @@ class Exporting:
         Raises
         ------
         ValueError
-            If an activation is a Python function, or the file's name is not one for C.
+            If an activation is a Python function, or the file's name cannot be a prefix in C.
         OSError
             If a file cannot be written.
         """
@@ -52,9 +52,9 @@ class Exporting:
         Parameters
         ----------
         filename : path
-            Of the model (``.onnx``).
+            Name of the model's file (``.onnx``).
         dtype : {"float32", "float64"}
-            Of observations and weights.
+            Type of the observations and weights.
 
         Returns
         -------
@@ -71,12 +71,12 @@ class Exporting:
         return self.export(filename, "onnx", dtype=dtype)
 
     def to_numpy(self, filename: "str | os.PathLike[str]") -> list[Path]:
-        """Write the policy as a Python module that needs NumPy alone, with functions ``action`` and ``outputs``.
+        """Write the policy as a Python module that needs only NumPy, with functions ``action`` and ``outputs``.
 
         Parameters
         ----------
         filename : path
-            Of the module (``.py``).
+            Name of the module's file (``.py``).
 
         Returns
         -------
@@ -86,22 +86,22 @@ class Exporting:
         Raises
         ------
         ValueError, OSError
-            As for `to_c`; NumPy's ufuncs are activations that this format has.
+            As for `to_c`, but this format supports NumPy's ufuncs as activations.
         """
         return self.export(filename, "numpy", dtype="float64")
 
     def to_torch(self, *, dtype: str = "float32") -> Any:
-        """Make a ``torch.nn.Module`` of the policy, which ``torch.jit.script`` takes.
+        """Convert the policy to a ``torch.nn.Module``, which ``torch.jit.script`` can compile.
 
         Parameters
         ----------
         dtype : {"float32", "float64"}
-            Of the weights.
+            Type of the weights.
 
         Returns
         -------
         torch.nn.Module
-            From observations, one or a batch, to actions; its parameters can be trained further.
+            Maps an observation, or a batch of them, to actions. Its parameters can be trained further.
 
         Raises
         ------
@@ -115,37 +115,38 @@ class Exporting:
     def export(
         self, filename: "str | os.PathLike[str]", format: str, *, dtype: str = "float32"
     ) -> list[Path]:
-        """Write the policy in a format: what `to_c`, `to_onnx` and `to_numpy` do, and torch's as a TorchScript file.
+        """Write the policy in a format: as `to_c`, `to_onnx` and `to_numpy` do, or as a TorchScript file of `to_torch`.
 
         Parameters
         ----------
         filename : path
-            Of the file; the end that the format has is added if there is none.
+            Name of the file; the format's suffix is added if it has none.
         format : {"c", "onnx", "torch", "numpy"}
-            Which.
+            Format of the file.
         dtype : {"float32", "float64"}
-            Of the numbers in the file; ``numpy`` has float64 whatever it is.
+            Type of the numbers in the file; ``numpy`` always uses float64.
 
         Returns
         -------
         list of pathlib.Path
-            The files.
+            The written files.
 
         Raises
         ------
         ImportError
             If the format needs a package that is not installed.
         ValueError
-            If the format cannot hold the policy: an activation that is a Python function, a weight beyond float32.
+            If the format cannot hold the policy, because an activation is a Python function or a weight exceeds the
+            range of float32.
         OSError
             If a file cannot be written.
         """
         return writing.write(self._description(), filename, format, dtype)
 
     def _description(self) -> Description:
-        """All that a format has to render."""
+        """Describe everything that a format has to render."""
         if self.network.weights is None:
-            raise ValueError("network: wanted one with weights")
+            raise ValueError("network: wanted a network with weights, got one without")
         normalizer, normalization = self.normalizer, None
         if normalizer is not None:
             normalization = Normalization(normalizer.mean, normalizer.inverse_std, normalizer.clip)
@@ -155,19 +156,19 @@ class Exporting:
         )
 
     def _origin(self) -> list[str]:
-        """How it was trained."""
+        """Lines that say how the policy was trained."""
         env = self.env_id or "an environment without a name"
         args = "".join(f", {name}={value!r:.80}" for name, value in self.env_args.items())
         lines = [f"A policy for {env}{args}, exported by pepg_fast {version}."]
         if self.score == self.score:
             lines.append(
-                f"An evolution strategy (PEPG) trained it; it reached {self.score:.6g} there."
+                f"It was trained by an evolution strategy (PEPG) and reached a mean return of {self.score:.6g}."
             )
         return lines
 
 
 def _parts_of(network: Network) -> tuple[Cell | None, tuple[Layer, ...]]:
-    """The cell of a network, if it has one, and its layers."""
+    """Return the recurrent cell of a network, if it has one, and its layers."""
     if isinstance(network, RecurrentNetwork):
         parts, last = network.parts(), activation_to_name(network.output_activation)
         gates = [

@@ -1,4 +1,4 @@
-"""What a generation is to the candidates: episodes, the same wherever they are run."""
+"""The episodes of a generation, which are the same wherever they are run."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -17,28 +17,28 @@ from .rollouts import Asked, EpisodeError, Episodes, RunsEpisodes, Task
 
 @dataclass(eq=False)
 class Generation:
-    """Episodes of a population, or of the center; a function of slices for `pepg_fast.distributed`.
+    """Episodes of a population or of the center, as a function of slices for `pepg_fast.distributed`.
 
     Attributes
     ----------
     task : Task
-        What an episode is.
+        Description of an episode.
     seeds : ndarray of int, shape (members, E)
-        What the environments are reset with.
+        Seeds with which the environments are reset.
     normalizer : Normalizer or None
-        Of observations.
+        Normalization of the observations.
     with_statistics : bool
-        Whether statistics of the observations are wanted.
+        Whether to collect statistics of the observations.
     reward_shift : float
-        Added to the reward of each step in the fitness.
+        Number added to the reward of each step in the fitness.
     limit : int or None
-        Steps after which episodes are cut short, if the task's limit is later.
+        Number of steps after which episodes are truncated, if it is below the task's limit.
     as_it_is : bool
-        Whether the fitness is the return, without floor and shift.
+        Whether the fitness is the plain return, without floor and shift.
     name : str
-        Tells tasks apart where pickling makes copies of them.
+        Unique name, which identifies the task in pickled copies.
     last_error : str
-        What the last episode failed by that did not end the run, as far as this process knows; empty if none did.
+        Error of the last failed episode that this process knows of; empty if none failed.
     """
 
     task: Task
@@ -54,11 +54,11 @@ class Generation:
 
     @property
     def takes_unmade(self) -> bool:
-        """Whether low-rank candidates pass through the network without being made."""
+        """Whether the outputs of low-rank candidates can be computed without their weights."""
         return self.task.engine != "native" and isinstance(self.task.network, NeuralNetwork)
 
     def take_over(self, previous: Any, *, is_worker: bool = False) -> None:
-        """Go on with the environments of what this process evaluated before, if that was the same task."""
+        """Take over the environments of the previous generation in this process, if it had the same task."""
         if isinstance(previous, Generation) and previous.name == self.name:
             self._rollouts, self.last_error = previous._rollouts, previous.last_error
             return
@@ -72,13 +72,13 @@ class Generation:
             self._rollouts.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the environments, which stay in their process."""
+        """Return everything except the environments, which stay in their process."""
         return vars(self) | {"_rollouts": None}
 
     def __call__(
         self, solutions: NDArray[Any], members: NDArray[np.intp]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
-        """Run the episodes of a slice in this process: fitness, steps and statistics of each member."""
+        """Run the episodes of a slice in this process; return fitness, steps and statistics of each member."""
         if self._rollouts is None:
             self.take_over(None)
         seeds = self.seeds[members]
@@ -90,13 +90,13 @@ class Generation:
         return self.by_member(episodes)
 
     def asked(self, solutions: NDArray[Any], seeds: NDArray[np.int64]) -> Asked:
-        """What is to be run for solutions whose episodes have these seeds."""
+        """Return the request for episodes of some candidates with these seeds."""
         return Asked(solutions, seeds, self.normalizer, self.with_statistics, self.limit)
 
     def by_member(
         self, episodes: Episodes
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
-        """What episodes come to for each member: mean fitness, all its steps, merged statistics."""
+        """Combine the episodes of each member: mean fitness, sum of steps, merged statistics."""
         shape = -1, self.seeds.shape[1]
         each = episodes.returns if self.as_it_is else episodes.fitness(self.reward_shift)
         each = each.reshape(shape)
@@ -124,7 +124,7 @@ class Generation:
         return fitness, lengths, extras
 
     def _note(self, error: str) -> None:
-        """Say once that episodes fail."""
+        """Warn once that episodes fail."""
         if not error:
             return
         error = " ".join(error.split())
@@ -133,6 +133,6 @@ class Generation:
             then = "count as the worst of their generation" if worst else "end the run"
             again = f"are run again {retries} times, then they " if retries else ""
             _caller.warn(
-                f"an episode failed: {error}; such episodes {again}{then} (said once a run)"
+                f"an episode failed: {error}; such episodes {again}{then} (this is reported once per run)"
             )
         self.last_error = error

@@ -10,7 +10,7 @@ from .. import _caller
 
 
 def seed(number: int) -> None:
-    """Seed all of them. Only in a worker process: elsewhere they are the user's."""
+    """Seed all global generators. Call this only in a worker process: elsewhere they belong to the user."""
     low, high = number % 2**32, number // 2**32
     np.random.seed([low, high])
     random.seed(number)
@@ -19,7 +19,7 @@ def seed(number: int) -> None:
 
 
 def states() -> dict[str, Any]:
-    """The state of each, by its name; of torch's only if torch has been imported."""
+    """Return the state of each generator by name; torch's is included only if torch has been imported."""
     found = {"np.random": _plain(np.random.get_state(legacy=False)), "random": random.getstate()}
     if hasattr(_torch(), "get_rng_state"):
         found["torch"] = _torch().get_rng_state().numpy().tobytes()
@@ -27,19 +27,18 @@ def states() -> dict[str, Any]:
 
 
 def drawn_between(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Names of the generators that moved, torch's not being one before it is imported."""
+    """Return the names of generators whose state changed; torch's counts only after its import."""
     return [name for name, state in before.items() if after[name] != state]
 
 
 def tell(name: str, drawn: list[str]) -> None:
-    """Warn that the environment of this name draws from these in the user's own process, if there are any."""
+    """Warn that an environment draws from global generators in the user's own process, if it does."""
     if not drawn:
         return
     _caller.warn(
-        f"{name}: the environment draws from the global generator of "
-        f"{' and '.join(drawn)}, which is left alone in this process: its rewards differ from run to run and with the "
-        "number of workers. Let it draw from its own np_random, or run it in worker processes only, which seed that "
-        "generator for each episode"
+        f"{name}: the environment draws from the global generator of {' and '.join(drawn)}, which is not seeded in "
+        "this process, so its rewards differ from run to run and with the number of workers. Let it draw from its own "
+        "np_random, or run it only in worker processes, which seed that generator for each episode"
     )
 
 
@@ -48,7 +47,7 @@ def _torch() -> Any:
 
 
 def _plain(state: Any) -> Any:
-    """A generator's state as something that can be compared."""
+    """Return a generator's state in a form that can be compared."""
     if isinstance(state, dict):
         return {key: _plain(value) for key, value in state.items()}
     return state.tobytes() if isinstance(state, np.ndarray) else state

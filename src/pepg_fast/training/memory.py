@@ -1,7 +1,7 @@
-"""Forward passes of policies, and what they remember of their episodes: states of recurrent networks, none of others.
+"""Forward passes of policies, and their memory: the states of recurrent networks.
 
-A memory is a tuple that is handed to a network's forward pass as further arguments: an array with a state in each row,
-or nothing.
+A memory is a tuple of further arguments for a network's forward pass: one array with a state in each row, or nothing
+for a network without memory.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ Memory = tuple[NDArray[Any], ...]
 
 
 def memory_of(network: Network, n: int, dtype: Any = np.float64) -> Memory:
-    """What n episodes of a network remember as they begin, for weights of a dtype."""
+    """Return the initial memory for n episodes of a network with weights of a dtype."""
     if not network.state_size:
         return ()
     width = np.float32 if dtype == np.float32 else np.float64
@@ -30,17 +30,17 @@ def outputs_of(
     memory: Memory,
     n_threads: int | None = None,
 ) -> NDArray[Any]:
-    """Outputs of a network with each of some weights for an input each; the memory is moved on in place."""
+    """Return the outputs for one input for each row of weights, and update the memory in place."""
     if isinstance(weights, Unmade):
         return weights.forward(network._perceptron, inputs, n_threads or 0)
     return network.forward_population(weights, inputs, *memory, n_threads=n_threads)
 
 
 def copied(memory: Memory) -> Memory:
-    """The same, to be written to by a step that may fail."""
+    """Return a copy of a memory, for a step that may fail."""
     return tuple(states.copy() for states in memory)
 
 
 def kept(memory: Memory, rows: Any) -> Memory:
-    """What the episodes of some rows remember."""
+    """Return the memory of some rows."""
     return tuple(states[rows] for states in memory)

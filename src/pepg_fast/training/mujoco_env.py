@@ -1,4 +1,4 @@
-"""A `MujocoTask` as one of Gymnasium's environments: a world of one slot, which can be rendered."""
+"""A `MujocoTask` as a Gymnasium environment: a world of one slot, which can be rendered."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class MujocoTaskEnv(gymnasium.Env[Any, Any]):
     def __init__(self, task: Any, render_mode: str | None) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(
-                f"render_mode: wanted 'rgb_array' (--video FILE films), got {render_mode!r}"
+                f"render_mode: wanted 'rgb_array' (--video FILE records a video), got {render_mode!r}"
             )
         self.render_mode = render_mode
         self._world = MujocoWorld(task.simulated(), 1, 1, has_data=True)
@@ -48,7 +48,7 @@ class MujocoTaskEnv(gymnasium.Env[Any, Any]):
         return step.observations[0], float(step.rewards[0]), *ends, {}
 
     def render(self) -> Any:
-        """A picture."""
+        """Return a picture, shape (height, width, 3)."""
         if self.render_mode is None:
             return None
         import mujoco
@@ -58,14 +58,14 @@ class MujocoTaskEnv(gymnasium.Env[Any, Any]):
                 self._renderer = mujoco.Renderer(self._world.model)
             except Exception as error:
                 raise RuntimeError(
-                    f"render: MuJoCo has no OpenGL here ({error}); MUJOCO_GL=egl or MUJOCO_GL=osmesa, set before "
-                    "Python starts, render without a screen"
+                    f"render: MuJoCo has no OpenGL here ({error}); to render without a screen, set MUJOCO_GL=egl or "
+                    "MUJOCO_GL=osmesa before Python starts"
                 ) from error
         self._renderer.update_scene(self._world.data)
         return self._renderer.render()
 
     def close(self) -> None:
-        """Free what rendering and stepping have."""
+        """Free the renderer and the simulation."""
         if self._renderer is not None:
             self._renderer.close()
         self._world.close()

@@ -1,4 +1,4 @@
-"""What MuJoCo says while it loads and steps models: once to the user, and not in a file of the working folder."""
+"""MuJoCo's warnings: passed on to the user once, instead of written to a file in the working folder."""
 
 import contextlib
 import importlib
@@ -15,10 +15,10 @@ _said: set[str] = set()
 
 @contextlib.contextmanager
 def heard(env: Any) -> Iterator[None]:
-    """Warn of what MuJoCo warns of in this block, each kind once a process, if the environment may be one of its.
+    """Pass on MuJoCo's warnings in this block, each kind once per process, if the environment may use MuJoCo.
 
-    By itself MuJoCo prints every warning and appends it to MUJOCO_LOG.TXT in the working folder. A handler of
-    the user's stays in charge.
+    By default, MuJoCo prints every warning and appends it to MUJOCO_LOG.TXT in the working folder. A handler that
+    the user has set is not replaced.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def heard(env: Any) -> Iterator[None]:
 
 
 def _module(env: Any) -> Any:
-    """MuJoCo, if it has been imported or making one of Gymnasium's environments is about to import it."""
+    """Return MuJoCo if it has been imported, or if making a Gymnasium environment is about to import it."""
     found = sys.modules.get("mujoco")
     if isinstance(env, str):
         env = getattr(sys.modules.get("gymnasium"), "registry", {}).get(env.rpartition(":")[2])
@@ -52,11 +52,11 @@ def _module(env: Any) -> Any:
 
 def _pass_on(text: str) -> None:
     kind = re.sub(r"[\d.]+", "", text)
-    # Gymnasium's own models use attributes that MuJoCo is about to drop, about which a user can do nothing.
+    # Gymnasium's own models use deprecated attributes of MuJoCo, which a user cannot change.
     if kind in _said or "deprecated" in text or sys.exc_info()[0] is not None:
         return
     _said.add(kind)
     then = ""
     if "unstable" in text:
-        then = "; MuJoCo sets such a simulation back to the model's initial state, and the episode goes on from there"
-    _caller.warn(f"MuJoCo: {' '.join(text.split())}{then} (said once)")
+        then = "; MuJoCo resets such a simulation to the model's initial state, and the episode continues from there"
+    _caller.warn(f"MuJoCo: {' '.join(text.split())}{then} (this is reported once)")

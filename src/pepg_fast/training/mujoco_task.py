@@ -1,4 +1,4 @@
-"""An environment of a MuJoCo model and a few functions of its fields."""
+"""Environments made of a MuJoCo model and a few functions of its fields."""
 
 import os
 import re
@@ -13,38 +13,37 @@ from .. import _caller
 from .engines.mujoco_tasks import Formulas, Moment
 from .engines.mujoco_world import Simulated
 
-#: A field, or some of its numbers.
+#: A field, or a slice of it.
 _PART = re.compile(r"(\w+)(?:\[(-?\d*):(-?\d*)\])?")
 
 
 @dataclass(frozen=True, eq=False)
 class MujocoTask:
-    """A robot of your own: an environment for `train` that also steps in MuJoCo's own threads.
+    """A robot of your own: an environment for `train` that the `mujoco` engine can step in MuJoCo's threads.
 
-    The functions get the fields of n simulations at once, each as an array of shape (n, ...) under MuJoCo's name:
-    ``after.qpos[:, 0]``. ``qpos`` and ``qvel`` are always there, and so are the fields of the observation; others are
-    named in `fields`. As after ``mj_step``, derived fields (``xpos``, ``sensordata``) are those before the last
-    substep.
+    The functions receive the fields of n simulations at once, each as an array of shape (n, ...) under MuJoCo's name:
+    ``after.qpos[:, 0]``. ``qpos``, ``qvel`` and the fields of the observation are always available; list any others in
+    `fields`. As after ``mj_step``, derived fields (``xpos``, ``sensordata``) have their values before the last substep.
 
     Parameters
     ----------
     model : path
-        An XML file, or a binary one whose name ends in ``.mjb``.
+        Path of an XML model, or of a binary model if the name ends in ``.mjb``.
     reward : callable
-        ``reward(before, after, actions)``: rewards, shape (n,).
+        ``reward(before, after, actions)`` returns the rewards, shape (n,).
     frame_skip : int
-        Substeps of the simulation in each step.
+        Number of substeps of the simulation in each environment step.
     observation : sequence of str
-        Fields, or parts of them: ``["qpos[2:]", "qvel", "sensordata"]``.
+        Fields, or slices of fields, that make up the observation: ``["qpos[2:]", "qvel", "sensordata"]``.
     done : callable, optional
-        ``done(after)``: whether episodes have ended, shape (n,). None if they only end at their limit.
+        ``done(after)`` returns whether the episodes have ended, shape (n,). By default, they end only at their limit.
     reset : callable, optional
-        ``reset(rng, qpos, qvel)``: from the model's own to the initial positions and velocities of one episode, by
-        draws from ``rng`` alone. None for the model's own.
+        ``reset(rng, qpos, qvel)`` gets the model's initial positions and velocities and returns those of one episode;
+        its only source of randomness is ``rng``. By default, episodes start with the model's own.
     fields : sequence of str
-        What the functions read besides.
+        Further fields that the functions read.
     max_episode_steps : int, optional
-        At which an episode is cut short.
+        Number of steps after which an episode is truncated.
     """
 
     model: "str | os.PathLike[str]"
@@ -58,23 +57,23 @@ class MujocoTask:
     max_episode_steps: int | None = None
 
     def __call__(self, render_mode: str | None = None) -> Any:
-        """Make an environment of Gymnasium's."""
+        """Make a Gymnasium environment."""
         from .mujoco_env import MujocoTaskEnv
 
         return MujocoTaskEnv(self, render_mode)
 
     def simulated(self) -> Simulated:
-        """Load the model, and put the functions into the form of the engine's tasks.
+        """Load the model, and adapt the functions for the engine.
 
         Returns
         -------
         Simulated
-            What the engine steps.
+            The form in which the engine steps the task.
 
         Raises
         ------
         ValueError
-            If the model cannot be loaded, or has no such field.
+            If the model cannot be loaded, or does not have a field.
         """
         with _caller.optional_dependency("MujocoTask", "mujoco", "mujoco"):
             import mujoco
@@ -92,9 +91,7 @@ class MujocoTask:
         names = dict.fromkeys([name for name, _ in parts] + list(self.fields))
         for name in names:
             if not isinstance(getattr(data, name, None), np.ndarray):
-                raise ValueError(
-                    f"fields: wanted names of arrays that MuJoCo's MjData has, got {name!r}"
-                )
+                raise ValueError(f"fields: wanted names of arrays in MuJoCo's MjData, got {name!r}")
         derived = tuple(name for name in names if name not in ("qpos", "qvel"))
 
         def start(qpos: Any, qvel: Any, args: Any, draw: Any) -> Any:

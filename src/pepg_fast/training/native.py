@@ -1,4 +1,4 @@
-"""Episodes of a `Simulation`: in C, on threads of this process, with the bits that Python's would have."""
+"""Episodes of a `Simulation`, run in C on threads of this process, bit-identical to environments in Python."""
 
 import dataclasses
 import functools
@@ -14,27 +14,27 @@ from .config import TrainConfig
 from .normalization import LARGEST
 from .rollouts import Asked, EpisodeError, Episodes, Task
 
-#: What ended an episode that has no return, by pepg_fault; without one, its rewards add up to no number.
+#: Reasons why an episode has no return, by pepg_fault; without a fault, its rewards add up to NaN.
 _FAULTS = (
     "its rewards add up to NaN",
-    "observation: wanted finite numbers (up to {largest:g}), got others; from reset, NaN says that it failed",
+    "observation: wanted finite numbers (up to {largest:g}), got others; NaN from reset means that it failed",
     "action: wanted finite numbers, got others from the network: its weights are too large",
     "a reward is not finite",
 )
 
-#: Settings that are about environments in Python, and what a Simulation has in their place.
+#: Settings for environments in Python, and what a Simulation has instead.
 _INSTEAD = {
-    "engine": "one of its own",
+    "engine": "its own engine",
     "env_args": "its `data`",
-    "new_env": "a context or `end`, which leave nothing of an episode",
-    "episode_retries": "episodes that end alike each time",
+    "new_env": "a context or `end`, which clear each episode",
+    "episode_retries": "episodes that would fail in the same way each time",
     "frame_stack": "memory in its context, or a recurrent network",
-    "episode_time_limit": "max_episode_steps; nobody can cut a native step short",
+    "episode_time_limit": "max_episode_steps, because a native step cannot be interrupted",
 }
 
 
 def check(config: TrainConfig) -> None:
-    """Refuse settings that mean nothing to a Simulation."""
+    """Refuse settings that a Simulation does not support."""
     for each in dataclasses.fields(config):
         value = getattr(config, each.name)
         default = {} if each.name == "env_args" else each.default
@@ -45,14 +45,14 @@ def check(config: TrainConfig) -> None:
 
 
 class NativeRollouts:
-    """Runs episodes of a Simulation; what `Rollouts` is for environments.
+    """Runs episodes of a Simulation, as `Rollouts` does for environments.
 
     Parameters
     ----------
     task : Task
-        Whose `env` is a Simulation.
+        Description of an episode, whose `env` is a Simulation.
     n_threads : int
-        Threads that run them.
+        Number of threads that run episodes.
     """
 
     def __init__(self, task: Task, n_threads: int) -> None:
@@ -67,7 +67,7 @@ class NativeRollouts:
         )
 
     def run_all(self, asked: Asked) -> Episodes:
-        """Run E episodes of each policy; an EpisodeError if one failed and the task does not take that."""
+        """Run E episodes of each policy; raise EpisodeError if one fails and the task does not tolerate it."""
         weights, seeds, normalizer, with_statistics, limit = asked
         shape, size = seeds.shape, self.task.interface.observation_size
         floor = self.task.reward_floor
@@ -94,7 +94,7 @@ class NativeRollouts:
     def _without_failed(
         self, episodes: Episodes, seeds: Any, faults: Any, largest: float
     ) -> Episodes:
-        """Let nothing count of episodes that failed, or raise what the first one failed by."""
+        """Discard failed episodes, or raise the error of the first one."""
         first_error = ""
         for i in np.flatnonzero(np.isnan(episodes.returns)).tolist():
             seed = int(seeds.flat[i])
@@ -111,7 +111,7 @@ class NativeRollouts:
 
 
 def _statistics(lengths: NDArray[np.int64], moments: Any) -> Any:
-    """(count, mean, squares) of each episode."""
+    """Return (count, mean, squares) of each episode."""
     if moments is None:
         return None
     each = moments.reshape(-1, 2, moments.shape[-1])

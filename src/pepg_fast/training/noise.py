@@ -1,4 +1,4 @@
-"""How much of what tells candidates apart is chance, and how many episodes that asks for."""
+"""Estimates of the noise of the fitness, and the number of episodes that follows from it."""
 
 import dataclasses
 import math
@@ -10,40 +10,40 @@ from numpy.typing import NDArray
 
 from .. import _checks
 
-#: What `TrainConfig.episodes` is where the noise decides, and how many there are then at most.
+#: Value of `TrainConfig.episodes` if the noise determines the number, and the maximum number then.
 AUTO, MOST = "auto", 16
-#: Generations between two that have a second episode, to measure the noise, while one would do.
+#: While one episode is enough, every so many generations have two, to measure the noise.
 MEASURED_EVERY = 10
-#: Share of a generation in the running estimates, once there were as many.
+#: Weight of a generation in the running estimates, after the first generations.
 _SHARE = 0.1
-#: Generations that have to tell of the noise before it is said that it is all there is.
+#: Generations in which the noise must have been measured before a warning that it exceeds the signal.
 ENOUGH = 20
-#: Signal beside what the noise would feign, as variances, from which on half the episodes do.
+#: Ratio of the variances of signal and noise above which the number of episodes is halved.
 _AMPLE = 4.0
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Running estimates of what moves the search: the difference between the fitness of a pair's two candidates.
+    """Running estimates of signal and noise in the difference in fitness between the two candidates of a pair.
 
     Attributes
     ----------
     episodes : int
-        Episodes of each candidate.
+        Number of episodes of each candidate.
     pairs : int
-        Pairs of a generation.
+        Number of pairs in a generation.
     signal : float
-        Variance of the difference that more and more episodes would come to; NaN before it is known.
+        Variance of the true difference, which would remain with infinitely many episodes; NaN until it is known.
     noise : float
-        Variance by which the difference of a single episode strays from that; NaN before it is known.
+        Variance of the difference in a single episode around the true one; NaN until it is known.
     generations : int
-        How many told of both.
+        Number of generations in which both were measured.
 
     Notes
     -----
-    A one-way analysis of variance: with n pairs and E episodes, d[i, e] is the difference in an episode of the pair i,
-    which has the same seed for both. The noise is the mean over i of the sample variance of d[i, :], the signal the
-    mean of mean(d[i, :])^2, less noise / E. Sums are exact, so that the bits depend on nothing else.
+    This is a one-way analysis of variance. With n pairs and E episodes, d[i, e] is the difference in episode e of pair
+    i, which has the same seed for both candidates. The noise is the mean over i of the sample variance of d[i, :]; the
+    signal is the mean of mean(d[i, :])^2, minus noise / E. Sums are exact, so their bits do not depend on the order.
     """
 
     episodes: int
@@ -54,27 +54,27 @@ class Noise:
 
     @classmethod
     def of(cls, episodes: "int | str", population_size: int) -> "Noise":
-        """What is known before the first generation, by the settings."""
+        """Return the estimates before the first generation."""
         return cls(1 if episodes == AUTO else int(episodes), population_size // 2)
 
     def deviations(self, episodes: int) -> tuple[float, float]:
-        """Signal, and the one that the noise would feign in so many episodes, as standard deviations."""
+        """Return the signal, and the noise over `episodes`, as standard deviations."""
         return math.sqrt(max(self.signal, 0.0)), math.sqrt(self._feigned(episodes))
 
     def _feigned(self, episodes: int) -> float:
-        """Standard deviation of a generation's estimate of a signal that is 0."""
+        """Standard deviation of a generation's estimate of the signal if the true signal is 0."""
         return self.noise / episodes * math.sqrt(2.0 / self.pairs)
 
     def after(self, fitness: NDArray[Any], *, is_auto: bool) -> "Noise":
-        """The estimates with those of a generation, shape (candidates, E), of which the second half mirrors the first.
+        """Update the estimates by a generation's fitness, shape (candidates, E), whose second half mirrors the first.
 
-        If `is_auto`, there are more episodes in the next one where the noise alone could feign the signal, fewer where
-        it is far above that.
+        If `is_auto`, the next generation has more episodes if noise alone could explain the signal, and fewer if the
+        signal is far above the noise.
         """
         n, episodes = len(fitness) // 2, fitness.shape[1]
         with np.errstate(invalid="ignore", over="ignore"):
             differences = fitness[:n] - fitness[n:]
-        differences = differences[np.isfinite(differences).all(axis=1)]  # no episode failed
+        differences = differences[np.isfinite(differences).all(axis=1)]  # without failed episodes
         if episodes < 2 or not len(differences):
             return self
         try:
@@ -98,7 +98,7 @@ class Noise:
 
     @classmethod
     def from_state(cls, state: Any, episodes: "int | str", population_size: int) -> "Noise":
-        """What a checkpoint has of it, as `to_state` gave it; nothing if it was written before."""
+        """Read the state of `to_state`, which older checkpoints do not have."""
         if state is None:
             return cls.of(episodes, population_size)
         count = _checks.integer("episodes", state["episodes"], at_least=1)
@@ -106,18 +106,18 @@ class Noise:
         return cls(count, population_size // 2, float(state["signal"]), float(state["noise"]), told)
 
     def to_state(self) -> dict[str, float]:
-        """What a checkpoint has of it."""
+        """Return the state for a checkpoint."""
         return {name: value for name, value in vars(self).items() if name != "pairs"}
 
 
 def asked(noise: Noise, step: int, *, is_auto: bool) -> int:
-    """Episodes of each candidate in a generation."""
+    """Return the number of episodes of each candidate in a generation."""
     is_measured = is_auto and step % MEASURED_EVERY == 0
     return max(noise.episodes, 2 if is_measured else 1)
 
 
 def _variances(differences: list[list[float]]) -> tuple[float, float]:
-    """Signal and noise of a generation."""
+    """Return signal and noise of one generation."""
     episodes, within, between = len(differences[0]), [], []
     for each in differences:
         mean = math.fsum(each) / episodes

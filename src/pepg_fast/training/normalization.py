@@ -1,4 +1,4 @@
-"""Observations with mean 0 and standard deviation 1, by statistics that add up the same in any split."""
+"""Normalization of observations, by statistics that do not depend on how episodes are distributed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Below which a standard deviation is that of a constant with rounding errors, times the mean where that is above 1.
+#: Standard deviations below this (times the mean if that is above 1) count as rounding errors of a constant.
 LEAST_STD = 1e-8
 
-#: The floor of standard deviations in runs that were begun when it was one, in units of the observation.
+#: Floor of standard deviations in runs of older versions, in units of the observation.
 FORMER_FLOOR = 1e-2
 
-#: Of observations whose statistics are taken: no sum of squares of any number of them overflows.
+#: Largest observation that statistics accept, so that sums of squares never overflow.
 LARGEST = 1e100
 
 
@@ -20,14 +20,14 @@ LARGEST = 1e100
 class Statistics:
     """Count, mean and sum of squared deviations of observations.
 
-    Two are merged as in Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
+    Statistics are merged as in Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
 
     Attributes
     ----------
     count : float
-        Observations.
+        Number of observations.
     mean, squares : ndarray, shape (observation_size,)
-        Their mean, and the sum of squared deviations from it.
+        Mean of the observations, and sum of squared deviations from it.
     """
 
     count: float
@@ -40,7 +40,7 @@ class Statistics:
         return cls(0.0, np.zeros(size), np.zeros(size))
 
     def merged(self, count: float, mean: Any, squares: Any) -> "Statistics":
-        """These and others', which are the later ones."""
+        """Merge these statistics with later ones."""
         if not count:
             return self
         total = self.count + count
@@ -52,9 +52,9 @@ class Statistics:
         )
 
     def normalizer(self, clip: float, floor: float | None = None) -> "Normalizer":
-        """What makes such observations normal, and constant ones 0; it changes nothing as long as there are none.
+        """Return the normalizer for these statistics; constant observations become 0.
 
-        Standard deviations below `floor` count as that, if there is one.
+        Without any observations, it changes nothing. Standard deviations below `floor`, if given, are raised to it.
         """
         if not self.count:
             return Normalizer(self.mean, np.ones_like(self.mean), clip)
@@ -67,7 +67,7 @@ class Statistics:
 
 
 def merged(statistics: Statistics, parts: Any) -> Statistics:
-    """Statistics with others', in their order."""
+    """Merge statistics with others in their order."""
     for count, mean, squares in parts:
         statistics = statistics.merged(float(count), mean, squares)
     return statistics
@@ -76,8 +76,8 @@ def merged(statistics: Statistics, parts: Any) -> Statistics:
 class Moments:
     """Statistics of each of several episodes, collected in blocks.
 
-    The blocks of an episode begin at the same of its steps whatever episodes run beside it, so that the bits of its
-    statistics do not depend on those.
+    The blocks of an episode begin at the same steps whichever episodes run at the same time, so the bits of its
+    statistics do not depend on the other episodes.
     """
 
     def __init__(self, n: int, size: int) -> None:
@@ -87,7 +87,7 @@ class Moments:
         self._filled = np.zeros(n, np.intp)
 
     def add(self, observations: NDArray[Any], rows: "NDArray[np.intp] | slice") -> None:
-        """Take one observation more of the episodes `rows`."""
+        """Add one observation for each of the episodes `rows`."""
         if isinstance(rows, slice):
             rows = np.arange(len(self.count))[rows]
         filled = self._filled[rows]
@@ -99,7 +99,7 @@ class Moments:
         self._filled[rows] = filled + 1
 
     def end(self, row: int) -> None:
-        """Episode `row` ended with what was added last."""
+        """End episode `row` after the last observation."""
         filled, self._filled[row] = int(self._filled[row]), 0
         if not filled:
             return
@@ -113,7 +113,7 @@ class Moments:
         )  # fmt: skip
 
     def taken(self, row: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """End episode `row`: its count, mean and squares; the next one of that row begins without any."""
+        """End episode `row`, return its count, mean and squares, and clear the row for the next episode."""
         self.end(row)
         found = float(self.count[row]), self.mean[row].copy(), self.squares[row].copy()
         self.count[row], self.mean[row], self.squares[row] = 0.0, 0.0, 0.0
@@ -127,9 +127,9 @@ class Normalizer:
     Attributes
     ----------
     mean, inverse_std : ndarray, shape (observation_size,)
-        In units of the observation; an inverse of 0 is that of a constant.
+        In units of the observation; `inverse_std` is 0 for a constant.
     clip : float
-        In standard deviations.
+        Limit of normalized observations, in standard deviations.
     """
 
     mean: NDArray[np.float64]
@@ -137,7 +137,7 @@ class Normalizer:
     clip: float
 
     def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:
-        """Normalize a batch, as a new array."""
+        """Return a normalized batch as a new array."""
         normal: NDArray[Any] = observations - self.mean
         normal *= self.inverse_std
         np.maximum(normal, -self.clip, out=normal)

@@ -1,4 +1,4 @@
-"""Observations of Gymnasium's spaces as vectors, in the order of `gymnasium.spaces.utils.flatten`."""
+"""Conversion of observations to vectors, in the order of `gymnasium.spaces.utils.flatten`."""
 
 import math
 from collections import OrderedDict
@@ -11,59 +11,59 @@ from numpy.typing import NDArray
 
 from .. import _checks
 
-#: Numbers of an observation at most; a one-hot vector of more is a slip, for which memory would fail.
+#: Largest size of an observation; a larger one-hot vector is a mistake and would not fit into memory.
 _MOST = 10_000_000
 
-#: What a picture's shorter side has at least; smaller arrays of bytes are boards and maps.
+#: Least length of the shorter side of an image; smaller arrays of bytes are boards and maps.
 _PICTURE = 32
 
-#: How deep the spaces of a file may nest.
+#: Maximum nesting of the spaces in a file.
 _LEVELS = 20
 
 _WANTED = "Box, Dict, Tuple, Discrete, MultiDiscrete or MultiBinary observations"
 
 _ADVICE = {
-    "Text": "gymnasium.wrappers.FlattenObservation makes a Box of it",
-    "Sequence": "its length varies, and a network takes as many numbers each time: "
+    "Text": "gymnasium.wrappers.FlattenObservation converts it to a Box",
+    "Sequence": "its length varies, but a network needs a fixed number of inputs: "
     "gymnasium.wrappers.TransformObservation can pad it to a Box",
-    "Graph": "its size varies, and a network takes as many numbers each time: "
+    "Graph": "its size varies, but a network needs a fixed number of inputs: "
     "gymnasium.wrappers.TransformObservation can compute a Box of features",
-    "OneOf": "what it has varies: gymnasium.wrappers.TransformObservation can make a Box that has all",
+    "OneOf": "its content varies: gymnasium.wrappers.TransformObservation can convert it to a Box that holds it all",
 }
-_OTHER = "gymnasium.wrappers.TransformObservation can make a Box of it"
+_OTHER = "gymnasium.wrappers.TransformObservation can convert it to a Box"
 _OF_PICTURES = (
-    "a network of dense layers learns little from pictures: gymnasium.wrappers has GrayscaleObservation and "
-    "ResizeObservation, which make it small, and FlattenObservation, after which it is taken as a vector"
+    "a network of dense layers learns little from images: in gymnasium.wrappers, GrayscaleObservation and "
+    "ResizeObservation make them small, and FlattenObservation makes them vectors, which are accepted"
 )
-_OF_PARTS = "FilterObservation leaves parts of a Dict out"
+_OF_PARTS = "FilterObservation removes parts of a Dict"
 
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """A Box or MultiBinary, taken as it is."""
+    """A Box or MultiBinary, used without conversion."""
 
     size: int
 
     def vectors(self, given: Any, name: str) -> Iterator[NDArray[Any]]:
-        """Yield the numbers, or say why they are none."""
+        """Yield the numbers, or raise an error that says what is wrong."""
         numbers = _checks.numbers(name, given).ravel()
         if numbers.size != self.size:
             raise ValueError(f"{name}: wanted {self.size} numbers, got shape {np.shape(given)}")
         yield numbers
 
     def to_state(self) -> dict[str, Any]:
-        """As data for a file."""
+        """Return the space as data for a file."""
         return {"size": self.size}
 
 
 @dataclass(frozen=True, eq=False)
 class OneHot:
-    """A Discrete or MultiDiscrete: a 1 among zeros for each of its numbers.
+    """A Discrete or MultiDiscrete: a one-hot vector for each of its numbers.
 
     Attributes
     ----------
     first, n : ndarray of int64, shape (numbers,)
-        The first choice of each number, and how many there are.
+        First choice of each number, and number of choices.
     """
 
     first: NDArray[np.int64]
@@ -71,11 +71,11 @@ class OneHot:
 
     @property
     def size(self) -> int:
-        """Numbers of the vector."""
+        """Size of the vector."""
         return int(self.n.sum())
 
     def vectors(self, given: Any, name: str) -> Iterator[NDArray[Any]]:
-        """Yield the vector, or say why there is none."""
+        """Yield the vector, or raise an error that says what is wrong."""
         numbers = _checks.numbers(name, given).ravel()
         whole = numbers
         if len(numbers) == len(self.n):
@@ -95,20 +95,20 @@ class OneHot:
         yield vector
 
     def to_state(self) -> dict[str, Any]:
-        """As data for a file."""
+        """Return the space as data for a file."""
         return {"first": self.first, "n": self.n}
 
 
 @dataclass(frozen=True, eq=False)
 class Several:
-    """A Dict or Tuple: its parts one after the other.
+    """A Dict or Tuple: the vectors of its parts one after the other.
 
     Attributes
     ----------
     keys : tuple of str, or None
         Names of a Dict's parts.
     parts : tuple
-        None for one that is text, which no network reads, such as the missions of MiniGrid.
+        The parts; None for text, which is left out, such as the missions of MiniGrid.
     """
 
     keys: tuple[str, ...] | None
@@ -116,7 +116,7 @@ class Several:
 
     @property
     def size(self) -> int:
-        """Numbers of the vector."""
+        """Size of the vector."""
         return sum(part.size for part in self.parts if part is not None)
 
     def vectors(self, given: Any, name: str) -> Iterator[NDArray[Any]]:
@@ -124,17 +124,19 @@ class Several:
         if self.keys is None:
             if not isinstance(given, tuple | list) or len(given) != len(self.parts):
                 raise TypeError(
-                    f"{name}: wanted a tuple of {len(self.parts)}, got {_checks.shown(given)}"
+                    f"{name}: wanted a tuple of {len(self.parts)} parts, got {_checks.shown(given)}"
                 )
         elif not isinstance(given, Mapping) or any(key not in given for key in self.keys):
             wanted = ", ".join(self.keys)
-            raise TypeError(f"{name}: wanted a dict of {wanted}, got {_checks.shown(given)}")
+            raise TypeError(
+                f"{name}: wanted a dict with the keys {wanted}, got {_checks.shown(given)}"
+            )
         for key, part in zip(self.keys or range(len(self.parts)), self.parts, strict=True):
             if part is not None:
                 yield from part.vectors(given[key], f"{name}[{key!r}]")
 
     def left_out(self, where: str = "") -> list[str]:
-        """Where there is text."""
+        """Return the places of text."""
         found = []
         for key, part in zip(self.keys or range(len(self.parts)), self.parts, strict=True):
             at = f"{where}[{key!r}]"
@@ -145,7 +147,7 @@ class Several:
         return found
 
     def to_state(self) -> dict[str, Any]:
-        """As data for a file."""
+        """Return the space as data for a file."""
         parts = [None if part is None else part.to_state() for part in self.parts]
         return {"keys": None if self.keys is None else list(self.keys), "parts": parts}
 
@@ -159,7 +161,7 @@ def observations_of(space: Any, name: str) -> Observations:
     Raises
     ------
     ValueError
-        If the space, or a part of it, is of another kind or a picture, or has nothing but text.
+        If the space or a part of it is not supported or is an image, or if there is nothing but text.
     """
     try:
         found = _part(space, name, "")
@@ -195,7 +197,7 @@ def _part(space: Any, name: str, where: str) -> Observations:
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         if _is_picture(space):
             raise ValueError(
-                f"{name}: wanted no pictures as observations, got {shown(space)}{where and f' at {where}'}; "
+                f"{name}: wanted no images as observations, got {shown(space)}{where and f' at {where}'}; "
                 f"{_OF_PICTURES}{where and f'; {_OF_PARTS}'}"
             )
         return Numbers(math.prod(space.shape))
@@ -219,7 +221,7 @@ def _is_picture(space: Any) -> bool:
 
 
 def stackable(space: Any) -> Any:
-    """The same space, with Gymnasium's own text in the place of other packages', of which it makes no stacks."""
+    """Return a space that Gymnasium can stack, with text of other packages replaced by Gymnasium's."""
     from gymnasium import spaces
 
     if isinstance(space, spaces.Dict):
@@ -230,22 +232,24 @@ def stackable(space: Any) -> Any:
 
 
 def shown(space: Any) -> str:
-    """A space in an error; of another package's, also where it is from."""
+    """Return a space as text for errors, with its package if it is not Gymnasium's."""
     module = type(space).__module__
     origin = "" if space is None or module.startswith("gymnasium") else f" of {module}"
     return f"{_checks.shown(space) if space is None else space}{origin}"
 
 
 def observations_from_state(state: Any, level: int = 0) -> Observations:
-    """From what `to_state` made."""
+    """Read the data of `to_state`."""
     if not isinstance(state, dict) or level > _LEVELS:
-        raise ValueError(f"observations: wanted those of a space, got {_checks.shown(state)}")
+        raise ValueError(f"observations: wanted the state of a space, got {_checks.shown(state)}")
     if "size" in state:
         return Numbers(_checks.integer("size", state["size"], at_least=0, at_most=_MOST))
     if "n" in state:
         first, n = np.array(state["first"]), np.array(state["n"])
         if first.dtype != np.int64 or n.dtype != np.int64 or first.shape != n.shape or n.ndim != 1:
-            raise ValueError("observations: wanted the first and the number of choices, got others")
+            raise ValueError(
+                "observations: wanted the first and the number of choices in int64, got others"
+            )
         if not ((n >= 1) & (n <= _MOST)).all() or n.sum() > _MOST:
             raise ValueError(f"observations: wanted numbers of choices, got {_checks.shown(n)}")
         return OneHot(first, n)

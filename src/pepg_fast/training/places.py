@@ -1,4 +1,4 @@
-"""This process and its workers in the place of a runner."""
+"""A runner that uses only this process and its workers."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .workers import Workers
 
 
 class InWorkers(Runner):
-    """A runner of a single process, whose episodes are run by workers."""
+    """A runner for a single process, whose workers run the episodes."""
 
     def __init__(self, workers: Workers) -> None:
         super().__init__(timeout=None)

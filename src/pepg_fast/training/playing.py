@@ -1,4 +1,4 @@
-"""Episodes to look at: in a window, or as a video."""
+"""Showing episodes in a window or as a video."""
 
 import os
 import sys
@@ -13,14 +13,14 @@ from . import env_api, generators
 from .policy import Policy, task_of
 from .rollouts import Task, make_env, name_of
 
-#: Files that videos can be written to.
+#: Suffixes of video files.
 FORMATS = (".mp4", ".gif", ".mkv", ".mov", ".avi", ".webm")
 
 
 def play(
     policy: Policy, episodes: int, seed: int, video: "str | os.PathLike[str] | None"
 ) -> Iterator[tuple[int, float, int]]:
-    """Run episodes that are shown or filmed; seed, return and steps of each."""
+    """Show or record episodes, and yield the seed, return and number of steps of each."""
     episodes = _checks.integer("episodes", episodes, at_least=1)
     seed = _checks.integer("seed", seed, at_least=0)
     if video is not None:
@@ -36,14 +36,14 @@ def play(
 
 
 def _shown(task: Task, policy: Policy, seeds: range) -> Iterator[tuple[int, float, int]]:
-    """Run episodes in a window; where it is the window that fails, say what else there is."""
+    """Run episodes in a window; if the window fails, suggest a video."""
     played = 0
     try:
         for one in _played(task, policy, seeds, "human", None):
             yield one
             played += 1
     except Exception as error:
-        # SDL, GLFW and others have many words for a screen that they cannot use: all is well without one.
+        # SDL, GLFW and others report a missing screen in many ways, so check whether the episode runs without one.
         try:
             for _ in _played(task, policy, seeds[played : played + 1], None, None):
                 pass
@@ -55,7 +55,7 @@ def _shown(task: Task, policy: Policy, seeds: range) -> Iterator[tuple[int, floa
 def _played(
     task: Task, there: Policy, seeds: range, mode: str | None, video: Any
 ) -> Iterator[tuple[int, float, int]]:
-    """Run episodes, rendered in some mode or not at all."""
+    """Run episodes, rendered in a mode or not at all."""
     args = task.env_args | {"render_mode": mode}
     env = make_env(task.env, args, task.max_episode_steps, task.frame_stack)
     try:
@@ -65,7 +65,7 @@ def _played(
             for number in seeds:
                 before = generators.states()
                 shown = _episode(env, there, number, film)
-                if not drawn:  # to be told of once
+                if not drawn:  # warn only once
                     drawn = generators.drawn_between(before, generators.states())
                     generators.tell(name_of(task.env), drawn)
                 yield number, *shown
@@ -105,11 +105,11 @@ def _failure(error: BaseException, policy: Policy, seed: int) -> EvaluationError
 
 
 def _no_screen(reason: str) -> RuntimeError:
-    return RuntimeError(f"no screen to play on ({reason}): --video FILE films instead")
+    return RuntimeError(f"no screen to play on ({reason}): --video FILE records a video instead")
 
 
 def _driver_that_shows_nothing() -> str | None:
-    """Where there is no screen, SDL draws into memory, also unasked; by which driver."""
+    """Return SDL's driver if it draws into memory because there is no screen."""
     display = getattr(sys.modules.get("pygame"), "display", None)
     if display is None or not display.get_init() or "SDL_VIDEODRIVER" in os.environ:
         return None
@@ -118,7 +118,7 @@ def _driver_that_shows_nothing() -> str | None:
 
 
 class _Film:
-    """A video file that grows by frames."""
+    """A video file to which frames are added."""
 
     def __init__(self, filename: "str | os.PathLike[str]", env: Any) -> None:
         with _caller.optional_dependency("--video", "imageio", "video"):
@@ -131,7 +131,7 @@ class _Film:
         speed = env.metadata.get("render_fps", 30)
         options: dict[str, Any] = {"duration": 1000 / speed, "loop": 0}
         if not name.lower().endswith(".gif"):
-            # Sizes as they are: the codec's blocks of 16 would have the picture scaled.
+            # Keep the size: with the codec's default blocks of 16, the picture would be scaled.
             options = {"fps": speed, "macro_block_size": 2}
         try:
             self._writer = imageio.get_writer(name, **options)
@@ -141,7 +141,9 @@ class _Film:
     def add(self, frame: Any) -> None:
         """Append a frame."""
         if frame is None:
-            raise ValueError("video: the environment renders nothing (render_mode='rgb_array')")
+            raise ValueError(
+                "video: wanted an environment that renders with render_mode='rgb_array', got no picture"
+            )
         self._writer.append_data(frame)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A policy as it is used: a network, the observations it was trained on, and how its outputs become actions."""
+"""Trained policies: a network, the normalization of its observations, and the conversion of outputs to actions."""
 
 import copy
 import os
@@ -18,7 +18,7 @@ from .normalization import Normalizer
 from .rollouts import Task, interface_of, name_of, registered
 from .spaces import Interface
 
-#: Which policies a run keeps.
+#: The policies that a run keeps.
 WHICH = ("center", "best_center", "best")
 
 
@@ -31,7 +31,7 @@ class Weights:
     score: float
 
     def to_state(self) -> dict[str, Any]:
-        """As data for a file."""
+        """Return the policy as data for a file."""
         normalizer = self.normalizer
         return {
             "weights": np.array(self.weights),
@@ -41,7 +41,7 @@ class Weights:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], n: int, inputs: int) -> "Weights":
-        """From what `to_state` made, for a network of n parameters."""
+        """Read the data of `to_state`, for a network of n parameters."""
         normalizer = state["normalizer"]
         if normalizer is not None:
             normalizer = Normalizer(
@@ -60,28 +60,27 @@ class Weights:
 class Policy(Exporting):
     """A trained policy: ``action = policy(observation)``.
 
-    `Policy.load` reads one from a run's ``policy.npz``, or from a network's file of this package or pepg-es.
+    `Policy.load` reads a policy from a run's ``policy.npz``, or from a network file of this package or of pepg-es.
 
     Parameters
     ----------
     network : NeuralNetwork or RecurrentNetwork
-        With its weights.
+        The network, with its weights.
     interface : Interface
-        The environment's spaces, as the network meets them.
+        Conversion between the environment's spaces and the network.
     normalizer : Normalizer, optional
-        Of observations.
+        Normalization of the observations.
     env_id : str
-        The environment it was trained in; empty if not known.
+        Environment of the training; empty if it is not known.
     env_args : dict, optional
-        What that was made with.
+        Keyword arguments for making the environment.
     max_episode_steps : int, optional
-        At which its episodes were cut short.
+        Number of steps after which episodes were truncated in training.
     frame_stack : int
-        Observations of its environment, the last ones, that it sees as one, stacked as by
+        Number of most recent observations that the policy sees together, stacked as by
         `gymnasium.wrappers.FrameStackObservation`.
     score : float
-        What it reached in training: the fitness of one candidate, or the mean of the center's episodes; NaN if it is
-        not known.
+        Result of the training: the fitness of one candidate, or the mean return of the center; NaN if it is not known.
 
     Attributes
     ----------
@@ -89,7 +88,7 @@ class Policy(Exporting):
         As above.
     """
 
-    _memory: Memory = ()  # also of one that was pickled before there was any
+    _memory: Memory = ()  # for policies pickled by versions without memory
 
     def __init__(
         self,
@@ -110,26 +109,26 @@ class Policy(Exporting):
         self.reset()
 
     def reset(self) -> None:
-        """Begin an episode: a policy with memory forgets the one before."""
+        """Begin an episode: a policy with memory forgets the previous episode."""
         self._memory = memory_of(self.network, 1)
 
     def __call__(self, observation: ArrayLike) -> Any:
-        """Choose an action; a policy with memory goes on from the observation before, until `reset`.
+        """Choose an action; a policy with memory remembers its observations until `reset`.
 
         Parameters
         ----------
         observation : array_like
-            One of the environment's, or as many of them stacked as the policy sees at once.
+            An observation of the environment, or a stack of them if the policy has a `frame_stack`.
 
         Returns
         -------
         integer or ndarray
-            As the environment's `step` takes it: in its action space, and of the type that this samples.
+            An action for the environment's `step`, of the type that its action space samples.
 
         Raises
         ------
         TypeError, ValueError
-            If that is not as many numbers as the policy takes, or the network gives NaN for a Box.
+            If the observation has the wrong number of values, or the network returns NaN for a Box.
         """
         observations = self.interface.observation(observation).astype(np.float64)[None]
         if self.normalizer is not None:
@@ -143,22 +142,22 @@ class Policy(Exporting):
     def from_torch(
         cls, module: Any, env: Any, *, env_args: dict[str, Any] | None = None
     ) -> "Policy":
-        """Make a policy of a torch module's weights.
+        """Make a policy from a torch module.
 
         Parameters
         ----------
         module : torch.nn.Module
-            An ``nn.Sequential`` of ``nn.Linear`` layers with activations between them, or what `to_torch` made.
+            An ``nn.Sequential`` of ``nn.Linear`` layers with activations between them, or a module from `to_torch`.
         env : str or callable
-            The environment, an id of Gymnasium's or what returns one; its actions are the network's outputs, clipped
-            to the Box.
+            Id of a Gymnasium environment, or a function that returns an environment. Its actions are the network's
+            outputs, clipped to the Box.
         env_args : dict, optional
-            What that environment is made with.
+            Keyword arguments for making the environment.
 
         Returns
         -------
         Policy
-            With float64 weights of the same values.
+            The policy, with the same weights in float64.
 
         Raises
         ------
@@ -183,27 +182,27 @@ class Policy(Exporting):
         Parameters
         ----------
         filename : path
-            ``policy.npz`` of a run, or the file of a network, of this package's or of pepg-es's.
+            The ``policy.npz`` of a run, or a network file of this package or of pepg-es.
         which : {"center", "best_center", "best"}
-            Of a run: the mean of the last search distribution, the mean that did best in its own episodes, or the
-            candidate with the highest fitness.
+            Which policy of a run to read: the last mean of the search distribution, the center with the highest mean
+            return in its evaluations, or the candidate with the highest fitness.
         env : str or callable, optional
-            The environment of a network's file, an id of Gymnasium's or what returns one; its actions are the
-            network's outputs, clipped to the Box.
+            For a network file: id of a Gymnasium environment, or a function that returns an environment. Its actions
+            are the network's outputs, clipped to the Box.
         env_args : dict, optional
-            What that environment is made with.
+            Keyword arguments for making that environment.
 
         Returns
         -------
         Policy
-            Ready to be called.
+            The policy, ready to be called.
 
         Raises
         ------
         ValueError
             If the file is damaged or of another kind, has no such policy, or does not fit `env`.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
         """
         if env is not None:
             return _of_network(load_network(filename), env, env_args or {})
@@ -211,9 +210,11 @@ class Policy(Exporting):
 
 
 def task_of(policy: Policy, env: Any = None) -> Task:
-    """Episodes of a policy, in its own environment or another."""
+    """Return the task of running a policy, in its own environment or another one."""
     if env is None and not policy.env_id:
-        raise ValueError("env: wanted one, since the policy does not know its own")
+        raise ValueError(
+            "env: wanted an environment, because the policy does not know its own, got None"
+        )
     is_own = env is None or env == policy.env_id
     args, env = policy.env_args if is_own else {}, env or policy.env_id
     limit = policy.max_episode_steps
@@ -225,7 +226,7 @@ def task_of(policy: Policy, env: Any = None) -> Task:
     ):
         if wanted != got:
             raise ValueError(
-                f"env: wanted one of {wanted} {what} for this policy, got one of {got}"
+                f"env: wanted an environment with {wanted} {what} for this policy, got one with {got}"
             )
     return Task(
         registered(env), args, limit, policy.network, mine.within(there), new_env,
@@ -234,7 +235,7 @@ def task_of(policy: Policy, env: Any = None) -> Task:
 
 
 def _of_network(network: Network, env: Any, env_args: dict[str, Any]) -> Policy:
-    """A network as a policy for an environment."""
+    """Make a policy of a network for an environment."""
     name = name_of(env)
     interface, _ = interface_of(env, env_args, None, scaled=False)
     sizes = (interface.observation_size, interface.output_size)
@@ -244,7 +245,7 @@ def _of_network(network: Network, env: Any, env_args: dict[str, Any]) -> Policy:
             f"{network.input_size} and {network.output_size}"
         )
     if network.weights is None:
-        raise ValueError("network: wanted one with weights")
+        raise ValueError("network: wanted a network with weights, got one without")
     return Policy(network, interface, env_id=name, env_args=env_args)
 
 
@@ -253,7 +254,7 @@ _Self = TypeVar("_Self", bound="PolicyFile")
 
 @dataclass
 class PolicyFile:
-    """The policies of a run, as ``policy.npz`` holds them."""
+    """The policies of a run, the content of ``policy.npz``."""
 
     env_id: str
     env_args: dict[str, Any]
@@ -264,10 +265,12 @@ class PolicyFile:
     frame_stack: int = 1
 
     def policy(self, which: str) -> Policy:
-        """One of them."""
+        """Return one of the policies."""
         _checks.choice("which", which, WHICH)
         if which not in self.policies:
-            raise ValueError(f"which: this run has no {which} (only {', '.join(self.policies)})")
+            raise ValueError(
+                f"which: wanted one of this run's policies ({', '.join(self.policies)}), got {which!r}"
+            )
         chosen = self.policies[which]
         network = copy.copy(self.network)
         network.weights = chosen.weights
@@ -277,7 +280,7 @@ class PolicyFile:
         )  # fmt: skip
 
     def save(self, filename: "str | os.PathLike[str]") -> None:
-        """Write the file, whole or not at all; what could not be loaded again is not written."""
+        """Write the file, completely or not at all; content that could not be loaded again is refused."""
         state = {
             "env_id": self.env_id,
             "env_args": self.env_args if files.is_storable(self.env_args) else {},

@@ -1,4 +1,4 @@
-"""Starting worker processes: what they inherit, and what is said where there can be none."""
+"""Starting worker processes: their environment, and errors where they cannot be started."""
 
 import contextlib
 import copy
@@ -15,16 +15,16 @@ from .. import _caller, _output
 from ..run.failures import in_a_line
 from ..run.interrupts import SIGNALS
 
-#: The workers are the parallelism.
+#: Workers run in parallel, so each uses one thread.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-#: How long the thread that feeds a worker may take to end once there is no worker: it has nothing left to do.
+#: Seconds for which to wait for the end of a thread that feeds a worker, after the worker has ended.
 FEEDER_SECONDS = 5.0
 
 
 def processors() -> int:
-    """Processors that this process may use: those there are, or its affinity, or a container's quota."""
+    """Return the number of processors that this process may use, by affinity and a container's quota."""
     with _caller.optional_dependency("train", "loky", "gym"):
         import loky
     try:
@@ -37,12 +37,12 @@ def processors() -> int:
 
 
 def is_daemonic() -> bool:
-    """Whether this process may have no children, as those of a `multiprocessing.Pool` may not."""
+    """Whether this process may not have children, like those of a `multiprocessing.Pool`."""
     return multiprocessing.current_process().daemon
 
 
 def check(count: int) -> None:
-    """Raise what `starting` does, as far as that can be told without a process."""
+    """Raise the errors of `starting` that can be detected without starting a process."""
     with starting(count):
         from loky.backend import get_context
 
@@ -50,7 +50,7 @@ def check(count: int) -> None:
 
 
 def new_executor(initializer: Any, *arguments: Any) -> Any:
-    """Loky's, of one process, in which `initializer` is called with the arguments and those of `began`."""
+    """Return a loky executor of one process, which calls `initializer` with the arguments and those of `began`."""
     from loky.backend import get_context
     from loky.process_executor import ProcessPoolExecutor
 
@@ -70,32 +70,32 @@ def new_executor(initializer: Any, *arguments: Any) -> Any:
         1, initializer=initializer, initargs=(*arguments, os.getpid(), own), env=path | _ONE_THREAD, context=context
     )  # fmt: skip
     executor.workers = workers
-    # What loky asks at the end of the interpreter, too: it waits for workers that have something to do otherwise.
+    # Loky also reads this at the end of the interpreter; otherwise it would wait for busy workers.
     executor._flags.kill_workers = True
     return executor
 
 
 def first_submit(executor: Any, *call: Any) -> Any:
-    """Submit the call that starts an executor's process; where that fails half-way, no process is left."""
+    """Submit the call that starts an executor's process; if that fails, leave no process behind."""
     try:
         return executor.submit(*call)
     except BaseException:
-        end([executor], wait=False)  # for a thread that may not have begun
+        end([executor], wait=False)  # its thread may not have begun
         raise
 
 
 def end(executors: list[Any], *, wait: bool = True) -> None:
-    """Kill the processes of executors, those included that loky does not know of yet."""
+    """Kill the processes of executors, including those that loky does not know of yet."""
     queues = [queue for executor in executors if (queue := executor._call_queue) is not None]
     try:
         for executor in executors:
             executor.shutdown(wait=wait, kill_workers=True)
         for queue in queues if wait else ():
-            # Its thread may be in the middle of a piece that nobody reads any more, which has no end otherwise.
+            # Its thread may be writing a piece that no process reads any more, and would never end otherwise.
             with contextlib.suppress(OSError):
                 queue._reader.close()
         for queue in queues if wait else ():
-            # Which loky does not wait for: it has semaphores, and must have given them back when the interpreter ends.
+            # Loky does not wait for this thread, which must release its semaphores before the interpreter ends.
             if queue._thread is not None:
                 queue._thread.join(FEEDER_SECONDS)
     finally:  # also after a Ctrl-C
@@ -106,13 +106,14 @@ def end(executors: list[Any], *, wait: bool = True) -> None:
 
 @contextlib.contextmanager
 def starting(count: int) -> Iterator[None]:
-    """A block in which workers are started; where none can be, a RuntimeError says what to do."""
+    """Start workers in this block; if that is impossible, a RuntimeError says what to do instead."""
     if is_daemonic():
         raise _impossible(
-            count, "a daemonic process, such as those of multiprocessing.Pool, may have no children"
+            count,
+            "a daemonic process, such as those of multiprocessing.Pool, may not have children",
         )
     if not sys.executable:
-        raise _impossible(count, "Python does not know its own program (sys.executable)")
+        raise _impossible(count, "Python does not know its own executable (sys.executable)")
     _output.fill_descriptors()
     try:
         with _output.null_where(_output.cannot_be_flushed), _signals_held():
@@ -126,7 +127,7 @@ def starting(count: int) -> Iterator[None]:
 
 
 def _start_trackers() -> None:
-    """Start the two processes that look after semaphores, which get this one's environment."""
+    """Start the two resource trackers, which inherit this process's environment."""
     with _caller.optional_dependency("train", "loky", "gym"):
         from loky.backend import resource_tracker
 
@@ -140,14 +141,14 @@ def _start_trackers() -> None:
 
 def _impossible(count: int, why: str) -> RuntimeError:
     return RuntimeError(
-        f"workers: wanted processes that can be started, got workers={count} where they cannot: {why}. workers=0 runs "
-        "the episodes in this process"
+        f"workers: wanted a process that can start others, got workers={count} where that is impossible: {why}. "
+        "workers=0 runs the episodes in this process"
     )
 
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Have children that are not reached by signals before `began`, which may go to all processes of a terminal."""
+    """Block signals in children until `began`, because a terminal sends signals to all of its processes."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -159,9 +160,9 @@ def _signals_held() -> Iterator[None]:
 
 
 def _import_path() -> dict[str, str]:
-    """What has a child find loky, which gives it this process's import path, and not look in the current folder first.
+    """Return variables by which a child finds loky, which then sets this process's import path.
 
-    It looks nowhere else before that: from wherever Python looks when it starts it imports `sitecustomize`, too.
+    The child searches no other folder first, because Python imports `sitecustomize` from wherever it searches.
     """
     with _caller.optional_dependency("train", "loky", "gym"):
         import loky
@@ -169,7 +170,7 @@ def _import_path() -> dict[str, str]:
     installed = os.path.dirname(os.path.dirname(loky.__file__))
     library = os.path.dirname(os.__file__)
     places = [installed]
-    if library in sys.path and installed in sys.path:  # in the order in which they are here
+    if library in sys.path and installed in sys.path:  # in the order of this process
         first, last = sys.path.index(library), sys.path.index(installed)
         places = sys.path[first : last + 1] or places
     named = [place for place in places if isinstance(place, str) and os.pathsep not in place]
@@ -181,7 +182,7 @@ def _import_path() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Have variables of the environment in this block."""
+    """Set environment variables in this block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -202,17 +203,17 @@ def _restore(variables: dict[str, str | None]) -> None:
 
 
 def began(parent: int, environment: dict[str, str | None]) -> None:
-    """Be a worker: the parent decides what becomes of signals, and how long it lives."""
+    """Set up a worker, which ignores signals and ends with its parent."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):  # what came meanwhile is dropped
+    if hasattr(signal, "pthread_sigmask"):  # pending signals are ignored
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    _restore(environment)  # for what environments start
+    _restore(environment)  # for processes that environments start
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
-    """End when the parent has, however it ended."""
+    """End this process when its parent has ended for any reason."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)

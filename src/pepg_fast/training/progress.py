@@ -1,4 +1,4 @@
-"""The line that a run shows on a terminal."""
+"""The progress line of a training run."""
 
 import sys
 from typing import Any
@@ -10,14 +10,14 @@ from ..run.callbacks import Bar
 from ..run.history import Row
 from ..run.limits import Limits
 
-#: Seconds after which the first line is written where there is no terminal.
+#: Seconds after which the first line is written if there is no terminal.
 FIRST_LINE = 10.0
 
 
 class TrainingProgress(Bar):
-    """One live line: generation, steps of environments a second, returns, length of an episode, sigma, time to go.
+    """A live line: generation, environment steps per second, returns, episode length, sigma and remaining time.
 
-    Where standard error is no terminal, it writes a line every ten seconds, and ever fewer in a long run.
+    If standard error is not a terminal, a line is written every ten seconds, and less often in a long run.
     """
 
     def __init__(self) -> None:
@@ -32,13 +32,13 @@ class TrainingProgress(Bar):
         self._bar.n = 0.0 if np.isnan(self._share) else self._share
 
     def step(self, es: Any, row: Row) -> None:
-        """Say how it goes every now and then."""
+        """Update the line at intervals."""
         if not np.isnan(row["center"]):
             self._center = row["center"]
         super().step(es, row)
 
     def _describe(self, es: Any, row: Row, seconds: float) -> None:
-        """Show the line, or write it if it is time for another one."""
+        """Show the line, or write one if it is time to."""
         if self._bar.disable and (sys.stderr is None or seconds < self._due):
             return
         rate = (es.interactions - self._interactions) / seconds

@@ -1,14 +1,14 @@
-"""Settings that go from one number to another over a run: a pair, or text such as ``0.03:0.01``."""
+"""Settings that go from one number to another over a run, given as a pair or as text such as ``0.03:0.01``."""
 
 from collections.abc import Callable
 from typing import Any
 
-#: Takes the name of a setting and what was given; returns the number, or refuses it.
+#: Takes the name and value of a setting; returns the checked number or raises.
 Check = Callable[[str, Any], Any]
 
 
 def or_ramp(check: Check) -> Check:
-    """Take one number, or two of them: the first and the last of a ramp."""
+    """Return a check that accepts one number, or two for the ends of a ramp."""
 
     def checked(name: str, value: Any) -> Any:
         if isinstance(value, str):
@@ -40,14 +40,14 @@ def is_ramp(value: Any) -> bool:
 
 
 def last(value: Any) -> Any:
-    """What a setting comes to at the end."""
+    """Return the final value of a setting."""
     return value[1] if is_ramp(value) else value
 
 
 def at(value: Any, share: float) -> Any:
-    """The number of a setting when a share of its ramp is behind it; a whole one between whole ones."""
+    """Return the value of a setting after a share of its ramp; a whole number between whole numbers."""
     if not is_ramp(value):
         return value
     first, end = value
-    between = (1.0 - share) * first + share * end  # the ends themselves at the ends
+    between = (1.0 - share) * first + share * end  # exact at the ends
     return round(between) if isinstance(end, int) else between

@@ -1,4 +1,4 @@
-"""Episodes of several policies at a time in one process: one forward pass for all, then a step of each."""
+"""Episodes of several policies at a time in one process: one forward pass for all, then one step of each."""
 
 import contextlib
 import copy
@@ -26,50 +26,50 @@ from .observations import stackable
 from .spaces import Interface
 from .time_limit import TimeLimit
 
-#: Makes an environment: its id, what Gymnasium has registered under one, a function that returns one, or a Simulation,
-#: whose episodes `NativeRollouts` runs.
+#: What an environment is made from: an id, a Gymnasium EnvSpec, a function that returns an environment, or a Simulation
+#: (whose episodes `NativeRollouts` runs).
 EnvMaker = Any
 
-#: What episodes use of an environment.
+#: Attributes of an environment that episodes use.
 _ENV = ("reset", "step", "close", "observation_space", "action_space", "unwrapped")
 
-#: Rewards that need no closer look. Not all of `np.integer`, which a timedelta64 is one of.
+#: Types of rewards that are accepted at once. Not `np.integer`, because it includes timedelta64.
 _REALS: Any = (int, np.floating, np.bool_, *(np.dtype(kind).type for kind in "bBhHiIlLqQ"))
 
-#: Episodes that a process runs at a time, at most: of cheap environments more gain nothing.
+#: Maximum number of episodes that a process runs at a time; more do not help even with cheap environments.
 MOST_TOGETHER = 32
 
 
 @dataclass(frozen=True)
 class Task:
-    """What an episode is made of, all that a worker needs to know of a run.
+    """Description of an episode: everything that a worker needs to know about a run.
 
     Attributes
     ----------
     env : str, EnvSpec or callable
-        An id of Gymnasium's, what is registered under it, or what returns an environment.
+        Id of a Gymnasium environment, its EnvSpec, or a function that returns an environment.
     env_args : dict
-        Keyword arguments of either.
+        Keyword arguments for making the environment.
     max_episode_steps : int or None
-        At which an episode is cut short, in the place of the environment's own limit; None for that one.
+        Number of steps after which an episode is truncated; None for the environment's own limit.
     network : NeuralNetwork or RecurrentNetwork
-        Its shape; the weights come with each call.
+        Shape of the network; the weights are passed with each call.
     interface : Interface
-        From its outputs to actions.
+        Conversion of observations and actions.
     new_env : bool
-        Whether each episode has an environment of its own.
+        Whether each episode has its own environment.
     reward_floor : float or None
-        What a reward counts at least, in `Episodes.fitness` alone.
+        Lower limit of a reward, which applies only in `Episodes.fitness`.
     retries : int
-        How often an episode that failed is run again, each time in a new environment.
+        How often a failed episode is run again, each time in a new environment.
     on_failure : {"raise", "worst"}
-        Whether an episode that fails all the same is an error, or has no return.
+        Whether an episode that still fails is an error, or has no return.
     time_limit : float or None
-        Seconds that an episode may spend in its environment.
+        Maximum number of seconds that an episode may spend in its environment.
     engine : str
-        What steps it: a name that `engines.rollouts_of` knows, not "auto".
+        Name of the engine, as in `engines.rollouts_of`; never "auto".
     frame_stack : int
-        Observations, the last ones, that the network sees together.
+        Number of most recent observations that the network sees together.
     """
 
     env: EnvMaker
@@ -86,7 +86,7 @@ class Task:
     frame_stack: int = 1
 
     def __post_init__(self) -> None:
-        """Have a Simulation run by the one engine that it has."""
+        """Set the engine of a Simulation, which has only one."""
         if isinstance(self.env, Simulation):
             object.__setattr__(self, "engine", "native")
 
@@ -97,20 +97,20 @@ class Task:
 
 
 class Asked(NamedTuple):
-    """Episodes that are to be run.
+    """A request for episodes.
 
     Attributes
     ----------
     weights : ndarray, shape (rows, parameters), or Unmade
-        Of policies.
+        Weights of the policies.
     seeds : ndarray of int, shape (rows,) or (rows, E)
-        What the environments are reset with, in one or in E episodes of each policy.
+        Seeds with which the environments are reset, for one or E episodes of each policy.
     normalizer : Normalizer or None
-        Of observations.
+        Normalization of the observations.
     with_statistics : bool
-        Whether statistics of the observations are wanted.
+        Whether to collect statistics of the observations.
     limit : int or None
-        Steps after which they are cut short, if the task's limit is later.
+        Number of steps after which episodes are truncated, if it is below the task's limit.
     """
 
     weights: Any
@@ -121,31 +121,31 @@ class Asked(NamedTuple):
 
     @property
     def member(self) -> NDArray[np.intp]:
-        """The row of each episode, in order."""
+        """Row of each episode, in order."""
         return np.repeat(np.arange(len(self.seeds)), self.seeds[0].size)
 
     def some(self, rows: "slice | NDArray[np.intp]") -> "Asked":
-        """Those of some rows."""
+        """Return the request for some of the rows."""
         return self._replace(weights=self.weights[rows], seeds=self.seeds[rows])
 
 
 class Episodes(NamedTuple):
-    """What came of n episodes.
+    """Results of n episodes.
 
     Attributes
     ----------
     returns : ndarray, shape (n,)
         Sums of rewards; NaN for an episode that failed.
     lengths : ndarray of int, shape (n,)
-        Steps; 0 for an episode that failed.
+        Number of steps; 0 for an episode that failed.
     lifted : ndarray, shape (n,)
-        What rewards below the task's floor lack to it.
+        Sum of the amounts by which rewards are below the task's floor.
     statistics : list of (count, mean, squares), or None
-        Of the observations of each episode, if they were asked for.
+        Statistics of the observations of each episode, if requested.
     failures : ndarray of int, shape (n,)
-        How often each failed.
+        Number of failures of each episode.
     first_error : str
-        What the first failure was; empty if there was none.
+        Error of the first failure; empty if there was none.
     """
 
     returns: NDArray[np.float64]
@@ -156,13 +156,13 @@ class Episodes(NamedTuple):
     first_error: str = ""
 
     def fitness(self, reward_shift: float) -> NDArray[np.float64]:
-        """Returns as the search sees them: low rewards lifted to the floor, then all shifted."""
+        """Return the fitness: returns with rewards raised to the floor and then shifted."""
         fitness: NDArray[np.float64] = self.returns + self.lifted + reward_shift * self.lengths
         return fitness
 
     @classmethod
     def failed(cls, failures: int, error: str, statistics_size: int | None) -> "Episodes":
-        """An episode that failed for good; with statistics of as many numbers, if any."""
+        """Return an episode that failed for good, with empty statistics of this size, if any."""
         size = statistics_size
         statistics = None if size is None else [(0.0, np.zeros(size), np.zeros(size))]
         one = cls(np.zeros(1), np.zeros(1, np.int64), np.zeros(1), statistics, np.zeros(1, int))
@@ -171,14 +171,14 @@ class Episodes(NamedTuple):
         return one._replace(first_error=error)
 
     def put_failed(self, i: int) -> None:
-        """Let episode i be one that failed: nothing of it counts."""
+        """Mark episode i as failed, so that nothing of it counts."""
         self.returns[i], self.lengths[i], self.lifted[i] = np.nan, 0, 0.0
         self.failures[i] += 1
         if self.statistics is not None:
             self.statistics[i] = (0.0, *(np.zeros_like(part) for part in self.statistics[i][1:]))
 
     def with_rows(self, rows: NDArray[np.intp], others: "Episodes") -> "Episodes":
-        """These with others in the place of some, which had failed."""
+        """Replace failed episodes by repeated ones."""
         for name in ("returns", "lengths", "lifted"):
             getattr(self, name)[rows] = getattr(others, name)
         self.failures[rows] += others.failures
@@ -194,9 +194,9 @@ class EpisodeError(EvaluationError):
     Attributes
     ----------
     index : int
-        Which of those that were asked for together.
+        Index of the episode in the request.
     seed : int
-        What its environment was reset with.
+        Seed with which its environment was reset.
     """
 
     def __init__(self, message: str, index: int, seed: int) -> None:
@@ -205,7 +205,7 @@ class EpisodeError(EvaluationError):
 
     @classmethod
     def of(cls, error: BaseException, index: int, seed: int) -> "EpisodeError":
-        """What is said of an error that an episode failed by."""
+        """Make the error of an episode from its cause."""
         return cls(f"{in_a_line(error)} (reset with seed {seed})", index, seed)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -213,17 +213,17 @@ class EpisodeError(EvaluationError):
 
 
 class RunsEpisodes(Protocol):
-    """What runs the episodes of a task in a process, whatever steps their environments."""
+    """Interface of the classes that run the episodes of a task in a process."""
 
     def run_all(self, asked: Asked) -> Episodes:
-        """Run E episodes of each policy; an EpisodeError if one failed for good and the task does not take that."""
+        """Run E episodes of each policy; raise EpisodeError if one fails for good and the task does not tolerate it."""
 
     def close(self) -> None:
-        """Free the environments; what is run next makes new ones."""
+        """Free the environments; the next episodes make new ones."""
 
 
 def unusable(observations: NDArray[Any], largest: float) -> dict[int, ValueError]:
-    """What is wrong with observations that a policy cannot have, by row."""
+    """Return errors for observations that a policy cannot use, by row."""
     bad, found = ~(np.abs(observations) <= largest), {}
     for k in np.flatnonzero(bad.any(axis=1)).tolist():
         coordinate = int(np.argmax(bad[k]))
@@ -235,7 +235,7 @@ def unusable(observations: NDArray[Any], largest: float) -> dict[int, ValueError
 
 
 def registered(env: EnvMaker) -> EnvMaker:
-    """What Gymnasium has registered under an id, so that processes which did not register it can make it too."""
+    """Return the EnvSpec of an id, so that processes in which it is not registered can make it, too."""
     if not isinstance(env, str):
         return env
     import gymnasium
@@ -246,14 +246,16 @@ def registered(env: EnvMaker) -> EnvMaker:
             importlib.import_module(module)
         spec: Any = gymnasium.spec(name)
     entry = spec.entry_point
-    if isinstance(entry, str) and entry.partition(":")[0] == "__main__":  # another one elsewhere
+    if (
+        isinstance(entry, str) and entry.partition(":")[0] == "__main__"
+    ):  # a different module in other processes
         spec = copy.copy(spec)
         spec.entry_point = gymnasium.envs.registration.load_env_creator(entry)
     return spec
 
 
 def with_version(env: str) -> str:
-    """An id with the latest version that there is, where it has none; as it is where nobody knows it."""
+    """Return an id with the latest version if it has none; an unknown id is returned unchanged."""
     module, colon, name = env.rpartition(":")
     try:
         import gymnasium
@@ -262,7 +264,7 @@ def with_version(env: str) -> str:
         if module:
             importlib.import_module(module)
         namespace, stem, version = parse_env_id(name)
-    except Exception:  # said where the environment is made
+    except Exception:  # reported when the environment is made
         return env
     if version is not None or name in gymnasium.registry:
         return env
@@ -277,7 +279,7 @@ def make_env(
     frame_stack: int = 1,
     **more: Any,
 ) -> Any:
-    """Make an environment, or raise a ValueError that says why there is none."""
+    """Make an environment, or raise a ValueError that says why it cannot be made."""
     made = _one_frame(env, env_args, max_episode_steps, **more)
     if frame_stack == 1:
         return made
@@ -285,7 +287,7 @@ def make_env(
     from gymnasium.wrappers import FrameStackObservation, TransformObservation
 
     if not isinstance(made, Env):
-        raise ValueError(f"frame_stack: wanted a gymnasium.Env for it, got {_checks.shown(made)}")
+        raise ValueError(f"frame_stack: wanted a gymnasium.Env with it, got {_checks.shown(made)}")
     own = getattr(made, "observation_space", None)
     if (space := stackable(own)) != own:
         made = TransformObservation(made, lambda observation: observation, space)
@@ -295,12 +297,12 @@ def make_env(
 def _one_frame(
     env: EnvMaker, env_args: dict[str, Any], max_episode_steps: int | None, **more: Any
 ) -> Any:
-    """Make an environment as it is."""
+    """Make an environment without a frame stack."""
     import gymnasium
 
     if isinstance(env, str) and (env.count(":") > 1 or env.startswith((".", ":"))):
         raise ValueError(
-            f"env: wanted an environment's id, as 'CartPole-v1' or 'module:Id-v0', got {env!r}"
+            f"env: wanted an environment's id, such as 'CartPole-v1' or 'module:Id-v0', got {env!r}"
         )
     if callable(env):
         made = env(**env_args, **more)
@@ -310,11 +312,11 @@ def _one_frame(
     name = name_of(env)
     try:
         with _saying_why_not(name), heard(env):
-            # The checker costs as much as many a step; what it checks, an author of environments checks once.
+            # The checker takes as long as many steps, and authors of environments need it only once.
             return gymnasium.make(env, disable_env_checker=True, **limit, **env_args, **more)
     except ValueError:
         raise
-    except Exception as error:  # of its constructor
+    except Exception as error:  # raised by its constructor
         if isinstance(error, TypeError) and re.search(
             "keyword argument|positional arg", str(error)
         ):
@@ -329,7 +331,7 @@ def interface_of(
     scaled: bool,
     frame_stack: int = 1,
 ) -> tuple[Interface, bool]:
-    """The spaces of an environment, and whether it is known to carry something from one episode into the next."""
+    """Return the spaces of an environment, and whether it is known to carry state into the next episode."""
     if isinstance(env, Simulation):
         return Interface.of_simulation(env, scaled), False
     made = make_env(env, env_args, max_episode_steps, frame_stack)
@@ -340,7 +342,7 @@ def interface_of(
 
 
 def name_of(env: EnvMaker) -> str:
-    """What errors and results call an environment: its id, or the name of the function that makes it."""
+    """Return the name of an environment in messages: its id, or the name of the function that makes it."""
     if callable(env):
         return str(getattr(env, "__qualname__", type(env).__qualname__))
     if isinstance(env, Simulation):
@@ -349,20 +351,20 @@ def name_of(env: EnvMaker) -> str:
 
 
 def _check_env(made: Any, name: str) -> None:
-    """Refuse what a function returned instead of an environment."""
+    """Refuse a function's return value that is not an environment."""
     import gymnasium
 
     wanted = f"env: wanted a function that returns a gymnasium.Env, got {_checks.shown(made)} from {name}"
     if isinstance(made, type):
         raise TypeError(f"{wanted}, which is a class")
     if isinstance(made, gymnasium.vector.VectorEnv):
-        raise TypeError(f"{wanted}, which steps several at a time")
+        raise TypeError(f"{wanted}, which steps several environments at a time")
     if missing := [each for each in _ENV if not hasattr(made, each)]:
         raise TypeError(f"{wanted}, which has no {', '.join(missing)}")
 
 
 def _limited(env: Any, steps: int) -> Any:
-    """An environment whose episodes are cut short at a step, this limit taking the place of those that it had."""
+    """Return an environment with this limit of steps in place of its own TimeLimit wrappers."""
     from gymnasium import Env, Wrapper
     from gymnasium.wrappers import TimeLimit
 
@@ -379,7 +381,7 @@ def _limited(env: Any, steps: int) -> Any:
 
 
 class _Limited:
-    """TimeLimit for an environment that is no gymnasium.Env, but has what episodes use of one."""
+    """TimeLimit for an environment that is not a gymnasium.Env, but has the attributes that episodes use."""
 
     def __init__(self, env: Any, steps: int) -> None:
         self._env, self._steps, self._left = env, steps, steps
@@ -408,12 +410,12 @@ def _saying_why_not(name: str) -> Iterator[None]:
         raise ValueError(f"env: cannot make {name!r}: {text}") from error
 
 
-#: Modules of Gymnasium whose environments are told apart by what they played before: their world outlives `reset`.
+#: Modules of Gymnasium's environments whose world outlives `reset`.
 _REMEMBERING = ("gymnasium.envs.box2d.bipedal_walker", "gymnasium.envs.box2d.car_racing")
 
 
 def remembers(env: Any) -> bool:
-    """Whether an environment is known to carry something from one episode into the next."""
+    """Whether an environment is known to carry state into the next episode."""
     return type(env.unwrapped).__module__ in _REMEMBERING
 
 
@@ -421,9 +423,9 @@ def remembers(env: Any) -> bool:
 class Rollouts:
     """Runs episodes, keeping its environments from one call to the next unless the task wants new ones.
 
-    Episodes that draw from the process's global generators run one after another from then on: side by side, each would
-    take numbers from the others. In a worker process the generators are seeded for each of them, so that it is the same
-    episode whoever runs it. In the user's own process that would be meddling, and the user is told instead.
+    Episodes that draw from the process's global generators are run one after another, because otherwise they would draw
+    from each other's streams. In a worker process, the generators are seeded for each episode, so that the result does
+    not depend on the worker. In the user's own process they are not seeded, and the user is warned instead.
     """
 
     task: Task
@@ -432,22 +434,22 @@ class Rollouts:
     _draws: bool = False
     _envs: list[Any] = field(default_factory=list)
     _are_spent: bool = False
-    _has_made: bool = False  # an environment, at any time
+    _has_made: bool = False  # whether it has ever made an environment
 
     def __post_init__(self) -> None:
-        """Make the clock."""
+        """Make the time limit."""
         self._clock = TimeLimit(self.task.time_limit, ends_process=self.ends_process)
 
     def run(self, asked: Asked) -> Episodes:
-        """Run an episode of each row of weights in an environment reset with its seed.
+        """Run one episode for each row of weights, in an environment reset with its seed.
 
-        An episode that fails is run again in a new environment, as often as the task says.
+        A failed episode is run again in a new environment, as often as the task allows.
 
         Raises
         ------
         EpisodeError
-            If an episode failed for good and the task does not take that: an environment raised, or returned what
-            Gymnasium's do not, or the network gave NaN for an action; the cause is that error.
+            If an episode fails for good and the task does not tolerate it: the environment raised an exception or
+            returned invalid values, or the network returned NaN for an action. The cause is that error.
         """
         with heard(self.task.env):
             return self._until_none_fails(asked)
@@ -468,12 +470,12 @@ class Rollouts:
         return found
 
     def _try(self, asked: Asked, is_last: bool) -> tuple[Episodes, set[int]]:
-        """Run episodes once, side by side unless they draw from global generators; what came of them, which failed."""
+        """Run episodes once, together unless they draw from global generators; return results and failed rows."""
         while not self._draws:
             failures = _Failures(self, asked.seeds, is_last)
             before = generators.states()
             envs = self._environments(len(asked.seeds), failures.add)
-            if self.is_worker and not self.task.new_env:  # they were all made with the same seed
+            if self.is_worker and not self.task.new_env:  # making them has seeded the generators
                 before = generators.states()
             try:
                 found = self._side_by_side(envs, asked, failures)
@@ -486,7 +488,7 @@ class Rollouts:
         return self._one_by_one(asked, is_last)
 
     def _one_by_one(self, asked: Asked, is_last: bool) -> tuple[Episodes, set[int]]:
-        """Run episodes that draw from global generators, which a worker seeds for each of them."""
+        """Run episodes that draw from global generators one by one; a worker seeds these for each."""
         parts, failed, new_env = [], set(), self.task.new_env
         for i, seed in enumerate(asked.seeds.tolist()):
             one = asked.some(slice(i, i + 1))
@@ -495,7 +497,7 @@ class Rollouts:
                 if self.is_worker and new_env:
                     generators.seed(seed)
                 envs = self._environments(1, failures.add)
-                if self.is_worker and not new_env:  # after what making one may have seeded
+                if self.is_worker and not new_env:  # making an environment may have seeded them
                     generators.seed(seed)
                 parts.append(self._side_by_side(envs, one, failures))
             except EpisodeError as error:
@@ -506,7 +508,7 @@ class Rollouts:
         return joined(parts), failed
 
     def _side_by_side(self, envs: list[Any], asked: Asked, failures: "_Failures") -> Episodes:
-        """Run episodes within their limit of time; those that failed do not count."""
+        """Run episodes within their time limit, and discard failed ones."""
         with self._clock.of_episodes(len(asked.seeds)):
             found = self._together(envs, asked, failures)
         for i in failures.texts:
@@ -524,12 +526,12 @@ class Rollouts:
         moments = Moments(n, size) if with_statistics else None
         largest = np.finfo(float).max if moments is None else LARGEST
         observation_of = self.task.interface.observation
-        shape = (size,)  # of observations that need no closer look, and their dtype
+        shape = (size,)  # observations of this shape and of dtype `usual` are accepted at once
         usual: Any = None
         is_plain = self.task.interface.observations is None
         limited = self._clock.limited
         for i, env in enumerate(envs):
-            if i in failed:  # as its environment was made
+            if i in failed:  # while its environment was made
                 continue
             try:
                 first = env_api.first_observation(limited(i, env.reset), int(seeds[i]))
@@ -548,7 +550,7 @@ class Rollouts:
         network, actions_of = self.task.network, self.task.interface.actions
         memory = memory_of(network, n, weights.dtype)
         running = list(range(n))
-        rows = np.arange(n)  # the running ones
+        rows = np.arange(n)  # of running episodes
         is_over, ndarray = env_api.is_over, np.ndarray
         steps: list[Any] = [
             None if env is None else limited(i, env.step) for i, env in enumerate(envs)
@@ -614,7 +616,7 @@ class Rollouts:
                     break
                 except (Exception, SystemExit) as error:
                     fail(env_api.of_step(error), i)
-                    ended.append(k)  # and the others have their turns
+                    ended.append(k)  # the other episodes still take their step
             if step == limit:
                 ended = list(range(len(running)))
             for k in ended:
@@ -630,7 +632,7 @@ class Rollouts:
         return Episodes(np.array(returns), lengths, lifted, statistics, np.zeros(n, np.int64))
 
     def run_all(self, asked: Asked) -> Episodes:
-        """Run E episodes of each policy, some at a time; raises as `run` does."""
+        """Run E episodes of each policy, several at a time; raises as `run` does."""
         member, seeds, parts = asked.member, asked.seeds.reshape(-1), []
         for lo in range(0, seeds.size, MOST_TOGETHER):
             some = slice(lo, lo + MOST_TOGETHER)
@@ -645,13 +647,15 @@ class Rollouts:
         return joined(parts)
 
     def _environments(self, n: int, fail: Callable[[BaseException, int], None]) -> list[Any]:
-        """One for each episode; None where none could be made and the task takes that."""
+        """Return an environment for each episode; None if it could not be made and the task tolerates that."""
         task = self.task
         if task.new_env or self._are_spent:
             self.close()
         envs: list[Any] = self._envs[:n]
         for i in range(len(envs), n):
-            if self.is_worker and not task.new_env:  # alike, since any episode may have any of them
+            if (
+                self.is_worker and not task.new_env
+            ):  # all alike, because episodes may use any of them
                 generators.seed(0)
             try:
                 made = make_env(task.env, task.env_args, task.max_episode_steps, task.frame_stack)
@@ -665,14 +669,14 @@ class Rollouts:
             self._has_made = True
             if any(made is one or made.unwrapped is one.unwrapped for one in self._envs):
                 raise ValueError(
-                    "env: wanted a function that makes a new environment each time, got the same one again"
+                    "env: wanted a function that makes a new environment each time, got the same environment again"
                 )
             self._envs.append(made)
             envs.append(made)
         return envs
 
     def _have_to_be_repeated(self, before: dict[str, Any]) -> bool:
-        """Whether episodes drew from global generators side by side, or may have from one that has only now come."""
+        """Whether episodes drew from global generators while running together, or a new generator has appeared."""
         after = generators.states()
         drawn = generators.drawn_between(before, after)
         self._draws = bool(drawn)
@@ -681,7 +685,7 @@ class Rollouts:
         return self._draws or len(after) > len(before)
 
     def close(self) -> None:
-        """Close the environments, whatever one of them makes of it."""
+        """Close all environments, even if one of them raises."""
         envs, self._envs, self._are_spent = self._envs, [], False
         errors = []
         for env in envs:
@@ -690,13 +694,13 @@ class Rollouts:
                     self._clock.limited(0, env.close)()
             except (Exception, SystemExit) as error:
                 errors.append(error)
-        # They are not needed any more, and an error that they were needed for is worth more.
+        # Only a warning: the environments are no longer needed, and an earlier error is more important.
         if errors and sys.exc_info()[0] is None:
             warnings.warn(f"an environment's close() raised {in_a_line(errors[0])}", stacklevel=2)
 
 
 class _Failures:
-    """Episodes of one attempt that failed, and what becomes of an error of one."""
+    """The failed episodes of one attempt."""
 
     def __init__(self, rollouts: Rollouts, seeds: NDArray[np.int64], is_last: bool) -> None:
         self._rollouts, self._seeds = rollouts, seeds
@@ -704,9 +708,9 @@ class _Failures:
         self.texts: dict[int, str] = {}  # by episode, in order
 
     def add(self, error: BaseException, i: int) -> None:
-        """Note that episode i failed, or raise an EpisodeError where the task does not take that."""
+        """Record that episode i failed, or raise an EpisodeError if the task does not tolerate it."""
         self._rollouts._clock.stop()
-        self._rollouts._are_spent = True  # the environments may be anywhere
+        self._rollouts._are_spent = True  # the environments may be in any state
         seed = int(self._seeds[i])
         failure = EpisodeError.of(error, i, seed)
         if self._raises or not isinstance(error, Exception):
@@ -715,7 +719,7 @@ class _Failures:
 
 
 def joined(parts: list[Episodes]) -> Episodes:
-    """One after the other."""
+    """Concatenate results."""
     statistics = None
     if parts[0].statistics is not None:
         statistics = [one for part in parts for one in part.statistics]

@@ -1,4 +1,4 @@
-"""A run on the disk: its settings, history, checkpoints, policies and curve."""
+"""The folder of a run: its settings, history, checkpoints, policies and curve."""
 
 import contextlib
 import errno
@@ -40,9 +40,9 @@ class RunFolder:
         self.policy = self.path / "policy.npz"
         self.curve = self.path / "curve.png"
         self.lock = self.path / ".lock"
-        self.fingerprints: dict[str, int] = {}  # of the settings in the file
-        self._is_damaged = False  # the newest checkpoint
-        self._is_mine = False  # the folder itself
+        self.fingerprints: dict[str, int] = {}  # of the settings in config.toml
+        self._is_damaged = False  # whether the newest checkpoint is damaged
+        self._is_mine = False  # whether this run made the folder
 
     def create(self, env_id: str | None, config: TrainConfig) -> None:
         """Make the folder of a new run, with its settings.
@@ -50,7 +50,7 @@ class RunFolder:
         Raises
         ------
         FileExistsError
-            If there is a run already.
+            If the folder already contains a run.
         """
         self._refuse_devices()
         self._is_mine = not self.path.is_dir()
@@ -62,16 +62,16 @@ class RunFolder:
             self.fingerprints = configs.fingerprints(env_id, config)
         except FileExistsError:
             raise FileExistsError(
-                f"{self.path} has a run already: go on with it (--resume, resume=True), or choose another name"
+                f"{self.path} already contains a run: resume it (--resume, resume=True), or choose another name"
             ) from None
 
     def settings(self) -> "tuple[str | None, dict[str, Any], list[str]]":
-        """What the run was begun with: the environment's id, the settings, and names of `env_args` that they lack.
+        """Return the environment's id, the settings of the run, and names of `env_args` that the file lacks.
 
         Raises
         ------
         FileNotFoundError
-            If there is no run.
+            If the folder contains no run.
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
@@ -83,12 +83,12 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training in the folder meanwhile; a lock ends with its process.
+        """Lock the folder in this block against training by other processes; a lock ends with its process.
 
         Raises
         ------
         RuntimeError
-            If one does.
+            If another process trains in the folder.
         """
         with _caller.optional_dependency("train", "filelock", "gym"):
             from filelock import FileLock, Timeout
@@ -98,7 +98,7 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise RuntimeError(f"{self.path}: another process trains there") from None
+            raise RuntimeError(f"{self.path}: another process is training there") from None
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # a file system without locks
                 raise
@@ -112,7 +112,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def withdrawn_unless_begun(self) -> Iterator[None]:
-        """Remove what `create` made where an exception leaves this block before the run has begun."""
+        """Remove the files of `create` if this block raises before the run has made progress."""
         try:
             yield
         except BaseException:
@@ -122,17 +122,17 @@ class RunFolder:
     def _withdraw(self) -> None:
         try:
             has_rows = self.history.exists() and len(History.read_csv(self.history)) > 0
-        except (ValueError, OSError):  # somebody else's
+        except (ValueError, OSError):  # another program's file
             has_rows = True
         if not has_rows and not self.checkpoint.exists():
             for path in (self.config, self.history, self.lock):
                 path.unlink(missing_ok=True)
             if self._is_mine:
-                with contextlib.suppress(OSError):  # somebody has other files there
+                with contextlib.suppress(OSError):  # there are other files
                     self.path.rmdir()
 
     def save_checkpoint(self, es: PEPG) -> None:
-        """Write the newest checkpoint; the one before it stays as the previous one."""
+        """Write the newest checkpoint, and keep the one before it as the previous one."""
         if self.checkpoint.exists() and not self._is_damaged:
             self._refuse_devices()
             self.previous.unlink(missing_ok=True)
@@ -140,12 +140,12 @@ class RunFolder:
                 os.link(self.checkpoint, self.previous)
             except OSError:  # a file system without hard links
                 files.write(self.previous, self.checkpoint.read_bytes(), like=self.checkpoint)
-            files.flush_folder(self.path)  # before the newest one has another content
+            files.flush_folder(self.path)  # before the newest one is replaced
         es.save_checkpoint(self.checkpoint)
         self._is_damaged = False
 
     def load_checkpoint(self, kind: type[PEPG] = PEPG) -> PEPG | None:
-        """Read the newest checkpoint that is whole; None if the run ended before its first.
+        """Read the newest intact checkpoint; None if the run ended before its first one.
 
         Parameters
         ----------
@@ -155,12 +155,12 @@ class RunFolder:
         Raises
         ------
         ValueError
-            If there are some and none is.
+            If there are checkpoints, but none is intact.
 
         Warns
         -----
         UserWarning
-            If it is not the newest.
+            If the newest checkpoint is damaged.
         """
         error: Exception | None = None
         for path in (self.checkpoint, self.previous):
@@ -169,13 +169,13 @@ class RunFolder:
             try:
                 es = kind.load_checkpoint(path)
                 if not isinstance(getattr(es, "training", None), dict):
-                    raise ValueError(f"{path}: not the checkpoint of a training run")
+                    raise ValueError(f"{path}: not a checkpoint of a training run")
             except ValueError as reason:
                 error = error or reason
                 continue
             if error is not None:
                 self._is_damaged = True
-                warnings.warn(f"{error}; going on from {path}", stacklevel=2)
+                warnings.warn(f"{error}; continuing from {path}", stacklevel=2)
             return es
         if error is not None:
             raise error
@@ -187,14 +187,14 @@ class RunFolder:
 
 
 class RunHistory(CSVLog):
-    """The history of a run; the row of a step whose center is still to be evaluated is written after that."""
+    """The history of a run. If the center must still be evaluated, the step's row is written afterward."""
 
     def __init__(self, trainer: Trainer, files: RunFolder) -> None:
         super().__init__(files.history, overwrite=trainer.es.step == 0)
         self.trainer, self._has_every_step = trainer, True
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Write the header, or let a resumed run have the rows of its steps, whatever the file has."""
+        """Write the header, or restore the rows of a resumed run."""
         super().start(es, limits)
         self._seconds = max(self._seconds, self.trainer.seconds_before)
 
@@ -203,12 +203,12 @@ class RunHistory(CSVLog):
 
 
 class RunFiles(Callback):
-    """Writes checkpoint and policies every so many generations and at the end, and the curve at the end.
+    """Writes checkpoint and policies at intervals and at the end of the run, and the curve at the end.
 
-    The checkpoint is written first and holds all that the other files are made of: a resumed run writes them again.
+    The checkpoint is written first and holds everything in the other files, so a resumed run can write them again.
     """
 
-    order = 1  # after the history: a resumed run cuts off what a checkpoint does not have
+    order = 1  # after the history: a resumed run removes rows that its checkpoint does not have
     can_end = False
 
     def __init__(self, trainer: Trainer, files: RunFolder) -> None:
@@ -216,17 +216,17 @@ class RunFiles(Callback):
         self._saved = self._progress()
 
     def start(self, es: Any, limits: Limits) -> None:
-        """Let the policies of a resumed run be those of its checkpoint."""
+        """Write the policies of a resumed run from its checkpoint."""
         if es.step:
             self.trainer.policy_file().save(self.files.policy)
 
     def step(self, es: Any, row: Row) -> None:
-        """Write if it is time to."""
+        """Write the files if it is time to."""
         if es.step % self.trainer.config.checkpoint_every == 0:
             self._save(es)
 
     def end(self, es: Any, result: Any) -> None:
-        """Write what is not written yet."""
+        """Write everything that is not written yet."""
         if self._progress() != self._saved or not self.files.policy.exists():
             self._save(es)
         try:
@@ -237,7 +237,7 @@ class RunFiles(Callback):
             plot_history(
                 self.files.history, self.files.curve, x="interactions", title=self.trainer.env_id
             )
-        except Exception as error:  # the run is whole without its picture
+        except Exception as error:  # the run is complete without its picture
             warnings.warn(
                 f"{self.files.curve} was not drawn: {type(error).__name__}: {error}", stacklevel=2
             )
@@ -249,12 +249,12 @@ class RunFiles(Callback):
         self._saved = self._progress()
 
     def _progress(self) -> tuple[int, bool]:
-        """Steps made, and whether the last one lacks its center."""
+        """Return the number of steps, and whether the center of the last one must still be evaluated."""
         return self.trainer.es.step, self.trainer.has_row_due
 
 
 def new_folder(folder: Path, env_id: str) -> Path:
-    """Make a folder for a run in an environment, numbered where others have its name or take it meanwhile."""
+    """Make a folder for a run in an environment, with a number if the name is taken."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in _numbered(folder, env_id):
         with contextlib.suppress(FileExistsError):
@@ -264,7 +264,7 @@ def new_folder(folder: Path, env_id: str) -> Path:
 
 
 def find(name: str, folder: Path) -> Path:
-    """The run that a command names: by its path, by its environment's id, or by its folder's name alone."""
+    """Find the run that a command names by its path, its environment's id, or the name of its folder."""
     path = Path(name)
     if _env_id_at(path) is not None:
         return path
@@ -280,7 +280,7 @@ def find(name: str, folder: Path) -> Path:
 
 
 def _numbered(folder: Path, env_id: str) -> Iterator[Path]:
-    """Names for the folder of a run in an environment, in order."""
+    """Yield names for the folder of a run in an environment, in order."""
     stem = _stem(env_id)
     yield folder / stem
     for number in itertools.count(2):
@@ -288,7 +288,7 @@ def _numbered(folder: Path, env_id: str) -> Iterator[Path]:
 
 
 def _existing(folder: Path, env_id: str) -> list[Path]:
-    """The folders that have such a name, in the same order; some of those between may have been removed."""
+    """Return the existing folders with such names, in the same order; numbers may be missing."""
     name = re.compile(re.escape(_stem(env_id)) + r"(?:-(\d+))?")
     found = [(name.fullmatch(path.name), path) for path in folder.glob("*")]
     return [
@@ -297,16 +297,16 @@ def _existing(folder: Path, env_id: str) -> list[Path]:
 
 
 def _stem(env_id: str) -> str:
-    """An id without the characters that ids may have and names of folders may not."""
+    """Return an id with characters replaced that names of folders may not have."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in env_id)
 
 
 def _env_id_at(path: Path) -> str | None:
-    """What the run there was begun in, empty if a function made that; None if there is no run."""
+    """Return the environment's id of the run there, empty if a function made it; None if there is no run."""
     run = RunFolder(path)
     if not run.config.is_file():
         return None
     try:
         return run.settings()[0] or ""
-    except (ValueError, OSError):  # which whoever uses the run is told
+    except (ValueError, OSError):  # reported when the run is used
         return ""

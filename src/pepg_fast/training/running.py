@@ -1,4 +1,4 @@
-"""Training a policy in an environment: the search, its episodes and its files, from the beginning to the end."""
+"""Training a policy in an environment, from the start of the search to its files."""
 
 import dataclasses
 import math
@@ -34,32 +34,31 @@ from .workers import Workers, packed
 
 @dataclass(repr=False, eq=False)
 class TrainResult(Result):
-    """What a training run came to.
+    """Result of a training run.
 
     Attributes
     ----------
     policy : Policy
-        The mean of the search distribution at the end.
+        The center: the mean of the search distribution at the end.
     best_policy : Policy or None
         The candidate with the highest fitness.
     best_center : Policy or None
-        The mean that did best in its own episodes; None if it was never evaluated.
+        The center with the highest mean return in its evaluations; None if no center was evaluated.
     folder : pathlib.Path or None
-        Where the run's files are, an absolute path.
+        Absolute path of the run's files.
     signal : int or None
         The signal that ended the run, if one did.
     failed_episodes : int
-        How often an episode failed in this run and did not end it, those that were run again included.
+        Number of failures of episodes in this run that did not end it, including those of repeated episodes.
     engine : str
-        What stepped the environments.
+        Name of the engine that stepped the environments.
     best_return : float
-        Return of the candidate with the highest fitness, which `reward_shift` and `reward_floor` leave as it is; NaN
-        in a run that was begun before this was kept, until a better candidate is found.
+        Return of the candidate with the highest fitness, without `reward_shift` and `reward_floor`. It is NaN in a run
+        from an older version, which did not record it, until a better candidate is found.
     target : float or None
-        Mean return of the center's episodes at which the run was to end: the environment's own, where no limit was
-        given.
+        Mean return of the center at which the run ends; if no limit was given, the environment's reward threshold.
     reason, step, evaluations, interactions, seconds, best_fitness, best_theta, mu, sigma, history, diagnosis
-        As in `Result`; `seconds` and `history` are of this run, without those that it resumed.
+        As in `Result`. `seconds` and `history` cover only this run, and not the runs that it resumed.
     """
 
     policy: Policy = field(default=None)  # type: ignore[assignment]
@@ -85,74 +84,75 @@ def train(
     progress: bool = False,
     runner: "Runner | None" = None,
 ) -> TrainResult:
-    """Search for a policy in an environment of Gymnasium's, or in a Simulation.
+    """Search for a policy in a Gymnasium environment or a `Simulation`.
 
     Parameters
     ----------
     env : str, callable or Simulation
-        An environment's id (``"module:Id-v0"`` imports a module first; without a version it is the latest), or a
-        function that returns an environment; docs/training.md says which spaces it may have. None with `resume`: that
-        of the run. The episodes of a `Simulation` run in this process, on `workers` threads; pass it again with
-        `resume`.
+        The id of an environment (``"module:Id-v0"`` imports a module first; without a version, the latest is used), or
+        a function that returns an environment; docs/training.md lists the supported spaces. With `resume`, None stands
+        for the environment of the run. The episodes of a `Simulation` run in this process, on `workers` threads; pass
+        it again with `resume`.
     config : TrainConfig, optional
-        The settings; by default those of `TrainConfig`, or with `resume` those of the run.
+        The settings; by default those of ``TrainConfig()`` or, with `resume`, those of the run.
     folder : path, optional
-        Where the run's files go: ``config.toml``, ``history.csv``, ``checkpoint.npz`` (and the one before it,
-        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. Without it nothing is written. A relative
-        path is resolved at once (by the root, over MPI), so an environment may change the working folder.
+        Folder for the run's files: ``config.toml``, ``history.csv``, ``checkpoint.npz`` (and the previous one,
+        ``checkpoint-1.npz``), ``policy.npz``, ``curve.png``. By default, nothing is written. A relative path is
+        resolved at once (by the root, over MPI), so an environment may change the working folder.
     resume : bool
-        Go on with the run in `folder`, to the same bits as if it had not ended.
+        Continue the run in `folder`. The result is bit-identical to that of a run that was never interrupted.
     change : sequence of {"mu_lr", "sigma_lr", "max_speed"}
-        Learning rates that a resumed run takes from `config` from now on, and in its `config.toml`; the history tells
-        from which step on they count.
+        Learning rates that a resumed run takes from `config` from now on. They are written to its ``config.toml``, and
+        the history says from which step on they apply.
     profile : str
-        Settings that were tuned for a family of tasks, for those that `config` leaves at their defaults: the name of a
-        profile, or "auto" for that of the environment's id, if there is one. A run that is resumed has its own.
+        Tuned settings for a family of tasks, which replace the settings that `config` leaves at their defaults: the
+        name of a profile, or "auto" for the profile of the environment's id, if there is one. A resumed run keeps its
+        own settings.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
-        Show a line on the terminal; where there is none, write one every now and then.
+        Show a progress line on the terminal; if there is no terminal, write a line at intervals.
     runner : MPIRunner or RayRunner, optional
-        Of `pepg_fast.distributed`: its processes run the episodes, each of them its slice of the population, and
-        `workers` does not count. Over MPI, all ranks call this function alike; the root writes the files and has the
-        best policies. The search is the same. None with a Simulation.
+        A runner of `pepg_fast.distributed`, whose processes run the episodes, each for its slice of the population;
+        `workers` then has no effect. Over MPI, all ranks call this function with the same arguments; the root writes
+        the files and has the best policies. The search is the same. A Simulation takes no runner.
 
     Returns
     -------
     TrainResult
-        The policies and the search's last state.
+        The policies and the final state of the search.
 
     Raises
     ------
     ValueError, TypeError
         If a setting, the environment or a file is not as described.
     FileExistsError, FileNotFoundError
-        If there is a run in `folder` already, or none to resume.
+        If `folder` already contains a run, or contains none to resume.
     EvaluationError
-        If an environment raises, or worker processes die twice over the same candidate; all files are written, and
-        the run can be resumed. `episode_retries` and `failed_episodes` let a run outlast that.
+        If an environment raises an exception, or worker processes die twice during the same episode. All files are
+        written, and the run can be resumed. With `episode_retries` and `failed_episodes`, the run can go on instead.
 
     Notes
     -----
-    Ctrl-C, SIGTERM and SIGHUP end the run after the generation at hand, a second one at once. SIGTERM, SIGHUP and the
-    time limit do not wait for it longer than 3 seconds. All files are written either way, and a resumed run begins with
-    a generation that was cut short. A signal that the process handles already, as SIGTERM after `ray.init`, is left to
-    its handler. Rewards do not depend on the number of workers: an episode's seed depends on the
-    run's seed, the generation and the pair alone. Environments are used for many episodes unless `new_env` says
-    otherwise.
+    Ctrl-C, SIGTERM and SIGHUP end the run after the current generation; a second signal ends it at once. After SIGTERM,
+    SIGHUP or the time limit, the run waits for the generation for at most 3 seconds. In every case all files are
+    written, and a resumed run repeats a generation that was not finished. Signals that the process handles already, as
+    SIGTERM after `ray.init`, are left to their handlers. Rewards do not depend on the number of workers, because the
+    seed of an episode depends only on the run's seed, the generation and the pair. An environment is used for many
+    episodes unless `new_env` is set.
     """
     if config is not None and not isinstance(config, TrainConfig):
         raise TypeError(f"config: wanted a TrainConfig, got {config!r:.60}")
     is_native = isinstance(env, Simulation)
     if not (resume and env is None) and not (isinstance(env, str) or callable(env) or is_native):
         raise TypeError(
-            f"env: wanted an environment's id, a function that returns one or a Simulation, got {env!r:.60}"
+            f"env: wanted an environment's id, a function that returns one, or a Simulation, got {env!r:.60}"
         )
     if runner is not None and not isinstance(runner, Runner):
         raise TypeError(f"runner: wanted an MPIRunner or a RayRunner, got {runner!r:.60}")
     if runner is not None and is_native:
         raise ValueError(
-            "runner: wanted none with a Simulation, whose functions no other process has"
+            "runner: wanted None with a Simulation, whose functions exist only in this process"
         )
     if isinstance(env, str) and (config is None or config.engine != "envpool"):
         env = with_version(env)
@@ -162,10 +162,10 @@ def train(
     files: RunFolder | None = None
     run: _Run | None = None
     user_callbacks = callbacks_of(callbacks)
-    # A function, which other ranks have too, and which may not pickle.
+    # A function is not shared: other ranks have it too, and it may not pickle.
     given = None if env is None or isinstance(env, str) else env
     with ExitStack() as stack:
-        if runner is not None:  # what fails in one process ends all
+        if runner is not None:  # a failure in one process ends all
             stack.enter_context(runner._guarded())
 
         def begun() -> tuple[Path | None, str | None, TrainConfig, PEPG | None]:
@@ -175,7 +175,7 @@ def train(
             env_id = env if isinstance(env, str) else None
             if resume:
                 if files is None:
-                    raise ValueError("resume: wanted the folder of a run with it, got none")
+                    raise ValueError("resume: wanted the folder of a run with it, got folder=None")
                 env_id, settled, before = _settings_to_resume(
                     files, env_id, given is not None, config, change
                 )
@@ -191,7 +191,7 @@ def train(
             if runner is None and settled.workers and run.task.engine == "gymnasium":
                 packed(run.task)
             if files is not None:
-                # What was looked up for this run, the next one may look up anew.
+                # Values that were looked up for this run are not stored: a resumed run looks them up again.
                 files.create(
                     env_id,
                     dataclasses.replace(
@@ -207,11 +207,9 @@ def train(
 
         share = getattr(runner, "share", None)
         path, env_id, config, es = begun() if share is None else share(begun)
-        if (
-            files is None and path is not None
-        ):  # the root's, from whose working folder it was resolved
+        if files is None and path is not None:  # another rank uses the path that the root resolved
             files = RunFolder(path)
-        if run is None:  # it goes on, or the root has made another one
+        if run is None:  # it is resumed, or only the root has made it
             run = _Run(given or env_id, config, es)
         is_root = runner is None or runner.is_root
         if progress and is_root and run.choice:
@@ -221,7 +219,7 @@ def train(
             where = InWorkers(stack.enter_context(Workers(run.task, config.workers or 0)))
         trainer = Trainer(run.es, config, run.task, where, run.name)
         stack.callback(trainer.close)
-        # Left before anything is closed: what hangs then can be interrupted.
+        # This block ends before anything is closed, so that a hanging close can be interrupted.
         interrupts = stack.enter_context(Interrupts(finishes_step=True))
         limits = Budget(config, run.es, trainer.seconds_before)
         if config.time_limit is not None:
@@ -240,7 +238,7 @@ def train(
 
 
 class _Run:
-    """What a run is made of, apart from where and how long."""
+    """The parts of a run: the network, the search, the task and the engine."""
 
     def __init__(self, env: EnvMaker, config: TrainConfig, es: PEPG | None) -> None:
         self.name = name_of(env)
@@ -266,7 +264,7 @@ class _Run:
                 f"{self.name}: wanted the environment of the run ({self.es.theta_size} parameters), got one for "
                 f"{network.number_of_parameters}"
             )
-        known = env if engine == "envpool" else registered(env)  # EnvPool has ids of its own
+        known = env if engine == "envpool" else registered(env)  # EnvPool has its own ids
         task = Task(
             known, config.env_args, ramps.last(config.max_episode_steps), network, interface, new_env,
             config.reward_floor, config.episode_retries, config.failed_episodes, config.episode_time_limit,
@@ -277,13 +275,13 @@ class _Run:
             text = f"text is left out of the observations: {', '.join(left_out)}"
             self.choice = f"{self.choice}; {text}".removeprefix("; ")
         self.task = dataclasses.replace(task, engine=engine)
-        # A candidate whose episode failed has NaN; the trainer says so.
+        # The fitness of a candidate whose episode failed is NaN; the trainer reports it.
         self.es.nan_policy = "worst" if config.failed_episodes == "worst" else "raise"
         self.es._fitness.has_warned = True
 
 
 def _threshold_of(env: EnvMaker | None, engine: str) -> float | None:
-    """The mean return from which on an environment counts as solved, if Gymnasium has it registered with one."""
+    """The mean return at which an environment counts as solved, if it is registered with one."""
     if env is None or engine == "envpool":
         return None
     return getattr(registered(env), "reward_threshold", None)
@@ -296,14 +294,14 @@ def _settings_to_resume(
     config: TrainConfig | None,
     change: tuple[str, ...],
 ) -> tuple[str | None, TrainConfig, TrainConfig]:
-    """The environment's id, the settings to go on with, and those in the run's file."""
+    """Return the environment's id, the settings to continue with, and those in the run's file."""
     before_id, stored, left_out = files.settings()
     if before_id is None and not has_function:
         raise ValueError(
             "env: wanted the function that makes the run's environment, or its Simulation, got None"
         )
     if env_id is not None and env_id != before_id:
-        raise ValueError(f"env: wanted that of the run, {before_id!r}, got {env_id!r}")
+        raise ValueError(f"env: wanted the run's environment, {before_id!r}, got {env_id!r}")
     try:
         before = TrainConfig(**stored)
     except (TypeError, ValueError) as error:
@@ -312,7 +310,7 @@ def _settings_to_resume(
     if config is None:
         config = before
     else:
-        drawn = ("seed", "schedule_interactions")  # as the run was begun with
+        drawn = ("seed", "schedule_interactions")  # values from the start of the run
         missing_here = [name for name in drawn if getattr(config, name) is None]
         config = dataclasses.replace(
             config, **{name: getattr(before, name) for name in missing_here}
@@ -320,26 +318,26 @@ def _settings_to_resume(
     missing = [name for name in left_out if name not in config.env_args]
     if missing:
         raise ValueError(
-            f"env_args: wanted {', '.join(missing)} as the run had it, which {files.config} cannot hold; give it in "
+            f"env_args: wanted {', '.join(missing)} as the run had it, which {files.config} cannot hold; pass it in "
             "config"
         )
     for name in change:
         if ramps.is_ramp(getattr(config, name)):
             raise ValueError(
-                f"{name}: wanted a number for a resumed run, got {getattr(config, name)}"
+                f"{name}: wanted one number for a resumed run, got {getattr(config, name)}"
             )
-    again = {name: config.env_args[name] for name in left_out}  # taken as it is given
+    again = {name: config.env_args[name] for name in left_out}  # cannot be compared
     stays = {name: value for name, value in configs.binding(config).items() if name not in change}
     changed = configs.difference(
         configs.binding(before) | {"env_args": before.env_args | again}, stays
     )
     if changed:
-        raise ValueError(f"{files.path}: a resumed run cannot change these: {changed}")
+        raise ValueError(f"{files.path}: a resumed run cannot change these settings: {changed}")
     return before_id, configs.resolved(config, _threshold_of(before_id, config.engine)), before
 
 
 def _rates(name: str, given: Iterable[str]) -> tuple[str, ...]:
-    """Names of learning rates."""
+    """Check names of learning rates."""
     names = (given,) if isinstance(given, str) else tuple(given)
     for one in names:
         _checks.choice(name, one, configs.RATES)
@@ -349,7 +347,7 @@ def _rates(name: str, given: Iterable[str]) -> tuple[str, ...]:
 def _change_rates(
     files: RunFolder, env_id: str | None, config: TrainConfig, es: PEPG | None
 ) -> None:
-    """Let a run have these settings from now on; the checkpoint first, which is what a run goes on from."""
+    """Give a run these settings from now on; the checkpoint is written first, because a run continues from it."""
     files.fingerprints = configs.fingerprints(env_id, config)
     if es is not None:
         configs.set_rates(es, config.at(0.0))
@@ -361,17 +359,17 @@ def _change_rates(
 def _search_to_resume(
     files: RunFolder, env_id: str | None, config: TrainConfig, change: tuple[str, ...]
 ) -> PEPG | None:
-    """The search to go on with, of a run whose file has these settings."""
+    """Return the search to continue, of a run whose file has these settings."""
     es = files.load_checkpoint(PEPG if config.rank is None else LowRankPEPG)
     if es is None:
         return None
     edited = configs.edited(es.training, env_id, config)  # type: ignore[attr-defined]
-    # An earlier change may have been cut short between the two files; it is made again.
+    # An earlier change may have been interrupted between writing the two files; it is repeated.
     edited = [name for name in edited if name not in change]
     if edited:
         raise ValueError(
-            f"{files.config}: wanted the settings of the run whose checkpoint is beside it, but it has another "
-            f"{' and another '.join(edited)}"
+            f"{files.config}: wanted the settings of the run whose checkpoint is beside it, got others for "
+            f"{', '.join(edited)}"
         )
     return es
 
@@ -379,7 +377,7 @@ def _search_to_resume(
 def _result(
     trainer: Trainer, result: Result, signal: int | None, files: RunFolder | None
 ) -> TrainResult:
-    """What the run came to."""
+    """Return the result of the run."""
     policies = trainer.policy_file()
     found = {name: policies.policy(name) for name in policies.policies}
     fields = {each.name: getattr(result, each.name) for each in dataclasses.fields(Result)}

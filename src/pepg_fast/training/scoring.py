@@ -1,4 +1,4 @@
-"""How good a policy is: returns over episodes with known seeds."""
+"""Scoring a policy: its returns over episodes with known seeds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class Score:
     returns : ndarray, shape (episodes,)
         Sum of rewards of each episode.
     lengths : ndarray of int, shape (episodes,)
-        Steps of each.
+        Number of steps of each episode.
     """
 
     returns: NDArray[np.float64]
@@ -61,15 +61,16 @@ def score(
     Parameters
     ----------
     policy : Policy
-        What acts.
+        The policy to score.
     env : str or callable, optional
-        The environment, an id or what returns one; by default that of the policy's run.
+        Id of the environment, or a function that returns it; by default, the environment of the policy's run.
     episodes : int
-        How many; they are reset with `seed`, ``seed + 1`` and so on.
+        Number of episodes; their seeds are `seed`, ``seed + 1`` and so on.
     seed : int
-        Of the first episode.
+        Seed of the first episode.
     workers : int, optional
-        Processes, by default one for each processor; 0 is this one alone. The result is the same.
+        Number of worker processes, by default one for each processor; with 0, this process runs the episodes itself.
+        The result is the same.
 
     Returns
     -------
@@ -79,9 +80,9 @@ def score(
     Raises
     ------
     ValueError, TypeError
-        If an argument is not as described, or there is no such environment.
+        If an argument is not as described, or the environment does not exist.
     EvaluationError
-        If the environment raises, or worker processes die.
+        If the environment raises an exception, or worker processes die.
     """
     episodes = _checks.integer("episodes", episodes, at_least=1, at_most=MOST_EPISODES)
     seed = _checks.integer("seed", seed, at_least=0, at_most=2**63 - 1 - episodes)

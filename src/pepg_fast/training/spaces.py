@@ -1,4 +1,4 @@
-"""What stands between an environment and a network: observations as vectors, outputs as actions."""
+"""Conversion between an environment and a network: observations to vectors, outputs to actions."""
 
 import dataclasses
 import functools
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     import gymnasium
 
 _WANTED = "Box, Discrete, MultiDiscrete or MultiBinary actions"
-_ADVICE = "gymnasium.wrappers.TransformAction can make its actions of a Box"
+_ADVICE = "gymnasium.wrappers.TransformAction can compute its actions from a Box"
 
 
 @dataclass(frozen=True, eq=False)
 class Interface:
-    """The spaces of an environment, as a network meets them.
+    """The spaces of an environment, and how a network reads and writes them.
 
     Attributes
     ----------
     observation_size : int
-        Numbers of an observation, which is flattened.
+        Size of a flattened observation.
     action_shape : tuple of int, or None
-        Shape of an action; None if actions are Discrete.
+        Shape of an action; None for Discrete actions.
     dtype : str
         Dtype of the actions.
     low, high : ndarray, shape (action_size,)
-        Ends of the Box, flattened, in float64; for Discrete and MultiDiscrete actions the first one and the last of
-        each number, in their own dtype. A MultiBinary action is a Box of integers from 0 to 1.
+        Limits of the Box, flattened, in float64. For Discrete and MultiDiscrete actions, the first and last choice of
+        each number, in the dtype of the space. A MultiBinary action is a Box of integers from 0 to 1.
     scaled : bool
-        Whether outputs from -1 to 1 span the Box (in coordinates where both ends are finite). If not, an output is the
-        action, clipped to the Box.
+        Whether outputs from -1 to 1 are scaled to the Box (in coordinates with two finite limits). Otherwise an output
+        is the action, clipped to the Box.
     limits : tuple of ndarray, optional
-        Ends of the Box to which actions are clipped last, where the policy acts in another environment than its own.
+        Limits to which actions are finally clipped if the policy acts in another environment than its own.
     observations : Observations, optional
         How an observation becomes a vector; by default, it is an array of numbers.
     is_multi_discrete : bool
@@ -67,7 +67,7 @@ class Interface:
 
     @classmethod
     def of(cls, env: "gymnasium.Env[Any, Any]", name: str, scaled: bool) -> "Interface":
-        """Read the spaces of `env`, or raise a ValueError that says what is supported."""
+        """Read the spaces of `env`; a ValueError says what is supported."""
         from gymnasium import spaces
 
         seen = observations_of(getattr(env, "observation_space", None), name)
@@ -93,14 +93,16 @@ class Interface:
         if not low.size:
             raise ValueError(f"{name}: wanted actions of at least one number, got {action}")
         if not (low <= high).all():
-            raise ValueError(f"{name}: wanted ends of actions that float64 can hold, got {action}")
+            raise ValueError(
+                f"{name}: wanted limits of actions that float64 can hold, got {action}"
+            )
         return cls(
             seen.size, tuple(action.shape), _name_of(action.dtype), low, high, scaled, None, observations
         )  # fmt: skip
 
     @classmethod
     def of_simulation(cls, simulation: Simulation, scaled: bool) -> "Interface":
-        """What a network meets in a native environment."""
+        """Return the interface of a native environment."""
         size, n = simulation.observation_size, simulation.action_size
         if simulation.n_choices is not None:
             ends = np.array([0]), np.array([simulation.n_choices - 1])
@@ -109,23 +111,23 @@ class Interface:
         return cls(size, (n,), "float64", low, high, scaled)
 
     def within(self, other: "Interface") -> "Interface":
-        """The same choices as actions of another environment with as many outputs.
+        """Return the interface for acting in another environment with the same number of outputs.
 
         Raises
         ------
         ValueError
-            If the actions of one are Discrete and those of the other are not.
+            If the kinds of actions or the numbers of choices differ.
         """
         mine, theirs = self._kind, other._kind
         if mine != theirs:
             raise ValueError(
-                f"env: wanted one of {mine} actions for this policy, got one of {theirs}"
+                f"env: wanted an environment with {mine} actions for this policy, got one with {theirs} actions"
             )
         there: dict[str, Any] = {"dtype": other.dtype, "observations": other.observations}
         if self._is_choice:
             if self._sizes != other._sizes:
                 raise ValueError(
-                    f"env: wanted one of {self._sizes} choices for this policy, got one of {other._sizes}"
+                    f"env: wanted an environment with {self._sizes} choices for this policy, got {other._sizes}"
                 )
             there |= {"low": other.low, "high": other.high}
         else:
@@ -134,7 +136,7 @@ class Interface:
 
     @property
     def _is_choice(self) -> bool:
-        """Whether an action is the largest of several outputs."""
+        """Whether an action is the index of the largest output."""
         return self.action_shape is None or self.is_multi_discrete
 
     @property
@@ -145,22 +147,22 @@ class Interface:
 
     @functools.cached_property
     def _sizes(self) -> tuple[int, ...]:
-        """Outputs that each number of a choice has."""
+        """Number of outputs for each number of a Discrete or MultiDiscrete action."""
         ends = zip(self.low.tolist(), self.high.tolist(), strict=True)
         return tuple(last - first + 1 for first, last in ends)
 
     @property
     def output_size(self) -> int:
-        """Outputs that the network has."""
+        """Number of outputs of the network."""
         return sum(self._sizes) if self._is_choice else self.low.size
 
     @property
     def left_out(self) -> list[str]:
-        """Where observations have text, which no network reads."""
+        """Places of text in the observations, which is left out."""
         return self.observations.left_out() if isinstance(self.observations, Several) else []
 
     def observation(self, given: Any) -> NDArray[Any]:
-        """Take an observation as a vector, or say why it is none."""
+        """Convert an observation to a vector, or raise an error that says what is wrong."""
         if self.observations is not None:
             return np.concatenate(list(self.observations.vectors(given, "observation")))
         flat = _checks.numbers("observation", given).ravel()
@@ -171,12 +173,12 @@ class Interface:
         return flat
 
     def actions(self, outputs: NDArray[Any]) -> Any:
-        """An action for each row of outputs, like one that the space samples; the environment may keep and change it.
+        """Return an action for each row of outputs, of the type that the space samples; environments may change it.
 
         Raises
         ------
         ValueError
-            If an output is NaN where a Box wants a number.
+            If an output for a Box is NaN.
         """
         if self.action_shape is None:
             best = outputs.argmax(axis=1).astype(self.dtype, copy=False)
@@ -190,7 +192,7 @@ class Interface:
             half, middle, low, high = scale
             box *= half
             box += middle
-            # Rounding may lead out of the Box by a unit in the last place; into a narrower dtype it does not.
+            # Rounding may exceed the Box by one unit in the last place, but not when converting to a narrower dtype.
             np.maximum(box, low, out=box)
             np.minimum(box, high, out=box)
         if np.isnan(box).any():
@@ -202,7 +204,7 @@ class Interface:
         return self._shaped(box.astype(self.dtype))
 
     def _chosen(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """The largest output of each number of a MultiDiscrete."""
+        """Choose the largest output for each number of a MultiDiscrete action."""
         ends = np.cumsum(self._sizes)[:-1]
         groups = [group.argmax(axis=1) for group in np.split(outputs, ends, axis=1)]
         first: NDArray[Any] = self.low
@@ -210,18 +212,18 @@ class Interface:
         return chosen
 
     def _shaped(self, actions: NDArray[Any]) -> Any:
-        """Rows as actions."""
+        """Reshape rows to actions."""
         shape = self.action_shape or ()
         if len(shape) == 1:
             return actions
         actions = actions.reshape(-1, *shape)
-        # A row of a vector would be a scalar, which no Box contains.
+        # Indexing would return a scalar, which is not contained in a Box.
         return actions if shape else [actions[k, ...] for k in range(len(actions))]
 
     @functools.cached_property
     def rows(self) -> tuple[Any, Any]:
-        """Ends that outputs are clipped to, and what takes those to the Box (None where they are in it)."""
-        # Samples are finite: infinite ends are those of the dtype (in float64).
+        """Limits to which outputs are clipped, and their scaling to the Box (None if they are not scaled)."""
+        # Samples are finite, so infinite limits are replaced by those of the dtype (in float64).
         if (dtype := np.dtype(self.dtype)).kind == "f":
             most = min(float(np.finfo(dtype).max), float(np.finfo(np.float64).max))
         else:
@@ -229,7 +231,7 @@ class Interface:
         return rows_of_box(self.low, self.high, self.scaled, most, self.limits)
 
     def described(self) -> Choices | Ranges:
-        """How outputs become actions, for other programs."""
+        """Describe the conversion of outputs to actions, for exports."""
         dtype = np.dtype(self.dtype)
         if self._is_choice:
             return Choices(self._sizes, self.low, self.action_shape or ())
@@ -237,7 +239,7 @@ class Interface:
         return Ranges(bottom, top, scale, self.action_shape or (), dtype)
 
     def to_state(self) -> dict[str, Any]:
-        """As data for a file."""
+        """Return the interface as data for a file."""
         more: dict[str, Any] = {"is_multi_discrete": True} if self.is_multi_discrete else {}
         if self.observations is not None:
             more["observations"] = self.observations.to_state()
@@ -249,13 +251,13 @@ class Interface:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Interface":
-        """From what `to_state` made."""
+        """Read the data of `to_state`."""
         shape, dtype = state["action_shape"], np.dtype(state["dtype"])
         is_multi = _checks.flag("is_multi_discrete", state.get("is_multi_discrete", False))
         is_choice = shape is None or is_multi
         if dtype.kind not in ("iu" if is_choice else "fiub"):
-            raise ValueError(f"interface: wanted the dtype of actions, got {dtype}")
-        # Large integers are no float64.
+            raise ValueError(f"interface: wanted a dtype of actions, got {dtype}")
+        # Large integers cannot be represented in float64.
         kind = dtype if is_choice else np.dtype(np.float64)
         low, high = (np.array(state[end]).astype(kind) for end in ("low", "high"))
         if shape is not None and not isinstance(shape, list | tuple):
@@ -263,12 +265,14 @@ class Interface:
         shape = shape and tuple(_checks.integer("action_shape", n, at_least=0) for n in shape)
         size = 1 if shape is None else math.prod(shape)
         if low.shape != (size,) or high.shape != (size,) or not (low <= high).all():
-            raise ValueError(f"interface: wanted the ends of {size} numbers, got {low} and {high}")
+            raise ValueError(f"interface: wanted limits of {size} numbers, got {low} and {high}")
         observations = None
         if "observations" in state:
             observations = observations_from_state(state["observations"])
             if observations.size != state["observation_size"]:
-                raise ValueError("interface: its observations do not have the numbers that it says")
+                raise ValueError(
+                    "interface: wanted observations of the stated size, got another size"
+                )
         return cls(
             int(state["observation_size"]), None if shape is None else tuple(shape), _name_of(dtype), low, high,
             _checks.flag("scaled", state["scaled"]), None, observations, is_multi,
@@ -276,8 +280,8 @@ class Interface:
 
 
 def _choices(space: Any, name: str, first: Any, n: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The first choice and the last, in the dtype of the space."""
-    # As Python's integers: a sum in the space's own dtype may wrap around.
+    """Return the first and the last choice, in the dtype of the space."""
+    # In Python integers, because a sum in the dtype of the space may wrap around.
     low = [int(one) for one in first]
     high = [one + int(count) - 1 for one, count in zip(low, n, strict=True)]
     dtype = np.dtype(space.dtype)
@@ -289,23 +293,23 @@ def _choices(space: Any, name: str, first: Any, n: Any) -> tuple[NDArray[Any], N
 
 
 def _ends(space: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Ends of a Box; of whole numbers as Python's, infinite where the space has no end but that of its dtype."""
+    """Return limits of a Box; integers become Python objects, infinite if only the dtype limits them."""
     if space.dtype.kind == "f":
         return space.low, space.high
     low, high = (end.astype(object) for end in (space.low, space.high))
-    # An unsigned number has an end at 0 whatever the space says.
+    # An unsigned number always has the lower limit 0.
     low = np.where(space.bounded_below | (space.dtype.kind in "ub"), low, -np.inf)
     return low, np.where(space.bounded_above, high, np.inf)
 
 
 def _most(dtype: "np.dtype[Any]") -> float:
-    """The largest float64 that a dtype of whole numbers can hold."""
+    """Return the largest float64 that an integer dtype can hold."""
     most = 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
     return float(most) if int(float(most)) <= most else math.nextafter(float(most), 0.0)
 
 
 def _inside(low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Ends of a Box in float64, none of them beyond those of a wider dtype."""
+    """Convert limits of a Box to float64, rounding inward."""
     with np.errstate(over="ignore"):
         bottom, top = low.astype(np.float64), high.astype(np.float64)
         return (
@@ -315,5 +319,5 @@ def _inside(low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArra
 
 
 def _name_of(dtype: "np.dtype[Any]") -> str:
-    """A name that `np.dtype` makes the same dtype of; that of another byte order has none but its code."""
+    """Return a name from which `np.dtype` makes the dtype; for another byte order, this is its code."""
     return dtype.name if dtype.isnative else dtype.str

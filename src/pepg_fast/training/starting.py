@@ -1,4 +1,4 @@
-"""A start from the policy of another run."""
+"""Starting a search from the policy of another run."""
 
 from pathlib import Path
 
@@ -9,21 +9,21 @@ from ..pepg import PEPG
 from .normalization import Normalizer, Statistics
 from .policy import PolicyFile
 
-#: Observations for which the statistics of the other run count beside those to come.
+#: Weight of the other run's statistics, as a number of observations.
 COUNT = 1e5
 
 
 def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
-    """Let a new search begin with the best center of a run, and its training with the run's statistics.
+    """Start a new search from the best center of a run, with that run's observation statistics.
 
     Parameters
     ----------
     run : str
-        A run's folder, or the file of its policies.
+        Folder of the run, or its policy.npz.
     es : PEPG
-        The search, whose mean is set, and whose attribute `training` is what a `Trainer` goes on from.
+        The search. Its mean is set, and so is its attribute `training`, from which a `Trainer` continues.
     network : NeuralNetwork or RecurrentNetwork
-        What the weights are for.
+        Network of the new search.
     normalizes : bool
         Whether observations will be normalized.
     """
@@ -38,7 +38,7 @@ def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
     chosen = policies.policies.get("best_center") or policies.policies["center"]
     if (chosen.normalizer is not None) != normalizes:
         raise ValueError(
-            f"start_from: wanted normalize_observations={not normalizes}, as {run} has it, got {normalizes}"
+            f"start_from: wanted normalize_observations={not normalizes} as in {run}, got {normalizes}"
         )
     es.mu = chosen.weights
     es.training = {  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
 
 
 def _statistics(normalizer: Normalizer | None, size: int) -> Statistics:
-    """Statistics of observations that a normalizer would be made of."""
+    """Return statistics that result in this normalizer."""
     if normalizer is None:
         return Statistics.none(size)
     inverse = normalizer.inverse_std

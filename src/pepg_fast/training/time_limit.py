@@ -1,4 +1,4 @@
-"""A limit for the time that an episode spends in its environment."""
+"""A limit on the time that an episode spends in its environment."""
 
 import contextlib
 import faulthandler
@@ -10,25 +10,25 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-#: Seconds beyond twice the limit after which a worker that hangs is ended.
+#: A hanging worker is ended after twice the limit plus this many seconds.
 MARGIN = 1.0
-#: Seconds after which a call whose environment caught the exception gets it again.
+#: If an environment catches the exception, it is raised again after this many seconds.
 _AGAIN = 1.0
 
 
 class TimeLimit:
-    """Raises a TimeoutError when the calls of an episode have taken longer than its limit together.
+    """Raises a TimeoutError when the calls of an episode have together taken longer than its limit.
 
-    A call is cut short where that is possible: by SIGALRM in the main thread, if nobody else handles that signal. It
-    reaches Python code, sleeping, and waiting for sockets and locks, but nothing that stays in compiled code. A call
-    that cannot be cut short is noticed when it returns; a worker process that does not return is ended.
+    If possible, the call is interrupted by SIGALRM, which works in the main thread if the signal has no other handler.
+    It interrupts Python code, sleeping, and waiting for sockets and locks, but not compiled code. A call that cannot be
+    interrupted fails when it returns; a worker process in which a call does not return is ended.
 
     Parameters
     ----------
     seconds : float or None
-        The limit; without one, calls are not watched.
+        The limit; with None, calls are not timed.
     ends_process : bool
-        Whether a call that takes more than twice the limit may end this process: in a worker, which is replaced.
+        Whether a call that takes more than twice the limit may end this process, as in a worker, which is replaced.
     """
 
     def __init__(self, seconds: float | None, *, ends_process: bool = False) -> None:
@@ -39,7 +39,7 @@ class TimeLimit:
 
     @contextlib.contextmanager
     def of_episodes(self, n: int) -> Iterator[None]:
-        """Watch n episodes in this block."""
+        """Time n episodes in this block."""
         if self.seconds is None:
             yield
             return
@@ -62,7 +62,7 @@ class TimeLimit:
                 self._watched_since = -math.inf
 
     def limited(self, episode: int, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with its time counted as that of an episode."""
+        """Return the function with its time counted toward an episode."""
         if self.seconds is None:
             return function
 
@@ -90,7 +90,7 @@ class TimeLimit:
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), _AGAIN)
 
     def stop(self) -> None:
-        """Let what runs now run."""
+        """Stop timing the current call."""
         self._is_running = False
         if self._has_alarm:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -104,7 +104,7 @@ class TimeLimit:
 
 
 def _stderr() -> int:
-    """Where a worker that hangs shows in which line it does."""
+    """Return the file descriptor to which a hanging worker writes its traceback."""
     try:
         os.fstat(2)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a search does not keep of a training run: statistics of observations, policies, the seeds of episodes."""
+"""The part of a training run besides the search: observation statistics, policies and seeds of episodes."""
 
 import dataclasses
 import uuid
@@ -27,17 +27,17 @@ from .normalization import FORMER_FLOOR, Normalizer, Statistics, merged
 from .policy import PolicyFile, Weights
 from .rollouts import EpisodeError, Task
 
-#: Streams of episode seeds that have nothing in common.
+#: Independent streams of episode seeds.
 _OF_GENERATIONS, _OF_CENTER = 0, 1
 
-#: Root mean square of an observation from which on the network's first layer has little but its signs.
+#: Root mean square of observations above which the units of the first layer are saturated.
 _LARGE = 20.0
 
 
 class Trainer(Callback, Evaluations):
-    """Evaluates candidates by episodes, for the run loop, and keeps what comes of them."""
+    """Evaluates candidates by episodes for the run loop, and keeps the resulting policies and statistics."""
 
-    order = -2  # before the files, which have its state
+    order = -2  # before the files, which store its state
     can_end = False
 
     def __init__(
@@ -51,23 +51,23 @@ class Trainer(Callback, Evaluations):
         self.es, self.config, self.task, self.where = es, config, task, where
         self.remedies = remedies(config, task.interface)
         self._name = uuid.uuid4().hex
-        self._work: Generation | None = None  # the last one
+        self._work: Generation | None = None  # the previous generation
         self.env_id = env_id
-        # What other processes could make it by; nothing for a function or a Simulation.
+        # The id by which other processes can make it; empty for a function or a Simulation.
         has_id = not (callable(task.env) or isinstance(task.env, Simulation))
         self.known_as = env_id if has_id else ""
         self.statistics = Statistics.none(task.interface.observation_size)
-        self._floor: float | None = None  # of standard deviations
+        self._floor: float | None = None  # of standard deviations, in runs of older versions
         self.policies: dict[str, Weights] = {}
         self.center_score = self.best_return = float("nan")
         self.noise = Noise.of(config.episodes, config.population_size)
         self._is_auto = config.episodes == AUTO
         self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
-        self.failed_episodes = 0  # in this run, those that were run again included
-        # Statistics and noise with those of a generation that has yet to be told, and the step of the search then.
+        self.failed_episodes = 0  # in this run, including repeated episodes
+        # Statistics and noise that include a generation which has not been told yet, and the step at which they apply.
         self._next: tuple[int, Statistics, Noise] | None = None
-        self._used: Normalizer | None = None  # in the last generation
+        self._used: Normalizer | None = None  # the normalizer of the last generation
         self._row_due: Row | None = None  # of a step whose center is still to be evaluated
         told: _Population | None = None
         if es.step or config.start_from is not None or es._generation.so_far.n_draws:
@@ -76,18 +76,18 @@ class Trainer(Callback, Evaluations):
                 self._row_due, self.noise, told,
             ) = self._read(es.training)  # type: ignore[attr-defined]  # fmt: skip
         nothing = _Population(np.empty(0), 0, 0, self.noise.episodes, self.statistics, self.noise)
-        self._last = nothing  # that was evaluated
-        self._told = told or nothing  # populations of the last generation, together
+        self._last = nothing  # the population that was evaluated last
+        self._told = told or nothing  # all populations of the last generation
         if told is not None:
             self._next = es.step + 1, told.statistics, told.noise
         self.columns = self._columns()
-        if config.ramps:  # until its next generation, for the history: what the run was begun with
+        if config.ramps:  # for the history, the initial values until the next generation
             set_rates(es, config.at(0.0))
 
-    # ---- episodes: what a run evaluates with -----------------------------------------------------------------------
+    # ---- evaluations by episodes -----------------------------------------------------------------------------------
 
     def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
-        """Fitness and steps of the candidates."""
+        """Return fitness and steps of the candidates."""
         self._settle()
         config, normalizer = self._scheduled(), self._normalizer()
         seeds, is_first = self._seeds(es.population_size), es.step == 0
@@ -96,10 +96,10 @@ class Trainer(Callback, Evaluations):
         work = Generation(
             self.task, seeds, normalizer, config.normalize_observations or is_first, shift, limit, name=self._name
         )  # fmt: skip
-        # The population waits for its rewards if this is interrupted.
+        # If this is interrupted, the population keeps awaiting its rewards.
         rewards, interactions, extras = self._evaluated(self.where.evaluate, work, interrupts)
         if np.isnan(rewards).all():
-            why = work.last_error or "see what its processes say"
+            why = work.last_error or "see the messages of its processes"
             raise self.where._error_of_all(
                 f"{self.env_id}: all {len(rewards)} candidates of a generation failed: {why}", 0
             )
@@ -123,7 +123,7 @@ class Trainer(Callback, Evaluations):
         return Evaluation(rewards, interactions)
 
     def _scheduled(self) -> TrainConfig:
-        """The settings of the generation at hand, whose rates and sigma the search gets."""
+        """Return the settings of the current generation, and set the search's learning rates and sigma."""
         if not self.config.ramps:
             return self.config
         es, most = self.es, self.config.schedule_interactions or 1
@@ -135,7 +135,7 @@ class Trainer(Callback, Evaluations):
         return config
 
     def _look_at_first(self, rewards: NDArray[Any], seen: Statistics) -> None:
-        """Note what is wrong with the first generation, before minutes are spent on more of them."""
+        """Check the first generation for problems, before minutes are spent on others."""
         if (rewards == rewards[0]).all():
             self.notices["flat"] = (
                 f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, so that the search "
@@ -145,11 +145,11 @@ class Trainer(Callback, Evaluations):
             size = float(np.sqrt(seen.mean**2 + seen.squares / seen.count).max())
             if size > _LARGE:
                 self.notices["scale"] = (
-                    f"the network sees observations of about {size:.3g} as they are, by which its units are saturated"
+                    f"the network sees observations of about {size:.3g} without normalization, which saturate its units"
                 )
 
     def of_center(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
-        """Mean return (rewards as they are) and steps of the mean, always in the same episodes."""
+        """Return the mean return of the center, without floor and shift, and its steps, always in the same episodes."""
         self._settle()
         seeds = _drawn(self.config.seed, _OF_CENTER, 0, (1, self.config.center_episodes))
         work = Generation(
@@ -158,13 +158,13 @@ class Trainer(Callback, Evaluations):
         rewards, interactions, _ = self._evaluated(self.where.evaluate_center, work, interrupts)
         self.center_score = float(rewards[0])
         best = self.policies.get("best_center")
-        has_failed = np.isnan(self.center_score)  # and the next evaluation may not
+        has_failed = np.isnan(self.center_score)
         if not has_failed and (best is None or self.center_score > best.score):
             self.policies["best_center"] = self._center()
         return Evaluation(rewards, interactions)
 
     def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
-        """Move the search."""
+        """Update the search."""
         best, goes_on = es.best_fitness, es._generation.so_far.n_draws > 0
         step, last = es.step, self._last
         self.where.update(es, fitness, interactions=interactions)
@@ -177,12 +177,12 @@ class Trainer(Callback, Evaluations):
         is_sure = last.noise.generations >= ENOUGH and last.episodes == MOST
         if self._is_auto and is_sure and signal < noise:
             self.notices["all noise"] = (
-                f"even over {MOST} episodes of each candidate, what the two of a pair differ by in fitness is no more "
-                "than chance would feign"
+                f"even with {MOST} episodes of each candidate, the differences in fitness within pairs are no larger "
+                "than by chance alone"
             )
 
     def _columns(self) -> dict[str, float]:
-        """What the history has of the last generation besides."""
+        """Return the further columns of the history for the last generation."""
         told = self._told.returns[~np.isnan(self._told.returns)]
         mean = float(told.mean()) if told.size else float("nan")
         found = self._told
@@ -192,7 +192,7 @@ class Trainer(Callback, Evaluations):
         return dict(zip(TRAINING_COLUMNS, values, strict=True))
 
     def agreed(self, reason: str | None, is_interrupted: bool) -> str | None:
-        """Why to end, if at all, for all processes of the run."""
+        """Return the reason to end, if any, on which all processes of the run agree."""
         return self.where.agreed(reason, is_interrupted)
 
     def _evaluated(self, evaluate: Any, work: Generation, interrupts: Interrupts) -> Evaluated:
@@ -214,7 +214,7 @@ class Trainer(Callback, Evaluations):
             self._work.close()
 
     def _seeds(self, n: int) -> NDArray[np.int64]:
-        """What the episodes of a generation are reset with, (n, episodes): the same for both sides of a pair."""
+        """Return the seeds of a generation's episodes, shape (n, episodes), equal for both candidates of a pair."""
         config = self.config
         pairs, first = n // 2, self.es._generation.so_far.n_draws
         if config.episode_seeds != "pair":
@@ -224,7 +224,7 @@ class Trainer(Callback, Evaluations):
         return np.tile(seeds, (n // pairs, 1))
 
     def _settle(self) -> None:
-        """Take the statistics and the noise of a generation that has been told."""
+        """Adopt the statistics and the noise of a generation after it has been told."""
         if self._next is not None and self._next[0] == self.es.step:
             (_, self.statistics, self.noise), self._next = self._next, None
 
@@ -233,26 +233,26 @@ class Trainer(Callback, Evaluations):
             return None
         return self.statistics.normalizer(self.config.observation_clip, self._floor)
 
-    # ---- what is kept ---------------------------------------------------------------------------------------------
+    # ---- state ----------------------------------------------------------------------------------------------------
 
     def step(self, es: Any, row: Row) -> None:
-        """Keep the best candidate with the normalizer that it had."""
+        """Keep the best candidate with the normalizer of its generation."""
         self.seconds, self._row_due = row["seconds"], None
         self._keep_best()
 
     def keeps(self, row: Row) -> bool:
-        """Keep the row of a step whose center was not evaluated: a resumed run begins with that."""
+        """Keep the row of a step whose center was not evaluated; a resumed run begins with evaluating it."""
         self._row_due = dict(row)
         self._keep_best()
         return True
 
     def due(self) -> Row | None:
-        """That row; it stays due until it is shown."""
+        """Return that row, which stays due until the center has been evaluated."""
         return None if self._row_due is None else dict(self._row_due)
 
     @property
     def has_row_due(self) -> bool:
-        """Whether the last step's center is still to be evaluated."""
+        """Whether the center of the last step must still be evaluated."""
         return self._row_due is not None
 
     def _keep_best(self) -> None:
@@ -266,7 +266,7 @@ class Trainer(Callback, Evaluations):
         return Weights(self.es.center, self._normalizer(), self.center_score)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has besides the search."""
+        """Return the training state for a checkpoint."""
         self._settle()
         state = {
             "row_due": self._row_due,
@@ -280,7 +280,7 @@ class Trainer(Callback, Evaluations):
         }
         if self.es._generation.so_far.n_draws:
             state["told"] = self._told.to_state()
-        self._read(state)  # what could not be loaded again is not saved
+        self._read(state)  # refuse to save a state that could not be loaded
         return state
 
     def _read(
@@ -288,8 +288,8 @@ class Trainer(Callback, Evaluations):
     ) -> tuple[
         float, Statistics, float | None, dict[str, Weights], float, float, Row | None, Noise, "_Population | None"
     ]:  # fmt: skip
-        """What a checkpoint's state says: seconds, statistics, their floor, policies, the center's score, the return of
-        the best candidate, a row due, the noise, what was told of a generation that goes on.
+        """Read a checkpoint's state: seconds, statistics, their floor, policies, score of the center, return of the
+        best candidate, a row that is due, the noise, and the told populations of an incomplete generation.
         """
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
@@ -315,7 +315,7 @@ class Trainer(Callback, Evaluations):
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 
     def policy_file(self) -> PolicyFile:
-        """All policies of the run."""
+        """Return all policies of the run."""
         self._settle()
         config, task = self.config, self.task
         policies = {"center": self._center(), **self.policies}
@@ -332,20 +332,20 @@ class Trainer(Callback, Evaluations):
 
 @dataclass(frozen=True, eq=False)
 class _Population:
-    """What came of a population, or of several of one generation.
+    """Results of a population, or of several populations of one generation.
 
     Attributes
     ----------
     returns : ndarray
-        Of each candidate, whatever its fitness.
+        Return of each candidate.
     steps, told : int
-        Steps that count, and candidates.
+        Number of steps, and of candidates whose episodes did not fail.
     episodes : int
-        Of each candidate.
+        Number of episodes of each candidate.
     statistics : Statistics
-        Of all observations of the run up to these, if they are normalized.
+        Statistics of all observations of the run so far, if they are normalized.
     noise : Noise
-        By these as well.
+        Estimates of the noise so far.
     """
 
     returns: NDArray[Any]
@@ -379,7 +379,7 @@ class _Population:
 
 
 def _statistics(state: dict[str, Any], size: int) -> Statistics:
-    """Statistics of a file."""
+    """Read statistics from a file."""
     count, mean, squares = (state[name] for name in ("count", "mean", "squares"))
     return Statistics(
         _checks.number("count", count),
@@ -391,7 +391,7 @@ def _statistics(state: dict[str, Any], size: int) -> Statistics:
 def _drawn(
     seed: int | None, stream: int, generation: int, shape: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """Seeds of episodes: a pure function of the arguments, by Philox's counter."""
+    """Return seeds of episodes, a pure function of the arguments by Philox's counter."""
     bits = np.random.Philox(key=[seed or 0, stream], counter=[0, 0, 0, generation])
     words = bits.random_raw(shape[0] * shape[1]) & np.uint64(2**31 - 1)
     return words.astype(np.int64).reshape(shape)

@@ -9,27 +9,27 @@ from multiprocessing.util import Finalize
 
 from loky.backend.process import LokyProcess
 
-#: Those that this process has started.
+#: Workers that this process has started.
 _started: "weakref.WeakSet[Worker]" = weakref.WeakSet()
 
 
 class Worker(LokyProcess):  # type: ignore[misc]
-    """Loky's process, which is killed when the interpreter ends if it is still there.
+    """A loky process that is killed at the end of the interpreter if it is still running.
 
-    It ignores the signals that end others, and multiprocessing waits for every process, however long that takes.
+    Otherwise multiprocessing would wait for it indefinitely, because workers ignore the signals that end processes.
     """
 
     def start(self) -> None:
-        """Begin."""
+        """Start the process."""
         _started.add(self)
         super().start()
-        # Loky's sentinel is a pipe, which is open as long as a child that an environment forked is there.
+        # Loky's sentinel is a pipe, which stays open while a child that an environment forked is running.
         with contextlib.suppress(AttributeError, OSError):  # not on every system
             self._sentinel = os.pidfd_open(self.pid)  # which `sentinel` gives
             Finalize(self, os.close, (self._sentinel,))
 
     def kill(self) -> None:
-        """End it, if it is there. Loky's own process has no such method, which loky calls without psutil and pgrep."""
+        """Kill the process if it is running. Loky calls this without psutil and pgrep, but does not define it."""
         if not self.is_alive():
             return
         if hasattr(signal, "SIGKILL"):

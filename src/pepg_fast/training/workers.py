@@ -1,4 +1,4 @@
-"""Worker processes that run episodes: who gets which, and what if one dies."""
+"""Worker processes that run episodes: how episodes are distributed, and what happens if a worker dies."""
 
 import contextlib
 import os
@@ -22,33 +22,33 @@ from .engines import rollouts_of
 from .generation import Generation
 from .rollouts import MOST_TOGETHER, Asked, EpisodeError, Episodes, Rollouts, Task, joined
 
-#: Pieces of work that a worker has at a time, so that it need not wait for the next one.
+#: Pieces of work that a worker has at a time, so that it does not wait for the next one.
 AHEAD = 2
-#: Seconds that a piece of work takes at least, where there is as much: it costs some milliseconds to hand out.
+#: Desired minimum duration of a piece of work in seconds, because handing one out takes some milliseconds.
 LEAST_SECONDS = 0.03
 
 
-#: Seconds that workers have to close their environments, at the end and after an error.
+#: Seconds for which workers may close their environments, at the end and after an error.
 GRACE, GRACE_AFTER_ERROR = 10.0, 1.0
 
 
 def packed(task: Task) -> bytes:
-    """A task as workers get it, or a TypeError that says what to do instead."""
+    """Pickle a task for workers; if that fails, a TypeError says what to do instead."""
     with _caller.optional_dependency("train", "cloudpickle", "gym"):
         import cloudpickle
     try:
         data: bytes = cloudpickle.dumps(task)
     except Exception as error:
         raise TypeError(
-            f"env: wanted a function and env_args that pickle, for workers to have them (workers=0 runs the episodes "
-            f"in this process), got {in_a_line(error)}"
+            f"env: wanted a function and env_args that can be pickled for the workers (workers=0 runs the episodes in "
+            f"this process), got {in_a_line(error)}"
         ) from error
     return data
 
 
 @contextlib.contextmanager
 def _in_some_folder() -> Iterator[None]:
-    """Let processes begin though the working folder has been removed: they want the name of theirs."""
+    """Let processes start although the working folder has been removed, whose name they need."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -64,22 +64,22 @@ def _in_some_folder() -> Iterator[None]:
 
 
 class Workers:
-    """Processes that run episodes for this one, each stepping several of them together.
+    """Worker processes, each of which steps several episodes together.
 
-    Each is an executor of its own (loky's, of one process), so that it is known whose death it was.
+    Each worker is a loky executor of one process, so that it is known which worker has died.
 
     Parameters
     ----------
     task : Task
-        What an episode is.
+        Description of an episode.
     count : int
-        Processes; with 0 this one runs the episodes itself. Of an engine that has threads, those.
+        Number of processes; with 0, this process runs the episodes itself. For an engine with threads, their number.
 
     Notes
     -----
-    Pieces are handed out as workers become free, ever smaller ones toward the end (guided self-scheduling,
-    Polychronopoulos and Kuck 1987), so that no worker waits long for another. Who runs what has no influence on the
-    results.
+    Pieces of work are handed out as workers become free, and become smaller toward the end (guided self-scheduling,
+    Polychronopoulos and Kuck 1987), so that no worker waits long for another. The results do not depend on which worker
+    runs which episode.
     """
 
     def __init__(self, task: Task, count: int) -> None:
@@ -88,8 +88,8 @@ class Workers:
         # Other engines have threads of their own instead.
         self.count = count if task.engine == "gymnasium" else 0
         self._executors: list[Any] = [None] * self.count
-        self.replaced = 0  # workers that died
-        self.pace: float | None = None  # seconds an episode, of late
+        self.replaced = 0  # number of workers that died
+        self.pace: float | None = None  # recent seconds per episode
 
     def __enter__(self) -> "Workers":
         if self.count:
@@ -100,63 +100,66 @@ class Workers:
         self.close(GRACE if kind is None else GRACE_AFTER_ERROR)
 
     def run(self, solutions: NDArray[Any], work: Generation) -> Episodes:
-        """Run the episodes of solutions, shape (members, parameters).
+        """Run the episodes of candidates, shape (members, parameters).
 
         Returns
         -------
         Episodes
-            Member by member.
+            Results, member by member.
 
         Raises
         ------
         EpisodeError
-            If an environment raises, or workers die over the same episode: twice, and once more for each time that it
-            may be run again.
+            If an environment raises an exception, or workers die during the same episode: twice, plus once for each
+            time that it may be run again.
         """
         if not self.count:
             return self._own.run_all(work.asked(solutions, work.seeds))
         try:
             return joined(_Round(self, solutions, work).results())
-        except BaseException as error:  # what is still running is nobody's
+        except BaseException as error:  # running episodes are discarded
             self.close(GRACE_AFTER_ERROR if isinstance(error, Exception) else 0.0)
             raise
 
     def submit(self, worker: int, piece: tuple[Any, ...]) -> "Future[Any]":
-        """Hand a piece to a worker, which is made if there is none, or it died while it had nothing to do."""
+        """Hand a piece to a worker, which is started if it does not exist or has died while idle."""
         if self._executors[worker] is not None:
             try:
                 return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
             except RuntimeError:  # broken, or shut down because of it
                 self.replace(worker)
-        with processes.starting(self.count), _in_some_folder():  # the first piece makes the process
+        with (
+            processes.starting(self.count),
+            _in_some_folder(),
+        ):  # the first piece starts the process
             executor = processes.new_executor(_start, packed(self.task))
             future: Future[Any] = processes.first_submit(executor, _work, *piece)
             self._executors[worker] = executor
         return future
 
     def least(self) -> int:
-        """Episodes that are worth a piece of work."""
+        """Return the least number of episodes that is worth a piece of work."""
         if not self.pace:
             return 1
         return max(1, min(MOST_TOGETHER, int(LEAST_SECONDS / self.pace)))
 
     def took(self, seconds: float, episodes: int) -> None:
-        """Take note of how long episodes took."""
+        """Record how long episodes took."""
         pace = seconds / episodes
         self.pace = pace if self.pace is None else 0.8 * self.pace + 0.2 * pace
 
     def executor_of(self, worker: int) -> Any:
-        """Its executor, None if there is none."""
+        """Return a worker's executor; None if it has none."""
         return self._executors[worker]
 
     def replace(self, worker: int) -> None:
-        """Forget a worker that died; the next piece makes a new one."""
+        """Discard a worker that died; the next piece starts a new one."""
         executor, self._executors[worker] = self._executors[worker], None
         self.replaced += 1
         executor.shutdown(wait=False, kill_workers=True)
 
     def close(self, grace: float = GRACE) -> None:
-        """End the processes; their environments are closed first if that takes no longer than `grace` seconds."""
+        """End the processes, after closing their environments if that takes at most `grace` seconds."""
         executors = [executor for executor in self._executors if executor is not None]
         self._executors = [None] * self.count
         late: set[Future[Any]] = set()
@@ -170,34 +173,34 @@ class Workers:
         finally:
             processes.end(executors)
         self._own.close()
-        if late and sys.exc_info()[0] is None:  # nothing worse to tell
+        if late and sys.exc_info()[0] is None:  # no other error to report
             warnings.warn(
-                f"{len(late)} workers were ended that had not closed their environments after {grace:g} s",
+                f"{len(late)} workers were ended, because they had not closed their environments after {grace:g} s",
                 stacklevel=2,
             )
 
 
 class _Round:
-    """A generation on its way through the workers."""
+    """The distribution of one generation over the workers."""
 
     def __init__(self, workers: Workers, solutions: NDArray[Any], work: Generation) -> None:
         self.workers, self.solutions, self.work = workers, solutions, work
         self.seeds, self.each = work.seeds.reshape(-1), work.seeds.shape[1]
-        self.next = 0  # episode that nobody has had
+        self.next = 0  # first episode that has not been handed out
         self.again: deque[int] = deque()  # episodes whose worker died, each to be tried alone
         self.deaths: Counter[int] = Counter()
         self.running: dict[Future[Any], tuple[int, int, int, Any]] = {}  # worker, lo, hi, executor
         self.done: dict[int, Episodes] = {}
 
     def results(self) -> list[Episodes]:
-        """Episodes in pieces, in order."""
+        """Run all episodes, and return the pieces in order."""
         for _ in range(AHEAD):
             for worker in range(self.workers.count):
                 self._give(worker)
         while self.running:
             finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
             for future in finished:
-                if future in self.running:  # not one that was lost with another
+                if future in self.running:  # it may have been lost with another one
                     self._take(future)
         return [self.done[lo] for lo in sorted(self.done)]
 
@@ -206,7 +209,7 @@ class _Round:
         has_work = any(at == worker for at, *_ in self.running.values())
         if self.again:
             if has_work:
-                return  # alone, so that a second death is surely its own
+                return  # run alone, so that the cause of a second death is certain
             lo = self.again.popleft()
             hi = lo + 1
         else:
@@ -235,11 +238,11 @@ class _Round:
         )
 
     def _has_suspect(self, worker: int) -> bool:
-        """Whether a worker is at an episode over which one has died already."""
+        """Whether a worker is running an episode during which a worker has died before."""
         return any(at == worker and self.deaths[lo] for at, lo, *_ in self.running.values())
 
     def _take(self, future: "Future[Any]") -> None:
-        """Take what a worker has done, and give it more."""
+        """Take a worker's result, and hand it more work."""
         worker, lo, hi, executor = self.running[future]
         error = future.exception()
         if isinstance(error, BrokenExecutor):
@@ -256,12 +259,12 @@ class _Round:
             self.workers.took(seconds, hi - lo)
             self.done[lo] = result
         self._give(worker)
-        if self.again:  # for which workers may be free that had nothing left to do
+        if self.again:  # idle workers can take these
             for other in range(self.workers.count):
                 self._give(other)
 
     def _lose(self, worker: int, executor: Any, error: BaseException) -> None:
-        """A worker died: replace it, and try each of its episodes alone."""
+        """Replace a worker that died, and run each of its episodes again alone."""
         if self.workers.executor_of(worker) is executor:
             self.workers.replace(worker)
         mine = [
@@ -271,17 +274,19 @@ class _Round:
             del self.running[future]
             for index in range(lo, hi):
                 self.deaths[index] += 1
-                # The first one may have been another episode's.
+                # Another episode may have caused the first death.
                 if self.deaths[index] < 2 + self.workers.task.retries:
                     self.again.append(index)
                 else:
                     self._fail(index, error)
 
     def _fail(self, index: int, error: BaseException) -> None:
-        """An episode whose workers die has failed."""
+        """Fail an episode during which workers died."""
         task, deaths = self.workers.task, self.deaths[index]
         times = "twice" if deaths == 2 else f"{deaths} times"
-        text = f"a worker died {times} over the same episode (reset with seed {self.seeds[index]})"
+        text = (
+            f"a worker died {times} during the same episode (reset with seed {self.seeds[index]})"
+        )
         if task.on_failure == "raise":
             raise EpisodeError(f"{text}: {error}", index, int(self.seeds[index])) from error
         size = task.interface.observation_size if self.work.with_statistics else None
@@ -291,11 +296,11 @@ class _Round:
 # ---- in the worker ----------------------------------------------------------------------------------------------
 
 _rollouts: Rollouts
-_unusable: Exception | None = None  # why there are none
+_unusable: Exception | None = None  # why _rollouts could not be made
 
 
 def _start(task: bytes, parent: int, environment: dict[str, str | None]) -> None:
-    """Make ready to run episodes."""
+    """Prepare a worker for running episodes."""
     global _rollouts, _unusable
     processes.began(parent, environment)
     generators.seed(0)  # for modules that draw when they are imported
@@ -319,7 +324,7 @@ def _work(
     with_statistics: bool,
     limit: int | None,
 ) -> "tuple[Episodes | Failure, float]":
-    """Run a piece; what came of it, and the seconds it took."""
+    """Run a piece of work; return the result and the seconds that it took."""
     began = time.perf_counter()
     result: Episodes | Failure
     try:
@@ -330,7 +335,7 @@ def _work(
         result = Failure.of(error, error.index)
     except Exception as error:  # before an episode began
         text = (
-            f"{in_a_line(error)} (a worker process cannot make the environment, which the process that began it could; "
+            f"{in_a_line(error)} (a worker process cannot make the environment, but the process that started it could; "
             "workers=0 runs the episodes there)"
         )
         failure = EpisodeError(text, 0, int(seeds[0]))

@@ -1,4 +1,4 @@
-"""What runs the episodes of a process: Gymnasium's environments one by one, or a world that steps many at once."""
+"""Engines, which run the episodes of a process: one environment at a time, or many in one world."""
 
 from typing import Any
 
@@ -13,21 +13,21 @@ from .batched import Batched, Unsupported, World
 #: Engines whose environments Gymnasium does not make.
 _WITHOUT_ENVIRONMENTS = ("envpool", "vector")
 
-#: Steps by which two engines are compared before one takes the place of the other.
+#: Number of steps over which two engines are compared before one replaces the other.
 _COMPARED = 5
 
 
 def rollouts_of(
     task: Task, *, threads: int = 1, is_worker: bool = False, ends_process: bool = False
 ) -> RunsEpisodes:
-    """What runs the episodes of a task in this process, by the task's engine.
+    """Return the object that runs the episodes of a task in this process, by the task's engine.
 
     Parameters
     ----------
     task : Task
-        What an episode is.
+        Description of an episode.
     threads : int
-        Those of an engine that has threads.
+        Number of threads, for an engine that has threads.
     is_worker, ends_process : bool
         As in `Rollouts`.
     """
@@ -40,14 +40,14 @@ def rollouts_of(
 
 
 def chosen(task: Task, engine: str) -> tuple[str, str]:
-    """The engine that is to run a task, and what is to be said of that choice (empty if there was none).
+    """Return the engine for a task, and a message about the choice (empty if there was no choice).
 
     Raises
     ------
     Unsupported
-        If `engine` is not "auto" and does not serve the task.
+        If `engine` is not "auto" and does not support the task.
     """
-    if task.engine == "native":  # whatever it is, there is no other
+    if task.engine == "native":  # the only engine of a Simulation
         return task.engine, ""
     if engine == "gymnasium":
         return engine, ""
@@ -62,12 +62,12 @@ def chosen(task: Task, engine: str) -> tuple[str, str]:
     try:
         _check(task, "mujoco")
     except Unsupported as error:
-        return "gymnasium", f"engine: gymnasium (mujoco cannot take its place: {error})"
+        return "gymnasium", f"engine: gymnasium (mujoco cannot be used: {error})"
     return "mujoco", "engine: mujoco"
 
 
 def _own_task(env: Any) -> Any:
-    """The `MujocoTask` that an environment is or is registered with, None if there is none."""
+    """Return the `MujocoTask` that an environment is or is registered with; None if there is none."""
     for each in (env, getattr(env, "entry_point", None)):
         if hasattr(each, "simulated"):
             return each
@@ -81,18 +81,18 @@ def _is_mujoco(env: Any) -> bool:
 
 
 def _check(task: Task, engine: str) -> None:
-    """Refuse a task that an engine does not serve."""
+    """Refuse a task that an engine does not support."""
     if task.time_limit is not None:
-        raise Unsupported("it steps many episodes at once, of which none has an episode_time_limit")
+        raise Unsupported("it steps many episodes at once and does not support episode_time_limit")
     if task.frame_stack > 1:
-        raise Unsupported("it steps many episodes at once, and stacks no frames")
+        raise Unsupported("it steps many episodes at once and does not support frame_stack")
     if engine == "mujoco":
         _check_mujoco(task)
 
 
 def _unserved(name: str, engine: str, error: Unsupported) -> Unsupported:
     return Unsupported(
-        f"engine: wanted one that serves {name} ('gymnasium' does all of Gymnasium's), got {engine!r}: {error}"
+        f"engine: wanted one that supports {name} ('gymnasium' supports all of Gymnasium's), got {engine!r}: {error}"
     )
 
 
@@ -104,7 +104,7 @@ def spaces_of(
     scaled: bool,
     frame_stack: int = 1,
 ) -> tuple[Interface, bool]:
-    """The spaces of an environment, and whether each episode needs a new one, as `rollouts.interface_of` says."""
+    """Return the spaces of an environment, and whether each episode needs a new one (see `rollouts.interface_of`)."""
     if engine not in _WITHOUT_ENVIRONMENTS:
         return interface_of(env, env_args, max_episode_steps, scaled, frame_stack)
     name = name_of(env)
@@ -126,7 +126,7 @@ def _world(
     n: int,
     threads: int,
 ) -> Any:
-    """A world of an engine."""
+    """Make a world of an engine."""
     if engine == "envpool":
         from .vector_worlds import PoolWorld
 
@@ -151,9 +151,9 @@ def _world(
 
 
 def _check_mujoco(task: Task) -> None:
-    """Refuse a task that MuJoCo's engine does not have, or of which it has not Gymnasium's bits.
+    """Refuse a task that the mujoco engine does not support, or whose results are not bit-identical to Gymnasium's.
 
-    Formulas and arguments are those of a release of Gymnasium; another one may have others.
+    The formulas and arguments are those of one release of Gymnasium, and may differ in another one.
     """
     given = task.env, task.env_args, task.max_episode_steps
     with heard(task.env):
@@ -175,7 +175,7 @@ def _check_mujoco(task: Task) -> None:
 
 
 def _difference(env: Any, world: World, task: Task) -> str:
-    """What the first steps of an environment and a world have not in common."""
+    """Return what differs in the first steps of an environment and a world; empty if nothing does."""
     draw, slots = np.random.default_rng(0), np.arange(1)
     seen, _ = env.reset(seed=0)
     observations = world.reset(slots, np.zeros(1, np.int64))

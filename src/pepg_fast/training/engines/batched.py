@@ -1,4 +1,4 @@
-"""Episodes in a world that steps many slots at once: one forward pass and one step for all of them."""
+"""Episodes in a world that steps many slots at once, with one forward pass and one step for all of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -11,27 +11,27 @@ from ..mujoco_log import heard
 from ..normalization import LARGEST, Moments
 from ..rollouts import Asked, EpisodeError, Episodes, Task, unusable
 
-#: Slots at most: of more, the arrays no longer fit the caches.
+#: Maximum number of slots; with more, the arrays no longer fit into the caches.
 MOST_SLOTS = 64
 
 
 class Unsupported(ValueError):
-    """An engine does not serve an environment; the message says why."""
+    """An engine does not support an environment; the message says why."""
 
 
 class Step(NamedTuple):
-    """What came of a step of n slots.
+    """Results of a step of n slots.
 
     Attributes
     ----------
     observations : ndarray, shape (n, observation_size)
-        A new array.
+        Observations, in a new array.
     rewards : ndarray, shape (n,)
-        In float64.
+        Rewards, in float64.
     terminated, truncated : ndarray of bool, shape (n,)
         Whether the slot's episode has ended.
     errors : dict
-        Messages by slot, of those whose step failed.
+        Messages of slots whose step failed, by slot.
     """
 
     observations: NDArray[np.float64]
@@ -42,38 +42,38 @@ class Step(NamedTuple):
 
 
 class World(Protocol):
-    """Slots in which episodes run. An episode is a function of its seed and its actions, whatever runs beside it.
+    """Slots in which episodes run. An episode depends only on its seed and its actions, and not on other slots.
 
     Attributes
     ----------
     n : int
-        Slots.
+        Number of slots.
     refills : bool
-        Whether `reset` takes any of them. If not, it takes the first ones, as many as there are seeds.
+        Whether `reset` can reset any slots. If not, it resets the first ones, as many as there are seeds.
     """
 
     n: int
     refills: bool
 
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Begin an episode in each of some slots, which are in order: first observations, a new array."""
+        """Begin an episode in each of some slots, in order; return the first observations in a new array."""
 
     def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
-        """Step some slots, which are in order."""
+        """Step some slots, in order."""
 
     def close(self) -> None:
-        """Free what the world has."""
+        """Free the resources of the world."""
 
 
 class Batched:
-    """Runs episodes in a world, as `Rollouts` does in environments.
+    """Runs episodes in a world, as `Rollouts` does in single environments.
 
     Parameters
     ----------
     task : Task
-        What an episode is.
+        Description of an episode.
     make_world : callable
-        From a number of slots to a world.
+        Makes a world with a number of slots.
     """
 
     def __init__(self, task: Task, make_world: Callable[[int], World]) -> None:
@@ -86,7 +86,7 @@ class Batched:
         Raises
         ------
         EpisodeError
-            If an episode failed and the task does not take that. It is not tried again, which would give the same.
+            If an episode fails and the task does not tolerate it. It is not repeated, because it would fail again.
         """
         run, n = _Run(self.task, asked), asked.seeds.size
         with heard(self.task.env):
@@ -96,7 +96,7 @@ class Batched:
         return run.found._replace(first_error=run.first_error)
 
     def _world_of(self, episodes: int) -> World:
-        """A world with a slot for each episode, or as many as are worth it."""
+        """Return a world with a slot for each episode, up to `MOST_SLOTS`."""
         n = min(episodes, MOST_SLOTS)
         if self._world is None or self._world.n < n:
             self.close()
@@ -111,7 +111,7 @@ class Batched:
 
 
 class _Run:
-    """Episodes on their way through a world."""
+    """The state of episodes that are run in a world."""
 
     def __init__(self, task: Task, asked: Asked) -> None:
         self.task, self.weights, self.normalizer = task, asked.weights, asked.normalizer
@@ -126,7 +126,7 @@ class _Run:
         self.first_error = ""
 
     def through(self, world: World, lo: int, hi: int) -> None:
-        """Run the episodes from lo up to hi, each slot taking the next one when its own has ended."""
+        """Run the episodes from lo up to hi; a slot takes the next one when its episode has ended."""
         n = min(world.n, hi - lo)
         self.world, self.next, self.end = world, lo + n, hi
         self.slots, self.episode = np.arange(n), np.arange(lo, lo + n)
@@ -145,7 +145,7 @@ class _Run:
             raise self._error(error, int(episode[0])) from error
 
     def _tick(self) -> None:
-        """Let all slots take a step."""
+        """Take a step in all slots."""
         observations = self.observations
         largest = np.finfo(float).max if self.moments is None else LARGEST
         if not np.abs(observations).max() <= largest:
@@ -179,7 +179,7 @@ class _Run:
             self._replace(failed, ended)
 
     def _failed(self, step: Step, ended: NDArray[np.bool_]) -> dict[int, Exception]:
-        """Which of the slots failed in a step, by position."""
+        """Return the errors of slots that failed in a step, by position."""
         failed: dict[int, Exception] = {}
         if step.errors:
             at = {int(slot): k for k, slot in enumerate(self.slots)}
@@ -196,7 +196,7 @@ class _Run:
     def _replace(
         self, failed: Mapping[int, Exception], ended: "NDArray[np.bool_] | None" = None
     ) -> None:
-        """Give slots whose episodes failed or ended the next ones, and forget those for which there are none."""
+        """Give the next episodes to slots whose episodes ended or failed, and drop slots if there are none left."""
         over = np.zeros(len(self.slots), bool) if ended is None else ended.copy()
         over[list(failed)] = True
         free = np.flatnonzero(over)

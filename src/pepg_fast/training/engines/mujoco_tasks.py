@@ -1,7 +1,7 @@
 """Gymnasium's MuJoCo tasks (v5) as functions of the fields of many simulations.
 
-Sums and products are taken in Gymnasium's order and dtypes, since a reward that is one unit in the last place away is
-another reward. `tests/test_training_engines.py` compares every number with Gymnasium's.
+Sums and products are computed in Gymnasium's order and dtypes, so that results are bit-identical.
+`tests/test_training_engines.py` compares every number with Gymnasium's.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ Array = NDArray[Any]
 
 
 class Moment(NamedTuple):
-    """Some simulations at one time.
+    """Several simulations at one time.
 
     Attributes
     ----------
     model : MjModel
-        What is simulated.
+        The model that is simulated.
     args : dict
         The arguments of the environment's constructor.
     dt : float
@@ -40,30 +40,30 @@ class Moment(NamedTuple):
         except KeyError:
             there = ", ".join(self.fields)
             raise AttributeError(
-                f"{name}: no such field here ({there}); MujocoTask(fields=...) names more"
+                f"{name}: wanted one of the fields {there} (MujocoTask(fields=...) adds others)"
             ) from None
 
     def body(self, key: "str | int") -> Array:
-        """Positions of a body, (n, 3)."""
+        """Return the positions of a body, shape (n, 3)."""
         return self.xpos[:, self.model.body(key).id]
 
 
 @dataclass(frozen=True)
 class Formulas:
-    """What makes a task of a simulation.
+    """The functions that turn a simulation into a task.
 
     Attributes
     ----------
     start : callable
-        From the initial qpos and qvel, the arguments and a generator to those of an episode.
+        Maps the initial qpos and qvel, the arguments and a generator to the qpos and qvel of an episode.
     observe : callable
-        From a `Moment` to the parts of the observations, each (n, ...).
+        Maps a `Moment` to the parts of the observations, each of shape (n, ...).
     judge : callable
-        From a `Moment`, what `track` gave before and after the step, and the actions to rewards and ends.
+        Maps a `Moment`, the results of `track` before and after the step, and the actions to rewards and ends.
     track : callable, optional
-        What `judge` compares before and after a step, a copy.
+        Returns a copy of what `judge` compares before and after a step.
     derived : tuple of str
-        Fields that are read besides qpos and qvel.
+        Fields that are read in addition to qpos and qvel.
     """
 
     start: Callable[..., tuple[Array, Array]]
@@ -118,7 +118,7 @@ def _pusher_start(qpos: Array, qvel: Array, args: Any, draw: np.random.Generator
 
 
 def _seen(m: Moment, left_out: int = 1) -> Array:
-    """Positions, without the first ones if the arguments say so."""
+    """Return positions, without the first ones if the arguments exclude them."""
     return m.qpos[:, left_out if m.args["exclude_current_positions_from_observation"] else 0 :]
 
 
@@ -149,7 +149,7 @@ def _unhealthy(m: Moment, healthy: Array) -> Array:
 
 
 def _norm(vectors: Array) -> Array:
-    """Lengths as `np.linalg.norm` has them: BLAS may sum the squares in an order of its own."""
+    """Return lengths with the bits of `np.linalg.norm`, because BLAS may sum squares in its own order."""
     return np.sqrt([vector.dot(vector) for vector in vectors])
 
 
@@ -208,7 +208,7 @@ def _humanoid_observes(m: Moment) -> list[Array]:
 
 
 def _mass_center(m: Moment) -> Array:
-    """Its x."""
+    """Return its x."""
     mass = m.model.body_mass
     center: Array = (np.einsum("b,nbj->nj", mass, m.xipos) / mass.sum())[:, 0]
     return center

@@ -1,4 +1,4 @@
-"""Gymnasium's MuJoCo tasks (v5) without its Python loop: many simulations stepped by MuJoCo's own threads."""
+"""Gymnasium's MuJoCo tasks (v5) without the Python loop: MuJoCo's own threads step many simulations."""
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -13,23 +13,23 @@ from .mujoco_tasks import TASKS, Formulas, Moment
 #: Where Gymnasium has the tasks.
 _HOME = "gymnasium.envs.mujoco."
 
-#: What `gymnasium.make` puts around an environment, and `MujocoWorld` does itself.
+#: Wrappers of `gymnasium.make` whose work `MujocoWorld` does itself.
 _WRAPPERS = {"TimeLimit", "OrderEnforcing"}
 
 
 class MujocoWorld:
-    """Slots with simulations of a model each.
+    """Slots that each simulate a model.
 
     Parameters
     ----------
     simulated : Simulated
-        What is simulated.
+        The model and its task.
     n : int
-        Slots.
+        Number of slots.
     threads : int
-        Those of MuJoCo.
+        Number of MuJoCo's threads.
     has_data : bool
-        Whether `data`, that of the first slot, is wanted.
+        Whether `data` of the first slot is needed.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class MujocoWorld:
         self.dt = self.model.opt.timestep * self._frame_skip
         self._init = simulated.qpos, simulated.qvel
         derived = self._formulas.derived
-        # Contact forces are computed after a step, from what a simulation leaves behind.
+        # Contact forces are computed after a step, from the full data of a simulation.
         kind: Any = _Simulations
         if not has_data:
             rows = _rows()
@@ -57,7 +57,7 @@ class MujocoWorld:
         self._lengths = np.zeros(n, np.int64)
 
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Begin episodes as Gymnasium does with these seeds: their first observations."""
+        """Begin episodes as Gymnasium does with these seeds; return the first observations."""
         starts = [
             self._formulas.start(*self._init, self._args, np.random.Generator(np.random.PCG64(seed)))
             for seed in seeds.tolist()
@@ -68,7 +68,7 @@ class MujocoWorld:
         return self._observed(self._moment(slots))
 
     def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
-        """Let each of the slots take its action."""
+        """Take one action in each of the slots."""
         before = self._formulas.track(self._moment(slots))
         errors = self._simulations.step(slots, actions, self._frame_skip)
         moment = self._moment(slots)
@@ -89,7 +89,7 @@ class MujocoWorld:
 
     @property
     def data(self) -> Any:
-        """The first slot's."""
+        """MuJoCo's data of the first slot."""
         return self._simulations.first
 
     def _observed(self, moment: Moment) -> NDArray[np.float64]:
@@ -103,22 +103,22 @@ class MujocoWorld:
 
 
 class Simulated(NamedTuple):
-    """A model, and what makes a task of it.
+    """A model, and the functions that make a task of it.
 
     Attributes
     ----------
     model : MjModel
         The model.
     frame_skip : int
-        Substeps of a step.
+        Number of substeps in each step.
     qpos, qvel : ndarray
-        Where the formulas begin episodes.
+        Initial positions and velocities.
     limit : int or None
-        Steps of an episode at most.
+        Maximum number of steps of an episode.
     formulas : Formulas
         Observations, rewards and ends.
     args : dict
-        Their arguments.
+        Arguments of the formulas.
     """
 
     model: Any
@@ -131,12 +131,12 @@ class Simulated(NamedTuple):
 
 
 def simulated_by(env: Any) -> Simulated:
-    """What one of Gymnasium's environments simulates.
+    """Return the simulation of one of Gymnasium's environments.
 
     Raises
     ------
     Unsupported
-        If `env` is none of the tasks, or something changes what it does.
+        If `env` is not one of the tasks, or is wrapped or changed.
     """
     formulas, args = _task_of(env)
     task, limit = env.unwrapped, env.spec.max_episode_steps
@@ -146,12 +146,12 @@ def simulated_by(env: Any) -> Simulated:
 
 
 def _task_of(env: Any) -> tuple[Formulas, dict[str, Any]]:
-    """The formulas of an environment, and the arguments that it was made with."""
+    """Return the formulas of an environment, and the arguments with which it was made."""
     layer, kind = env, type(env.unwrapped)
     name = f"{kind.__module__}.{kind.__qualname__}"
     formulas = TASKS.get(name.removeprefix(_HOME)) if name.startswith(_HOME) else None
     if formulas is None:
-        raise Unsupported("the environment is none of Gymnasium's MuJoCo tasks (v5)")
+        raise Unsupported("the environment is not one of Gymnasium's MuJoCo tasks (v5)")
     while layer is not env.unwrapped:
         if type(layer).__name__ not in _WRAPPERS or not type(layer).__module__.startswith(
             "gymnasium."
@@ -165,7 +165,7 @@ def _task_of(env: Any) -> tuple[Formulas, dict[str, Any]]:
     more = bound.arguments.pop("kwargs", {})
     args = bound.arguments | more
     if args.get("render_mode") is not None:
-        raise Unsupported("render_mode shows each environment")
+        raise Unsupported("render_mode needs a single environment")
     return formulas, args
 
 
@@ -180,7 +180,7 @@ def _rows() -> Any:
         ) from error
 
     class Rows:
-        """Simulations as rows of MuJoCo's own batch."""
+        """Simulations as rows of MuJoCo's batch."""
 
         def __init__(self, model: Any, n: int, threads: int, fields: tuple[str, ...]) -> None:
             self._n, self._batch = n, batch.Batch(model, n, threads)
@@ -211,7 +211,7 @@ def _rows() -> Any:
 
 
 class _Simulations:
-    """Simulations with all their data, which contact forces are computed from after a step."""
+    """Simulations with their full data, from which contact forces are computed after a step."""
 
     def __init__(self, model: Any, n: int, threads: int, fields: tuple[str, ...]) -> None:
         import mujoco
@@ -245,7 +245,7 @@ class _Simulations:
                 for future in futures:
                     future.result()
             finally:
-                wait(futures)  # an interrupted step must not go on beside the next
+                wait(futures)  # an interrupted step must not continue during the next one
         self._copy(slots)
         return errors
 

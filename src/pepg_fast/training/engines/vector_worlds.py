@@ -1,4 +1,4 @@
-"""EnvPool's pools and Gymnasium's vector environments, in which all episodes begin together."""
+"""EnvPool pools and Gymnasium's vector environments, in which all episodes begin together."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -13,20 +13,20 @@ from .batched import Step, Unsupported
 
 
 class PoolWorld:
-    """A pool of EnvPool's for each set of episodes: its seeds are fixed when it is made.
+    """An EnvPool pool, made again for each set of episodes because its seeds are fixed at that time.
 
     Parameters
     ----------
     env : str
-        EnvPool's id.
+        Id in EnvPool.
     env_args : dict
         Arguments of ``envpool.make``.
     max_episode_steps : int or None
-        Instead of the environment's own limit.
+        Limit of steps instead of the environment's own.
     n : int
-        Slots.
+        Number of slots.
     threads : int
-        Those of the pool.
+        Number of threads of the pool.
     """
 
     refills = False
@@ -51,7 +51,7 @@ class PoolWorld:
         self._pool: Any = None
 
     def spaces(self) -> Any:
-        """What has the spaces of an environment."""
+        """Return the spaces of a single environment."""
         pool = self._made([0])
         try:
             return _Spaces(pool.observation_space, pool.action_space)
@@ -61,20 +61,20 @@ class PoolWorld:
     def _made(self, seeds: list[int]) -> Any:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of spaces whose ends have another dtype
+                warnings.simplefilter("ignore")  # about spaces whose limits have another dtype
                 pool = self._envpool.make(
                     self._id, env_type="gymnasium", num_envs=len(seeds), seed=seeds, **self._options
                 )
                 _ = (
                     pool.observation_space,
                     pool.action_space,
-                )  # which it makes when they are asked for
+                )  # EnvPool makes them on access
                 return pool
         except (TypeError, ValueError, AssertionError) as error:
             raise ValueError(f"env_args: EnvPool cannot make {self._id}: {error}") from error
 
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Make the pool of these seeds."""
+        """Make a pool with these seeds."""
         self.close()
         self._pool = self._made(seeds.tolist())
         observations, info = self._pool.reset()
@@ -86,7 +86,7 @@ class PoolWorld:
         observations, rewards, terminated, truncated, info = self._pool.step(
             actions, slots.astype(np.int32)
         )
-        order = np.argsort(info["env_id"])  # they come as they are ready
+        order = np.argsort(info["env_id"])  # results arrive in any order
         return Step(
             _rows(self._parts, observations)[order], rewards[order].astype(np.float64), terminated[order],
             truncated[order],
@@ -100,18 +100,18 @@ class PoolWorld:
 
 
 class VectorWorld:
-    """A `gymnasium.vector.VectorEnv` that a function returns, or a synchronous one of an id.
+    """A `gymnasium.vector.VectorEnv` that a function returns, or a `SyncVectorEnv` of an id.
 
     Parameters
     ----------
     env : str, EnvSpec or callable
-        The id, what is registered under it, or the function.
+        The id, its EnvSpec, or the function.
     env_args : dict
-        Arguments of either.
+        Keyword arguments for either.
     max_episode_steps : int or None
-        Instead of the environment's own limit; in a `VectorEnv` of the function's, besides that one.
+        Limit of steps instead of the environment's own; for a function's `VectorEnv`, in addition to its own.
     n : int
-        Slots, if the function does not say how many.
+        Number of slots, unless the function determines it.
     """
 
     refills = False
@@ -139,11 +139,11 @@ class VectorWorld:
         self._steps = 0
 
     def spaces(self) -> Any:
-        """What has the spaces of an environment."""
+        """Return the spaces of a single environment."""
         return _Spaces(self._env.single_observation_space, self._env.single_action_space)
 
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Begin the episodes; slots for which there are no seeds have those of the first."""
+        """Begin the episodes; slots without a seed get the first one."""
         all_seeds = np.concatenate([seeds, np.repeat(seeds[:1], self.n - len(seeds))])
         self._actions, self._steps = None, 0
         observations, _ = self._env.reset(seed=all_seeds.tolist())
@@ -151,7 +151,7 @@ class VectorWorld:
         return _rows(self._parts, observations)[slots]
 
     def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
-        """Step all slots: those whose episodes have ended as well, with the actions that they had last."""
+        """Step all slots; slots whose episodes have ended repeat their last actions."""
         if self._actions is None:
             self._actions = np.repeat(actions[:1], self.n, axis=0)
         self._actions[slots] = actions
@@ -169,14 +169,14 @@ class VectorWorld:
 
 
 class _Spaces(NamedTuple):
-    """Spaces of one environment of many."""
+    """Spaces of a single environment in a vector environment."""
 
     observation_space: Any
     action_space: Any
 
 
 def _rows(parts: Observations, batch: Any) -> NDArray[np.float64]:
-    """A batch of observations as rows, each with its vector."""
+    """Return a batch of observations as rows of vectors."""
     if isinstance(parts, Several):
         keys = parts.keys or range(len(parts.parts))
         pairs = zip(keys, parts.parts, strict=True)

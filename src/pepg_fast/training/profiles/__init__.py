@@ -1,7 +1,7 @@
-"""Settings that were tuned for a family of tasks: a TOML file each, beside this one.
+"""Profiles: settings that were tuned for a family of tasks, each in a TOML file in this folder.
 
-A file has the name of the task without its version, the arguments of the environment that it is for (if they matter),
-the settings that differ from the defaults, and what they were measured to reach.
+A file has the name of the task without its version, the arguments of the environment if they matter, the settings that
+differ from the defaults, and the measured result.
 """
 
 import functools
@@ -14,7 +14,7 @@ from typing import Any
 from ... import _checks
 from ..config import NAMES, SETTINGS, TrainConfig
 
-#: What takes the profile of the task, if there is one, and what takes none.
+#: Names that choose the profile of the task, if there is one, and no profile.
 AUTO, NONE = "auto", "none"
 
 
@@ -25,15 +25,15 @@ class Profile:
     Attributes
     ----------
     name : str
-        That of its file.
+        Name of the file.
     task : str
-        An environment's id without its version.
+        Id of the environment without its version.
     env_args : dict
-        Arguments that the environment must be made with.
+        Arguments that the environment must have.
     settings : dict
-        Those that differ from the defaults.
+        Settings that differ from the defaults.
     measured : str
-        What they reached.
+        The measured result.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Profile:
     measured: str
 
     def fits(self, env_id: str, env_args: dict[str, Any]) -> bool:
-        """Whether it is for a task."""
+        """Whether the profile is for a task."""
         is_same = re.sub(r"-v\d+$", "", env_id) == self.task
         return is_same and all(env_args.get(name) == value for name, value in self.env_args.items())
 
 
 @functools.cache
 def known() -> dict[str, Profile]:
-    """All profiles, by name."""
+    """Return all profiles by name."""
     found = {}
     for file in sorted(resources.files(__package__).iterdir(), key=lambda file: file.name):
         name, ending, _ = file.name.partition(".toml")
@@ -64,7 +64,7 @@ def known() -> dict[str, Profile]:
 
 
 def chosen(name: str, env_id: str | None, env_args: dict[str, Any]) -> Profile | None:
-    """The profile of a name: that of the task with "auto", none with "none" or where the task has none."""
+    """Return the profile of a name; with "auto", the profile of the task, if there is one."""
     _checks.choice("profile", name, (AUTO, NONE, *known()))
     if name == AUTO:
         fitting = (each for each in known().values() if each.fits(env_id or "", env_args))
@@ -73,7 +73,7 @@ def chosen(name: str, env_id: str | None, env_args: dict[str, Any]) -> Profile |
 
 
 def with_profile(name: str, env_id: str | None, config: TrainConfig) -> TrainConfig:
-    """Settings with those of a profile in the place of such as are the defaults."""
+    """Replace settings that are at their defaults by those of a profile."""
     profile = chosen(name, env_id, config.env_args)
     if profile is None:
         return config
@@ -85,7 +85,7 @@ def with_profile(name: str, env_id: str | None, config: TrainConfig) -> TrainCon
 
 
 def as_options(settings: dict[str, Any]) -> str:
-    """Settings as options of the command line."""
+    """Return settings as command-line options."""
     return " ".join(_option(name, value) for name, value in settings.items())
 
 
@@ -103,7 +103,7 @@ def _option(name: str, value: Any) -> str:
 
 
 def defaults_in_short() -> str:
-    """What is chosen where there is no profile, as options."""
+    """Return the most important defaults as command-line options."""
     named = ("hidden_sizes", "population_size", "sigma_init", "mu_lr", "optimizer")
     default = TrainConfig()
     return as_options(
