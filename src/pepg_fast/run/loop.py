@@ -84,8 +84,8 @@ class Result:
         if self.tried:
             each = ", ".join(f"{one.best_fitness:.6g}" for one in self.tried)
             shown["tried"] = f"{len(self.tried)} searches, best {each}"
-        told = [*shown.items(), *(("diagnosis", each) for each in self.diagnosis)]
-        return "\n".join([*lines, *(f"{name:>13}: {value}" for name, value in told)])
+        parts = [*shown.items(), *(("diagnosis", each) for each in self.diagnosis)]
+        return "\n".join([*lines, *(f"{name:>13}: {value}" for name, value in parts)])
 
 
 def run(
@@ -165,7 +165,7 @@ class _Loop:
         self.best, self.center = float(es.best_fitness), math.nan
         # Rewards of earlier populations of the current generation.
         sign = 1.0 if es.maximize else -1.0
-        self.told: list[NDArray[np.float64]] = [
+        self.scored: list[NDArray[np.float64]] = [
             sign * each for each in es._generation.so_far.rewards
         ]
         self.error: Exception | None = None  # of evaluating the center, after its step
@@ -278,10 +278,10 @@ class _Loop:
         self.evaluations += len(rewards)
         if self.counts_interactions:
             if es.step == step:  # the generation continues
-                self.told.append(np.array(rewards, np.float64))  # may be a buffer of the user
+                self.scored.append(np.array(rewards, np.float64))  # may be a buffer of the user
                 return False
-            rewards = np.concatenate([*self.told, rewards])
-            self.told = []
+            rewards = np.concatenate([*self.scored, rewards])
+            self.scored = []
         self.steps += 1
         best = float(es.best_fitness)
         if best != self.best:

@@ -69,17 +69,17 @@ class Trainer(Callback, Evaluations):
         self._next: tuple[int, Statistics, Noise] | None = None
         self._used: Normalizer | None = None  # the normalizer of the last generation
         self._row_due: Row | None = None  # of a step whose center is still to be evaluated
-        told: _Population | None = None
+        scored: _Population | None = None
         if es.step or config.start_from is not None or es._generation.so_far.n_draws:
             (
                 self.seconds_before, self.statistics, self._floor, self.policies, self.center_score, self.best_return,
-                self._row_due, self.noise, told,
+                self._row_due, self.noise, scored,
             ) = self._read(es.training)  # type: ignore[attr-defined]  # fmt: skip
         nothing = _Population(np.empty(0), 0, 0, self.noise.episodes, self.statistics, self.noise)
         self._last = nothing  # the population that was evaluated last
-        self._told = told or nothing  # all populations of the last generation
-        if told is not None:
-            self._next = es.step + 1, told.statistics, told.noise
+        self._scored = scored or nothing  # all populations of the last generation
+        if scored is not None:
+            self._next = es.step + 1, scored.statistics, scored.noise
         self.columns = self._columns()
         if config.ramps:  # for the history, the initial values until the next generation
             set_rates(es, config.at(0.0))
@@ -104,7 +104,7 @@ class Trainer(Callback, Evaluations):
                 f"{self.env_id}: all {len(rewards)} candidates of a generation failed: {why}", 0
             )
         self._used = normalizer
-        told = ~np.isnan(rewards)
+        scored = ~np.isnan(rewards)
         goes_on = es._generation.so_far.n_draws > 0 and self._next is not None
         statistics, noise = self._next[1:] if goes_on else (self.statistics, self.noise)  # type: ignore[index]
         if "each" in extras:
@@ -113,11 +113,11 @@ class Trainer(Callback, Evaluations):
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
             seen = merged(statistics, parts)
             if is_first and not goes_on:
-                self._look_at_first(rewards[told], seen)
+                self._look_at_first(rewards[scored], seen)
             if config.normalize_observations:
                 statistics = seen
         self._last = _Population(
-            extras.get("returns", rewards), interactions or 0, int(np.count_nonzero(told)), seeds.shape[1], statistics,
+            extras.get("returns", rewards), interactions or 0, int(np.count_nonzero(scored)), seeds.shape[1], statistics,
             noise,
         )  # fmt: skip
         return Evaluation(rewards, interactions)
@@ -168,7 +168,7 @@ class Trainer(Callback, Evaluations):
         best, goes_on = es.best_fitness, es._generation.so_far.n_draws > 0
         step, last = es.step, self._last
         self.where.update(es, fitness, interactions=interactions)
-        self._told = self._told.with_another(last) if goes_on else last
+        self._scored = self._scored.with_another(last) if goes_on else last
         self._next = step + 1, last.statistics, last.noise
         if es.best_fitness != best:
             self.best_return = float(last.returns[np.nanargmax(fitness)])
@@ -183,10 +183,10 @@ class Trainer(Callback, Evaluations):
 
     def _columns(self) -> dict[str, float]:
         """Return the further columns of the history for the last generation."""
-        told = self._told.returns[~np.isnan(self._told.returns)]
-        mean = float(told.mean()) if told.size else float("nan")
-        found = self._told
-        length = found.steps / (found.told * found.episodes) if found.told else float("nan")
+        scored = self._scored.returns[~np.isnan(self._scored.returns)]
+        mean = float(scored.mean()) if scored.size else float("nan")
+        found = self._scored
+        length = found.steps / (found.scored * found.episodes) if found.scored else float("nan")
         deviations = found.noise.deviations(found.episodes)
         values = self.best_return, mean, length, found.episodes, *deviations
         return dict(zip(TRAINING_COLUMNS, values, strict=True))
@@ -279,7 +279,7 @@ class Trainer(Callback, Evaluations):
             "noise": self.noise.to_state(),
         }
         if self.es._generation.so_far.n_draws:
-            state["told"] = self._told.to_state()
+            state["scored"] = self._scored.to_state()
         self._read(state)  # refuse to save a state that could not be loaded
         return state
 
@@ -289,7 +289,7 @@ class Trainer(Callback, Evaluations):
         float, Statistics, float | None, dict[str, Weights], float, float, Row | None, Noise, "_Population | None"
     ]:  # fmt: skip
         """Read a checkpoint's state: seconds, statistics, their floor, policies, score of the center, return of the
-        best candidate, a row that is due, the noise, and the told populations of an incomplete generation.
+        best candidate, a row that is due, the noise, and the scored populations of an incomplete generation.
         """
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
@@ -308,9 +308,9 @@ class Trainer(Callback, Evaluations):
             scores = float(state["center_score"]), float(state.get("best_return", "nan"))
             members = self.config.population_size
             noise = Noise.from_state(state.get("noise"), self.config.episodes, members)
-            told = state.get("told")
-            told = None if told is None else _Population.from_state(told, size, members)
-            return seconds, statistics, floor, policies, *scores, row, noise, told
+            scored = state.get("scored")
+            scored = None if scored is None else _Population.from_state(scored, size, members)
+            return seconds, statistics, floor, policies, *scores, row, noise, scored
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 
@@ -338,7 +338,7 @@ class _Population:
     ----------
     returns : ndarray
         Return of each candidate.
-    steps, told : int
+    steps, scored : int
         Number of steps, and of candidates whose episodes did not fail.
     episodes : int
         Number of episodes of each candidate.
@@ -350,7 +350,7 @@ class _Population:
 
     returns: NDArray[Any]
     steps: int
-    told: int
+    scored: int
     episodes: int
     statistics: Statistics
     noise: Noise
@@ -358,7 +358,7 @@ class _Population:
     def with_another(self, later: "_Population") -> "_Population":
         return dataclasses.replace(
             later, returns=np.concatenate([self.returns, later.returns]), steps=self.steps + later.steps,
-            told=self.told + later.told,
+            scored=self.scored + later.scored,
         )  # fmt: skip
 
     def to_state(self) -> dict[str, Any]:
@@ -371,7 +371,7 @@ class _Population:
         return cls(
             _checks.numbers("returns", state["returns"]).astype(float),
             _checks.integer("steps", state["steps"], at_least=0),
-            _checks.integer("told", state["told"], at_least=0),
+            _checks.integer("scored", state["scored"], at_least=0),
             episodes,
             _statistics(state["statistics"], size),
             Noise.from_state(state["noise"], episodes, population_size),

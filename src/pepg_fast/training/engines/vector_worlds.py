@@ -52,13 +52,13 @@ class PoolWorld:
 
     def spaces(self) -> Any:
         """Return the spaces of a single environment."""
-        pool = self._made([0])
+        pool = self._new_pool([0])
         try:
             return _Spaces(pool.observation_space, pool.action_space)
         finally:
             pool.close()
 
-    def _made(self, seeds: list[int]) -> Any:
+    def _new_pool(self, seeds: list[int]) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about spaces whose limits have another dtype
@@ -76,7 +76,7 @@ class PoolWorld:
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
         """Make a pool with these seeds."""
         self.close()
-        self._pool = self._made(seeds.tolist())
+        self._pool = self._new_pool(seeds.tolist())
         observations, info = self._pool.reset()
         self._parts = observations_of(self._pool.observation_space, self._id)
         return _rows(self._parts, observations)[np.argsort(info["env_id"])]
