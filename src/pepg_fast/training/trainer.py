@@ -117,8 +117,8 @@ class Trainer(Callback, Evaluations):
             if config.normalize_observations:
                 statistics = seen
         self._last = _Population(
-            extras.get("returns", rewards), interactions or 0, int(np.count_nonzero(scored)), seeds.shape[1], statistics,
-            noise,
+            extras.get("returns", rewards), interactions or 0, int(np.count_nonzero(scored)), seeds.shape[1],
+            statistics, noise,
         )  # fmt: skip
         return Evaluation(rewards, interactions)
 
