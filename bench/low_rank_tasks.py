@@ -37,7 +37,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "Pendulum-v1": Setting("gymnasium", None, 32, 1.0, 45),
+    "Pendulum-v1": Setting("gymnasium", None, 32, 1.0, 300),
     "LunarLander-v3": Setting("gymnasium", None, 32, 1.0, 40),
     "HalfCheetah-v5": Setting("mujoco", 100, 32, 0.3, 40),
 }
