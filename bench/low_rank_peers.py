@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pepg_fast import LowRankPEPG, NeuralNetwork, kernels
-from pepg_fast.benchmarks.report import duration, machine, machine_line, markdown, ratio
+from pepg_fast.benchmarks.report import machine, machine_line, seconds_table
 from pepg_fast.benchmarks.timing import interleaved
 
 OURS = "pepg_fast"
@@ -256,14 +256,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{machine_line()}. Medians of {options.rounds} interleaved rounds.\n")
     found = measured(options.rounds)
-    columns = ["Rank 1, float32", *(text for task in found for text in (task, "ratio"))]
-    rows = []
-    for name in found[FORWARD]:
-        row = [name]
-        for seconds in found.values():
-            row += [duration(seconds[name]), ratio(seconds[name] / seconds[OURS])]
-        rows.append(row)
-    print(markdown(columns, rows))
+    print(seconds_table("Rank 1, float32", found, OURS))
     if options.json is not None:
         text = json.dumps({"machine": machine(), "seconds": found}, indent=1)
         options.json.write_text(text + "\n")

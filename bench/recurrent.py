@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pepg_fast import RecurrentNetwork
-from pepg_fast.benchmarks.report import duration, machine, machine_line, markdown, ratio
+from pepg_fast.benchmarks.report import machine, machine_line, seconds_table
 from pepg_fast.benchmarks.timing import interleaved
 
 INPUTS, HIDDEN, OUTPUTS, MEMBERS = 24, 32, 4, 256
@@ -166,14 +166,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{machine_line()}. Medians of {options.rounds} interleaved rounds.\n")
     found = {cell: compare(cell, options.rounds) for cell in CELLS}
-    columns = ["One step of 256 networks", *(text for cell in CELLS for text in (cell, "ratio"))]
-    rows = []
-    for name in found[CELLS[0]]:
-        row = [name]
-        for seconds in found.values():
-            row += [duration(seconds[name]), ratio(seconds[name] / seconds[OURS])]
-        rows.append(row)
-    print(markdown(columns, rows))
+    print(seconds_table("One step of 256 networks", found, OURS))
     if options.json is not None:
         options.json.write_text(
             json.dumps({"machine": machine(), "seconds": found}, indent=1) + "\n"

@@ -75,6 +75,16 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: i
     return "\n".join([*markdown_head(columns, n_text=n_text), *map(markdown_row, rows)])
 
 
+def seconds_table(title: str, seconds: Mapping[str, Mapping[str, float]], ours: str) -> str:
+    """Return a table of the seconds of each task and implementation, and of their ratios to those of `ours`."""
+    names = next(iter(seconds.values()))
+    rows = [
+        [name, *(cell for each in seconds.values() for cell in (duration(each[name]), ratio(each[name] / each[ours])))]
+        for name in names
+    ]  # fmt: skip
+    return markdown([title, *(text for task in seconds for text in (task, "ratio"))], rows)
+
+
 def markdown_head(columns: Sequence[str], *, n_text: int = 1) -> list[str]:
     """Return the first two lines of a Markdown table."""
     rule = ["---" if i < n_text else "---:" for i in range(len(columns))]
