@@ -61,28 +61,17 @@ class GenerationCore:
     drawn: _Array
     noise: NDArray[np.float32] | None
     epsilon: _Array | None
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def theta_size(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def n_draws(self) -> int: ...
-    @property
-    def symmetric(self) -> bool: ...
-    @property
-    def lower(self) -> _Array | None: ...
-    @property
-    def upper(self) -> _Array | None: ...
-    @property
-    def array(self) -> RecycledArray: ...
-    @property
-    def part_array(self) -> RecycledArray: ...
-    @property
-    def rewards(self) -> NDArray[np.float64]: ...
-    @property
-    def weights(self) -> NDArray[np.float64]: ...
+    dtype: Final[np.dtype[Any]]
+    theta_size: Final[int]
+    size: Final[int]
+    n_draws: Final[int]
+    symmetric: Final[bool]
+    lower: Final[_Array | None]
+    upper: Final[_Array | None]
+    array: Final[RecycledArray]
+    part_array: Final[RecycledArray]
+    rewards: Final[NDArray[np.float64]]
+    weights: Final[NDArray[np.float64]]
     def refuse_in_run(self) -> None: ...
     def describe(
         self,
@@ -101,10 +90,8 @@ class GenerationCore:
 
 @disjoint_base
 class SigmaCore:
-    @property
-    def values(self) -> _Array: ...
-    @property
-    def limits(self) -> _Array | None: ...
+    values: Final[_Array]
+    limits: Final[_Array | None]
     def keep(
         self,
         values: _Array,
