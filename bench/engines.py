@@ -5,28 +5,32 @@
     python bench/engines.py --env HalfCheetah-v5 --hidden none
     python bench/engines.py --pool BipedalWalker-v3 Ant-v5
 
-Observations are normalized, and the center is not evaluated. The turns of a MuJoCo task, in one process: generations of
-the same run on the `gymnasium` and on the `mujoco` engine, whose searches must be equal in the end; the same on
-examples/embedding/mujoco_c, where there is one (C that drives MuJoCo, with other initial states); and `mujoco.rollout`,
-which replays controls of the center from the same initial states and does nothing else. With ``--pool``, the turns are
-generations on the `envpool` engine, and its pool stepped with known actions, resets included.
+Observations are normalized, and the center is not evaluated. Each race begins with a policy that was trained for
+``--warm-up`` steps, because robots that fall at once would measure resets. The turns of a MuJoCo task, in one process:
+generations of the same run on the `gymnasium` and on the `mujoco` engine, whose searches must be equal in the end; the
+same on examples/embedding/mujoco_c, where there is one (C that drives MuJoCo, with other initial states); and
+`mujoco.rollout`, which replays controls of the center from the same initial states and does nothing else. With
+``--pool``, the turns are generations on the `envpool` engine, and its pool stepped with known actions, resets included.
 
 Processor time is that of all threads of this process: the `gymnasium` engine's is in its workers, and not counted.
 """
 
 import argparse
 import contextlib
+import functools
 import os
 import statistics
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import examples
 import numpy as np
 
-from pepg_fast import Simulation
+from pepg_fast import Simulation, training
 from pepg_fast.benchmarks.report import machine_line, markdown
 from pepg_fast.run.limits import Limits
 from pepg_fast.run.loop import run_with
@@ -58,12 +62,24 @@ def timed(work: Callable[[], int]) -> Turn:
     return Turn(steps, time.perf_counter() - wall, time.process_time() - processor)
 
 
+def warmed_up(env_id: str, hidden: tuple[int, ...], steps: int, folder: Path) -> None:
+    """A run from whose policy the race begins."""
+    settings = TrainConfig(
+        hidden_sizes=hidden, seed=0, normalize_observations=True, population_size=16, sigma_init=0.05, mu_lr=0.03,
+        max_interactions=steps,
+    )  # fmt: skip
+    training.train(env_id, settings, folder=folder)
+
+
 @contextlib.contextmanager
-def trainer_of(env: Any, engine: str, hidden: tuple[int, ...]) -> Iterator[Trainer]:
+def trainer_of(
+    env: Any, engine: str, hidden: tuple[int, ...], start: Path | None = None
+) -> Iterator[Trainer]:
     """A run that goes on from turn to turn."""
     settings = TrainConfig(
-        hidden_sizes=hidden, seed=0, center_every=0, normalize_observations=True, engine=engine
-    )
+        hidden_sizes=hidden, seed=0, center_every=0, normalize_observations=True, engine=engine, sigma_init=0.02,
+        mu_lr=0.005, start_from=None if start is None else str(start),
+    )  # fmt: skip
     config = configs.resolved(settings)
     run = _Run(env, config, None)
     with Workers(run.task, config.workers or 0) as workers:
@@ -130,7 +146,7 @@ def replay(env_id: str, episodes: list[tuple[Any, Any]], seconds: float) -> Turn
 
 
 def race(
-    env_id: str, hidden: tuple[int, ...], generations: int, rounds: int, seconds: float
+    env_id: str, hidden: tuple[int, ...], options: argparse.Namespace, folder: Path
 ) -> dict[str, list[Turn]]:
     """The turns of a task, round by round."""
     found: dict[str, list[Turn]] = defaultdict(list)
@@ -138,18 +154,20 @@ def race(
     if env_id == "HalfCheetah-v5":
         cheetah: Simulation = examples.load("embedding/mujoco_c/train.py").simulation()
         worlds["C"] = (cheetah, "auto")
+    warmed_up(env_id, hidden, options.warm_up, folder)
     with contextlib.ExitStack() as stack:
         trainers = {
-            name: stack.enter_context(trainer_of(env, engine, hidden))
+            name: stack.enter_context(trainer_of(env, engine, hidden, folder))
             for name, (env, engine) in worlds.items()
         }
         for trainer in trainers.values():  # starts the workers
             train(trainer, 1)
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             for name, trainer in trainers.items():
-                found[name].append(timed(lambda trainer=trainer: train(trainer, generations)))  # type: ignore[misc]
+                work = functools.partial(train, trainer, options.generations)
+                found[name].append(timed(work))
             episodes = controls_of(trainers["mujoco"], env_id)
-            found["rollout"].append(replay(env_id, episodes, seconds))
+            found["rollout"].append(replay(env_id, episodes, options.seconds))
         np.testing.assert_array_equal(trainers["gymnasium"].es.mu, trainers["mujoco"].es.mu)
     return found
 
@@ -245,6 +263,7 @@ def main() -> None:
     parser.add_argument("--env", nargs="*", default=TASKS, help="MuJoCo tasks of Gymnasium")
     parser.add_argument("--hidden", nargs="*", default=["none", "64,64"], help="hidden layers")
     parser.add_argument("--pool", nargs="*", default=[], help="tasks of EnvPool, instead")
+    parser.add_argument("--warm-up", type=int, default=400_000, help="steps of the first policy")
     parser.add_argument("--generations", type=int, default=2, help="of training, in each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each replay")
@@ -262,7 +281,8 @@ def main() -> None:
     for hidden in options.hidden:
         sizes = () if hidden == "none" else tuple(map(int, hidden.split(",")))
         for env_id in options.env:
-            turns = race(env_id, sizes, options.generations, options.rounds, options.seconds)
+            with tempfile.TemporaryDirectory() as folder:
+                turns = race(env_id, sizes, options, Path(folder, "run"))
             rows.append(row_of(env_id, sizes, turns))
             print(" | ".join(rows[-1]), flush=True)
     print("\n" + markdown(HEAD, rows))
