@@ -1,5 +1,6 @@
 """The command line, as a user runs it."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -49,6 +50,32 @@ def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
 def test_bad_values_are_said_plainly(capsys, arguments, message):
     assert cli.main(["xor", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_help_states_defaults_that_mean_something():
+    parser = cli._parser()
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        text = " ".join(command.format_help().split())
+        assert "default: None" not in text
+        assert "default: {" not in text
+        assert "==SUPPRESS==" not in text
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("--popsize", "--population-size"), ("--lr", "--mu-lr"), ("--n-jobs", "--workers"), ("--tol", "--patience")],
+)  # fmt: skip
+def test_an_option_of_another_package_gets_a_suggestion(capsys, option, meant):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "CartPole-v1", option, "1"])
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_an_option_that_resembles_nothing_gets_no_suggestion(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["xor", "--zzz", "1"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --zzz 1\n")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["xor", "--help"], ["--version"]])

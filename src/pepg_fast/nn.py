@@ -78,7 +78,7 @@ class _Weighted:
         return self._weights
 
     @weights.setter
-    def weights(self, value: ArrayLike) -> None:
+    def weights(self, value: "ArrayLike") -> None:
         given = _checks.numbers("weights", value, f"{self.number_of_parameters} numbers")
         weights = np.array(given, dtype=np.float64, order="C").reshape(-1)
         if weights.size != self.number_of_parameters:
@@ -258,7 +258,7 @@ class NeuralNetwork(_Weighted):
             "bias": _checks.flag("bias", state["bias"]), **activations,
         }  # fmt: skip
 
-    def __call__(self, value: ArrayLike) -> Any:
+    def __call__(self, value: "ArrayLike") -> Any:
         """Compute the outputs for one input, or for a batch.
 
         Parameters
@@ -285,7 +285,7 @@ class NeuralNetwork(_Weighted):
                 return output
         return self._call(value)
 
-    def _call(self, value: ArrayLike) -> Any:
+    def _call(self, value: "ArrayLike") -> Any:
         """Compute outputs for an input that needs conversion, or with activations in Python."""
         weights = self._assigned_weights()
         inputs = _checks.numbers("value", value)
@@ -301,7 +301,7 @@ class NeuralNetwork(_Weighted):
             return self._perceptron.one(weights, inputs)
         return self._through_python(weights, inputs[None], activate_vector)
 
-    def forward_batch(self, inputs: ArrayLike, *, n_threads: int | None = None) -> Any:
+    def forward_batch(self, inputs: "ArrayLike", *, n_threads: int | None = None) -> Any:
         """Compute the outputs for a batch of inputs.
 
         Parameters
@@ -336,7 +336,7 @@ class NeuralNetwork(_Weighted):
         return y
 
     def forward_population(
-        self, solutions: ArrayLike, inputs: ArrayLike, *, n_threads: int | None = None
+        self, solutions: "ArrayLike", inputs: "ArrayLike", *, n_threads: int | None = None
     ) -> NDArray[Any]:
         """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
@@ -394,8 +394,8 @@ class NeuralNetwork(_Weighted):
         cls,
         filename: "str | PathLike[str]",
         *,
-        hidden_activation: Activation | str | None = None,
-        output_activation: Activation | str | None = None,
+        hidden_activation: "Activation | str | None" = None,
+        output_activation: "Activation | str | None" = None,
     ) -> "NeuralNetwork":
         """Read a network written by `save_network`, or by pepg-es.
 
@@ -481,13 +481,14 @@ class RecurrentNetwork(_Weighted):
     EMNLP 2014.
     """
 
+    @_caller.suggesting
     def __init__(
         self,
         input_size: int,
         output_size: int,
         hidden_size: int,
         cell: str = "gru",
-        output_activation: Activation | str = identity,
+        output_activation: "Activation | str" = "identity",
         bias: bool = True,
     ) -> None:
         self.input_size = _checks.layer_size("input_size", input_size)
@@ -537,7 +538,7 @@ class RecurrentNetwork(_Weighted):
         return self._state.copy()
 
     @state.setter
-    def state(self, value: ArrayLike) -> None:
+    def state(self, value: "ArrayLike") -> None:
         self._state = _checks.vector("state", value, self.state_size, np.dtype(float))
 
     def reset(self) -> None:
@@ -585,7 +586,7 @@ class RecurrentNetwork(_Weighted):
                 at += columns
         return found
 
-    def __call__(self, value: ArrayLike) -> Any:
+    def __call__(self, value: "ArrayLike") -> Any:
         """Compute the outputs for the next input, and update the state.
 
         Parameters
@@ -622,7 +623,7 @@ class RecurrentNetwork(_Weighted):
         return result
 
     def forward_batch(
-        self, inputs: ArrayLike, state: NDArray[np.float64], *, n_threads: int | None = None
+        self, inputs: "ArrayLike", state: NDArray[np.float64], *, n_threads: int | None = None
     ) -> NDArray[np.float64]:
         """Compute the outputs for a batch of inputs, each of which has its own state.
 
@@ -656,8 +657,8 @@ class RecurrentNetwork(_Weighted):
 
     def forward_population(
         self,
-        solutions: ArrayLike,
-        inputs: ArrayLike,
+        solutions: "ArrayLike",
+        inputs: "ArrayLike",
         state: NDArray[Any],
         *,
         n_threads: int | None = None,
@@ -716,7 +717,7 @@ class RecurrentNetwork(_Weighted):
         cls,
         filename: "str | PathLike[str]",
         *,
-        output_activation: Activation | str | None = None,
+        output_activation: "Activation | str | None" = None,
     ) -> "RecurrentNetwork":
         """Read a network written by `save_network`, with its state set to zeros.
 
@@ -744,7 +745,7 @@ class RecurrentNetwork(_Weighted):
 
 
 def _population(
-    network: NeuralNetwork | RecurrentNetwork, solutions: ArrayLike, inputs: ArrayLike
+    network: NeuralNetwork | RecurrentNetwork, solutions: "ArrayLike", inputs: "ArrayLike"
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the weights and inputs of a population of networks in one dtype, as the kernels read them."""
     weights = _checks.numbers("solutions", solutions)

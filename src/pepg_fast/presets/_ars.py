@@ -17,7 +17,7 @@ def ars(
     deltas_used: int | None = None,
     step_size: float = 0.01,
     delta_std: float = 0.02,
-    center_init: ArrayLike = 0.0,
+    center_init: "ArrayLike" = 0.0,
     seed: int | None = None,
     **options: Any,
 ) -> PEPG:

@@ -20,7 +20,7 @@ def openai_es(
     l2coeff: float = 0.005,
     optimizer: str = "adam",
     optimizer_config: dict[str, Any] | None = None,
-    center_init: ArrayLike = 0.0,
+    center_init: "ArrayLike" = 0.0,
     seed: int | None = None,
     **options: Any,
 ) -> PEPG:
