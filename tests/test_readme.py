@@ -119,6 +119,12 @@ def test_extras_are_installed_from_the_checkout(path):
     assert not re.search(r"pip install [^\n`]*pepg-fast", path.read_text(encoding="utf-8"))
 
 
+def test_the_c_reference_includes_every_public_header():
+    page = (ROOT / "docs/reference/c.md").read_text(encoding="utf-8")
+    for header in sorted((ROOT / "csrc/include").rglob("*.h")):
+        assert f"../../{header.relative_to(ROOT).as_posix()}" in page
+
+
 def test_every_public_name_has_a_docstring_for_the_reference():
     """The pages are written from the public names when the site is built; this is what they will show."""
     for face in ("pepg_fast", "pepg_fast.training", "pepg_fast.presets", "pepg_fast.distributed"):

@@ -2,8 +2,8 @@
 A black-box function
 ====================
 
-Rosenbrock's valley is a classic test for optimizers: its minimum, 0 at (1, 1), lies in a long, curved valley. We look
-for it without derivatives and watch the search distribution on its way.
+Rosenbrock's valley is a classic test for optimizers: its minimum, 0 at (1, 1), lies in a long, curved valley. We search
+for it without derivatives, and watch how the search distribution moves.
 """
 
 # %%

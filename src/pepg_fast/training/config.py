@@ -142,8 +142,8 @@ class TrainConfig:
     new_env: bool | None = _setting(
         None, ENVIRONMENT, _checks.flag,
         "Whether to make a new environment for each episode. This is needed if `reset` does not clear the previous "
-        "episode completely, because the rewards then depend on which worker ran which episode. By default, only those "
-        "of Gymnasium's own environments that need it (BipedalWalker and CarRacing) are made anew.",
+        "episode completely, because the rewards then depend on which worker ran which episode. By default, this is "
+        "done only for those of Gymnasium's own environments that need it (BipedalWalker and CarRacing).",
     )  # fmt: skip
     frame_stack: int = _setting(
         1, ENVIRONMENT, _whole(1, MOST_FRAMES),
