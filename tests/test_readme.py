@@ -111,7 +111,9 @@ def test_pages_of_the_docs_are_in_the_index():
 
 
 @pytest.mark.parametrize(
-    "path", [README, *DOCS, *sorted((ROOT / "examples").glob("*.py"))],
+    "path",
+    [README, *DOCS, ROOT / "bench/README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "examples").rglob("*.py")),
+     *sorted((ROOT / "examples").rglob("*.md"))],
     ids=lambda path: str(path.relative_to(ROOT)),
 )  # fmt: skip
 def test_extras_are_installed_from_the_checkout(path):
