@@ -487,9 +487,9 @@ class PEPG:
             shape (m,).
         executor : concurrent.futures.Executor, optional
             Evaluates several candidates at a time, in threads or processes: also loky's, mpi4py.futures' or Dask's
-            (``client.get_executor()``). For processes, `evaluate` must pickle. Threads share what it uses: a network
-            whose weights it assigns needs a copy for each call. With `vectorized`, each worker gets an equal part of
-            the population.
+            (``client.get_executor()``). For processes, `evaluate` must be picklable. Threads share what it uses: a
+            network whose weights it assigns needs a copy for each call. With `vectorized`, each worker gets an equal
+            part of the population.
         center_every : int
             Number of steps after which the center is evaluated as well; 0 for never.
 

@@ -117,7 +117,7 @@ class Runner:
     def update(
         self, es: PEPG, rewards: "ArrayLike", *, interactions: "ArrayLike | None" = None
     ) -> None:
-        """Move the search as `PEPG.update` does, to the same bits.
+        """Move the search as `PEPG.update` does, with bit-identical results.
 
         Parameters
         ----------
