@@ -151,7 +151,7 @@ class TestOrder:
         assert sorted(notes[-3:]) == ["aend", "bend", "cend"]
         assert es.step == 1
 
-    def test_a_failure_is_told_although_an_end_fails_too(self):
+    def test_a_failure_is_reported_although_the_end_fails_too(self):
         with pytest.raises(ValueError, match="end None") as caught:
             make().run(lambda x: 1 / 0, max_steps=1, callbacks=Noted([], "", ["end None"]))
         assert isinstance(caught.value.__context__, EvaluationError)
@@ -400,7 +400,7 @@ class TestCSVLog:
         make().run(hill, max_steps=1, callbacks=CSVLog(str(file)))
         assert len(History.read_csv(str(file))) == 1
 
-    def test_the_next_run_goes_on(self, file):
+    def test_the_next_run_continues(self, file):
         es = make()
         log = CSVLog(file)
         first = es.run(hill, max_steps=3, callbacks=log).history
@@ -485,13 +485,13 @@ class TestCSVLog:
         assert_same(es, make())
 
     @pytest.mark.parametrize("steps", [0, 2])
-    def test_unless_it_is_told_to(self, file, steps):
+    def test_unless_overwrite_is_given(self, file, steps):
         file.write_text("something else")
         es = by_hand(make(), hill, steps)
         es.run(hill, max_steps=3, callbacks=CSVLog(file, overwrite=True))
         np.testing.assert_array_equal(History.read_csv(file)["step"], steps + np.arange(1, 4))
 
-    def test_a_search_that_goes_on_may_begin_a_file(self, file):
+    def test_a_search_that_continues_may_begin_a_file(self, file):
         by_hand(es := make(), hill, 2)
         es.run(hill, max_steps=1, callbacks=CSVLog(file))
         np.testing.assert_array_equal(History.read_csv(file)["step"], [3])
@@ -624,7 +624,7 @@ class TestCSVLog:
         es.run(hill, max_steps=7, callbacks=[log, note])
         assert np.diff(seen).tolist() == [0, 1, 0, 0, 1, 0]
 
-    def test_kill_leaves_a_file_to_go_on_with(self, file, tmp_path):
+    def test_kill_leaves_a_file_to_continue_with(self, file, tmp_path):
         code = """
             import sys
             from pepg_fast import CSVLog, Checkpoints
@@ -687,7 +687,7 @@ class TestCheckpoints:
         [{}, {"dtype": np.float32}, {"rng": np.random.RandomState(3)}],
         ids=["as it is", "float32", "RandomState"],
     )
-    def test_the_search_goes_on_with_the_same_bits(self, folder, every, options):
+    def test_the_search_continues_with_the_same_bits(self, folder, every, options):
         es = make(**options)
         es.run(hill, max_steps=7, callbacks=Checkpoints(folder, every=every, keep=100))
         for step in self.steps(folder):
@@ -745,7 +745,7 @@ class TestCheckpoints:
             (folder / name).touch()
         assert Checkpoints.latest(folder).name == "step_1000000000.npz"
 
-    def test_the_next_run_goes_on_in_the_folder(self, folder):
+    def test_the_next_run_continues_in_the_folder(self, folder):
         es = make()
         callback = Checkpoints(folder, every=2, keep=3)
         es.run(hill, max_steps=3, callbacks=callback)
@@ -847,7 +847,7 @@ class TestWhoseFilesTheyAre:
                 other.run(hill, max_steps=2, callbacks=CSVLog(path))
             assert path.read_text() == before
 
-    def test_the_key_is_told_also_where_it_is_drawn_late(self, tmp_path):
+    def test_the_key_is_logged_even_if_it_is_drawn_late(self, tmp_path):
         path = tmp_path / "history.csv"
         es = make(rng=None)
         es.run(hill, max_steps=2, callbacks=CSVLog(path))
@@ -866,7 +866,7 @@ class TestWhoseFilesTheyAre:
                 other.run(hill, max_steps=2, callbacks=Checkpoints(tmp_path))
         assert sorted(tmp_path.iterdir()) == before
 
-    def test_a_replayed_search_goes_on_in_its_files(self, tmp_path):
+    def test_a_replayed_search_continues_in_its_files(self, tmp_path):
         callbacks = [CSVLog(tmp_path / "h.csv"), Checkpoints(tmp_path, every=2)]
         make(rng=np.random.RandomState(3)).run(hill, max_steps=4, callbacks=callbacks)
         es = pepg_fast.PEPG.load_checkpoint(Checkpoints.latest(tmp_path))
@@ -903,7 +903,7 @@ def test_what_only_looks_on_is_no_limit(tmp_path):
             make().run(hill, callbacks=callback)
 
 
-def test_a_history_says_what_it_has():
+def test_a_history_names_its_columns_in_errors():
     history = make().run(hill, max_steps=2).history
     assert "mean" in history
     assert "median" not in history
@@ -931,7 +931,7 @@ def test_a_module_that_is_missing_is_named_with_its_extra(call, module):
 # ---- a log that fails, or was damaged -----------------------------------------------------------
 
 
-def test_a_search_whose_first_generation_failed_goes_on_in_its_log(tmp_path):
+def test_a_search_whose_first_generation_failed_continues_in_its_log(tmp_path):
     log, es = CSVLog(tmp_path / "history.csv"), make()
     for _ in range(2):
         with pytest.raises(pepg_fast.EvaluationError):
@@ -980,7 +980,7 @@ def test_a_log_that_may_not_grow_is_named(tmp_path):
     assert last == f"OSError: [Errno 27] File too large: '{tmp_path / 'history.csv'}'"
 
 
-def test_a_row_that_is_none_is_not_added_in_part():
+def test_an_invalid_row_is_not_added_in_part():
     history = History()
     with pytest.raises(TypeError, match="row: wanted a number for each column"):
         history.append({"step": 1, "evaluations": "x"})

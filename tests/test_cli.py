@@ -100,7 +100,7 @@ def test_help_and_version(capsys, arguments):
         ([], "pepg-fast: error: the following arguments are required: COMMAND", "pepg-fast"),
     ],
 )  # fmt: skip
-def test_what_is_misspelled_is_said_with_what_was_meant(capsys, arguments, message, usage):
+def test_a_misspelled_word_gets_a_suggestion(capsys, arguments, message, usage):
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     error = capsys.readouterr().err
@@ -253,7 +253,7 @@ def test_programs_with_a_name_like_the_commands_are_not_it(arguments, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a folder that is in use can be removed")
-def test_where_the_folder_is_gone_the_import_path_stays(tmp_path):
+def test_a_removed_folder_leaves_the_import_path_unchanged(tmp_path):
     gone, modules = tmp_path / "gone", tmp_path / "modules"
     for folder in (gone, modules):
         folder.mkdir()

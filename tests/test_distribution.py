@@ -376,7 +376,7 @@ def test_numpy_noise_without_symmetry_can_be_replayed(dtype, make_rng):
         assert_close(es.sigma, sigma + 0.1 * g_sigma, rtol_of(dtype))
 
 
-def test_noise_of_ones_own_without_symmetry(rng):
+def test_assigned_noise_without_symmetry(rng):
     es = make(population_size=5, symmetric=False, keep_gradient=True)
     es.epsilon = epsilon = rng.standard_normal((5, 3))
     assert_array_equal(es.theta, es.mu + epsilon)
@@ -453,7 +453,7 @@ def box_of(bounds, dtype=np.float64):
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("box", BOXES)
-def test_bounds_clip_what_is_handed_out_and_the_mean_but_not_the_gradient(
+def test_bounds_clip_what_is_returned_and_the_mean_but_not_the_gradient(
     dtype, box, symmetric, source
 ):
     options = {"dtype": dtype, "symmetric": symmetric, "keep_gradient": True}
@@ -517,7 +517,7 @@ def test_bounds_are_arrays_that_cannot_be_changed(dtype):
     assert make().upper is None
 
 
-def test_out_and_noise_of_ones_own_are_within_bounds(rng):
+def test_out_and_assigned_noise_are_within_bounds(rng):
     es, out = make(lower=0.0, upper=1.0), np.empty((10, 3))
     assert es.get_parameters(out=out) is out
     assert out.min() == 0
@@ -720,7 +720,7 @@ def test_a_rate_of_0_stands_still():
         assert not np.array_equal(es.mu, before)
 
 
-def test_an_optimizer_of_ones_own_sees_alpha():
+def test_an_optimizer_of_the_user_sees_alpha():
     es = advance(make(mu_lr=Decay(0.8, 0.5), optimizer=Plain), 3)
     assert [alpha for alpha, _ in es.optimizer.seen] == [0.8, 0.4, 0.2]
     es = advance(make(mu_lr=lambda step: EACH, optimizer=Plain), 1)

@@ -124,7 +124,7 @@ class TestEverywhere:
             (searches.raises_what_wants_two, "WantsTwo: this and that"),
         ],
     )
-    def test_an_exception_that_does_not_pickle_is_told_of(self, executor, evaluate, text):
+    def test_an_exception_that_does_not_pickle_is_reported(self, executor, evaluate, text):
         with pytest.raises(EvaluationError, match=f"raised {text}$") as caught:
             make().run(evaluate, max_steps=1, executor=executor)
         assert isinstance(caught.value.__cause__, Exception)
@@ -136,7 +136,7 @@ class TestEverywhere:
             make().run(searches.raises_together, max_steps=1, executor=executor, vectorized=True)
         assert 0 <= caught.value.index < 10
 
-    def test_the_search_goes_on_after_a_failure(self, executor):
+    def test_the_search_continues_after_a_failure(self, executor):
         es = make()
         es.run(hill, max_steps=2)
         with pytest.raises(EvaluationError):
@@ -208,7 +208,7 @@ class TestFailures:
         with pytest.raises(EvaluationError, match=r"candidate 0 raised ZeroDivisionError$"):
             make().run(searches.raises_bare, max_steps=1)
 
-    def test_all_at_once_here_it_is_the_exception_itself(self):
+    def test_vectorized_in_this_process_it_is_the_exception_itself(self):
         es = make()
         with pytest.raises(ValueError, match=r"^10 at once$"):
             es.run(searches.raises_together, max_steps=1, vectorized=True)
@@ -320,7 +320,7 @@ def raises_one_that_comes_back_as_text(solution):
         ),
     ],
 )
-def test_strange_exceptions_are_told_all_the_same(evaluate, text):
+def test_strange_exceptions_are_reported_as_well(evaluate, text):
     es = make()
     with pytest.raises(EvaluationError, match=text):
         es.run(evaluate, max_steps=1)

@@ -133,7 +133,7 @@ def test_keys_with_dots_do_not_collide(tmp_path):
     assert_same(round_trip(tmp_path / "f", state), state)
 
 
-def test_text_of_what_are_no_characters_is_refused(target):
+def test_text_with_invalid_characters_is_refused(target):
     """NumPy makes a string of it that no Python program could have."""
     files.save(target, "kind", {"note": "mine"})
     with zipfile.ZipFile(target) as archive:
@@ -314,7 +314,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, target, monkeypatch, functi
     assert os.listdir(tmp_path) == [target.name]
 
 
-def test_temporary_file_is_whole_and_beside_the_target(tmp_path, target, monkeypatch):
+def test_temporary_file_is_whole_and_in_the_folder_of_the_target(tmp_path, target, monkeypatch):
     seen = []
     replace = os.replace
 
@@ -669,7 +669,7 @@ def test_compressed_contents_are_refused(tmp_path, large, method):
     assert_refused(tmp_path / "signed", content, "compressed")
 
 
-def test_taking_apart_and_putting_together_changes_nothing(tmp_path, large):
+def test_disassembling_and_assembling_changes_nothing(tmp_path, large):
     (tmp_path / "signed").write_bytes(signed(members_of(large)))
     assert_same(files.load(tmp_path / "signed", KIND), LARGE)
 

@@ -589,7 +589,7 @@ def test_nan_is_never_best(maximize, where):
 
 @pytest.mark.parametrize("name", ["centered", "nes", np.tanh])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_nan_beside_the_worst_infinity(name, sign):
+def test_nan_and_the_worst_infinity_in_one_generation(name, sign):
     rewards = np.array([math.nan, -math.inf, 1.0, 2.0, 3.0, 4.0])
     shaping = name if isinstance(name, str) else lambda r: np.tanh(np.maximum(r, -9.0))
     with pytest.warns(UserWarning, match="1 of 6"):

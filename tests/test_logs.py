@@ -156,7 +156,7 @@ def test_nothing_is_imported_unless_asked_for():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_trainer_logs_and_goes_on_in_the_same_log(tmp_path, monkeypatch):
+def test_the_trainer_logs_and_continues_in_the_same_log(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
     pytest.importorskip("gymnasium")
     from pepg_fast import cli

@@ -137,7 +137,7 @@ WRITERS = [
 
 @pytest.mark.parametrize("place", WRITERS, indirect=True)
 @pytest.mark.parametrize("name", ["x/", "folder", "folder/", "./", "."])
-def test_a_folder_is_not_written_over_or_beside(place, tmp_path, name):
+def test_a_folder_is_not_replaced_by_a_file(place, tmp_path, name):
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError, match=re.escape(name)):
         place(name)

@@ -402,7 +402,7 @@ class TestAccidentalFeatures:
         es.update(sphere(es.theta))
         assert np.abs(es.best_theta).max() <= 0.1
 
-    def test_noise_of_ones_own(self, rng):
+    def test_assigned_noise(self, rng):
         es, epsilon = make(), rng.standard_normal((5, 3))
         es.epsilon = epsilon
         np.testing.assert_array_equal(es.theta, np.concatenate([epsilon, -epsilon]))
@@ -609,7 +609,7 @@ class TestOptimizers:
             es.update(REWARDS)
         np.testing.assert_equal(snapshot(es), before)
 
-    def test_a_mean_that_a_step_would_take_beyond_what_there_is_stays(self, dtype):
+    def test_a_mean_that_a_step_would_overflow_does_not_move(self, dtype):
         most = np.finfo(dtype).max
         es = make(optimizer=Failing, optimizer_kwargs={"result": [1.5e308, -most, -1]}, dtype=dtype)
         es.mu = [most, most, 1]

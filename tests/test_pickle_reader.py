@@ -109,7 +109,7 @@ def test_an_array_that_occurs_again_is_one_array(tmp_path, protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_arrays_of_one_byte_are_apart(tmp_path, protocol):
+def test_arrays_of_one_byte_do_not_overlap(tmp_path, protocol):
     """Python has each byte only once, so that their pickles share it."""
     first, second = read(
         written(tmp_path, pickle.dumps((np.ones(1, "?"), np.ones(1, "?")), protocol))

@@ -122,7 +122,7 @@ class TestAxes:
         ):
             plot_history(result, x=x)
 
-    def test_interactions_that_were_not_told(self):
+    def test_interactions_that_were_not_reported(self):
         drawn(plot_history(make().run(hill, max_steps=3), x="interactions"))
 
     def test_labels_have_units(self, result):
@@ -273,7 +273,7 @@ class TestFigures:
             assert plot_history(result, figure=part) is part
             assert len(part.axes) == 3
 
-    def test_without_a_name_it_is_pyplots(self, result):
+    def test_without_a_name_pyplot_shows_the_figure(self, result):
         from matplotlib import pyplot
 
         figure = plot_history(result)

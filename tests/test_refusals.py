@@ -177,7 +177,7 @@ def test_nothing_is_drawn_from_what_is_no_distribution(change, rng, draw):
     assert state(es) == before
 
 
-def test_an_optimizer_of_ones_own_is_not_asked_for_a_step_that_cannot_be_taken():
+def test_an_optimizer_of_the_user_is_not_asked_for_a_step_that_cannot_be_taken():
     es = make(Plain)
     es.get_parameters()
     read_only(es.sigma)
@@ -186,7 +186,7 @@ def test_an_optimizer_of_ones_own_is_not_asked_for_a_step_that_cannot_be_taken()
     assert es.optimizer.calls == 0
 
 
-def test_a_mean_that_is_mended_goes_on():
+def test_a_search_continues_after_its_rate_is_repaired():
     es, other = make(), make()
     for each in (es, other):
         each.get_parameters()

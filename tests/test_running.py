@@ -133,7 +133,7 @@ class TestLikeALoopByHand:
         make(**options).run(evaluate, vectorized=True, max_steps=5)
         assert len(addresses) == 1
 
-    def test_a_subclass_with_methods_of_its_own_is_asked_and_told(self):
+    def test_methods_that_a_subclass_overrides_are_called(self):
         calls = []
 
         class Noted(PEPG):
@@ -234,7 +234,7 @@ class TestLimits:
         assert result.step == (2 if patience == 1 else 4) + (1 if patience == 1 else patience)
         assert result.best_fitness == sense * (2.0 if patience == 1 else 3.0)
 
-    def test_patience_begins_anew_with_each_call(self):
+    def test_patience_starts_again_with_each_call(self):
         es, flat = make(), lambda x: 0.0
         assert es.run(flat, max_steps=5).reason == "max_steps"
         result = es.run(flat, patience=3)
@@ -1109,7 +1109,7 @@ class TestMaximizeAndMinimize:
         assert result.mu.max() <= 0.5
 
     @pytest.mark.parametrize("optimizer", [Adam, ClipUp, Halving])
-    def test_another_optimizer_at_rates_of_ones_own(self, optimizer):
+    def test_another_optimizer_at_rates_of_the_users_own(self, optimizer):
         result = minimize(valley, np.zeros(3), 1.0, optimizer=optimizer, mu_lr=0.1, sigma_lr=0.1,
                           max_steps=30)  # fmt: skip
         assert valley(result.mu) < 3.0

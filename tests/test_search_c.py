@@ -383,7 +383,7 @@ def test_options_that_cannot_be_have_no_size(library):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_the_library_stays_where_its_threads_are(library):
+def test_the_library_stays_loaded_while_its_threads_live(library):
     """A program that closes it after use, as a plugin's host does."""
     program = """
 import _ctypes, ctypes, sys

@@ -49,7 +49,7 @@ def refused(stored):
     return str(caught.value)
 
 
-def test_a_generator_goes_on_where_it_was(stored):
+def test_a_generator_continues_where_it_was(stored):
     got, again = streams.from_state(stored), streams.from_state(copy.deepcopy(stored))
     np.testing.assert_equal(streams.to_state(got), stored)
     assert_array_equal(got.standard_normal(9), again.standard_normal(9))

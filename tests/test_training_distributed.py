@@ -57,7 +57,7 @@ def of_low_rank(folder):
 
 
 @pytest.mark.runs(do=of_low_rank)
-def test_over_mpi_a_run_with_noise_of_low_rank_has_the_bits_of_one_process(done):
+def test_over_mpi_a_run_with_low_rank_noise_has_the_bits_of_one_process(done):
     folder, ended = done
     train("envs:Walk-v0", changed(rank=2, max_steps=4), folder=folder / "whole")
     assert ended.returncode == 0, ended.stderr

@@ -188,7 +188,7 @@ def test_a_run_is_the_same_on_both_engines(name, further):
 
 
 @pytest.mark.usefixtures("mujoco")
-def test_a_run_goes_on_with_an_engine_of_the_same_bits(tmp_path):
+def test_a_run_continues_with_an_engine_of_the_same_bits(tmp_path):
     uncut = train("Hopper-v5", TrainConfig(**SHORT, workers=0))
     assert uncut.engine == "mujoco"
     half = TrainConfig(**SHORT | {"max_steps": 2}, workers=0)
@@ -273,7 +273,7 @@ def test_other_formulas_than_gymnasiums_are_noticed(monkeypatch):
 
 @pytest.mark.usefixtures("mujoco")
 @pytest.mark.parametrize("engine", ["gymnasium", "mujoco"])
-def test_a_simulation_that_diverges_is_told_of_once_and_not_in_a_file(
+def test_a_simulation_that_diverges_is_reported_once_and_not_in_a_file(
     engine, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
@@ -369,7 +369,7 @@ def robot(mujoco, tmp_path):
 
 
 @pytest.mark.parametrize("fields", [(), ("cfrc_ext",)])
-def test_a_robot_of_ones_own_has_the_same_run_on_both_engines(robot, fields):
+def test_a_robot_of_the_users_own_has_the_same_run_on_both_engines(robot, fields):
     robot = dataclasses.replace(robot, fields=fields)
     changes = SHORT | {"max_episode_steps": None, "population_size": 12}
     slow = train(robot, TrainConfig(**changes, engine="gymnasium", workers=0))
@@ -451,7 +451,7 @@ class Counts:
 
 
 @pytest.mark.parametrize("refills", [True, False])
-def test_episodes_are_those_of_their_seeds_whoever_runs_beside_them(refills, rng):
+def test_episodes_depend_only_on_their_seeds(refills, rng):
     what = task(envs.Walk)
     seeds = rng.integers(1, 40, size=(3 * MOST_SLOTS, 2))
     weights = rng.normal(size=(len(seeds), what.network.number_of_parameters))

@@ -242,7 +242,7 @@ def test_episodes_are_those_of_rollouts(library, kind, hidden, normalizer, rng):
             np.testing.assert_array_equal(a, b)
 
 
-def test_a_resumed_run_has_the_bits_of_one_that_was_not_cut(library, tmp_path):
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(library, tmp_path):
     config = changed(normalize_observations=True, max_steps=12, checkpoint_every=5)
     whole = train(simulation(library), config, folder=tmp_path / "whole")
     train(simulation(library), changed(config, max_steps=7), folder=tmp_path / "cut")

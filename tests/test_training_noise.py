@@ -88,7 +88,7 @@ def test_a_run_has_as_many_as_it_takes_and_says_so(spread, low, high):
     assert (rows["noise"][-1] > 0) == (spread > 0)
 
 
-def test_a_fixed_number_has_its_noise_told():
+def test_the_noise_of_a_fixed_number_of_episodes_is_reported():
     rows = train(envs.Bet, config(episodes=4, env_args={"spread": 1.0}, max_steps=3)).history
     assert rows["episodes"].tolist() == [4, 4, 4]
     assert (rows["noise"] > 0).all()

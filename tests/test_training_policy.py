@@ -174,7 +174,7 @@ def test_a_policy_acts_within_the_space_of_the_environment_that_it_is_in(policie
     assert Strict().action_space.contains(action)
 
 
-def test_a_policy_for_a_box_is_none_for_discrete_actions(policies):
+def test_a_policy_for_a_box_is_refused_for_discrete_actions(policies):
     class Two(envs.Walk):
         def __init__(self):
             super().__init__()

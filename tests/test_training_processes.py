@@ -234,7 +234,7 @@ def test_a_terminal_that_is_closed_lets_the_generation_finish(tmp_path):
     assert is_saved(tmp_path)
 
 
-def test_a_run_can_be_stopped_and_go_on(tmp_path):
+def test_a_run_can_be_stopped_and_continue(tmp_path):
     """As by Ctrl-Z and fg."""
     with slow_run(tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         os.killpg(process.pid, signal.SIGSTOP)  # an orphaned group does not hear SIGTSTP
@@ -377,9 +377,7 @@ def test_one_that_workers_cannot_have_says_what_to_do(monkeypatch):
 
 
 @pytest.mark.parametrize("given", ["", f"/mine{os.pathsep}/too"])
-def test_workers_begin_where_python_does_and_with_what_they_need_to_be_told_more(
-    given, monkeypatch
-):
+def test_workers_get_the_import_path_of_this_process(given, monkeypatch):
     library, site = os.path.dirname(os.__file__), os.path.dirname(os.path.dirname(loky.__file__))
     monkeypatch.setattr(sys, "path", ["", "/a", library, "/lib", f"/b{os.pathsep}c", site, "/here"])
     monkeypatch.setenv("PYTHONPATH", given)

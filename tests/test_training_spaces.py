@@ -409,7 +409,7 @@ def test_an_observation_that_is_not_of_its_space_is_named(changed, message):
         face.observation(3)
 
 
-def test_choices_far_from_zero_are_told_apart():
+def test_choices_far_from_zero_are_distinguished():
     face = interface(spaces.Discrete(2), observation=spaces.Discrete(3, start=2**60))
     assert face.observation(np.int64(2**60 + 1)).tolist() == [0, 1, 0]
 

@@ -15,7 +15,7 @@ EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 
 
 @pytest.mark.parametrize("name", written_before.searches())
-def test_a_search_goes_on_with_its_bits(name):
+def test_a_search_continues_with_its_bits(name):
     loaded = PEPG.load_checkpoint(FOLDER / f"{name}.checkpoint")
     assert written_before.going_on(loaded) == EXPECTED[name]
 
@@ -53,7 +53,7 @@ def test_a_network(name):
     assert_array_equal(loaded.weights, made.weights)
 
 
-def test_a_run_is_resumed_as_it_would_have_gone_on(tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     pytest.importorskip("gymnasium")
     shutil.copytree(FOLDER / "run", tmp_path / "run")
     written_before.train(tmp_path / "run", resume=True)

@@ -200,7 +200,7 @@ def test_weights_are_shared_between_threads():
     """)
 
 
-def test_one_generation_is_not_told_twice_by_two_threads():
+def test_two_threads_do_not_report_one_generation_twice():
     """Threads that share one search get an error or an update, never a broken search."""
     assert "done" in python("""
         es = make(d=50)

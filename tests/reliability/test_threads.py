@@ -291,7 +291,7 @@ def test_a_fault_in_a_worker_is_reported_like_one_elsewhere(shim):
     assert "Fatal Python error: Segmentation fault" in run.stderr
 
 
-def test_a_handler_that_forks_while_workers_are_at_it(shim):
+def test_a_handler_that_forks_while_workers_run(shim):
     """The child has none of them, and neither waits for them nor leaves their part out."""
     program = (
         SIMULATION
