@@ -178,13 +178,14 @@ def minimize(
     sigma_init: "ArrayLike | None",
     **options: Unpack[Keywords],
 ) -> Result:
-    """Search for the arguments that make a function smallest; all else is as in `maximize`."""
+    """Search for the arguments that make a function smallest; everything else is as in `maximize`."""
     return _optimize(f, mu_init, sigma_init, False, dict(options))
 
 
 if maximize.__doc__ and minimize.__doc__:  # they have the same arguments and results
     _, _, sections = inspect.cleandoc(maximize.__doc__).partition("\n\n")
-    minimize.__doc__ += "\n\n" + sections.partition("\n\nNotes\n")[0] + "\n"
+    sections = sections.partition("\n\nNotes\n")[0].replace("see Notes", "see the notes of `maximize`")
+    minimize.__doc__ += f"\n\n{sections}\n"
 
 
 def _optimize(
