@@ -184,7 +184,9 @@ def minimize(
 
 if maximize.__doc__ and minimize.__doc__:  # they have the same arguments and results
     _, _, sections = inspect.cleandoc(maximize.__doc__).partition("\n\n")
-    sections = sections.partition("\n\nNotes\n")[0].replace("see Notes", "see the notes of `maximize`")
+    sections = sections.partition("\n\nNotes\n")[0].replace(
+        "see Notes", "see the notes of `maximize`"
+    )
     minimize.__doc__ += f"\n\n{sections}\n"
 
 
