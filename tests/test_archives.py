@@ -171,7 +171,7 @@ def test_every_cut_is_refused(tmp_path):
         assert_refused(tmp_path / "file", with_digest(body[:length]))
 
 
-def test_what_is_beyond_the_old_formats_numbers(monkeypatch):
+def test_sizes_beyond_the_old_formats_numbers(monkeypatch):
     """As in archives of more than 2 GiB, which Python describes in other fields."""
     for module, name in ((zipfile, "ZIP64_LIMIT"), (archives, "_MOST")):
         monkeypatch.setattr(module, name, 1000)

@@ -271,7 +271,7 @@ class TestCSVLog:
         for read in (rows_of(file), list(History.read_csv(file))):
             np.testing.assert_equal(read, list(history))
 
-    def test_what_is_not_finite_is_read_again(self, file):
+    def test_values_that_are_not_finite_are_read_back(self, file):
         values = iter([[np.inf, -np.inf] * 5, [-np.inf] * 10, [1e-320, 1e308] * 5])
         es = make(population_size=10)
         history = es.run(
@@ -340,7 +340,7 @@ class TestCSVLog:
         assert all(line.isprintable() for line in file.read_text().split("\n"))
         assert len(History.read_csv(file)) == len(rows_of(file)) == 3
 
-    def test_a_number_of_thousands_of_digits_is_no_setting_to_fail_on(self, file):
+    def test_a_number_with_thousands_of_digits_does_not_end_a_run(self, file):
         es = make()
         es.optimizer.note = 10**5000
         es.run(hill, max_steps=1, callbacks=CSVLog(file))
@@ -468,7 +468,7 @@ class TestCSVLog:
         assert len(file.read_text().removeprefix(before).splitlines()) == 5
 
     @pytest.mark.parametrize("mu_lr", [0.1, Decay(0.3, 0.5), lambda step: 0.1 / (step + 1)])
-    def test_what_only_moves_on_is_no_change(self, file, mu_lr):
+    def test_settings_that_only_advance_are_not_noted_as_changed(self, file, mu_lr):
         es = make(mu_lr=mu_lr)
         for _ in range(3):
             es.run(hill, max_steps=2, callbacks=CSVLog(file))
@@ -508,7 +508,7 @@ class TestCSVLog:
         ],
         ids=["empty", "comments", "other columns", "text", "npy", "bytes"],
     )
-    def test_what_is_no_history_is_named_and_left_alone(self, file, content):
+    def test_a_file_that_is_not_a_history_is_named_and_left_alone(self, file, content):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"history\.csv: wanted "):
             History.read_csv(file)
@@ -581,7 +581,7 @@ class TestCSVLog:
             again.run(hill, max_steps=1, callbacks=CSVLog(file))
         assert History.read_csv(file)["step"].tolist() == [1, 2, 6, 7, 8, 9]
 
-    def test_steps_that_had_no_log_are_no_loss(self, file, tmp_path):
+    def test_steps_without_a_log_are_not_missed(self, file, tmp_path):
         es = make()
         es.run(hill, max_steps=2, callbacks=CSVLog(file))
         es.run(hill, max_steps=2)
@@ -593,14 +593,14 @@ class TestCSVLog:
 
     @pytest.mark.parametrize("tail", [3, {}, {"header": 1, "rows": 2}, {"header": "x", "rows": np.ones((2, 14))},
                                       {"header": "", "rows": np.full((2, 14), np.nan)}])  # fmt: skip
-    def test_a_checkpoint_with_other_rows_than_a_log_has_is_not_heard(self, file, tail):
+    def test_a_checkpoint_with_other_rows_than_the_log_is_ignored(self, file, tail):
         es = make()
         es.run(hill, max_steps=2, callbacks=CSVLog(file))
         es._log_tail = tail
         es.run(hill, max_steps=1, callbacks=CSVLog(file))
         assert History.read_csv(file)["step"].tolist() == [1, 2, 3]
 
-    def test_text_that_no_file_can_have_is_not_heard(self, file):
+    def test_text_that_no_file_can_hold_is_ignored(self, file):
         es = make()
         es.run(hill, max_steps=2, callbacks=CSVLog(file))
         es._log_tail["header"] = "# note: \ud800\n" + es._log_tail["header"]
@@ -897,7 +897,7 @@ def test_a_log_is_written_before_a_checkpoint_and_despite_an_error(tmp_path):
     assert len(History.read_csv(tmp_path / "h.csv")) == 1
 
 
-def test_what_only_looks_on_is_no_limit(tmp_path):
+def test_a_callback_that_only_watches_is_not_a_limit(tmp_path):
     for callback in (Progress(disable=True), CSVLog(tmp_path / "h"), Checkpoints(tmp_path)):
         with pytest.raises(ValueError, match="run: wanted one of max_steps"):
             make().run(hill, callbacks=callback)

@@ -894,7 +894,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path, name):
+def test_an_unloadable_search_does_not_replace_a_good_file(tmp_path, name):
     run(make(), 2).save_checkpoint(tmp_path / "c")
     before = (tmp_path / "c").read_bytes()
     es = run(make(), 2)

@@ -47,7 +47,7 @@ def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
         (["--seed", "-1"], "rng: wanted"),
     ],
 )
-def test_bad_values_are_said_plainly(capsys, arguments, message):
+def test_bad_values_get_plain_messages(capsys, arguments, message):
     assert cli.main(["xor", *arguments]) == 2
     assert message in capsys.readouterr().err
 

@@ -79,7 +79,7 @@ class TestWhatItFinds:
         ):
             search().run(evaluate, vectorized=True, max_steps=410)
 
-    def test_fewer_steps_are_no_streak(self):
+    def test_fewer_steps_do_not_count(self):
         assert search().run(lambda x: 3.0, max_steps=diagnosis.SEVERAL - 1).diagnosis == ()
 
     def test_while_the_run_continues(self):

@@ -113,6 +113,6 @@ def test_bits_of_the_digest_are_fair():
         (np.array([None]), "data: wanted an array of numbers, got dtype object"),
     ],
 )
-def test_what_has_no_digest(data, message):
+def test_values_without_a_digest(data, message):
     with pytest.raises(ValueError, match=message):
         kernels.digest(data)

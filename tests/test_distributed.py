@@ -50,7 +50,7 @@ except ModuleNotFoundError as error:
     )
 
 
-def test_there_is_nothing_else():
+def test_there_is_no_other_name():
     import pepg_fast.distributed
 
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):

@@ -115,7 +115,7 @@ def test_a_share_that_is_the_same_for_all_may_be_one_number(dtype):
     assert_same(advance(one, 5), advance(each, 5))
 
 
-def test_no_share_is_an_infinite_one():
+def test_no_maximum_change_means_an_infinite_one():
     assert_same(
         advance(make(sigma_lr=5.0), 5), advance(make(sigma_lr=5.0, sigma_max_change=np.inf), 5)
     )
@@ -259,7 +259,7 @@ def test_decay_keeps_to_the_limits(dtype, low, high, decay, end):
     advance(es)
 
 
-def test_limits_beyond_float32_are_none():
+def test_limits_beyond_float32_do_not_apply():
     es = make(dtype="f4", sigma_max=1e300, sigma_decay=0.5, sigma_decay_limit=1e300)
     assert_same(advance(es, 3), advance(make(dtype="f4"), 3))
 
@@ -658,7 +658,7 @@ def test_a_schedule_may_give_a_rate_for_each_parameter(dtype, name, optimizer):
 )
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", RATES)
-def test_what_is_no_rate_is_named_with_its_step_and_changes_nothing(
+def test_an_invalid_rate_is_named_with_its_step_and_changes_nothing(
     name, optimizer, value, error, wanted
 ):
     rate = Recorded(lambda step: value if step == 3 else 0.1)

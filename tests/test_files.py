@@ -251,7 +251,7 @@ def test_what_a_file_cannot_hold_is_named_and_nothing_is_written(tmp_path, targe
     [nested(101), nested(100_000), 10**5000, -(10**5000)],
     ids=["deep", "deeper", "large", "small"],
 )
-def test_what_python_would_not_read_again_is_not_written(tmp_path, value):
+def test_values_that_python_could_not_read_are_not_written(tmp_path, value):
     assert not files.is_storable({"x": value})
     with pytest.raises(TypeError, match=r"^x.*: a file holds"):
         files.save(tmp_path / "f", KIND, {"x": value})
@@ -265,7 +265,7 @@ def test_a_list_that_holds_itself_is_not_written(tmp_path):
 
 
 @pytest.mark.parametrize("value", [nested(98), 10**4200])
-def test_what_python_just_reads_again(tmp_path, value):
+def test_values_at_the_limit_of_what_python_reads(tmp_path, value):
     assert round_trip(tmp_path / "f", {"x": value}) == {"x": value}
 
 

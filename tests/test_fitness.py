@@ -246,7 +246,7 @@ def test_shaping_sums_to_zero_and_keeps_the_order(shaping, ties, rewards):
 
 @settings(deadline=None)
 @given(rewards=rewards_of(even=True))
-def test_symmetric_weights_sum_to_nothing_but_the_difference_of_the_sides(rewards):
+def test_symmetric_weights_sum_to_the_difference_of_the_sides(rewards):
     for shaping in ("centered", "nes", "normalized"):
         delta, even = weights_of(rewards, shaping)
         assert abs(even.sum()) < 1e-9
@@ -549,7 +549,7 @@ def test_nan_ranks_last(dtype, name, ties, symmetric, maximize, kind):
     assert es.best_fitness == sign * 9.0
 
 
-def test_the_warning_comes_once_a_search_and_points_at_the_caller():
+def test_the_warning_comes_once_per_search_and_points_at_the_caller():
     es = make(nan_policy="worst")
     es.get_parameters()
     with pytest.warns(UserWarning, match=WARNING) as caught:
@@ -720,7 +720,7 @@ def test_a_bad_option_is_named_and_not_taken(name, value, message):
     assert getattr(es, name) == before
 
 
-def test_maximize_is_for_good():
+def test_maximize_cannot_be_assigned():
     with pytest.raises(AttributeError):
         make().maximize = False
 

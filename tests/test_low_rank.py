@@ -170,7 +170,7 @@ def test_moments_of_the_noise(rank, kurtosis):
         ([(2**61, 1)], 9),
     ],
 )
-def test_tensors_that_cannot_be_are_refused(shapes, rank):
+def test_impossible_tensors_are_refused(shapes, rank):
     with pytest.raises(ValueError, match="shapes: wanted"):
         kernels.Tensors(shapes, rank)
 

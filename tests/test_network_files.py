@@ -203,7 +203,7 @@ def test_both_are_passed(tmp_path):
     assert_equal_networks(got, network)
 
 
-def test_handed_activations_replace_stored_ones(tmp_path):
+def test_passed_activations_replace_stored_ones(tmp_path):
     make(hidden_activation="tanh").save_network(tmp_path / "n")
     got = NeuralNetwork.load_network(
         tmp_path / "n", hidden_activation="relu", output_activation=np.sin

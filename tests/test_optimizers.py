@@ -143,7 +143,7 @@ def test_they_are_optimizers():
     assert issubclass(ClipUp, Optimizer)
 
 
-def test_a_rate_that_is_no_number_changes_nothing():
+def test_a_rate_that_is_not_a_number_changes_nothing():
     es = run(search(ClipUp), 2)
     es.get_parameters()
     es.optimizer.alpha = "fast"

@@ -544,7 +544,7 @@ class TestRewards:
         np.testing.assert_array_equal(a.mu, b.mu)
         assert a.best_fitness == math.inf
 
-    def test_a_rate_that_is_no_number_is_refused_and_nothing_is_lost(self):
+    def test_a_rate_that_is_not_a_number_is_refused_and_nothing_is_lost(self):
         es, twin = advance(make()), advance(make())
         es.get_parameters()
         twin.get_parameters()
@@ -770,7 +770,7 @@ class TestConstructor:
         with pytest.raises(error, match=message):
             make(**changes)
 
-    def test_what_cannot_be_shown_is_refused_all_the_same(self):
+    def test_values_that_cannot_be_shown_are_refused_as_well(self):
         class Shy:
             def __repr__(self):
                 raise RuntimeError("no")
@@ -799,7 +799,7 @@ class TestConstructor:
         assert_same(advance(es), advance(make()))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-    def test_noise_that_is_no_noise_is_refused(self, value):
+    def test_invalid_noise_is_refused(self, value):
         es = make(dtype="float32")
         es.get_parameters()
         before = checkpoints.to_state(es)

@@ -74,7 +74,7 @@ class TestSources:
             with pytest.raises(ValueError, match="source: wanted a history of at least one step"):
                 plot_history(source)
 
-    def test_a_file_that_is_none(self, tmp_path):
+    def test_a_file_that_is_missing_or_not_a_history(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             plot_history(tmp_path / "history.csv")
         (tmp_path / "notes.txt").write_text("notes")
@@ -219,7 +219,7 @@ class TestLines:
         assert figure.axes[0].get_ylim()[1] < 10
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-    def test_nothing_but_those(self, bad):
+    def test_only_values_that_are_not_finite(self, bad):
         values = np.full(5, bad)
         drawn(plot_history(history_of(best=values, mean=values, best_fitness=values)))
 
@@ -359,7 +359,7 @@ class TestFiles:
         assert written.name == ("a.png" if name in ("a", "a.") else name)
         assert written.read_bytes().startswith(begins)
 
-    def test_a_format_that_there_is_not_is_said(self, result, tmp_path):
+    def test_an_unknown_format_is_reported(self, result, tmp_path):
         with pytest.raises(
             ValueError, match=r"wanted a name that ends in one of .*png.*, got .*a\.xyz"
         ):

@@ -546,7 +546,7 @@ def test_pgpelib_stops_at_its_interactions_and_evotorch_beyond_them():
     assert steps == {"float32": [0, 1, 1], "float64": [0, 0, 1]}
 
 
-def test_pgpelibs_zeros_are_none():
+def test_pgpelibs_zeros_mean_none():
     es = presets.pgpelib(
         solution_length=D, popsize=20, stdev_max_change=0, num_interactions=0, popsize_max=0, optimizer=""
     )  # fmt: skip
@@ -689,7 +689,7 @@ def test_what_is_refused(make, message):
         make()
 
 
-def test_what_is_of_the_wrong_type():
+def test_values_of_the_wrong_type():
     with pytest.raises(TypeError, match=r"solution: wanted an array \(of a flattened tree\)"):
         presets.evosax(20, {"w": np.zeros(3)}, mean=0.0)
     with pytest.raises(TypeError, match="learning_rate: wanted a number"):

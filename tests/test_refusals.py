@@ -115,7 +115,7 @@ def test_a_refused_update_changes_nothing(kind, change, whole):
 
 
 @pytest.mark.parametrize("name", ["mu", "sigma"])
-def test_what_cannot_be_written_to_is_named(name):
+def test_a_read_only_array_is_named(name):
     es = make()
     read_only(getattr(es, name))
     with pytest.raises(ValueError, match=f"{name}: wanted a writeable array"):
@@ -370,7 +370,7 @@ def test_minimizing_an_empty_array_is_refused_by_name(mu, sigma, name):
         ("interactions", lambda flag: told([flag] * 10)),
     ],
 )
-def test_a_flag_is_no_whole_number(name, call, flag):
+def test_a_flag_is_not_a_whole_number(name, call, flag):
     with pytest.raises((TypeError, ValueError), match=rf"{name}.*: wanted .*|wanted .*{name}"):
         call(flag)
 

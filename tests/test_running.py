@@ -762,7 +762,7 @@ class TestInteractions:
             es.run(hills if vectorized else hill, vectorized=vectorized, max_steps=1)
         assert es.is_pending
 
-    def test_without_need_they_are_counted(self):
+    def test_unneeded_interactions_are_counted(self):
         es = make()
         assert es.run(with_interactions, max_steps=2).interactions == es.interactions == 100
         assert make().run(hill, max_steps=2).interactions == 0
@@ -886,7 +886,7 @@ class TestHistory:
         assert (row["best"], row["worst"], row["best_fitness"]) == (8, 0, 8)
         assert row["mean"] == np.nanmean(values)
 
-    def test_without_any_number_there_is_nothing_to_tell(self):
+    def test_without_any_number_there_is_nothing_to_report(self):
         es = make(nan_policy="worst")
         es.run(hill, max_steps=1)
         with pytest.warns(UserWarning, match="all rewards of a generation are NaN"):
@@ -959,7 +959,7 @@ class TestResult:
         np.testing.assert_array_equal(result.mu, es.center)
         assert (result.mu <= 1.0).all()
 
-    def test_it_is_shown_in_lines(self):
+    def test_progress_is_shown_in_lines(self):
         text = repr(make(theta_size=100).run(hill, max_steps=3))
         lines = text.splitlines()
         assert lines[0] == "Result: step limit reached"

@@ -258,7 +258,7 @@ def test_asking_again_draws_another_population(library):
     follow(es, search, 2, sphere)
 
 
-def test_what_is_refused_changes_nothing(library):
+def test_a_refused_call_leaves_the_search_in_c_unchanged(library):
     es, search = pair_of(library, "float64", "adam", 10, 3)
     rewards = np.arange(10.0)
     assert search.tell(rewards) == ESTATE
@@ -361,7 +361,7 @@ def test_simulated_searches_have_the_bits_of_pepg(library, walk, each_isa, episo
     assert search.struct.interactions == steps
 
 
-def test_options_that_cannot_be_have_no_size(library):
+def test_impossible_options_have_no_size(library):
     """More of them in the C tests."""
     good = {
         "size": ctypes.sizeof(STRUCTS["pepg_search_options"]),

@@ -182,7 +182,7 @@ def test_a_slice_into_memory_of_the_users_own(dtype):
         (slice(0.5, 2), TypeError, "members: wanted a slice of whole numbers, got"),
     ],
 )
-def test_members_that_are_no_range_are_refused(call, members, error, message):
+def test_members_that_are_not_a_range_are_refused(call, members, error, message):
     es = make()
     with pytest.raises(error, match=message):
         getattr(es, call)(**{"members": members})

@@ -78,7 +78,7 @@ def test_every_field_is_needed_and_no_other_is_known(stored):
         refused(changed(stored, "state.state", nothing))
 
 
-def test_whole_numbers_are_such_and_within_their_range(stored):
+def test_whole_numbers_are_checked_for_type_and_range(stored):
     seen = 0
     for path, value in fields(stored):
         if isinstance(value, int):

@@ -131,7 +131,7 @@ def test_the_candidates_of_a_pair_get_the_same_episodes_and_all_do_on_request(se
 
 
 @pytest.mark.parametrize("cut", [1, 5, 7])
-def test_a_run_cut_in_two_equals_the_uncut_one(tmp_path, cut):
+def test_a_run_in_two_parts_equals_an_uninterrupted_one(tmp_path, cut):
     train("Walk-v0", SMALL, folder=tmp_path / "whole")
     train("Walk-v0", changed(max_steps=cut), folder=tmp_path / "parts")
     second = train(None, changed(workers=1), folder=tmp_path / "parts", resume=True)
@@ -507,7 +507,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(tmp_path, hurried):
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("how", ["time_limit", "SIGTERM", "SIGHUP"])
-def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypatch, how, workers):
+def test_a_long_generation_is_interrupted_and_repeated(tmp_path, monkeypatch, how, workers):
     """Neither the time limit nor a batch system's signal waits for it; the resumed run has the same bits."""
     monkeypatch.setattr(interrupts, "GRACE", 0.3)
     monkeypatch.setattr(processes, "FEEDER_SECONDS", 40.0)  # what is being sent is not waited for

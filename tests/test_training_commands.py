@@ -86,7 +86,7 @@ def test_the_summary_distinguishes_a_mean_from_luck(capsys):
     ],
     ids=str,
 )  # fmt: skip
-def test_going_on_is_to_the_runs_own_limits_or_beyond_that_which_was_reached(
+def test_a_resumed_run_continues_to_its_own_limits_or_beyond_the_one_it_reached(
     result, limits, options
 ):
     so_far = {"step": 7, "evaluations": 56, "interactions": 700, "target": limits.get("target")}
@@ -318,9 +318,7 @@ def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(cap
         ("reset=observation", "TypeError: reset: wanted two values (observation, info), got one"),
     ],
 )
-def test_what_an_environment_has_to_return_is_said_by_every_command(
-    capsys, env, command, args, message
-):
+def test_every_command_says_what_an_environment_must_return(capsys, env, command, args, message):
     if command == "train":
         arguments = ["train", env, *QUICK, "--env-arg", args]
     else:
@@ -667,7 +665,7 @@ def test_a_folder_of_the_users_stays_where_a_run_is_refused():
     assert list(Path("empty").iterdir()) == []
 
 
-def test_what_was_made_for_a_run_that_did_not_begin_goes(monkeypatch):
+def test_folders_of_a_run_that_did_not_begin_are_removed(monkeypatch):
     from pepg_fast.training import running
 
     def refuses(self, *arguments):

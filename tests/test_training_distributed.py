@@ -127,7 +127,7 @@ def test_over_mpi_a_relative_folder_is_the_roots(done):
 
 
 @pytest.mark.runs(do=lambda folder: resumed(2, folder / "nowhere"))
-def test_over_mpi_an_option_that_is_wrong_is_said_in_a_line(done):
+def test_over_mpi_a_wrong_option_is_reported_in_one_line(done):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "nowhere: no run there" in done.stderr

@@ -313,7 +313,7 @@ def test_a_model_that_mujoco_warns_of_leaves_no_file(engine, tmp_path):
         ({"speed": 3}, "env_args: Hopper-v5 does not take"),
     ],
 )
-def test_what_mujoco_cannot_load_is_named(args, message):
+def test_a_model_that_mujoco_cannot_load_is_named(args, message):
     with pytest.raises(ValueError, match=message):
         train("Hopper-v5", TrainConfig(engine="mujoco", env_args=args, max_steps=1))
 
@@ -411,7 +411,7 @@ def test_the_examples_robot_can_be_trained():
         ),
     ],
 )
-def test_what_is_wrong_with_a_robot_is_named(robot, changes, message):
+def test_a_mistake_in_a_robot_is_named(robot, changes, message):
     robot = dataclasses.replace(robot, **changes)
     with pytest.raises((ValueError, AttributeError), match=message):
         train(robot, TrainConfig(max_steps=1, workers=0))
@@ -522,7 +522,7 @@ def test_a_run_in_a_vector_environment_is_the_same_when_it_is_resumed(tmp_path):
     np.testing.assert_array_equal(resumed.mu, uncut.mu)
 
 
-def test_what_is_no_vector_environment_is_refused():
+def test_an_object_that_is_not_a_vector_environment_is_refused():
     with pytest.raises(Unsupported, match="wanted a function that returns a VectorEnv, got Walk"):
         train(envs.Walk, TrainConfig(engine="vector", max_steps=1))
 
@@ -547,7 +547,7 @@ def test_a_run_in_envpool_is_the_same_when_it_is_resumed(tmp_path):
         ("CartPole-v1", {"speed": 3}, "env_args: EnvPool cannot make CartPole-v1"),
     ],
 )
-def test_what_envpool_has_not_is_named(env, args, message):
+def test_an_id_that_envpool_does_not_have_is_named(env, args, message):
     pytest.importorskip("envpool")
     with pytest.raises(ValueError, match=message):
         train(env, TrainConfig(engine="envpool", env_args=args, max_steps=1))

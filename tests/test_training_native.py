@@ -318,7 +318,7 @@ def test_an_episode_that_fails_ends_the_run_or_ranks_last(library, tmp_path, mod
     assert np.isfinite(result.mu).all()
 
 
-def test_a_network_that_gives_no_number_fails(library):
+def test_a_network_whose_output_is_not_a_number_fails(library):
     bad = simulation(library)
     network = NeuralNetwork(2, 1, ())
     what = Task(bad, {}, None, network, Interface.of_simulation(bad, True), on_failure="worst")
@@ -350,7 +350,7 @@ def test_a_context_that_cannot_be_made_ends_the_run(library, tmp_path):
     )
 
 
-def test_a_reset_that_fails_is_told(library):
+def test_a_reset_that_fails_is_reported(library):
     counts = Counts(contexts_left=10**6, bad_seeds=3)
     made = on_the_heap(library, counts)
     with pytest.raises(EvaluationError, match="NaN from reset means that it failed"):

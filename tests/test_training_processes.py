@@ -117,7 +117,7 @@ def test_only_commands_that_make_environments_look_there(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["-P", "-I"])
-def test_who_asks_python_to_leave_the_folder_out_is_heard(flag, tmp_path):
+def test_python_options_that_leave_the_folder_out_are_respected(flag, tmp_path):
     (tmp_path / "local_envs.py").write_text(LOCAL)
     command = [sys.executable, flag, "-m", "pepg_fast", "train", "local_envs:Local-v0", *TINY]
     done = ended(command, tmp_path)

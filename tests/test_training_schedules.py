@@ -87,7 +87,7 @@ SPAN = {"max_interactions": 1000}
     ],
     ids=str,
 )  # fmt: skip
-def test_what_makes_no_sense_is_said(changes, message):
+def test_settings_that_make_no_sense_are_reported(changes, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**changes)
 

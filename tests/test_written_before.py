@@ -39,7 +39,7 @@ def test_attributes_of_a_users_are_kept():
     assert_array_equal(loaded.notes["numbers"], np.arange(3.0))
 
 
-def test_a_best():
+def test_a_best_candidate():
     for part, expected in zip(PEPG.load_best(FOLDER / "adam.best"), EXPECTED["best"], strict=True):
         assert part.tolist() == expected
 

@@ -225,7 +225,7 @@ def shim(tmp_path_factory):
 )
 @pytest.mark.parametrize("last", ["that call alone", "all from then on"])
 @pytest.mark.parametrize("first", range(1, 9))
-def test_threads_that_cannot_be_had_are_done_without(shim, first, last, each_case):
+def test_missing_threads_are_done_without(shim, first, last, each_case):
     """A process that wants four threads: the bits are those of one, whichever cannot be made."""
     program = """
     import ctypes
@@ -272,7 +272,7 @@ def test_a_limit_on_threads(shim):
 
 
 @pytest.mark.skipif(not kernels.openmp_version(), reason="no threads")
-def test_openmps_limit_is_heard():
+def test_openmps_limit_is_respected():
     program = "kernels.force_teams(True); generations(4); print(kernels.available_threads(4), kernels.last_team())"
     assert python(program, OMP_THREAD_LIMIT="2") == "2 2"
 
