@@ -1,4 +1,4 @@
-"""num_interactions and popsize_max: several populations told are one generation and one update."""
+"""num_interactions and popsize_max: the rewards of several populations make one generation and one update."""
 
 import copy
 import math
@@ -58,7 +58,7 @@ def in_order_of_draws(parts, symmetric=True):
 
 
 def advance(es, n_asks, generations=1):
-    """Generations of several populations; the rewards of each of the last one's."""
+    """Run generations of several populations; return the rewards of the last generation's populations."""
     told = []
     for _ in range(generations):
         step, told = es.step, []

@@ -1,4 +1,4 @@
-"""An archive has the one layout that numpy.savez writes, or it is refused, whatever its checksum says."""
+"""An archive without the layout that numpy.savez writes is refused, even if its checksum is right."""
 
 import io
 import zipfile
@@ -103,7 +103,7 @@ def bytes_behind_an_array(archive):
 
 
 def built(change, buffer=None):
-    """A signed file of LARGE's members whose archive is changed as it is written."""
+    """Write a signed file with the members of LARGE, and change its archive on the way."""
     buffer = buffer or io.BytesIO()
     files_own = io.BytesIO(files._encode(KIND, LARGE))
     with zipfile.ZipFile(files_own) as source, zipfile.ZipFile(buffer, "a") as archive:

@@ -1,4 +1,4 @@
-"""What is told of each step of a run: functions, a bar, a CSV file, checkpoints."""
+"""Callbacks of a run: functions, a progress bar, a CSV file, checkpoints."""
 
 import csv
 import functools
@@ -33,7 +33,7 @@ from pepg_fast.run.history import COLUMNS
 
 
 class Noted(Callback):
-    """Writes down what it is told; raises where it should."""
+    """Record the calls; raise an exception at the given one."""
 
     def __init__(self, notes, name="", raises=()):
         self.notes, self.name, self.raises = notes, name, raises

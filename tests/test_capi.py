@@ -703,7 +703,7 @@ def compile_extension(source, target):
 
 
 def cythonize(source):
-    """Translate a .pyx into C beside it; its path."""
+    """Translate a .pyx into C in the same folder; return the path."""
     pytest.importorskip("Cython", minversion="3.1")
     target = source.with_suffix(".c")
     subprocess.run(

@@ -1,4 +1,4 @@
-"""A checkpoint goes on with the same bits, a copy too, and no save loses an older file."""
+"""A search from a checkpoint or a copy continues with the same bits, and no save loses an older file."""
 
 import copy
 import inspect
@@ -35,7 +35,7 @@ RNGS = {
 
 
 class Momentum(Optimizer):
-    """As in the README, with numbers, arrays, and the NumPy scalars that come of them."""
+    """As in the README, with numbers, arrays and NumPy scalars as attributes."""
 
     def __init__(self, alpha, decay=0.5):
         self.alpha = alpha
@@ -864,7 +864,7 @@ def test_an_attribute_that_no_file_can_hold_is_left_out_alone(tmp_path, name, va
 
 
 def test_a_small_file_cannot_ask_for_rewards_of_large_populations(tmp_path):
-    """A number in the place of an array would fill one, as often as it is there."""
+    """A number in place of an array would be expanded to an array each time."""
     es = PEPG(2_000_000, 1, 0.0, 1.0, 0.1, 0.1, num_interactions=10**9)
     state = checkpoints.to_state(es)
     state["population"] |= {"told": 20_000_000, "told_rewards": [0.0] * 20}

@@ -440,7 +440,7 @@ SOURCES = {"native": lambda: 1, "Generator": lambda: np.random.default_rng(1)}
 
 
 def box_of(bounds, dtype=np.float64):
-    """Both ends as numbers of a dtype within what was given, with infinities where there is none."""
+    """Return both ends, rounded inward to the dtype, with infinities where there is no bound."""
     given = bounds.get("lower", -np.inf), bounds.get("upper", np.inf)
     low, high = (np.array(np.broadcast_to(end, 3), dtype=float) for end in given)
     for end, toward, is_outside in ((low, np.inf, np.less), (high, -np.inf, np.greater)):

@@ -134,7 +134,7 @@ def test_keys_with_dots_do_not_collide(tmp_path):
 
 
 def test_text_with_invalid_characters_is_refused(target):
-    """NumPy makes a string of it that no Python program could have."""
+    """NumPy reads the damaged member as a string that no Python program could create."""
     files.save(target, "kind", {"note": "mine"})
     with zipfile.ZipFile(target) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}

@@ -1,4 +1,4 @@
-"""The extension module itself: what a refusal names, memory that is handed out again, turns."""
+"""The extension module itself: messages of refusals, recycled memory, turns between threads."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The files of pepg-es load and go on with the same numbers; hostile pickles run nothing."""
+"""Searches from files of pepg-es continue with the same numbers; hostile pickles run nothing."""
 
 import importlib
 import io
@@ -635,7 +635,7 @@ def test_damage_is_refused_or_changes_a_value(tmp_path, kind, protocol):
 
 
 def test_frames_that_cross_hide_nothing(tmp_path):
-    """Frames only tell how much to read at once; who follows them here would read other opcodes."""
+    """Frames only say how much to read at a time; a reader that relied on them would read other opcodes."""
     frames = b"".join(b"\x95" + length.to_bytes(8, "little") for length in (3, 0))
     pickled = b"\x80\x04" + frames + b"NNN\x87."
     (tmp_path / "b").write_bytes(pickled)
@@ -856,7 +856,7 @@ def test_many_layers_are_refused_at_once(tmp_path):
 
 
 def test_the_largest_file_is_refused_in_its_own_size(tmp_path, kind):
-    """That of more is not opened; a pipe would never end, a number would be somebody's descriptor."""
+    """A larger file is not opened; a pipe would never end, and a number would be the descriptor of an open file."""
     path = tmp_path / "large"
     path.write_bytes(b"\x80\x04")
     os.truncate(path, pickle_reader.MOST_BYTES + 1)

@@ -21,7 +21,7 @@ def sphere(x):
 
 
 def resumed(tmp_path, make):
-    """A run of four steps, and one in another process's place that goes on to seven; rows of both by step."""
+    """Run four steps, and resume to seven as another process would; return the rows of both by step."""
     rows = {}
 
     def keep(es, row):

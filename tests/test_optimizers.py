@@ -1,4 +1,4 @@
-"""SGD and ClipUp as a user meets them; Adam is in test_parity.py, the kernels in test_optimizer_kernels.py."""
+"""SGD and ClipUp through the public API; Adam is in test_parity.py, the kernels in test_optimizer_kernels.py."""
 
 import math
 

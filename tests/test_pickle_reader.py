@@ -167,7 +167,7 @@ def in_a_checkpoint(**values):
 
 
 def shared(value, times, use):
-    """Remember a value, then a list of what is made of it again and again."""
+    """Memoize a value, then make a list of many references to it."""
     return value + b"\x94](" + use * times + b"e\x86"
 
 
@@ -407,7 +407,7 @@ for path in sys.argv[1:]:
 
 
 def outcomes_of(paths, folder):
-    """What came of each file, in a process that may end at any of them."""
+    """Read each file in a process that may end at any of them, and return the results."""
     outcomes = []
     while len(outcomes) < len(paths):
         command = [sys.executable, "-c", CHILD, *map(str, paths[len(outcomes) :])]

@@ -16,7 +16,7 @@ matplotlib = pytest.importorskip("matplotlib")
 
 @pytest.fixture(autouse=True)
 def without_a_screen():
-    """Figures that nobody looks at, closed afterward."""
+    """Figures without a window, which are closed afterward."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")

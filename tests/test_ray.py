@@ -1,4 +1,4 @@
-"""RayRunner on a cluster of this machine: the bits of one process, whatever happens to the workers."""
+"""RayRunner on a cluster on this machine has the bits of one process, even if workers fail."""
 
 import gc
 import os

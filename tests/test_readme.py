@@ -1,4 +1,4 @@
-"""What the README and the pages of the docs show runs as it is pasted, and prints what they say."""
+"""The blocks of the README and of the docs run as they are pasted, and print what the pages show."""
 
 import contextlib
 import importlib
@@ -36,7 +36,7 @@ def blocks(path, language):
 
 
 def programs():
-    """Each block of Python, and what stands below it as its output, or None."""
+    """Yield each block of Python, and the output that is shown below it, or None."""
     for page in COMPLETE:
         fences = [*FENCES.findall(page.read_text(encoding="utf-8")), ("", "")]
         for number, ((kind, text), (next_kind, shown)) in enumerate(itertools.pairwise(fences)):
@@ -63,7 +63,7 @@ def test_a_block_runs_by_itself_and_prints_what_is_shown(program, output, tmp_pa
 
 
 def test_the_readme_shows_what_its_programs_print():
-    """A block that prints without an output below it would be checked by nobody."""
+    """The output of a block that prints would not be checked if none were shown."""
     for case in programs():
         program, output = case.values
         assert ("print(" in program) == (output is not None), case.id

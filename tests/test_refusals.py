@@ -1,4 +1,4 @@
-"""What is refused changes nothing; what is handed out or kept is the search's own."""
+"""A refused call changes nothing, and arrays that are returned or kept belong to the search."""
 
 # ruff: noqa: E501 - tables of cases, one a line
 

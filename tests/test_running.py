@@ -1,4 +1,4 @@
-"""The run loop: a loop by hand that ends by itself, also by Ctrl-C, and goes on with the same bits."""
+"""The run loop equals a loop by hand, ends at limits and by Ctrl-C, and continues with the same bits."""
 
 import contextlib
 import copy
@@ -628,7 +628,7 @@ INTERRUPTED = """
     ("size", "dim", "how"), [(64, 300_000, "update"), (10, 3, "evaluate"), (10, 3, "callback")]
 )
 def test_ctrl_c_from_outside(size, dim, how):
-    """The search goes on with the bits that it would have had."""
+    """The search continues with the bits that it would have had."""
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(size), str(dim), how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
@@ -1029,7 +1029,7 @@ class TestMaximizeAndMinimize:
 
     @pytest.mark.parametrize("size", [2, 30])
     def test_an_optimum_near_an_edge_is_found(self, size):
-        """Where the mean may leave the box, it goes to where all candidates are clipped alike."""
+        """A mean that may leave the box moves so far out that all candidates are clipped to the same point."""
         best = np.resize([0.95, 0.02], size)
         for seed in range(6):
             result = minimize(

@@ -1,4 +1,4 @@
-"""Training runs: what they find, what they leave, how they end and go on."""
+"""Training runs: their results and files, how they end, and how they are resumed."""
 
 import dataclasses
 import gc
@@ -95,7 +95,7 @@ def test_rewards_do_not_depend_on_the_number_of_workers(tmp_path):
 
 @pytest.mark.parametrize("seeds", ["pair", "generation"])
 def test_the_candidates_of_a_pair_get_the_same_episodes_and_all_do_on_request(seeds):
-    """With a network that does not act, the return tells the episode."""
+    """With a network whose actions have no effect, the return identifies the episode."""
     seen = []
 
     def note(es, row):
@@ -695,7 +695,7 @@ def test_one_bad_observation_ends_the_run_and_spoils_no_file(tmp_path):
 
 
 def test_state_that_could_not_be_loaded_again_is_not_saved(tmp_path):
-    """By whatever it was spoiled."""
+    """However the file was damaged."""
     from pepg_fast.training.trainer import Trainer
 
     spoiled = []

@@ -22,7 +22,7 @@ def trained(ranks: int, env: object, *arguments: object) -> subprocess.Completed
 
 
 def resumed(ranks: int, *arguments: object) -> subprocess.CompletedProcess:
-    """The same with a run that goes on."""
+    """The same for a run that is resumed."""
     return mpiexec(ranks, "-m", "without_picture", "train", "--resume", *arguments)
 
 

@@ -9,7 +9,7 @@ from pepg_fast.training.normalization import FORMER_FLOOR, Moments, Statistics
 
 
 def collected(observations, lengths) -> list:
-    """(count, mean, squares) of episodes that run beside each other."""
+    """Return (count, mean, squares) of episodes that run together."""
     n, size = len(lengths), observations[0].shape[1]
     moments = Moments(n, size)
     rows = list(range(n))

@@ -16,7 +16,7 @@ from pepg_fast.training.policy import PolicyFile  # noqa: E402
 
 
 class Anything(gymnasium.Env):
-    """It wants actions from its space, and shows a sample of its observations."""
+    """It requires actions from its space, and returns samples of its observation space."""
 
     def __init__(self, observation, action):
         self.observation_space, self.action_space = observation, action

@@ -182,7 +182,7 @@ def rows(folder):
 
 @contextlib.contextmanager
 def slow_run(folder, **options):
-    """A run that goes on until it is stopped, in a session of its own, once it has some generations."""
+    """Start a run without limits in a session of its own, and wait until it has some generations."""
     command = [sys.executable, "-m", "without_picture", "train", "envs:Slow-v0", *TINY[:-1], "--workers", "1",
                "--max-steps", "100000", "--checkpoint-every", "100000", "--name", "slow", "--profile", "none",
                "--normalize-observations"]  # fmt: skip

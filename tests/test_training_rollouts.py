@@ -70,7 +70,7 @@ def test_together_they_are_what_they_are_one_by_one(env, normalizer, rng):
 
 @pytest.mark.parametrize(("cell", "hidden"), [("gru", 3), ("lstm", 7), ("elman", 5)])
 def test_each_episode_has_a_memory_of_its_own(cell, hidden, rng):
-    """Also beside one that fails once the others have been passed through."""
+    """Also if another episode fails after the others have passed through the network."""
     what = task(network=RecurrentNetwork(2, 1, hidden, cell), on_failure="worst")
     weights = rng.normal(size=(9, what.network.number_of_parameters))
     seeds = rng.integers(1000, size=9)

@@ -127,7 +127,7 @@ def test_every_action_is_in_its_box_and_like_a_sample(space, scaled, data):
     [(-0.1, 0.3), (0.1, 0.7), (-1e-300, 3e-301), (-MOST, MOST / 3), (SMALL, 3 * SMALL), (0.7, 0.7)],
 )
 def test_ends_of_a_box_are_reached_and_not_passed(low, high):
-    """The scaled ends of many a Box in float64 are a unit in the last place beyond it, or short of it."""
+    """In float64, the scaled ends of many Boxes differ from the ends by a unit in the last place."""
     face = interface(spaces.Box(low, high, (1,), np.float64))
     bottom, top = (float(action[0]) for action in face.actions(np.array([[-1.0], [1.0]])))
     assert low <= bottom <= np.nextafter(np.nextafter(low, np.inf), np.inf)

@@ -1,4 +1,4 @@
-"""Files that an earlier version wrote are read, and go on with the bits that it gave them."""
+"""Files of an earlier version are read, and their searches continue with that version's bits."""
 
 import json
 import shutil

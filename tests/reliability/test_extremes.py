@@ -122,7 +122,7 @@ REWARDS = {
 @pytest.mark.parametrize("shaping", ["centered", "nes", "normalized", "raw"])
 @pytest.mark.parametrize("name", REWARDS)
 def test_rewards_at_the_ends(name, shaping, symmetric, maximize, dtype):
-    """Either the search goes on with finite numbers, or the rewards are refused and nothing changes."""
+    """Either the search continues with finite numbers, or the rewards are refused and nothing changes."""
     es = make(fitness_shaping=shaping, symmetric=symmetric, maximize=maximize, dtype=dtype)
     for _ in range(3):
         es.get_parameters()

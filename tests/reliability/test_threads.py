@@ -226,7 +226,7 @@ def shim(tmp_path_factory):
 @pytest.mark.parametrize("last", ["that call alone", "all from then on"])
 @pytest.mark.parametrize("first", range(1, 9))
 def test_missing_threads_are_done_without(shim, first, last, each_case):
-    """A process that wants four threads: the bits are those of one, whichever cannot be made."""
+    """In a process that requests four threads, the bits are those of one, whichever thread cannot be created."""
     program = """
     import ctypes
     first, alone = int(sys.argv[1]), sys.argv[2] == "that call alone"
