@@ -113,7 +113,7 @@ def one_too_many(solutions):
 
 
 class Shifting:
-    """Rewards that depend on all earlier ones; ``gathered`` keeps all copies alike."""
+    """Rewards that depend on all earlier ones; ``gathered`` keeps all copies equal."""
 
     def __init__(self):
         self.shift = 0.0

@@ -157,7 +157,7 @@ def test_a_name_of_an_environment_stays_in_its_comment(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ['a".c', "é.c", ".c", "-.c", "a\\b.c"])
-def test_a_name_that_is_none_in_c_is_refused(name, tmp_path):
+def test_a_name_that_is_invalid_in_c_is_refused(name, tmp_path):
     with pytest.raises(ValueError, match=r"filename: wanted a name of letters"):
         exports.policy_of("scalar").to_c(tmp_path / name)
     assert not list(tmp_path.iterdir())

@@ -185,7 +185,7 @@ class TestKinds:
         wanted = make().run(ball, max_steps=5)
         assert_same_rows(make().run(native, max_steps=5).history, wanted.history)
 
-    def test_what_takes_one_argument_is_called_from_python(self):
+    def test_a_function_of_one_argument_is_called_from_python(self):
         @ctypes.CFUNCTYPE(ctypes.c_double, ctypes.py_object)
         def evaluate(solution):
             return ball(solution)
@@ -249,7 +249,7 @@ class TestEnds:
         assert 0.2 <= result.history["seconds"][-1] <= result.seconds
         assert (np.diff(result.history["seconds"]) >= 0).all()
 
-    def test_nan_is_refused_as_ever(self, library):
+    def test_nan_is_still_refused(self, library):
         def holes(solution):
             return math.nan if solution[0] > 1.0 else ball(solution)
 

@@ -1,4 +1,4 @@
-"""RayRunner on a cluster of this machine: the bits of one process, whatever happens to the workers."""
+"""RayRunner on a cluster on this machine has the bits of one process, even if workers fail."""
 
 import gc
 import os
@@ -212,7 +212,7 @@ def test_members_that_kill_every_worker_end_the_run(three, tmp_path):
         (of_nan, ValueError, "rewards: wanted numbers, got NaN at index 4"),
     ],
 )
-def test_a_failure_is_raised_and_the_run_can_go_on(three, how, error, message, tmp_path):
+def test_a_failure_is_raised_and_the_run_can_continue(three, how, error, message, tmp_path):
     es = a_search("plain")
     three.run(es, each(fitness_of), max_steps=1)
     with pytest.raises(error, match=message) as caught:

@@ -1,4 +1,4 @@
-"""The run loop: a loop by hand that ends by itself, also by Ctrl-C, and goes on with the same bits."""
+"""The run loop equals a loop by hand, ends at limits and by Ctrl-C, and continues with the same bits."""
 
 import contextlib
 import copy
@@ -133,7 +133,7 @@ class TestLikeALoopByHand:
         make(**options).run(evaluate, vectorized=True, max_steps=5)
         assert len(addresses) == 1
 
-    def test_a_subclass_with_methods_of_its_own_is_asked_and_told(self):
+    def test_methods_that_a_subclass_overrides_are_called(self):
         calls = []
 
         class Noted(PEPG):
@@ -234,7 +234,7 @@ class TestLimits:
         assert result.step == (2 if patience == 1 else 4) + (1 if patience == 1 else patience)
         assert result.best_fitness == sense * (2.0 if patience == 1 else 3.0)
 
-    def test_patience_begins_anew_with_each_call(self):
+    def test_patience_starts_again_with_each_call(self):
         es, flat = make(), lambda x: 0.0
         assert es.run(flat, max_steps=5).reason == "max_steps"
         result = es.run(flat, patience=3)
@@ -628,7 +628,7 @@ INTERRUPTED = """
     ("size", "dim", "how"), [(64, 300_000, "update"), (10, 3, "evaluate"), (10, 3, "callback")]
 )
 def test_ctrl_c_from_outside(size, dim, how):
-    """The search goes on with the bits that it would have had."""
+    """The search continues with the bits that it would have had."""
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(size), str(dim), how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
@@ -762,7 +762,7 @@ class TestInteractions:
             es.run(hills if vectorized else hill, vectorized=vectorized, max_steps=1)
         assert es.is_pending
 
-    def test_without_need_they_are_counted(self):
+    def test_unneeded_interactions_are_counted(self):
         es = make()
         assert es.run(with_interactions, max_steps=2).interactions == es.interactions == 100
         assert make().run(hill, max_steps=2).interactions == 0
@@ -886,7 +886,7 @@ class TestHistory:
         assert (row["best"], row["worst"], row["best_fitness"]) == (8, 0, 8)
         assert row["mean"] == np.nanmean(values)
 
-    def test_without_any_number_there_is_nothing_to_tell(self):
+    def test_without_any_number_there_is_nothing_to_report(self):
         es = make(nan_policy="worst")
         es.run(hill, max_steps=1)
         with pytest.warns(UserWarning, match="all rewards of a generation are NaN"):
@@ -959,7 +959,7 @@ class TestResult:
         np.testing.assert_array_equal(result.mu, es.center)
         assert (result.mu <= 1.0).all()
 
-    def test_it_is_shown_in_lines(self):
+    def test_progress_is_shown_in_lines(self):
         text = repr(make(theta_size=100).run(hill, max_steps=3))
         lines = text.splitlines()
         assert lines[0] == "Result: step limit reached"
@@ -1029,7 +1029,7 @@ class TestMaximizeAndMinimize:
 
     @pytest.mark.parametrize("size", [2, 30])
     def test_an_optimum_near_an_edge_is_found(self, size):
-        """Where the mean may leave the box, it goes to where all candidates are clipped alike."""
+        """A mean that may leave the box moves so far out that all candidates are clipped to the same point."""
         best = np.resize([0.95, 0.02], size)
         for seed in range(6):
             result = minimize(
@@ -1109,7 +1109,7 @@ class TestMaximizeAndMinimize:
         assert result.mu.max() <= 0.5
 
     @pytest.mark.parametrize("optimizer", [Adam, ClipUp, Halving])
-    def test_another_optimizer_at_rates_of_ones_own(self, optimizer):
+    def test_another_optimizer_at_rates_of_the_users_own(self, optimizer):
         result = minimize(valley, np.zeros(3), 1.0, optimizer=optimizer, mu_lr=0.1, sigma_lr=0.1,
                           max_steps=30)  # fmt: skip
         assert valley(result.mu) < 3.0

@@ -58,7 +58,7 @@ def test_train_makes_a_run_and_says_what_to_do_next(capsys):
     assert "at step 8" in capsys.readouterr().out
 
 
-def test_the_summary_sets_what_is_a_mean_apart_from_luck(capsys):
+def test_the_summary_distinguishes_a_mean_from_luck(capsys):
     assert run("train", "Walk-v0", *QUICK, "--episodes", 2) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"          center: -?[\d.]+ \(mean of 5 episodes\)", lines[1])
@@ -86,7 +86,7 @@ def test_the_summary_sets_what_is_a_mean_apart_from_luck(capsys):
     ],
     ids=str,
 )  # fmt: skip
-def test_going_on_is_to_the_runs_own_limits_or_beyond_that_which_was_reached(
+def test_a_resumed_run_continues_to_its_own_limits_or_beyond_the_one_it_reached(
     result, limits, options
 ):
     so_far = {"step": 7, "evaluations": 56, "interactions": 700, "target": limits.get("target")}
@@ -283,7 +283,7 @@ def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys):
     assert configs.read_toml(f"{folder}/config.toml")["env_id"] == env_id
 
 
-def test_ids_whose_folders_have_the_same_name_are_told_apart():
+def test_ids_whose_folders_have_the_same_name_are_distinguished():
     first, second = "ns/Walk-v0", "ns-Walk-v0"
     runs = Path("runs")
     for env_id in (first, second, first, "envs:Walk-v0"):
@@ -318,9 +318,7 @@ def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(cap
         ("reset=observation", "TypeError: reset: wanted two values (observation, info), got one"),
     ],
 )
-def test_what_an_environment_has_to_return_is_said_by_every_command(
-    capsys, env, command, args, message
-):
+def test_every_command_says_what_an_environment_must_return(capsys, env, command, args, message):
     if command == "train":
         arguments = ["train", env, *QUICK, "--env-arg", args]
     else:
@@ -333,7 +331,7 @@ def test_what_an_environment_has_to_return_is_said_by_every_command(
     assert message in last
 
 
-def test_limits_given_on_resuming_take_the_place_of_those_before(capsys):
+def test_limits_given_on_resuming_replace_the_earlier_ones(capsys):
     run("train", "Walk-v0", *QUICK, "--max-interactions", "100", "--quiet")
     assert run("train", "Walk-v0", "--resume", "--max-steps", "6") == 0
     assert "at step 6" in capsys.readouterr().out
@@ -369,7 +367,7 @@ def test_debug_shows_where(capsys):
         (["--mu-lr", "a:b"], "wanted a number, or two as in 0.03:0.01, got 'a:b'"),
     ],
 )
-def test_values_that_are_none_are_said_in_a_line(capsys, arguments, message):
+def test_invalid_values_are_reported_in_one_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as stop:
         run("train", "Walk-v0", *arguments)
     assert stop.value.code == 2
@@ -567,7 +565,7 @@ def test_a_picture_that_cannot_be_written(capsys, output, message):
     assert os.listdir("folder") == []
 
 
-def test_a_picture_whose_name_has_no_ending_is_told_by_its_own(capsys):
+def test_a_picture_without_a_file_extension_is_a_png(capsys):
     pytest.importorskip("matplotlib")
     Path("history.csv").write_text(HEADER + history.line(dict.fromkeys(COLUMNS, 1.0)))
     assert run("plot", "history.csv", "--output", "both") == 0
@@ -667,7 +665,7 @@ def test_a_folder_of_the_users_stays_where_a_run_is_refused():
     assert list(Path("empty").iterdir()) == []
 
 
-def test_what_was_made_for_a_run_that_did_not_begin_goes(monkeypatch):
+def test_folders_of_a_run_that_did_not_begin_are_removed(monkeypatch):
     from pepg_fast.training import running
 
     def refuses(self, *arguments):

@@ -188,7 +188,7 @@ def test_a_run_is_the_same_on_both_engines(name, further):
 
 
 @pytest.mark.usefixtures("mujoco")
-def test_a_run_goes_on_with_an_engine_of_the_same_bits(tmp_path):
+def test_a_run_continues_with_an_engine_of_the_same_bits(tmp_path):
     uncut = train("Hopper-v5", TrainConfig(**SHORT, workers=0))
     assert uncut.engine == "mujoco"
     half = TrainConfig(**SHORT | {"max_steps": 2}, workers=0)
@@ -273,7 +273,7 @@ def test_other_formulas_than_gymnasiums_are_noticed(monkeypatch):
 
 @pytest.mark.usefixtures("mujoco")
 @pytest.mark.parametrize("engine", ["gymnasium", "mujoco"])
-def test_a_simulation_that_diverges_is_told_of_once_and_not_in_a_file(
+def test_a_simulation_that_diverges_is_reported_once_and_not_in_a_file(
     engine, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
@@ -313,7 +313,7 @@ def test_a_model_that_mujoco_warns_of_leaves_no_file(engine, tmp_path):
         ({"speed": 3}, "env_args: Hopper-v5 does not take"),
     ],
 )
-def test_what_mujoco_cannot_load_is_named(args, message):
+def test_a_model_that_mujoco_cannot_load_is_named(args, message):
     with pytest.raises(ValueError, match=message):
         train("Hopper-v5", TrainConfig(engine="mujoco", env_args=args, max_steps=1))
 
@@ -369,7 +369,7 @@ def robot(mujoco, tmp_path):
 
 
 @pytest.mark.parametrize("fields", [(), ("cfrc_ext",)])
-def test_a_robot_of_ones_own_has_the_same_run_on_both_engines(robot, fields):
+def test_a_robot_of_the_users_own_has_the_same_run_on_both_engines(robot, fields):
     robot = dataclasses.replace(robot, fields=fields)
     changes = SHORT | {"max_episode_steps": None, "population_size": 12}
     slow = train(robot, TrainConfig(**changes, engine="gymnasium", workers=0))
@@ -411,7 +411,7 @@ def test_the_examples_robot_can_be_trained():
         ),
     ],
 )
-def test_what_is_wrong_with_a_robot_is_named(robot, changes, message):
+def test_a_mistake_in_a_robot_is_named(robot, changes, message):
     robot = dataclasses.replace(robot, **changes)
     with pytest.raises((ValueError, AttributeError), match=message):
         train(robot, TrainConfig(max_steps=1, workers=0))
@@ -451,7 +451,7 @@ class Counts:
 
 
 @pytest.mark.parametrize("refills", [True, False])
-def test_episodes_are_those_of_their_seeds_whoever_runs_beside_them(refills, rng):
+def test_episodes_depend_only_on_their_seeds(refills, rng):
     what = task(envs.Walk)
     seeds = rng.integers(1, 40, size=(3 * MOST_SLOTS, 2))
     weights = rng.normal(size=(len(seeds), what.network.number_of_parameters))
@@ -522,7 +522,7 @@ def test_a_run_in_a_vector_environment_is_the_same_when_it_is_resumed(tmp_path):
     np.testing.assert_array_equal(resumed.mu, uncut.mu)
 
 
-def test_what_is_no_vector_environment_is_refused():
+def test_an_object_that_is_not_a_vector_environment_is_refused():
     with pytest.raises(Unsupported, match="wanted a function that returns a VectorEnv, got Walk"):
         train(envs.Walk, TrainConfig(engine="vector", max_steps=1))
 
@@ -547,7 +547,7 @@ def test_a_run_in_envpool_is_the_same_when_it_is_resumed(tmp_path):
         ("CartPole-v1", {"speed": 3}, "env_args: EnvPool cannot make CartPole-v1"),
     ],
 )
-def test_what_envpool_has_not_is_named(env, args, message):
+def test_an_id_that_envpool_does_not_have_is_named(env, args, message):
     pytest.importorskip("envpool")
     with pytest.raises(ValueError, match=message):
         train(env, TrainConfig(engine="envpool", env_args=args, max_steps=1))

@@ -51,7 +51,7 @@ def test_every_file_is_installed():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_profile_is_of_settings_that_differ_and_of_what_was_measured(path):
+def test_a_profile_has_settings_that_differ_and_a_measured_return(path):
     content = tomllib.loads(path.read_text())
     config, default = TrainConfig(**content["settings"]), TrainConfig()
     for name in content["settings"]:

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from inspect import Parameter, Signature
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,15 @@ from .run.callback import callbacks_of
 from .run.callbacks import Checkpoints, CSVLog
 from .run.limits import Limits
 from .run.loop import Result, run
+from .search.keywords import CommonKeywords
 from .simulation import native
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Executor
+
+    from .optimizers import Optimizer
+    from .run.callback import AnyCallback
 
 #: Arguments of `PEPG.run` other than the limits; all others are arguments of `PEPG`.
 _RUN = ("callbacks", "vectorized", "executor", "center_every")
@@ -29,6 +37,30 @@ _DEFAULTS: dict[str, Any] = {
     "optimizer_kwargs": None, "fitness_shaping": None, "sigma_max_change": 0.2,
 }  # fmt: skip
 
+
+class Keywords(CommonKeywords, total=False):
+    """Keywords of `minimize` and `maximize`, for type checkers and editors."""
+
+    max_steps: float | None
+    max_evaluations: float | None
+    target_fitness: float | None
+    patience: float | None
+    patience_tolerance: float | None
+    time_limit: float | None
+    restarts: int
+    callbacks: "Iterable[AnyCallback] | AnyCallback"
+    vectorized: bool
+    executor: "Executor | None"
+    center_every: int
+    population_size: int | None
+    theta_size: int | None
+    mu_lr: Any
+    sigma_lr: Any
+    l2_coeff: Any
+    optimizer: "type[Optimizer] | Optimizer | None"
+    optimizer_kwargs: dict[str, Any] | None
+
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 #: Steps without a better fitness after which a search with `restarts` counts as stuck.
@@ -37,7 +69,10 @@ PATIENCE = 100
 
 def _with_keywords(function: _Function) -> _Function:
     """Replace a function's ``**options`` by the keywords that it takes, in its signature and its errors."""
-    of_run = Signature.from_callable(PEPG.run).parameters
+    of_run = {
+        name: one.replace(annotation=Parameter.empty)
+        for name, one in Signature.from_callable(PEPG.run).parameters.items()
+    }
     of_search = Signature.from_callable(PEPG).parameters
     given = Signature.from_callable(function)
     first = [one for one in given.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
@@ -50,13 +85,15 @@ def _with_keywords(function: _Function) -> _Function:
         for name, one in of_search.items()
         if name not in ("mu_init", "sigma_init", "maximize")
     ]
-    restarts = Parameter("restarts", Parameter.KEYWORD_ONLY, default=0, annotation=int)
+    restarts = Parameter("restarts", Parameter.KEYWORD_ONLY, default=0)
     parameters = [*first, *limits, restarts, *how_to_run, *search]
     function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
-    known = [*(one.name for one in parameters), "maximize"]  # _optimize refuses that one itself
+    known = [one.name for one in parameters]
 
     @functools.wraps(function)
     def checked(*arguments: Any, **options: Any) -> Result:
+        if "maximize" in options:
+            raise TypeError("maximize: not accepted here; call maximize() or minimize()")
         _caller.refuse_keywords(function.__name__, options, known)
         result: Result = function(*arguments, **options)
         return result
@@ -66,7 +103,10 @@ def _with_keywords(function: _Function) -> _Function:
 
 @_with_keywords
 def maximize(
-    f: "Callable[[Any], Any]", mu_init: "ArrayLike", sigma_init: "ArrayLike | None", **options: Any
+    f: "Callable[[Any], Any]",
+    mu_init: "ArrayLike",
+    sigma_init: "ArrayLike | None",
+    **options: Unpack[Keywords],
 ) -> Result:
     """Search for the arguments that make a function largest.
 
@@ -128,20 +168,26 @@ def maximize(
     >>> bool(np.allclose(result.mu, 3.0, atol=1e-6))
     True
     """
-    return _optimize(f, mu_init, sigma_init, True, options)
+    return _optimize(f, mu_init, sigma_init, True, dict(options))
 
 
 @_with_keywords
 def minimize(
-    f: "Callable[[Any], Any]", mu_init: "ArrayLike", sigma_init: "ArrayLike | None", **options: Any
+    f: "Callable[[Any], Any]",
+    mu_init: "ArrayLike",
+    sigma_init: "ArrayLike | None",
+    **options: Unpack[Keywords],
 ) -> Result:
-    """Search for the arguments that make a function smallest; all else is as in `maximize`."""
-    return _optimize(f, mu_init, sigma_init, False, options)
+    """Search for the arguments that make a function smallest; everything else is as in `maximize`."""
+    return _optimize(f, mu_init, sigma_init, False, dict(options))
 
 
 if maximize.__doc__ and minimize.__doc__:  # they have the same arguments and results
     _, _, sections = inspect.cleandoc(maximize.__doc__).partition("\n\n")
-    minimize.__doc__ += "\n\n" + sections.partition("\n\nNotes\n")[0] + "\n"
+    sections = sections.partition("\n\nNotes\n")[0].replace(
+        "see Notes", "see the notes of `maximize`"
+    )
+    minimize.__doc__ += f"\n\n{sections}\n"
 
 
 def _optimize(
@@ -153,8 +199,6 @@ def _optimize(
 ) -> Result:
     if not callable(f) and not native.is_function(f):
         raise TypeError(f"f: wanted a callable or a native function, got {type(f).__name__}")
-    if "maximize" in options:
-        raise TypeError("maximize: not accepted here; call maximize() or minimize()")
     how_to_run = {name: options.pop(name) for name in _RUN if name in options}
     restarts = _checks.integer("restarts", options.pop("restarts", 0), at_least=0)
     limits = Limits(*(options.pop(name, None) for name in Limits._fields))

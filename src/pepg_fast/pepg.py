@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 
     from .run.callback import AnyCallback
     from .run.loop import Result
+    from .search.keywords import SearchKeywords
 
 #: pepg-es has the helpers of `pepg_fast.search.shaping` in this module.
 __all__ = ["PEPG", "center_function", "compute_ranks", "fitness_transformation", "utility_function"]
-
-
-_Search = TypeVar("_Search", bound="PEPG")
 
 
 @options.documented
@@ -195,7 +193,7 @@ class PEPG:
         l2_coeff: Any = 0.005,
         optimizer: "type[Optimizer] | Optimizer" = Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
-        **further: Any,
+        **further: "Unpack[SearchKeywords]",
     ) -> None:
         d = self.theta_size = _checks.parameters(theta_size)
         kind = type(self)
@@ -358,9 +356,9 @@ class PEPG:
 
     def update(
         self,
-        rewards: ArrayLike,
+        rewards: "ArrayLike",
         *,
-        interactions: ArrayLike | None = None,
+        interactions: "ArrayLike | None" = None,
         gradients: "Callable[[GradientWork], tuple[NDArray[Any], NDArray[Any]]] | None" = None,
     ) -> None:
         """Move the search distribution toward the better candidates.
@@ -431,7 +429,7 @@ class PEPG:
             return self.get_parameters()  # a subclass may define it without `out`, as pepg-es does
         return self.get_parameters(out=out)
 
-    def tell(self, rewards: ArrayLike, *, interactions: ArrayLike | None = None) -> None:
+    def tell(self, rewards: "ArrayLike", *, interactions: "ArrayLike | None" = None) -> None:
         """Move the search distribution: another name for `update`.
 
         Parameters
@@ -446,7 +444,6 @@ class PEPG:
         else:
             self.update(rewards, interactions=interactions)
 
-    @_caller.suggesting
     def run(
         self,
         evaluate: "Callable[[Any], Any]",
@@ -490,9 +487,9 @@ class PEPG:
             shape (m,).
         executor : concurrent.futures.Executor, optional
             Evaluates several candidates at a time, in threads or processes: also loky's, mpi4py.futures' or Dask's
-            (``client.get_executor()``). For processes, `evaluate` must pickle. Threads share what it uses: a network
-            whose weights it assigns needs a copy for each call. With `vectorized`, each worker gets an equal part of
-            the population.
+            (``client.get_executor()``). For processes, `evaluate` must be picklable. Threads share what it uses: a
+            network whose weights it assigns needs a copy for each call. With `vectorized`, each worker gets an equal
+            part of the population.
         center_every : int
             Number of steps after which the center is evaluated as well; 0 for never.
 
@@ -556,7 +553,7 @@ class PEPG:
         return self._mu
 
     @mu.setter
-    def mu(self, value: ArrayLike) -> None:
+    def mu(self, value: "ArrayLike") -> None:
         mu = _checks.vector("mu", value, self.theta_size, self.dtype)
         with self._generation.turn:
             _checks.assign("mu", self._mu, mu)
@@ -574,7 +571,7 @@ class PEPG:
         return self._sigma.values
 
     @sigma.setter
-    def sigma(self, value: ArrayLike) -> None:
+    def sigma(self, value: "ArrayLike") -> None:
         sigma = self._sigma.within("sigma", value)
         with self._generation.turn:
             _checks.assign("sigma", self._sigma.values, sigma)
@@ -588,7 +585,7 @@ class PEPG:
         return epsilon
 
     @epsilon.setter
-    def epsilon(self, value: ArrayLike) -> None:
+    def epsilon(self, value: "ArrayLike") -> None:
         with self._generation.turn:
             self._generation.put_epsilon(value, self._mu, self._sigma.values, self.n_threads)
 
@@ -599,7 +596,7 @@ class PEPG:
             return self._generation.theta(self.n_threads)
 
     @theta.setter
-    def theta(self, value: ArrayLike) -> None:
+    def theta(self, value: "ArrayLike") -> None:
         with self._generation.turn:
             self._generation.put_theta(value)
 
@@ -653,7 +650,7 @@ class PEPG:
 
     @classmethod
     def load_checkpoint(
-        cls: type[_Search],
+        cls,
         filename: "str | PathLike[str]",
         *,
         optimizer: type[Optimizer] | None = None,
@@ -661,7 +658,7 @@ class PEPG:
         sigma_lr: Any = None,
         l2_coeff: Any = None,
         fitness_shaping: Any = None,
-    ) -> _Search:
+    ) -> Self:
         """Read a search written by `save_checkpoint`, or by pepg-es.
 
         Parameters
@@ -692,7 +689,7 @@ class PEPG:
 
         functions = {"mu_lr": mu_lr, "sigma_lr": sigma_lr, "l2_coeff": l2_coeff,
                      "fitness_shaping": fitness_shaping}  # fmt: skip
-        es: _Search = checkpoints.load(cls, PEPG.__init__, filename, optimizer, functions)
+        es: Self = checkpoints.load(cls, PEPG.__init__, filename, optimizer, functions)
         return es
 
     def save_best(self, filename: "str | PathLike[str]") -> None:
@@ -736,3 +733,6 @@ class PEPG:
         from .storage import checkpoints
 
         return checkpoints.load_best(filename)
+
+
+PEPG.run = _caller.suggesting(PEPG.run, PEPG)  # type: ignore[method-assign]

@@ -115,9 +115,9 @@ class Runner:
             return self._of_center(es, evaluate, interrupts or Interrupts())
 
     def update(
-        self, es: PEPG, rewards: ArrayLike, *, interactions: ArrayLike | None = None
+        self, es: PEPG, rewards: "ArrayLike", *, interactions: "ArrayLike | None" = None
     ) -> None:
-        """Move the search as `PEPG.update` does, to the same bits.
+        """Move the search as `PEPG.update` does, with bit-identical results.
 
         Parameters
         ----------
@@ -214,7 +214,7 @@ class Runner:
             solutions = make(members=members)
         return search or fingerprint(es), solutions
 
-    def _tell(self, es: PEPG, rewards: ArrayLike, interactions: ArrayLike | None) -> None:
+    def _tell(self, es: PEPG, rewards: "ArrayLike", interactions: "ArrayLike | None") -> None:
         es.tell(rewards, interactions=interactions)
 
     # ---- what each runner defines -------------------------------------------------------------------------------

@@ -93,9 +93,9 @@ class Diagnosis:
             return
         self._seen = rows
         first = max(0, seen - SEVERAL + 1)  # a streak may have begun earlier
-        told = self._columns(first, rows)
-        self._look_at_rewards(told)
-        if self._is_too_wide(told["sigma_largest"]):
+        recent = self._columns(first, rows)
+        self._look_at_rewards(recent)
+        if self._is_too_wide(recent["sigma_largest"]):
             self._say(
                 "wide",
                 f"sigma is more than {WIDE:g} times as large as the box in at least half of the parameters that have "

@@ -347,5 +347,7 @@ def whole_number(value: Any, which: str = "") -> int:
 
 def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:
     parts = list(evaluations)
-    told = [part.interactions for part in parts if part.interactions is not None]
-    return Evaluation(np.concatenate([part.fitness for part in parts]), sum(told) if told else None)
+    reported = [part.interactions for part in parts if part.interactions is not None]
+    return Evaluation(
+        np.concatenate([part.fitness for part in parts]), sum(reported) if reported else None
+    )

@@ -345,7 +345,7 @@ def _array(data: Any, dtype: "np.dtype[Any]", shape: tuple[Any, ...], order: str
 
 
 class _Result:
-    """Copies the machine's value within limits: containers are made anew, so that none contains itself."""
+    """Copies the machine's value within limits: containers are copied, so that none contains itself."""
 
     def __init__(self) -> None:
         self._values_left = MOST_VALUES

@@ -1,4 +1,4 @@
-"""The part of a training run besides the search: observation statistics, policies and seeds of episodes."""
+"""What a training run has in addition to the search: observation statistics, policies and seeds of episodes."""
 
 import dataclasses
 import uuid
@@ -65,7 +65,7 @@ class Trainer(Callback, Evaluations):
         self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
         self.failed_episodes = 0  # in this run, including repeated episodes
-        # Statistics and noise that include a generation which has not been told yet, and the step at which they apply.
+        # Statistics and noise that include a generation whose rewards the search does not have yet, and their step.
         self._next: tuple[int, Statistics, Noise] | None = None
         self._used: Normalizer | None = None  # the normalizer of the last generation
         self._row_due: Row | None = None  # of a step whose center is still to be evaluated
@@ -224,7 +224,7 @@ class Trainer(Callback, Evaluations):
         return np.tile(seeds, (n // pairs, 1))
 
     def _settle(self) -> None:
-        """Adopt the statistics and the noise of a generation after it has been told."""
+        """Adopt the statistics and the noise of a generation after the search has got its rewards."""
         if self._next is not None and self._next[0] == self.es.step:
             (_, self.statistics, self.noise), self._next = self._next, None
 
