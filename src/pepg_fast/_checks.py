@@ -370,16 +370,11 @@ def interactions(value: Any, size: int) -> int:
 
 def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
     """Accept a callable, or the name of a native activation."""
-    if isinstance(value, str):
-        if value not in by_name:
-            raise ValueError(
-                f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}"
-            )
+    if isinstance(value, str) and value in by_name:
         return by_name[value]
-    if not callable(value):
-        raise TypeError(
-            f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}"
-        )
+    if isinstance(value, str) or not callable(value):
+        kind = ValueError if isinstance(value, str) else TypeError
+        raise kind(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}")
     function: Callable[..., Any] = value
     return function
 

@@ -129,29 +129,11 @@ class BuiltIn(Optimizer):
 
     @abstractmethod
     def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
-        """Return the fields of ``pepg_step_rule`` for the next step, by name.
+        """Return the fields of ``pepg_step_rule`` for the next step of gradients like `like`, by name.
 
         All of them are checked, and nothing is changed yet. Moments are arrays that a kernel can update in place, zeros
-        before the first step; ``changes`` has the new values of attributes.
-
-        Parameters
-        ----------
-        alpha : float
-            Learning rate.
-        like : ndarray
-            An array of the gradients' shape and dtype.
-        n_threads : int
-            Threads for large work.
-
-        Returns
-        -------
-        dict
-            The fields.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an attribute is not as the class describes it.
+        before the first step; ``changes`` has the new values of attributes. Raises TypeError or ValueError if an
+        attribute is not as the class describes it.
         """
 
     def _refuse_unusable(self, size: int) -> None:

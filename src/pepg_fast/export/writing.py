@@ -18,23 +18,10 @@ SUFFIXES = {"c": ".c", "onnx": ".onnx", "torch": ".pt", "numpy": ".py"}
 def write(
     description: Description, filename: "str | os.PathLike[str]", format: str, dtype: str
 ) -> list[Path]:
-    """Write a policy in a format.
+    """Write a policy in a format of `FORMATS`, and return the written files.
 
-    Parameters
-    ----------
-    description : Description
-        The policy.
-    filename : path
-        Name of the file, with the format's suffix or without one. The header of a C file has the same name.
-    format : {"c", "onnx", "torch", "numpy"}
-        Format of the file.
-    dtype : {"float32", "float64"}
-        Type of the numbers; the NumPy module always has float64.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The written files.
+    The filename may lack the format's suffix; the header of a C file has the same name. The numbers are of a dtype of
+    `DTYPES`, except that the NumPy module always has float64.
     """
     _checks.choice("format", format, FORMATS)
     path, suffix = files.absolute("filename", filename), SUFFIXES[format]

@@ -38,29 +38,10 @@ REMEDIES = {
 
 
 class Diagnosis:
-    """Checks the rows of a run at intervals, and reports each problem once.
+    """Checks the rows of a run at intervals, and reports each problem once: in `found`, by a warning if it is heard.
 
-    Parameters
-    ----------
-    es : PEPG
-        The search.
-    history : History
-        History of the run, which is about to start.
-    by : Evaluations
-        Evaluations of the run, with their own `remedies` in the form of `REMEDIES`, and their own `notices`.
-    is_heard : bool
-        Whether to warn.
-
-    Attributes
-    ----------
-    found : dict of str to str
-        The problem and the advice, by kind.
-    due : float
-        Time of the next check, in seconds since the start of the run.
-
-    Notes
-    -----
-    Each check covers all rows since the previous one, so a streak that has ended in the meantime is also found.
+    Each check covers all rows since the previous one, so a streak that has ended in the meantime is also found. The
+    evaluations of the run have their own `remedies`, in the form of `REMEDIES`, and their own `notices`.
     """
 
     def __init__(self, es: Any, history: History, by: Any, is_heard: bool) -> None:
@@ -147,9 +128,8 @@ class Diagnosis:
 
     def _say_of_rewards(self, kind: str, row: dict[str, float]) -> None:
         """Report a problem with the steps up to the step of a row."""
-        has_closed_in = (
-            row["sigma_largest"] < 0.01 * self._sigma[1]
-        )  # on an optimum, which is no problem
+        # The search has closed in on an optimum, which is no problem.
+        has_closed_in = row["sigma_largest"] < 0.01 * self._sigma[1]
         steps = f"{SEVERAL} steps in a row (up to step {row['step']:.0f})"
         if kind == "no fitness":
             self._say(kind, f"no candidate had a fitness in {steps}")

@@ -57,9 +57,8 @@ class History:
     def __init__(self, more: tuple[str, ...] = ()) -> None:
         self._columns = COLUMNS + more
         self._table, self._length = np.empty((64, len(COLUMNS))), 0
-        self._more = np.empty(
-            (64, len(more))
-        )  # separate, because kernels write whole rows of `_table`
+        # Separate, because kernels write whole rows of `_table`.
+        self._more = np.empty((64, len(more)))
 
     def append(self, row: Row) -> None:
         """Add a step.

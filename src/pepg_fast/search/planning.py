@@ -13,16 +13,9 @@ _NOTHING: Planned = (), {}
 
 
 class Update:
-    """One update of a search, from its rewards to `commit`.
+    """One update of a search, from the rewards and interactions as the user gave them to `commit`.
 
-    Parameters
-    ----------
-    es : PEPG
-        The search; before `commit`, nothing of it changes except the state of a user's own optimizer.
-    rewards : array_like
-        Rewards as the user gave them.
-    interactions : object
-        Interactions as the user gave them.
+    Before `commit`, nothing of the search changes except the state of a user's own optimizer.
     """
 
     def __init__(self, es: Any, rewards: Any, interactions: Any) -> None:

@@ -260,9 +260,8 @@ def _checked(state: dict[str, Any], dtype: "np.dtype[Any]") -> dict[str, Any]:
 
 def _optimizer_from_state(kind: type[Optimizer], state: dict[str, Any]) -> Optimizer:
     """Return the stored optimizer; one of this package's is refused if it could not make a step."""
-    optimizer = kind.from_state(
-        dict(state["optimizer"]["state"])
-    )  # a copy, as it may change the dict
+    # A copy, as it may change the dict.
+    optimizer = kind.from_state(dict(state["optimizer"]["state"]))
     if kind in BUILT_IN.values():
         optimizer._refuse_unusable(state["theta_size"])  # type: ignore[attr-defined]
     return optimizer

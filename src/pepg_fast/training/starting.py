@@ -14,18 +14,9 @@ COUNT = 1e5
 
 
 def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
-    """Start a new search from the best center of a run, with that run's observation statistics.
+    """Start a new search from the best center of a run (its folder or its policy.npz), with its observation statistics.
 
-    Parameters
-    ----------
-    run : str
-        Folder of the run, or its policy.npz.
-    es : PEPG
-        The search. Its mean is set, and so is its attribute `training`, from which a `Trainer` continues.
-    network : NeuralNetwork or RecurrentNetwork
-        Network of the new search.
-    normalizes : bool
-        Whether observations will be normalized.
+    This sets the mean of the search, and its attribute `training`, from which a `Trainer` continues.
     """
     path = Path(run)
     try:

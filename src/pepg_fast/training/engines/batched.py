@@ -20,39 +20,25 @@ class Unsupported(ValueError):
 
 
 class Step(NamedTuple):
-    """Results of a step of n slots.
+    """Results of a step of n slots."""
 
-    Attributes
-    ----------
-    observations : ndarray, shape (n, observation_size)
-        Observations, in a new array.
-    rewards : ndarray, shape (n,)
-        Rewards, in float64.
-    terminated, truncated : ndarray of bool, shape (n,)
-        Whether the slot's episode has ended.
-    errors : dict
-        Messages of slots whose step failed, by slot.
-    """
-
+    #: In a new array, shape (n, observation_size).
     observations: NDArray[np.float64]
+    #: In float64, shape (n,).
     rewards: NDArray[np.float64]
+    #: Whether the slot's episode has ended, shape (n,).
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    #: Messages of slots whose step failed, by slot.
     errors: dict[int, str] = {}  # noqa: RUF012
 
 
 class World(Protocol):
-    """Slots in which episodes run. An episode depends only on its seed and its actions, and not on other slots.
+    """Slots in which episodes run. An episode depends only on its seed and its actions, and not on other slots."""
 
-    Attributes
-    ----------
-    n : int
-        Number of slots.
-    refills : bool
-        Whether `reset` can reset any slots. If not, it resets the first ones, as many as there are seeds.
-    """
-
+    #: Number of slots.
     n: int
+    #: Whether `reset` can reset any slots. If not, it resets the first ones, as many as there are seeds.
     refills: bool
 
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -66,15 +52,7 @@ class World(Protocol):
 
 
 class Batched:
-    """Runs episodes in a world, as `Rollouts` does in single environments.
-
-    Parameters
-    ----------
-    task : Task
-        Description of an episode.
-    make_world : callable
-        Makes a world with a number of slots.
-    """
+    """Runs episodes in a world with a number of slots, as `Rollouts` does in single environments."""
 
     def __init__(self, task: Task, make_world: Callable[[int], World]) -> None:
         self.task, self._make_world = task, make_world
@@ -83,10 +61,7 @@ class Batched:
     def run_all(self, asked: Asked) -> Episodes:
         """Run E episodes of each policy.
 
-        Raises
-        ------
-        EpisodeError
-            If an episode fails and the task does not tolerate it. It is not repeated, because it would fail again.
+        Raises EpisodeError if one fails and the task does not tolerate it. It is not repeated: it would fail again.
         """
         run, n = _Run(self.task, asked), asked.seeds.size
         with heard(self.task.env):

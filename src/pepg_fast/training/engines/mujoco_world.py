@@ -18,23 +18,9 @@ _WRAPPERS = {"TimeLimit", "OrderEnforcing"}
 
 
 class MujocoWorld:
-    """Slots that each simulate a model.
+    """Slots that each simulate a model, on MuJoCo's threads; Unsupported if MuJoCo is too old.
 
-    Parameters
-    ----------
-    simulated : Simulated
-        The model and its task.
-    n : int
-        Number of slots.
-    threads : int
-        Number of MuJoCo's threads.
-    has_data : bool
-        Whether `data` of the first slot is needed.
-
-    Raises
-    ------
-    Unsupported
-        If MuJoCo is too old.
+    `has_data` says whether `data` of the first slot is needed.
     """
 
     refills = True
@@ -103,41 +89,25 @@ class MujocoWorld:
 
 
 class Simulated(NamedTuple):
-    """A model, and the functions that make a task of it.
+    """A model, and the functions that make a task of it."""
 
-    Attributes
-    ----------
-    model : MjModel
-        The model.
-    frame_skip : int
-        Number of substeps in each step.
-    qpos, qvel : ndarray
-        Initial positions and velocities.
-    limit : int or None
-        Maximum number of steps of an episode.
-    formulas : Formulas
-        Observations, rewards and ends.
-    args : dict
-        Arguments of the formulas.
-    """
-
+    #: The MjModel.
     model: Any
+    #: Number of substeps in each step.
     frame_skip: int
+    #: Initial positions and velocities.
     qpos: NDArray[np.float64]
     qvel: NDArray[np.float64]
+    #: Maximum number of steps of an episode.
     limit: int | None
+    #: Observations, rewards and ends.
     formulas: Formulas
+    #: Arguments of the formulas.
     args: dict[str, Any]
 
 
 def simulated_by(env: Any) -> Simulated:
-    """Return the simulation of one of Gymnasium's environments.
-
-    Raises
-    ------
-    Unsupported
-        If `env` is not one of the tasks, or is wrapped or changed.
-    """
+    """Return the simulation of one of Gymnasium's tasks; Unsupported for others, and for wrapped or changed ones."""
     formulas, args = _task_of(env)
     task, limit = env.unwrapped, env.spec.max_episode_steps
     return Simulated(
