@@ -25,6 +25,7 @@ from pepg_fast import (
 )
 from pepg_fast.run.callbacks import Checkpoints, CSVLog, Progress
 from pepg_fast.run.history import History
+from pepg_fast.run.restarting import _physical_memory
 from pepg_fast.storage import checkpoints, files
 
 
@@ -343,10 +344,60 @@ class TestEnd:
         with pytest.raises(MemoryError):
             stuck(population_size=30).run(evaluate, vectorized=True, patience=12, restarts=5)
 
-    def test_a_population_beyond_memory(self, monkeypatch):
+    def test_a_population_beyond_the_memory_of_the_machine(self, monkeypatch):
+        memory = "pepg_fast.run.restarting._physical_memory"
+        monkeypatch.setattr(memory, lambda: 20 * 3 * 8)
+        with pytest.warns(
+            UserWarning, match="not enough memory for an attempt with a population of 40"
+        ):
+            result = stuck().run(ripples, vectorized=True, patience=12, restarts=5)
+        assert (result.reason, len(result.tried)) == ("patience", 2)
+        monkeypatch.undo()
+        assert _physical_memory() > 2**27
+
+    def test_a_population_beyond_the_counter_of_the_noise(self, monkeypatch):
         monkeypatch.setattr("pepg_fast._checks.MOST_CANDIDATES", 30)
         result = stuck().run(ripples, vectorized=True, patience=12, restarts=5)
         assert (result.reason, len(result.tried)) == ("patience", 2)
+
+    def test_a_start_that_its_owner_changes_is_not_changed(self):
+        start, sigma = np.full(3, 3.0), np.full(3, 0.5)
+        es, twin = stuck(mu_init=start, sigma_init=sigma), stuck()
+        start[:], sigma[:] = 100.0, 100.0
+        for one in (es, twin):
+            one.run(ripples, vectorized=True, patience=12, restarts=2)
+        np.testing.assert_array_equal(es.mu, twin.mu)
+
+    def test_another_start_may_be_assigned(self):
+        es = stuck()
+        es.mu_init, es.sigma_init = [1.0, 2.0, 3.0], 0.25
+        seen = []
+        es.run(
+            ripples, vectorized=True, patience=12, restarts=1,
+            callbacks=lambda es, row: seen.append((es.best_mu, es.best_sigma)),
+        )  # fmt: skip
+        assert any(
+            mu.tolist() == [1.0, 2.0, 3.0] and sigma.tolist() == [0.25] * 3 for mu, sigma in seen
+        )
+        es.mu_init = [1.0, 2.0]
+        step = es.step
+        with pytest.raises(ValueError, match="mu_init: wanted a number or shape"):
+            es.run(ripples, vectorized=True, patience=12, restarts=1)
+        assert es.step == step
+
+    def test_a_population_that_a_callback_changes(self):
+        def change(es, row):
+            if es.population_size == 20 and row["step"] % 7 == 0:
+                es.population_size = 26
+
+        es = stuck(fitness_shaping="nes", num_interactions=60, rng=4)
+        result = es.run(
+            lambda x: (ripples(x), len(x)), vectorized=True, patience=12, restarts=2, callbacks=change,
+            max_steps=200,
+        )  # fmt: skip
+        assert [one.population_size for one in result.tried] == [10, 26, 52]
+        factor = 2**result.attempt
+        assert (es.num_interactions, es.sigma_lr) == (60 * factor, 0.1 * factor)
 
 
 class At:
@@ -392,7 +443,7 @@ class TestCutShort:
         np.testing.assert_array_equal(es.mu, second.mu)
         assert es.step == whole.step
         # A run with restarts also ends with the best of all, though this attempt was in an earlier run.
-        result = es.run(ripples, vectorized=True, max_steps=1, restarts=1)
+        result = es.run(ripples, vectorized=True, max_steps=0, restarts=1)
         assert (result.attempt, len(result.tried)) == (None, 1)
         np.testing.assert_array_equal(es.mu, first.mu)
         np.testing.assert_array_equal(result.mu, first.mu)
@@ -475,6 +526,8 @@ class TestCutShort:
         [
             ("_attempt_began", -1), ("_attempt_began", "a"), ("_best_attempt", "a"), ("_best_attempt", {}),
             ("mu", [1.0, 2.0]), ("mu", None), ("sigma", np.zeros(3)), ("population_size", 3), ("age", -1),
+            ("number", 10**9),
+            ("_attempt_number", "a"),
             ("best_fitness", math.nan), ("best_theta", "a"),
         ],
         ids=str,

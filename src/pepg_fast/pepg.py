@@ -207,7 +207,7 @@ class PEPG:
         )
         of_fitness = options.of_part(kind, "_fitness", given)
         self._fitness = Fitness(of_fitness, given["symmetric"], self.dtype)
-        self.mu_init = mu_init
+        self.mu_init = _checks.copied(mu_init)  # a search may start anew
         self.sigma_init = _checks.initial_sigma(sigma_init, given["radius_init"], d)
         self.mu_lr = _checks.rate("mu_lr", mu_lr, d)
         self.sigma_lr = _checks.rate("sigma_lr", sigma_lr, d)

@@ -1,6 +1,8 @@
 """Runs that start a search anew, with twice the population, whenever it is stuck (IPOP)."""
 
 import dataclasses
+import math
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,12 +37,13 @@ def run_attempts(
         Number of attempts that may follow the first.
     """
     several = _Several(es, limits, callbacks_of(callbacks), restarts)
+    is_local = not evaluations.is_distributed
     # One for all attempts, so that a signal between two of them waits.
     with Interrupts() as interrupts:
         reason = None
         while reason is None:
             try:
-                several.start()
+                several.start(is_local)
                 left = several.limits_left()
                 result = run_with(
                     es, evaluations, left, several.callbacks, interrupts=interrupts, **options
@@ -55,7 +58,7 @@ def run_attempts(
                     error.result = several.result("error")
                 raise
             except MemoryError:
-                if evaluations.is_distributed or not several.may_lack_memory():
+                if not (is_local and several.lacks_memory()):
                     raise
                 reason = several.results[-1].reason
         result = several.result(reason)
@@ -70,14 +73,22 @@ class _Several:
     def __init__(self, es: Any, limits: Limits, callbacks: list[Callback], restarts: int) -> None:
         self.es, self.limits, self.callbacks, self.restarts = es, limits, callbacks, restarts
         self.new_optimizer = attempts.new_optimizers(es)
+        attempts.start(
+            es
+        )  # raises an error for an assigned start that is none, before the first attempt
         self.results: list[Any] = []
         self._began = self._attempt_began = es.step, es.evaluations
         self._best: int | None = None  # index of the best of the attempts before the current one
 
-    def start(self) -> None:
-        """Start the search anew, unless this is the first attempt."""
-        self._attempt_began = self.es.step, self.es.evaluations
-        if self.results and attempts.start_anew(self.es, self.new_optimizer()):
+    def start(self, is_local: bool) -> None:
+        """Start the search anew, unless this is the first attempt; MemoryError if this process cannot hold it."""
+        es = self.es
+        self._attempt_began = es.step, es.evaluations
+        if not self.results:
+            return
+        if is_local and _bytes(2 * es.population_size, es) > _physical_memory():
+            raise MemoryError  # few systems would refuse to allocate it
+        if attempts.start_anew(es, self.new_optimizer()):
             self._best = len(self.results) - 1
 
     def limits_left(self) -> Limits:
@@ -104,7 +115,7 @@ class _Several:
         is_over = limits.time_limit is not None and seconds >= limits.time_limit
         return "time_limit" if is_over else None
 
-    def may_lack_memory(self) -> bool:
+    def lacks_memory(self) -> bool:
         """Whether the population of an attempt after the first was too large, so that it could not take a step."""
         size = 2 * self.results[-1].population_size if self.results else 0
         if not size or self._attempt_began != (self.es.step, self.es.evaluations):
@@ -135,6 +146,19 @@ class _Several:
             attempt=which,
             tried=tried,
         )
+
+
+def _bytes(population_size: int, es: Any) -> int:
+    """Return the size of a population of a search in memory."""
+    return population_size * int(es.theta_size) * int(es.dtype.itemsize)
+
+
+def _physical_memory() -> float:
+    """Return the bytes of memory of this machine; infinity if unknown."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return math.inf
 
 
 def _of_earlier_run(es: Any, best: attempts.Attempt, last: Any) -> Any:

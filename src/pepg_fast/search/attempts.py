@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,14 @@ from .. import _checks, kernels
 from ..optimizers import BUILT_IN, SGD
 from .generation import MOST_COUNT
 
-#: Attributes of a search that was started anew: the step at which it was, the best attempt before, and a user's own
-#: optimizer as it was at the start (which no file holds).
-BEGAN, KEPT, UNUSED = "_attempt_began", "_best_attempt", "_unused_optimizer"
+#: Attributes of a search that was started anew: the step at which it was, how often, the best attempt before, and a
+#: user's own optimizer as it was at the start (which no file holds).
+ATTRIBUTES = "_attempt_began", "_attempt_number", "_best_attempt", "_unused_optimizer"
+BEGAN, NUMBER, KEPT, UNUSED = ATTRIBUTES
 
 _BEST = ("best_fitness", "best_theta", "best_mu", "best_sigma")
 
-#: An attempt as data: ``mu``, ``sigma``, ``population_size``, ``age`` (its number of steps) and `_BEST`.
+#: An attempt as data: ``mu``, ``sigma``, ``population_size``, ``number``, ``age`` (its number of steps) and `_BEST`.
 Attempt = dict[str, Any]
 
 
@@ -30,28 +32,32 @@ def kept(es: Any) -> Attempt | None:
     """Return the best of the attempts before the current one, if it is no worse than the current one."""
     best: Attempt | None = vars(es).get(KEPT)
     if best is not None:
-        mine, other = float(es.best_fitness), best["best_fitness"]
+        mine, other = float(es.best_fitness), float(best["best_fitness"])
         if mine > other if es.maximize else mine < other:
             return None
     return best
 
 
-def start_anew(es: Any, optimizer: Any) -> bool:
-    """Bring a search to its start, with twice the population; return whether this attempt is the best so far."""
-    before = kept(es)
-    best = {name: getattr(es, name) for name in _BEST}
-    now = {
-        "mu": es.mu.copy(),
-        "sigma": es.sigma.copy(),
-        "population_size": es.population_size,
-        "age": age(es),
-    } | best
-    start = {
-        "mu": es.mu_init, "sigma": es.sigma_init, "population_size": 2 * es.population_size, "age": 0,
-        "best_fitness": -np.inf if es.maximize else np.inf, "best_theta": None, "best_mu": None, "best_sigma": None,
+def start(es: Any) -> Attempt:
+    """Return the start of the next attempt."""
+    return {
+        "mu": _checks.vector("mu_init", es.mu_init, es.theta_size, es.dtype),
+        "sigma": _checks.vector("sigma_init", es.sigma_init, es.theta_size, es.dtype),
+        "population_size": 2 * es.population_size, "number": vars(es).get(NUMBER, 0) + 1, "age": 0,
+        "best_fitness": -math.inf if es.maximize else math.inf, **dict.fromkeys(_BEST[1:]),
     }  # fmt: skip
-    _put(es, start, optimizer, now if before is None else before)
-    return before is None
+
+
+def start_anew(es: Any, optimizer: Any) -> bool:
+    """Bring a search to its start, with twice the population; return whether it was the best attempt so far."""
+    best, is_best = kept(es), False
+    if best is None:
+        is_best, best = True, {
+            "mu": es.mu.copy(), "sigma": es.sigma.copy(), "population_size": es.population_size,
+            "number": vars(es).get(NUMBER, 0), "age": age(es), **{name: getattr(es, name) for name in _BEST},
+        }  # fmt: skip
+    _put(es, start(es), optimizer, best)
+    return is_best
 
 
 def put_back(es: Any, optimizer: Any) -> None:
@@ -63,31 +69,26 @@ def put_back(es: Any, optimizer: Any) -> None:
 
 
 def _put(es: Any, attempt: Attempt, optimizer: Any, best: Attempt | None) -> None:
-    size, d, before = attempt["population_size"], es.theta_size, es.population_size
-    mu = _checks.vector("mu_init", attempt["mu"], d, es.dtype)
-    sigma = _checks.vector("sigma_init", attempt["sigma"], d, es.dtype)
-    sigma = np.clip(sigma, es._sigma.lowest, es._sigma.highest, dtype=es.dtype)
+    """Bring a search to the start or end of an attempt."""
+    sigma = np.clip(attempt["sigma"], es._sigma.lowest, es._sigma.highest, dtype=es.dtype)
     changes = {name: attempt[name] for name in _BEST}
-    changes |= {
-        "gradient": None,
-        "optimizer": optimizer,
-        KEPT: best,
-        BEGAN: es.step - attempt["age"],
-    }
+    changes |= {"optimizer": optimizer, "gradient": None, KEPT: best}
+    changes |= {BEGAN: es.step - attempt["age"], NUMBER: attempt["number"]}
+    factor = 2.0 ** (attempt["number"] - vars(es).get(NUMBER, 0))
     for name in ("num_interactions", "popsize_max"):
         if getattr(es, name) is not None:
-            changes[name] = max(1, getattr(es, name) * size // before)
+            changes[name] = max(1, int(getattr(es, name) * factor))
     if es.top is not None:
-        changes["_fitness"] = es._fitness.changed("top", max(1, es.top * size // before))
+        changes["_fitness"] = es._fitness.changed("top", max(1, int(es.top * factor)))
     if es.fitness_shaping == "nes":  # whose gradient is in inverse proportion to the population
-        changes["sigma_lr"] = _times(es.sigma_lr, size / before)
-        if type(optimizer) is SGD:  # others do not follow the length of the gradient
-            changes["mu_lr"] = _times(es.mu_lr, size / before)
-            changes["l2_coeff"] = _times(es.l2_coeff, before / size)
-            optimizer.alpha = _times(optimizer.alpha, size / before)
+        changes["sigma_lr"] = _times(es.sigma_lr, factor)
+        if type(optimizer) is SGD:  # the steps of others do not follow the length of the gradient
+            changes["mu_lr"] = _times(es.mu_lr, factor)
+            changes["l2_coeff"] = _times(es.l2_coeff, 1 / factor)
+            optimizer.alpha = _times(optimizer.alpha, factor)
     with es._generation.turn:
-        es._generation.resize(size)
-        copies = (es._mu, mu), (es._sigma.values, sigma)
+        es._generation.resize(attempt["population_size"])
+        copies = (es._mu, attempt["mu"]), (es._sigma.values, sigma)
         kernels.commit(copies, ((vars(es), changes),))
 
 
@@ -123,21 +124,24 @@ def new_optimizers(es: Any) -> Callable[[], Any]:
 def to_state(es: Any) -> dict[str, Any]:
     """Return the attempts as data; nothing if the search was never started anew."""
     values = vars(es)
-    return {name: values[name] for name in (BEGAN, KEPT) if values.get(name)}
+    return {name: values[name] for name in (BEGAN, NUMBER, KEPT) if values.get(name)}
 
 
 def checked(es: Any, state: dict[str, Any]) -> dict[str, Any]:
     """Return the attributes that `to_state` returned, with new arrays; ValueError or TypeError if they are unusable."""
+    count = {"at_least": 0, "at_most": MOST_COUNT // 2}
+    numbers = {"at_least": 0, "at_most": 1000}
     attributes: dict[str, Any] = {}
     if BEGAN in state:
-        attributes[BEGAN] = _checks.integer(
-            BEGAN, state[BEGAN], at_least=0, at_most=MOST_COUNT // 2
-        )
+        attributes[BEGAN] = _checks.integer(BEGAN, state[BEGAN], **count)
+    if NUMBER in state:
+        attributes[NUMBER] = _checks.integer(NUMBER, state[NUMBER], **numbers)
     if KEPT in state:
         given = state[KEPT]
         best: Attempt = {
             "population_size": _checks.population_size(given["population_size"], es.symmetric),
-            "age": _checks.integer("age", given["age"], at_least=0, at_most=MOST_COUNT // 2),
+            "number": _checks.integer("number", given["number"], **numbers),
+            "age": _checks.integer("age", given["age"], **count),
             "best_fitness": _checks.number("best_fitness", given["best_fitness"], infinite=True),
         }
         for name in ("mu", "sigma", *_BEST[1:]):

@@ -26,8 +26,7 @@ _BEST = ("best_mu", "best_sigma", "best_theta")
 #: Attributes that need special treatment. All others, except options, were added by users.
 _OWN = frozenset(
     {"population_size", "theta_size", "mu_init", "sigma_init", "best_fitness", "optimizer", "gradient", "mu", "sigma",
-     "_mu", "_sigma", "_fitness", "_generation", LOG_TAIL, attempts.BEGAN, attempts.KEPT, attempts.UNUSED,
-     *RATES, *_COUNTS, *_BEST}
+     "_mu", "_sigma", "_fitness", "_generation", LOG_TAIL, *attempts.ATTRIBUTES, *RATES, *_COUNTS, *_BEST}
 )  # fmt: skip
 
 
