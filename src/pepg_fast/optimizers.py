@@ -3,6 +3,7 @@
 The built-in optimizers run inside the update's kernel; a subclass of one is called in Python, like any other optimizer.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
@@ -126,6 +127,14 @@ class BuiltIn(Optimizer):
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (step * each).astype(step.dtype)
         return np.where(np.isfinite(scaled), scaled, 0), (tuple(copies), changes)
+
+    def _anew(self) -> "BuiltIn":
+        """Return an optimizer with the same settings that has made no step."""
+        optimizer = copy.copy(self)
+        vars(optimizer).update(
+            dict.fromkeys(self._moments), **({"t": 0} if "t" in vars(self) else {})
+        )
+        return optimizer
 
     @abstractmethod
     def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from ..search import attempts
 from ..search.sigma import LEAST_SIGMA
 from .history import COLUMNS, History
 
@@ -48,7 +49,7 @@ class Diagnosis:
         self.found: dict[str, str] = {}
         self.due = INTERVAL
         self._es, self._history, self._by, self._is_heard = es, history, by, is_heard
-        self._seen, self._is_new = 0, es.step == 0
+        self._seen, self._is_new = 0, not attempts.age(es)
         self._sigma = float(es.sigma.min()), float(es.sigma.max())  # at the start of the run
 
     def look_at_start(self) -> None:

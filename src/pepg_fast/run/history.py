@@ -149,6 +149,18 @@ class History:
         return f"<History of {len(self)} steps: {', '.join(self._columns)}>"
 
 
+def joined(parts: Iterable[tuple[History, float]]) -> History:
+    """Return the rows of several attempts, each with its duration, with their index in a further column ``attempt``."""
+    parts = list(parts)
+    more = parts[0][0].keys()[len(COLUMNS) :]
+    whole, began = History((*more, "attempt")), 0.0
+    for attempt, (history, seconds) in enumerate(parts):
+        for row in history:
+            whole.append(row | {"attempt": attempt, "seconds": row["seconds"] + began})
+        began += seconds
+    return whole
+
+
 class Recorder:
     """Adds rows to a history. A row is written first, may be changed, and is added when it is kept."""
 
