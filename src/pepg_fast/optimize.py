@@ -79,12 +79,7 @@ def _with_keywords(function: _Function) -> _Function:
         for name, one in of_search.items()
         if name not in ("mu_init", "sigma_init", "maximize")
     ]
-<<<<<<< HEAD
-    restarts = Parameter("restarts", Parameter.KEYWORD_ONLY, default=0)
-    parameters = [*first, *limits, restarts, *how_to_run, *search]
-=======
     parameters = [*first, *limits, *how_to_run, *search]
->>>>>>> restarts
     function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
     known = [one.name for one in parameters]
 

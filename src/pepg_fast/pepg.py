@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 #: pepg-es has the helpers of `pepg_fast.search.shaping` in this module.
 __all__ = ["PEPG", "center_function", "compute_ranks", "fitness_transformation", "utility_function"]
 
-<<<<<<< HEAD
-=======
-_Search = TypeVar("_Search", bound="PEPG")
-
->>>>>>> restarts
 
 @options.documented
 class PEPG:
@@ -493,14 +488,8 @@ class PEPG:
             shape (m,).
         executor : concurrent.futures.Executor, optional
             Evaluates several candidates at a time, in threads or processes: also loky's, mpi4py.futures' or Dask's
-<<<<<<< HEAD
-            (``client.get_executor()``). For processes, `evaluate` must be picklable. Threads share what it uses: a
-            network whose weights it assigns needs a copy for each call. With `vectorized`, each worker gets an equal
-            part of the population.
-=======
             (``client.get_executor()``). For processes, `evaluate` must pickle; in threads, each call needs its own copy
             of a network whose weights it assigns. With `vectorized`, each worker gets an equal part.
->>>>>>> restarts
         center_every : int
             Number of steps after which the center is evaluated as well; 0 for never.
         restarts : int
