@@ -690,8 +690,7 @@ class PEPG:
 
         functions = {"mu_lr": mu_lr, "sigma_lr": sigma_lr, "l2_coeff": l2_coeff,
                      "fitness_shaping": fitness_shaping}  # fmt: skip
-        es: Self = checkpoints.load(cls, PEPG.__init__, filename, optimizer, functions)
-        return es
+        return checkpoints.load(cls, PEPG.__init__, filename, optimizer, functions)  # type: ignore[no-any-return]
 
     def save_best(self, filename: "str | PathLike[str]") -> None:
         """Write best_theta, best_mu and best_sigma to a file, whole or not at all.
