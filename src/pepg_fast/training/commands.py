@@ -348,12 +348,14 @@ def _with_profile(
 ) -> TrainConfig:
     """Combine the given settings with a profile's for the rest; keep the message about the profile for later."""
     if profile is None:
-        if options.resume is None and options.profile != profiles.NONE:
-            named = profiles.defaults_in_short()
-            options.about_profile = (
-                f"profile: none for {env_id}, so the defaults apply: {named} and others"
-            )
-        return TrainConfig(**given)
+        config = TrainConfig(**given)
+        if options.resume is not None or options.profile == profiles.NONE:
+            return config
+        from .running import probed
+
+        probe = probed(env_id, config, given)
+        options.about_profile = f"profile: none for {env_id}; {probe.text}"
+        return dataclasses.replace(config, **probe.settings)
     taken = {name: value for name, value in profile.settings.items() if name not in given}
     options.about_profile = (
         f"profile: {profile.name} ({profiles.as_options(taken) or 'the defaults'}; --profile none turns it off)\n"
