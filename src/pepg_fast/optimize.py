@@ -18,7 +18,7 @@ from .run.callback import callbacks_of
 from .run.callbacks import Checkpoints, CSVLog
 from .run.limits import Limits
 from .run.loop import Result, run
-from .search.keywords import CommonKeywords
+from .search.keywords import CommonKeywords, FitnessShaping
 from .simulation import native
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Keywords(CommonKeywords, total=False):
     l2_coeff: Any
     optimizer: "type[Optimizer] | Optimizer | None"
     optimizer_kwargs: dict[str, Any] | None
+    fitness_shaping: FitnessShaping | None
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
