@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-#: A seed or key, or a source of noise; `numpy.random` is a module.
-Seed = (
-    int
-    | np.integer[Any]
-    | np.random.SeedSequence
-    | np.random.RandomState
-    | np.random.Generator
-    | ModuleType
-)
+if TYPE_CHECKING:  # np.random is imported only when it is used
+    #: A seed or key, or a source of noise; `numpy.random` is a module.
+    Seed = (
+        int
+        | np.integer[Any]
+        | np.random.SeedSequence
+        | np.random.RandomState
+        | np.random.Generator
+        | ModuleType
+    )
 #: The name of a shaping, or a function.
 FitnessShaping = Literal["centered", "nes", "normalized", "raw", "top"] | Callable[..., Any]
 
@@ -23,7 +24,7 @@ FitnessShaping = Literal["centered", "nes", "normalized", "raw", "top"] | Callab
 class CommonKeywords(TypedDict, total=False):
     """Keywords that `PEPG`, `minimize` and `maximize` share."""
 
-    rng: Seed | None
+    rng: "Seed | None"
     dtype: DTypeLike
     n_threads: int | None
     top: int | None
