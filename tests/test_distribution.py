@@ -292,7 +292,11 @@ def test_a_radius_is_the_length_of_sigma(dtype, dim):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"radius_init": 2.0}, ValueError, r"radius_init: wanted it or sigma_init, got both \(1.0"),
+        (
+            {"radius_init": 2.0},
+            ValueError,
+            r"radius_init: wanted radius_init or sigma_init, got both \(1.0",
+        ),
         ({"sigma_init": None}, TypeError, r"sigma_init: wanted a number above 0 \(or radius_init"),
         ({"sigma_init": None, "radius_init": 0}, ValueError, "radius_init: wanted a number above"),
         ({"sigma_init": None, "radius_init": [1, 1, 1]}, TypeError, "radius_init: wanted a number"),

@@ -640,8 +640,8 @@ def test_equal_rewards_are_shaped_to_zeros(shaping):
         (lambda: SEARCHES["evotorch"](distributed=True), "distributed: leave it out"),
         (lambda: SEARCHES["evotorch"](popsize_weighted_grad_avg=True), "popsize_weighted_grad_avg: leave it out"),
         (lambda: SEARCHES["evotorch"](obj_index=1), "obj_index: wanted None or 0, as there is one objective"),
-        (lambda: evotorch(None, 0.1), "center_init: wanted it or initial_bounds, got neither"),
-        (lambda: evotorch(0.0, 0.1, radius_init=1.0), "radius_init: wanted it or sigma_init, got both"),
+        (lambda: evotorch(None, 0.1), "center_init: wanted center_init or initial_bounds, got neither"),
+        (lambda: evotorch(0.0, 0.1, radius_init=1.0), "radius_init: wanted radius_init or sigma_init, got both"),
         (lambda: evotorch(0.0, 0.1, stdev_min=0.2), "sigma_init: wanted numbers from sigma_min"),
         (lambda: SEARCHES["evotorch"](optimizer="rmsprop"), "optimizer: wanted 'clipup', .* or None, got 'rmsprop'"),
         (

@@ -1000,7 +1000,7 @@ def test_the_checkpoint_of_another_run_is_noticed(tmp_path):
     train("Walk-v0", changed(max_steps=2, population_size=6), folder=tmp_path / "other")
     shutil.copy(tmp_path / "other" / "checkpoint.npz", tmp_path / "one")
     (tmp_path / "one" / "history.csv").unlink()
-    with pytest.raises(ValueError, match=r"wanted the settings of the run whose checkpoint"):
+    with pytest.raises(ValueError, match=r"wanted the settings of the checkpoint in the same folder"):
         train(None, folder=tmp_path / "one", resume=True)
 
 

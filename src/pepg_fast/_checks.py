@@ -66,7 +66,9 @@ def initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
             raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
         return copied(sigma_init)
     if sigma_init is not None:
-        raise ValueError(f"radius_init: wanted it or sigma_init, got both ({shown(sigma_init)})")
+        raise ValueError(
+            f"radius_init: wanted radius_init or sigma_init, got both ({shown(sigma_init)})"
+        )
     return number("radius_init", radius_init, positive=True) / math.sqrt(size)
 
 

@@ -15,7 +15,7 @@ from .optimizers import SGD
 from .pepg import PEPG
 from .run.limits import Limits
 from .run.loop import Result, run
-from .search.keywords import CommonKeywords
+from .search.keywords import CommonKeywords, FitnessShaping
 from .simulation import native
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Keywords(CommonKeywords, total=False):
     l2_coeff: Any
     optimizer: "type[Optimizer] | Optimizer | None"
     optimizer_kwargs: dict[str, Any] | None
+    fitness_shaping: FitnessShaping | None
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -129,7 +129,7 @@ def evotorch(
     sense = _checks.choice("objective_sense", objective_sense, ("min", "max"))
     if center_init is None:
         if initial_bounds is None:
-            raise ValueError("center_init: wanted it or initial_bounds, got neither")
+            raise ValueError("center_init: wanted center_init or initial_bounds, got neither")
         center_init = between(*initial_bounds, solution_length, options.get(PEPG._rng.name))
     if ranking_method is not None:
         _checks.choice("ranking_method", ranking_method, tuple(_RANKINGS), "None")

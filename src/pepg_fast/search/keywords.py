@@ -2,21 +2,31 @@
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
+
+if TYPE_CHECKING:  # np.random is imported only when it is used
+    #: A seed or key, or a source of noise; `numpy.random` is a module.
+    Seed = (
+        int
+        | np.integer[Any]
+        | np.random.SeedSequence
+        | np.random.RandomState
+        | np.random.Generator
+        | ModuleType
+    )
+#: The name of a shaping, or a function.
+FitnessShaping = Literal["centered", "nes", "normalized", "raw", "top"] | Callable[..., Any]
 
 
 class CommonKeywords(TypedDict, total=False):
     """Keywords that `PEPG`, `minimize` and `maximize` share."""
 
-    rng: "int | np.random.SeedSequence | np.random.RandomState | np.random.Generator | ModuleType | None"
+    rng: "Seed | None"
     dtype: DTypeLike
     n_threads: int | None
-    fitness_shaping: (
-        Literal["centered", "nes", "normalized", "raw", "top"] | Callable[..., Any] | None
-    )
     top: int | None
     ties: Literal["average", "argsort"]
     nan_policy: Literal["raise", "worst"]
@@ -37,4 +47,5 @@ class CommonKeywords(TypedDict, total=False):
 class SearchKeywords(CommonKeywords, total=False):
     """Keywords of `PEPG` after `optimizer_kwargs`."""
 
+    fitness_shaping: FitnessShaping
     maximize: bool

@@ -391,7 +391,7 @@ def _search_to_resume(
     edited = [name for name in edited if name not in change]
     if edited:
         raise ValueError(
-            f"{files.config}: wanted the settings of the run whose checkpoint is beside it, got others for "
+            f"{files.config}: wanted the settings of the checkpoint in the same folder, got others for "
             f"{', '.join(edited)}"
         )
     return es
