@@ -319,6 +319,20 @@ def test_a_fitness_that_does_not_vary_and_observations_of_hundreds_are_said_at_o
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_shift_that_makes_all_fitness_equal_is_said(workers):
+    config = changed(max_steps=1, center_every=0, reward_shift=-1.0, workers=workers)
+    with pytest.warns(UserWarning, match="although") as caught:
+        result = train("CartPole-v1", config)
+    (text,) = result.diagnosis
+    assert [str(one.message) for one in caught] == [text]
+    assert (
+        "all candidates had the same fitness, 0, in the first generation, although their returns were"
+        in text
+    )
+    assert "reward_shift or reward_floor cancels the differences" in text
+
+
 @pytest.mark.parametrize("engine", [0, 1])
 def test_returns_and_lengths_stand_beside_the_fitness(engine, tmp_path):
     config = changed(reward_shift=-100.0, reward_floor=-0.01, sigma_lr=0.0, workers=engine)
