@@ -293,6 +293,23 @@ def test_errors_are_one_line(capsys, arguments, message):
     assert not Path("runs").exists()
 
 
+def test_a_run_is_found_by_an_id_without_a_version(capsys):
+    assert run("train", "CartPole", *QUICK, "--quiet") == 0
+    assert os.listdir("runs") == ["CartPole-v1"]
+    for words in (["train", "--resume", "CartPole"], ["train", "CartPole", "--resume"]):
+        steps = 1 + configs.read_toml("runs/CartPole-v1/config.toml")["max_steps"]
+        assert run(*words, "--max-steps", steps) == 0
+        assert f"runs/CartPole-v1: step limit reached at step {steps}" in capsys.readouterr().out
+    assert run("evaluate", "CartPole", "--episodes", 1, "--workers", 0) == 0
+    copied = shutil.copytree("runs/CartPole-v1", "runs/CartPole-v12")  # of a later version
+    config = Path(copied, "config.toml")
+    config.write_text(config.read_text().replace("CartPole-v1", "CartPole-v12"))
+    assert find("CartPole", Path("runs")) == Path("runs/CartPole-v12")
+    assert find("CartPole-v1", Path("runs")) == Path("runs/CartPole-v1")
+    assert run("evaluate", "CartPol") == 2
+    assert "CartPol: no run there" in capsys.readouterr().err
+
+
 def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys):
     env_id, folder = "envs:ns/Walk-v0", "runs/envs-ns-Walk-v0"
     assert run("train", env_id, *QUICK, "--quiet") == 0
