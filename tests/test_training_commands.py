@@ -133,6 +133,12 @@ def test_a_stuck_run_is_followed_by_one_with_twice_the_population(capsys):
     tried = [f"runs/CartPole-v1{end} (best center 5.00)" for end in ("", "-2", "-3")]
     assert f"tried: {', '.join(tried)}\n" in out
     assert not Path("runs/CartPole-v1-4").exists()
+    assert "stuck:" not in out
+    assert run("train", "CartPole-v1", *flat, "--patience", 2, "--name", "alone") == 0
+    assert (
+        "           stuck: a new run with --restarts 2 tries two more seeds"
+        in capsys.readouterr().out
+    )
     assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--max-steps", 1) == 0
     assert not Path("runs/CartPole-v1-5").exists()
     assert run("train", "--resume", "CartPole-v1", "--restarts", 1) == 2

@@ -234,6 +234,11 @@ def train(options: argparse.Namespace) -> int:
         folder = new_folder(folder.parent, options.name or env_id or "run")
         settled = (env_id, config, folder, files.absolute("folder", folder, folder=True), True, ())
         tried.append(_train(options, ranks, *settled))
+    is_quiet = options.quiet or not (ranks is None or ranks.is_root)
+    if tried[-1][1].reason == "patience" and not options.restarts and not is_quiet:
+        print(
+            "           stuck: a new run with --restarts 2 tries two more seeds, with twice the population each time"
+        )
     if len(tried) > 1 and not options.quiet:
         print("           tried: " + ", ".join(
             f"{folder} (best center {result.best_center.score:.2f})" if result.best_center is not None else f"{folder}"
