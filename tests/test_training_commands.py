@@ -126,7 +126,7 @@ def test_a_search_that_cannot_move_is_in_the_summary(capsys):
 def test_a_stuck_run_is_followed_by_one_with_twice_the_population(capsys):
     flat = [*QUICK[:4], *QUICK[6:], "--max-episode-steps", 5, "--seed", 3]
     assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--patience", 2) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     found = [configs.read_toml(f"runs/CartPole-v1{end}/config.toml") for end in ("", "-2", "-3")]
     assert [(one["population_size"], one["seed"]) for one in found] == [(8, 3), (16, 4), (32, 5)]
     assert out.count("no new best fitness for `patience` steps") == 3
@@ -134,6 +134,7 @@ def test_a_stuck_run_is_followed_by_one_with_twice_the_population(capsys):
     assert f"tried: {', '.join(tried)}\n" in out
     assert not Path("runs/CartPole-v1-4").exists()
     assert "stuck:" not in out
+    assert err.count("profile: cartpole") == 1
     assert run("train", "CartPole-v1", *flat, "--patience", 2, "--name", "alone") == 0
     assert (
         "           stuck: a new run with --restarts 2 tries two more seeds"

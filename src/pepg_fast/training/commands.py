@@ -231,6 +231,7 @@ def train(options: argparse.Namespace) -> int:
     while tried[-1][1].reason == "patience" and len(tried) <= options.restarts:
         env_id, config, folder, *_ = settled
         config = _with_twice_the_population(config)
+        options.about_profile = ""  # it was said, and is not about other populations
         folder = new_folder(folder.parent, options.name or env_id or "run")
         settled = (env_id, config, folder, files.absolute("folder", folder, folder=True), True, ())
         tried.append(_train(options, ranks, *settled))
