@@ -48,7 +48,8 @@ class Diagnosis:
     history : History
         History of the run, which is about to start.
     by : Evaluations
-        Evaluations of the run, with their own `remedies` in the form of `REMEDIES`, and their own `notices`.
+        Evaluations of the run, with their own `remedies` in the form of `REMEDIES`, their own `notices`, and the kinds
+        of problems that were `heard` in earlier attempts.
     is_heard : bool
         Whether to warn.
 
@@ -116,8 +117,9 @@ class Diagnosis:
         """Report a problem once in a run."""
         if kind not in self.found:
             self.found[kind] = f"{what}: {self._by.remedies[kind]}"
-            if self._is_heard:
+            if self._is_heard and kind not in self._by.heard:
                 _caller.warn(self.found[kind])
+            self._by.heard |= {kind}
 
     # ---- the kinds --------------------------------------------------------------------------------------------
 
