@@ -264,6 +264,17 @@ class TestEnd:
         assert_same(es, twin)
         assert es.run(hill, target_fitness=-0.5, restarts=3).step == es.step  # already reached
 
+    def test_a_problem_of_several_attempts_is_a_warning_once(self):
+        with pytest.warns(UserWarning, match="same fitness") as caught:
+            result = stuck().run(lambda x: 0.0, patience=12, restarts=2)
+        assert len(caught) == 1
+        assert all("same fitness" in one.diagnosis[0] for one in result.tried)
+        es = stuck()
+        for _ in range(2):  # two runs: each says it
+            with pytest.warns(UserWarning, match="same fitness|best fitness so far") as caught:
+                es.run(lambda x: 0.0, max_steps=12)
+            assert len(caught) == 1
+
     def test_without_restarts_nothing_changes(self):
         es, twin = stuck(), stuck()
         assert es.run(hill, max_steps=20, restarts=0).tried == ()

@@ -83,7 +83,9 @@ def test_what_is_given_is_not_looked_for(monkeypatch):
 @pytest.mark.parametrize("normalizes", [False, True])
 def test_a_start_from_a_run_has_its_normalization(monkeypatch, tmp_path, normalizes):
     train(
-        "MountainCar-v0", dataclasses.replace(SMALL, normalize_observations=normalizes), folder="first"
+        "MountainCar-v0",
+        dataclasses.replace(SMALL, normalize_observations=normalizes),
+        folder="first",
     )
     monkeypatch.setattr(running, "look", None)
     second = dataclasses.replace(SMALL, start_from="first")

@@ -42,7 +42,8 @@ class Diagnosis:
     """Checks the rows of a run at intervals, and reports each problem once: in `found`, by a warning if it is heard.
 
     Each check covers all rows since the previous one, so a streak that has ended in the meantime is also found. The
-    evaluations of the run have their own `remedies`, in the form of `REMEDIES`, and their own `notices`.
+    evaluations of the run have their own `remedies`, in the form of `REMEDIES`, and their own `notices`, and the
+    kinds of problems that were `heard` in earlier attempts.
     """
 
     def __init__(self, es: Any, history: History, by: Any, is_heard: bool) -> None:
@@ -97,8 +98,9 @@ class Diagnosis:
         """Report a problem once in a run."""
         if kind not in self.found:
             self.found[kind] = f"{what}: {self._by.remedies[kind]}"
-            if self._is_heard:
+            if self._is_heard and kind not in self._by.heard:
                 _caller.warn(self.found[kind])
+            self._by.heard |= {kind}
 
     # ---- the kinds --------------------------------------------------------------------------------------------
 

@@ -46,7 +46,8 @@ class History:
     ``gradient_norm``                           length of g_mu
     =========================================== =====================================================================
 
-    In training runs, `TRAINING_COLUMNS` follow these.
+    In training runs, `TRAINING_COLUMNS` follow these. The history of a run with `restarts` has a further column, the
+    index of the ``attempt``, whose own `best_fitness` it has.
 
     Parameters
     ----------

@@ -65,7 +65,8 @@ def put_back(es: Any, optimizer: Any) -> None:
     best = kept(es)
     if best is not None:
         _put(es, best, optimizer, None)
-    vars(es).pop(KEPT, None)
+    elif KEPT in vars(es):
+        vars(es)[KEPT] = None
 
 
 def _put(es: Any, attempt: Attempt, optimizer: Any, best: Attempt | None) -> None:
@@ -87,9 +88,10 @@ def _put(es: Any, attempt: Attempt, optimizer: Any, best: Attempt | None) -> Non
             changes["l2_coeff"] = _times(es.l2_coeff, 1 / factor)
             optimizer.alpha = _times(optimizer.alpha, factor)
     with es._generation.turn:
-        es._generation.resize(attempt["population_size"])
         copies = (es._mu, attempt["mu"]), (es._sigma.values, sigma)
-        kernels.commit(copies, ((vars(es), changes),))
+        kernels.commit(
+            copies, ((vars(es), changes),), es._generation, None, attempt["population_size"]
+        )
 
 
 def _times(rate: Any, factor: float) -> Any:

@@ -111,7 +111,7 @@ class Trainer(Callback, Evaluations):
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
             seen = merged(statistics, parts)
             if is_first and not goes_on:
-                self._look_at_first(rewards[scored], seen)
+                self._look_at_first(rewards[scored], extras.get("returns", rewards)[scored], seen)
             if config.normalize_observations:
                 statistics = seen
         self._last = _Population(
@@ -132,9 +132,16 @@ class Trainer(Callback, Evaluations):
             es.sigma = config.sigma_init
         return config
 
-    def _look_at_first(self, rewards: NDArray[Any], seen: Statistics) -> None:
+    def _look_at_first(
+        self, rewards: NDArray[Any], returns: NDArray[Any], seen: Statistics
+    ) -> None:
         """Check the first generation for problems, before minutes are spent on others."""
-        if (rewards == rewards[0]).all():
+        if (rewards == rewards[0]).all() and returns.min() < returns.max():
+            self.notices["made equal"] = (
+                f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, although their "
+                f"returns were {returns.min():.6g} to {returns.max():.6g}"
+            )
+        elif (rewards == rewards[0]).all():
             self.notices["flat"] = (
                 f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, so that the search "
                 "does not know where to go"
