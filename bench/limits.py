@@ -74,7 +74,7 @@ def forwarding_beside_reading(dtype: str) -> list[str]:
     name = f"forward_population, 256 of 376-256-256-17, {dtype}"
     return [
         name,
-        f"reading {weights.nbytes / 1e6:.0f} MB, in turns",
+        f"reading {weights.nbytes / 1e6:.0f} MB, alternately",
         duration(passing),
         duration(reading),
         ratio(passing / reading),

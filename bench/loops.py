@@ -137,7 +137,7 @@ def work_of(situation: Situation) -> Callable[[], object]:
 
 
 def measured(situation: Situation, alternations: int) -> dict[str, list[tuple[float, float]]]:
-    """Mean seconds of a call on one thread and on the usual number, in turns, of each case."""
+    """Mean seconds of a call on one thread and on the usual number, alternately, for each case."""
     between = work_of(situation)
     between()
     calls = 5 if situation.gap >= 0.02 else 40

@@ -260,7 +260,7 @@ def table_of_ways(
              data_size(int(moved)) if moved else "-"]
         )  # fmt: skip
     head = ["variant", "processes", "a generation", "over one process", "bytes a generation"]
-    return f"{population_size}x{theta_size}, the same bits in all rows\n\n{markdown(head, rows)}\n"
+    return f"{population_size}x{theta_size} (all rows have bit-identical results)\n\n{markdown(head, rows)}\n"
 
 
 def table_of_sleepers(*, with_ray: bool) -> str:

@@ -23,13 +23,13 @@
 #define PEPG_COMPARE_LIMIT 256
 /* Inputs of a batch that pass through a network together; bounds the scratch memory. */
 #define PEPG_BATCH 32
-/* Up to this many parameters a population passes through its networks with one member a lane;
+/* With up to this many parameters, a population passes through its networks with one member per lane;
  * members of a task. */
 #define PEPG_FEW_PARAMETERS 128
 #define PEPG_MEMBERS 16
-/* Low-rank noise. Rows whose sums are in registers together; rows of a
- * task of a gradient, and terms of one of its partial sums; and rows of a forward pass's task,
- * whose values stay in the second-level cache while its layers are. */
+/* Sizes for low-rank noise: rows whose sums are in registers at the same time; rows of a gradient's
+ * task, and terms of one of its partial sums; and rows of a forward pass's task, whose values stay in
+ * the second-level cache from layer to layer. */
 #define PEPG_GROUP 6
 #define PEPG_GROUPED (16 * PEPG_GROUP)
 #define PEPG_TERMS 128
@@ -54,7 +54,7 @@ typedef struct {
     double step_size, beta_1, beta_2, epsilon, l2;
 } pepg_adam_numbers;
 
-/* Gates of a network's cell; 0 without one. */
+/* Number of gates of a network's cell; 0 without a cell. */
 static inline ptrdiff_t gates_of(const pepg_network *network) {
     switch (network->hidden) {
     case PEPG_ELMAN: return 1;
@@ -64,7 +64,7 @@ static inline ptrdiff_t gates_of(const pepg_network *network) {
     }
 }
 
-/* Numbers of its state. */
+/* Number of elements in the state of a network's cell. */
 static inline ptrdiff_t state_size_of(const pepg_network *network) {
     if (!gates_of(network)) return 0;
     return (network->hidden == PEPG_LSTM ? 2 : 1) * network->sizes[1];
@@ -79,7 +79,7 @@ static inline ptrdiff_t parameters_in(const pepg_network *network) {
     return total;
 }
 
-/* Of all blocks of weights, the largest number of columns. */
+/* The largest number of columns of any block of weights. */
 static inline ptrdiff_t widest_of(const pepg_network *network) {
     ptrdiff_t widest = gates_of(network) ? gates_of(network) * network->sizes[1] : 0;
     for (int l = 1; l <= network->n_layers; ++l)
@@ -87,13 +87,14 @@ static inline ptrdiff_t widest_of(const pepg_network *network) {
     return widest;
 }
 
-/* Columns [col_lo, col_hi) of a layer of `in` inputs and `out` outputs. */
+/* Columns [col_lo, col_hi) of a layer of `in` inputs and `out` outputs. Weights that stream come from
+ * memory and are read once; others are expected in a cache. */
 typedef struct {
     ptrdiff_t in, out, col_lo, col_hi;
-    int bias;
+    int bias, streams;
 } pepg_layer;
 
-/* A matrix in the factors of a pair, which are `stride` numbers. */
+/* The place of a matrix in the factors of a pair, of which there are `stride`. */
 typedef struct {
     ptrdiff_t rows, columns, rank, stride;
 } pepg_factor;
@@ -144,10 +145,11 @@ typedef struct {
                 ptrdiff_t member_stride, ptrdiff_t input_stride, real *state, real *y);            \
         void (*pass_lanes)(                                                                        \
                 const pepg_network *network, const real *weights, const real *x, real *y);         \
-        void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights,         \
-                const real *x, ptrdiff_t x_stride, real *y, real *work);                           \
-        void (*recur)(const pepg_network *network, ptrdiff_t batch, const real *weights,           \
-                const real *x, ptrdiff_t x_stride, real *state, real *y, real *work);              \
+        void (*network)(const pepg_network *network, int streams, ptrdiff_t batch,                 \
+                const real *weights, const real *x, ptrdiff_t x_stride, real *y, real *work);      \
+        void (*recur)(const pepg_network *network, int streams, ptrdiff_t batch,                   \
+                const real *weights, const real *x, ptrdiff_t x_stride, real *state, real *y,      \
+                real *work);                                                                       \
         void (*recur_lanes)(const pepg_network *network, const real *weights, const real *x,       \
                 real *state, real *y);                                                             \
     }

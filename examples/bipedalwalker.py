@@ -17,7 +17,7 @@ from pepg_fast import PEPG, NeuralNetwork
 
 
 def play(env, network, seed=None):
-    """Total reward of one episode."""
+    """Return the total reward of one episode."""
     observation, _ = env.reset(seed=seed)
     total_reward, done = 0.0, False
     while not done:
@@ -30,18 +30,17 @@ def play(env, network, seed=None):
 
 def parse_arguments():
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument('--generations', type=int, default=1000, help='generations to train for')
-    parser.add_argument('--population-size', type=int, default=256, help='candidates a generation')
-    parser.add_argument('--seed', type=int, help='seed of the search and of the episodes')
-    parser.add_argument('--checkpoint', help='where the checkpoint goes; by default checkpoints/<time>.checkpoint')
-    parser.add_argument('--resume', help='checkpoint to go on from')
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--generations', type=int, default=1000, help='generations to train for (default: %(default)s)')
+    parser.add_argument('--population-size', type=int, default=256, help='number of candidates (default: %(default)s)')
+    parser.add_argument('--seed', type=int, help='seed of search and episodes (default: another in each run)')
+    parser.add_argument('--checkpoint', help='file for the checkpoint (default: checkpoints/<time>.checkpoint)')
+    parser.add_argument('--resume', help='checkpoint of a run to continue')
     return parser.parse_args()
 
 
 def main():
-    """Train, then save and show what came of it."""
+    """Train, then save the result and show it."""
     arguments = parse_arguments()
     env = gymnasium.make('BipedalWalker-v3')
     network = NeuralNetwork(env.observation_space.shape[0],

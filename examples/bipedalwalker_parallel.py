@@ -19,8 +19,9 @@ from pepg_fast.distributed import MPIRunner
 
 
 def play(network, seed=None):
-    """Total reward of one episode, and its steps."""
-    # A new one each time: Box2D's world remembers the episode before, and who had that depends on the ranks.
+    """Return the total reward of one episode, and its number of steps."""
+    # A new environment each time: Box2D's world keeps traces of the last episode, and which one that was depends on
+    # the number of ranks.
     env = gymnasium.make('BipedalWalker-v3')
     observation, _ = env.reset(seed=seed)
     total_reward, steps, done = 0.0, 0, False
@@ -39,15 +40,15 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--generations', type=int, default=1000, help='generations to train for')
-    parser.add_argument('--population-size', type=int, default=256, help='candidates a generation')
+    parser.add_argument('--population-size', type=int, default=256, help='candidates in a generation')
     parser.add_argument('--seed', type=int, default=0, help='seed of the search and of the episodes')
-    parser.add_argument('--folder', default='checkpoints-parallel', help='where checkpoints go')
-    parser.add_argument('--resume', action='store_true', help='go on from the latest checkpoint there')
+    parser.add_argument('--folder', default='checkpoints-parallel', help='folder for checkpoints')
+    parser.add_argument('--resume', action='store_true', help='continue from the latest checkpoint in the folder')
     return parser.parse_args()
 
 
 def main():
-    """Train, then show what came of it."""
+    """Train, then show the result."""
     arguments = parse_arguments()
     env = gymnasium.make('BipedalWalker-v3')
     network = NeuralNetwork(env.observation_space.shape[0],

@@ -44,8 +44,8 @@ STEP = types.intc(numbers, numbers, numbers, numbers, types.voidptr)
 
 @njit(types.float64(types.uint64, types.uint64), error_model='numpy')
 def uniform(seed, draw):
-    """Number `draw` of a seed's stream, in (0, 1]: SplitMix64 (Steele, Lea and Flood 2014)."""
-    # numba makes a float of an unsigned and a signed integer, so every constant is unsigned
+    """Return number `draw` of a seed's stream, in (0, 1]: SplitMix64 (Steele, Lea and Flood 2014)."""
+    # numba converts an unsigned and a signed integer to floats, so every constant is unsigned
     z = seed + np.uint64(0x9e3779b97f4a7c15) * (draw + np.uint64(1))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xbf58476d1ce4e5b9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94d049bb133111eb)
@@ -55,7 +55,7 @@ def uniform(seed, draw):
 
 @njit(types.void(numbers, numbers), error_model='numpy')
 def observe(state, observation):
-    """Show the angle by its cosine and sine, which do not jump when the pole goes round."""
+    """Show the angle by its cosine and sine, which do not jump when the pole goes around."""
     observation[0] = state[0]
     observation[1] = state[1]
     observation[2] = math.cos(state[2])
@@ -65,7 +65,7 @@ def observe(state, observation):
 
 @cfunc(RESET, error_model='numpy')
 def reset(state, observation, seed, data):
-    """Start (x, x', theta, theta') with the pole hanging (theta = pi), everything a little off."""
+    """Start (x, x', theta, theta') with the pole hanging (theta = pi), and each value a little off."""
     for pair in range(2):  # Box and Muller's normals come in pairs
         radius = math.sqrt(-2.0 * math.log(uniform(seed, np.uint64(2 * pair))))
         angle = 2.0 * math.pi * uniform(seed, np.uint64(2 * pair + 1))
@@ -75,10 +75,10 @@ def reset(state, observation, seed, data):
     observe(state, observation)
 
 
-# numba's own error model would check each division, and raise where nobody can catch.
+# numba's own error model would check each division, and raise an exception where nothing can catch it.
 @cfunc(STEP, error_model='numpy')
 def step(state, action, observation, reward, data):
-    """Push for a hundredth of a second by the action, clipped to [-1, 1]; 1 if off the track."""
+    """Push for a hundredth of a second by the action, clipped to [-1, 1]; return 1 if the cart left the track."""
     x_dot, theta, theta_dot = state[1], state[2], state[3]
     sine, cosine = math.sin(theta), math.cos(theta)
     push = FORCE * min(max(action[0], -1.0), 1.0) - FRICTION * x_dot
@@ -88,21 +88,21 @@ def step(state, action, observation, reward, data):
     theta_acc = (6.0 * push * cosine - 3.0 * swing * cosine + 6.0 * TOTAL_MASS * GRAVITY * sine) / (
         4.0 * POLE_LENGTH * TOTAL_MASS - 3.0 * POLE_MOMENT * (cosine * cosine))
 
-    # Euler's explicit step: positions move with the velocities from before
+    # an explicit Euler step: positions move with the velocities before the step
     state[0] += TIME_STEP * x_dot
     state[1] += TIME_STEP * x_acc
     state[2] += TIME_STEP * theta_dot
     state[3] += TIME_STEP * theta_acc
 
     observe(state, observation)
-    # 1 upright in the middle, 0 hanging or at the end of the track (and a little less beyond it)
+    # 1 for an upright pole in the middle; 0 for a hanging pole or at the end of the track (slightly less beyond it)
     upright = (observation[2] + 1.0) / 2.0
     reward[0] = upright * math.cos(state[0] / X_LIMIT * (math.pi / 2.0))
     return 1 if abs(state[0]) > X_LIMIT else 0
 
 
 def simulation():
-    """The benchmark's environment as a `pepg_fast.Simulation`."""
+    """Return the benchmark's environment as a `pepg_fast.Simulation`."""
     from pepg_fast import Simulation
 
     return Simulation(reset, step, state_size=4, observation_size=5, action_size=1,
@@ -110,14 +110,14 @@ def simulation():
 
 
 def make_network():
-    """The benchmark's policy; its output is within the range of forces by itself."""
+    """Return the benchmark's policy, whose outputs are always within the range of forces."""
     from pepg_fast import NeuralNetwork
 
     return NeuralNetwork(5, 1, [64, 64], hidden_activation='tanh', output_activation='tanh')
 
 
 def returns_in_tests(sim, network, solution, n_threads=None):
-    """Returns of one solution in each test episode, shape (TESTS,)."""
+    """Return the returns of one solution in each test episode, shape (TESTS,)."""
     return sim.evaluate(network, solution[None], episodes=TESTS, seed=TEST_SEED,
                         n_threads=n_threads, per_episode=True)[0]
 

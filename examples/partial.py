@@ -1,4 +1,4 @@
-"""CartPole and Pendulum without their velocities, which only a policy with memory can act well on.
+"""CartPole and Pendulum without their velocities: only a policy with memory can act well in them.
 
 ::
 
@@ -11,24 +11,24 @@ import gymnasium
 from gymnasium.spaces import Box
 from gymnasium.wrappers import TransformObservation
 
-#: Where an observation has positions and angles rather than velocities.
+#: Indices of the positions and angles in an observation; the others are velocities.
 CARTPOLE, PENDULUM = [0, 2], [0, 1]
 
 
 def only(env, places):
-    """An environment of whose observations the policy sees some numbers only."""
+    """An environment of whose observations the policy sees only some numbers."""
     space = env.observation_space
     shown = Box(space.low[places], space.high[places], dtype=space.dtype.type)
     return TransformObservation(env, lambda observation: observation[places], shown)
 
 
 def cartpole(**arguments):
-    """CartPole-v1 of which the cart's place and the pole's angle are seen."""
+    """CartPole-v1 in which the policy sees only the cart's position and the pole's angle."""
     return only(gymnasium.make("CartPole-v1", **arguments).unwrapped, CARTPOLE)
 
 
 def pendulum(**arguments):
-    """Pendulum-v1 of which the cosine and the sine of the angle are seen."""
+    """Pendulum-v1 in which the policy sees only the cosine and the sine of the angle."""
     return only(gymnasium.make("Pendulum-v1", **arguments).unwrapped, PENDULUM)
 
 

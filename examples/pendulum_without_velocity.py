@@ -32,8 +32,8 @@ STEP = types.intc(numbers, numbers, numbers, numbers, types.voidptr)
 
 @njit(types.float64(types.uint64, types.uint64), error_model='numpy')
 def uniform(seed, draw):
-    """Number `draw` of a seed's stream, in [-1, 1): SplitMix64 (Steele, Lea and Flood 2014)."""
-    # numba makes a float of an unsigned and a signed integer, so every constant is unsigned
+    """Return number `draw` of a seed's stream, in [-1, 1): SplitMix64 (Steele, Lea and Flood 2014)."""
+    # numba converts an unsigned and a signed integer to floats, so every constant is unsigned
     z = seed + np.uint64(0x9e3779b97f4a7c15) * (draw + np.uint64(1))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xbf58476d1ce4e5b9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94d049bb133111eb)
@@ -57,7 +57,7 @@ def reset(state, observation, seed, data):
 
 @cfunc(STEP, error_model='numpy')
 def step(state, action, observation, reward, data):
-    """Turn for a twentieth of a second; the reward is what the angle, the velocity and the torque cost."""
+    """Turn for a twentieth of a second; the reward is minus the cost of angle, velocity and torque."""
     torque = min(max(action[0], -TORQUE), TORQUE)
     angle = (state[0] + math.pi) % (2.0 * math.pi) - math.pi
     reward[0] = -(angle * angle + 0.1 * state[1] * state[1] + 0.001 * torque * torque)
@@ -69,7 +69,7 @@ def step(state, action, observation, reward, data):
 
 
 def simulation():
-    """The environment as a `pepg_fast.Simulation`."""
+    """Return the environment as a `pepg_fast.Simulation`."""
     from pepg_fast import Simulation
 
     return Simulation(reset, step, state_size=2, observation_size=2, action_size=1, max_steps=MAX_STEPS,

@@ -7,7 +7,7 @@ network = NeuralNetwork(input_size=2, output_size=1, hidden_sizes=[2],
                         hidden_activation=sigmoid,
                         output_activation=sigmoid)
 
-# Adam is the default; it is spelled out to show how an optimizer gets its arguments.
+# Adam is the default; it is written out to show how an optimizer gets its arguments.
 optimizer_kwargs = {'beta_1': 0.9, 'beta_2': 0.999, 'epsilon': 1e-08}
 
 es = PEPG(population_size=100, theta_size=network.number_of_parameters,

@@ -57,7 +57,7 @@ AT_ONCE = 3
 
 
 class Ahead:
-    """What tests have other processes do, several at a time: a test waits for its own and looks at what came of it."""
+    """Run the programs of tests in other processes, several at a time; a test waits for its own and checks it."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders, self._pool = folders, ThreadPoolExecutor(AT_ONCE)
@@ -127,7 +127,7 @@ def no_picture() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture
 def teams() -> Iterator[None]:
-    """Teams of threads whatever the work, so that a test of threads has them."""
+    """Use teams of threads for any amount of work, so that a test of threads has them."""
     kernels.force_teams(True)
     yield
     kernels.force_teams(False)

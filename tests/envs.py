@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 
 class Walk(gymnasium.Env):
-    """A point that is pushed along a line and wants to stay near 0; an episode's length depends on its seed."""
+    """A point that is pushed along a line and should stay near 0; an episode's length depends on its seed."""
 
     def __init__(self, box=1.0, steps=30, offset=0.0):
         self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
@@ -92,7 +92,7 @@ class GivesNaN(Walk):
 
 
 class Shows(Walk):
-    """Its fourth observation, and each reward, is what it is told to show."""
+    """Its fourth observation, and each reward, are given by its arguments."""
 
     def __init__(self, observation=None, reward=None, folder=None):
         super().__init__()
@@ -235,7 +235,7 @@ class Dies(Walk):
 
 
 class Draws(Walk):
-    """Its rewards have noise from global generators, drawn when it is told to."""
+    """Its rewards have noise from global generators, drawn at a time that an argument gives."""
 
     metadata = {"render_modes": ["human"]}  # noqa: RUF012
 
@@ -293,7 +293,7 @@ OLD_RESETS = {
 
 
 class Old(Walk):
-    """It returns what other interfaces than Gymnasium's did, or what nobody's does."""
+    """It returns values as in interfaces other than Gymnasium's, or as in none."""
 
     metadata = {"render_modes": ["human"], "render_fps": 30}  # noqa: RUF012
 

@@ -14,8 +14,10 @@ from distributed_searches import (
     SPLITS,
     Shifting,
     a_search,
+    coarse,
     fitness_of,
     judge,
+    restarted,
     shifting_by_itself,
     slice_of,
 )
@@ -40,6 +42,13 @@ def bits(folder):
                 path = Path(folder, f"{name}-{split}-{runner.rank}")
                 es.save_checkpoint(path)
                 runner.barrier()
+
+
+def restarts(folder):
+    """A search with several attempts; each rank writes what it has in the end."""
+    with MPIRunner(split="columns") as runner:
+        es = restarted(lambda es, **ends: runner.run(es, each(coarse), **ends))
+        es.save_checkpoint(Path(folder, f"end-{runner.rank}"))
 
 
 def with_large_numbers(solutions, members):
@@ -142,7 +151,7 @@ DIFFERENCES = {
 
 
 def differing():
-    """Ranks whose searches differ are told in what, whatever it is; a rank that asked before the others does not."""
+    """Ranks whose searches differ get an error that names any difference; one asked before the others."""
     with MPIRunner(abort=False) as runner:
         is_odd = runner.rank == 1
         made = {name: a_search("plain") for name in DIFFERENCES}
@@ -167,7 +176,7 @@ def differing():
 
 
 def edited():
-    """Candidates that all ranks have changed alike are those that are evaluated."""
+    """Candidates that all ranks have changed in the same way are evaluated as changed."""
     with MPIRunner() as runner:
         es = a_search("plain")
         np.clip(es.get_parameters(), -0.2, 0.2, out=es.theta)
@@ -277,7 +286,7 @@ def elsewhere(folder):
 
 
 def caught(folder):
-    """Without abort all ranks have the error, and go on."""
+    """Without abort, all ranks raise the error and can continue."""
     runner = MPIRunner(abort=False)
     es = a_search("plain")
     is_broken = [True]

@@ -194,7 +194,7 @@ def evojax(
     mu, sigma, noise, rewards, *, optimizer="sgd", rate=0.15, coef=1.0, every=1000, shaping=centered, stdev_lr=0.1,
     max_change=0.2, **config
 ):  # fmt: skip
-    """evojax/algo/pgpe.py, whose optimizers are told the number of decays, not that of steps."""
+    """evojax/algo/pgpe.py, whose optimizers get the number of decays, not the number of steps."""
     decayed = lambda t: rate * coef ** (t // every)
     if optimizer == "adam":
         step = adam(decayed, **config)

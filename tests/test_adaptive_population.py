@@ -1,4 +1,4 @@
-"""num_interactions and popsize_max: several populations told are one generation and one update."""
+"""num_interactions and popsize_max: the rewards of several populations make one generation and one update."""
 
 import copy
 import math
@@ -58,7 +58,7 @@ def in_order_of_draws(parts, symmetric=True):
 
 
 def advance(es, n_asks, generations=1):
-    """Generations of several populations; the rewards of each of the last one's."""
+    """Run generations of several populations; return the rewards of the last generation's populations."""
     told = []
     for _ in range(generations):
         step, told = es.step, []
@@ -341,7 +341,7 @@ def test_interactions_that_nobody_waits_for_are_counted():
 
 
 @pytest.mark.parametrize("ask", [0, 1, 2])
-def test_a_population_that_is_not_told_is_no_part_of_the_generation(ask):
+def test_a_population_without_rewards_is_not_part_of_the_generation(ask):
     es, twin = make(), make()
     for i in range(3):
         if i == ask:
@@ -455,7 +455,7 @@ def test_numpy_noise_can_be_replayed(dtype, make_rng, symmetric):
 @pytest.mark.parametrize("mine", [0, 1, 2, (0, 2), (0, 1, 2)], ids=str)
 @pytest.mark.parametrize("asked", [True, False])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_noise_of_ones_own_in_one_of_the_populations(dtype, rng, mine, asked, symmetric):
+def test_assigned_noise_in_one_of_the_populations(dtype, rng, mine, asked, symmetric):
     options = {"dtype": dtype, "symmetric": symmetric}
     es, twin = make(**options), large(3, **options)
     n_draws = 5 if symmetric else 10
@@ -481,7 +481,7 @@ def test_noise_of_ones_own_in_one_of_the_populations(dtype, rng, mine, asked, sy
     assert es.step == 2
 
 
-def test_noise_of_ones_own_that_was_not_asked_for_makes_new_candidates():
+def test_assigned_noise_that_was_not_asked_for_makes_new_candidates():
     es = make()
     for i in range(4):
         es.epsilon = epsilon = np.arange(15.0).reshape(5, 3) + i
@@ -553,7 +553,7 @@ def test_a_generation_of_nan_ends_and_the_next_begins():
 
 
 @pytest.mark.parametrize("name", ["centered", "nes", "raw"])
-def test_a_policy_assigned_too_late_still_ranks_what_was_told(name):
+def test_a_policy_assigned_too_late_still_ranks_the_reported_rewards(name):
     es, twin = (make(nan_policy="worst", fitness_shaping=name) for _ in range(2))
     for search in (es, twin):
         search.get_parameters()
@@ -680,7 +680,7 @@ RNGS = {
 @pytest.mark.parametrize("source", RNGS)
 @pytest.mark.parametrize("is_asked", [True, False])
 @pytest.mark.parametrize("n_told", [0, 1, 2])
-def test_a_copy_goes_on_in_the_middle_of_a_generation(
+def test_a_copy_continues_in_the_middle_of_a_generation(
     dtype, copied, n_told, is_asked, source, symmetric
 ):
     es = make(rng=RNGS[source](), dtype=dtype, symmetric=symmetric, keep_gradient=True)
@@ -704,7 +704,7 @@ def test_a_copy_goes_on_in_the_middle_of_a_generation(
     assert_array_equal(got.get_parameters(), es.get_parameters())
 
 
-def test_a_copy_of_a_generation_with_noise_of_ones_own(copied, rng):
+def test_a_copy_of_a_generation_with_assigned_noise(copied, rng):
     es = make()
     for i in range(3):
         es.get_parameters()

@@ -1,4 +1,4 @@
-"""An archive has the one layout that numpy.savez writes, or it is refused, whatever its checksum says."""
+"""An archive without the layout that numpy.savez writes is refused, even if its checksum is right."""
 
 import io
 import zipfile
@@ -103,7 +103,7 @@ def bytes_behind_an_array(archive):
 
 
 def built(change, buffer=None):
-    """A signed file of LARGE's members whose archive is changed as it is written."""
+    """Write a signed file with the members of LARGE, and change its archive on the way."""
     buffer = buffer or io.BytesIO()
     files_own = io.BytesIO(files._encode(KIND, LARGE))
     with zipfile.ZipFile(files_own) as source, zipfile.ZipFile(buffer, "a") as archive:
@@ -171,7 +171,7 @@ def test_every_cut_is_refused(tmp_path):
         assert_refused(tmp_path / "file", with_digest(body[:length]))
 
 
-def test_what_is_beyond_the_old_formats_numbers(monkeypatch):
+def test_sizes_beyond_the_old_formats_numbers(monkeypatch):
     """As in archives of more than 2 GiB, which Python describes in other fields."""
     for module, name in ((zipfile, "ZIP64_LIMIT"), (archives, "_MOST")):
         monkeypatch.setattr(module, name, 1000)

@@ -100,7 +100,7 @@ def test_rounds_are_a_whole_number(rounds, capsys):
 
 
 @pytest.mark.parametrize("impl", [FAST, FAST_F32], ids=str)
-def test_what_is_equal_passes(impl):
+def test_equal_results_pass(impl):
     checks.check_generation(impl, SEARCH)
     checks.check_forward_one(impl, NETWORK)
     checks.check_forward_population(impl, NETWORK)
@@ -118,7 +118,7 @@ class _Off(Implementation):
         return super().network(dataclasses.replace(case, activation="sigmoid"))
 
 
-def test_what_differs_is_not_timed():
+def test_results_that_differ_are_not_timed():
     off = _Off("off", FAST.module)
     with pytest.raises(checks.DifferentResults, match="10x3: sigma: differs from pepg-es by"):
         checks.check_generation(off, SEARCH)

@@ -1,4 +1,4 @@
-"""What is told of each step of a run: functions, a bar, a CSV file, checkpoints."""
+"""Callbacks of a run: functions, a progress bar, a CSV file, checkpoints."""
 
 import csv
 import functools
@@ -33,7 +33,7 @@ from pepg_fast.run.history import COLUMNS
 
 
 class Noted(Callback):
-    """Writes down what it is told; raises where it should."""
+    """Record the calls; raise an exception at the given one."""
 
     def __init__(self, notes, name="", raises=()):
         self.notes, self.name, self.raises = notes, name, raises
@@ -151,7 +151,7 @@ class TestOrder:
         assert sorted(notes[-3:]) == ["aend", "bend", "cend"]
         assert es.step == 1
 
-    def test_a_failure_is_told_although_an_end_fails_too(self):
+    def test_a_failure_is_reported_although_the_end_fails_too(self):
         with pytest.raises(ValueError, match="end None") as caught:
             make().run(lambda x: 1 / 0, max_steps=1, callbacks=Noted([], "", ["end None"]))
         assert isinstance(caught.value.__context__, EvaluationError)
@@ -271,7 +271,7 @@ class TestCSVLog:
         for read in (rows_of(file), list(History.read_csv(file))):
             np.testing.assert_equal(read, list(history))
 
-    def test_what_is_not_finite_is_read_again(self, file):
+    def test_values_that_are_not_finite_are_read_back(self, file):
         values = iter([[np.inf, -np.inf] * 5, [-np.inf] * 10, [1e-320, 1e308] * 5])
         es = make(population_size=10)
         history = es.run(
@@ -340,7 +340,7 @@ class TestCSVLog:
         assert all(line.isprintable() for line in file.read_text().split("\n"))
         assert len(History.read_csv(file)) == len(rows_of(file)) == 3
 
-    def test_a_number_of_thousands_of_digits_is_no_setting_to_fail_on(self, file):
+    def test_a_number_with_thousands_of_digits_does_not_end_a_run(self, file):
         es = make()
         es.optimizer.note = 10**5000
         es.run(hill, max_steps=1, callbacks=CSVLog(file))
@@ -400,7 +400,7 @@ class TestCSVLog:
         make().run(hill, max_steps=1, callbacks=CSVLog(str(file)))
         assert len(History.read_csv(str(file))) == 1
 
-    def test_the_next_run_goes_on(self, file):
+    def test_the_next_run_continues(self, file):
         es = make()
         log = CSVLog(file)
         first = es.run(hill, max_steps=3, callbacks=log).history
@@ -468,7 +468,7 @@ class TestCSVLog:
         assert len(file.read_text().removeprefix(before).splitlines()) == 5
 
     @pytest.mark.parametrize("mu_lr", [0.1, Decay(0.3, 0.5), lambda step: 0.1 / (step + 1)])
-    def test_what_only_moves_on_is_no_change(self, file, mu_lr):
+    def test_settings_that_only_advance_are_not_noted_as_changed(self, file, mu_lr):
         es = make(mu_lr=mu_lr)
         for _ in range(3):
             es.run(hill, max_steps=2, callbacks=CSVLog(file))
@@ -485,13 +485,13 @@ class TestCSVLog:
         assert_same(es, make())
 
     @pytest.mark.parametrize("steps", [0, 2])
-    def test_unless_it_is_told_to(self, file, steps):
+    def test_unless_overwrite_is_given(self, file, steps):
         file.write_text("something else")
         es = by_hand(make(), hill, steps)
         es.run(hill, max_steps=3, callbacks=CSVLog(file, overwrite=True))
         np.testing.assert_array_equal(History.read_csv(file)["step"], steps + np.arange(1, 4))
 
-    def test_a_search_that_goes_on_may_begin_a_file(self, file):
+    def test_a_search_that_continues_may_begin_a_file(self, file):
         by_hand(es := make(), hill, 2)
         es.run(hill, max_steps=1, callbacks=CSVLog(file))
         np.testing.assert_array_equal(History.read_csv(file)["step"], [3])
@@ -508,7 +508,7 @@ class TestCSVLog:
         ],
         ids=["empty", "comments", "other columns", "text", "npy", "bytes"],
     )
-    def test_what_is_no_history_is_named_and_left_alone(self, file, content):
+    def test_a_file_that_is_not_a_history_is_named_and_left_alone(self, file, content):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"history\.csv: wanted "):
             History.read_csv(file)
@@ -581,7 +581,7 @@ class TestCSVLog:
             again.run(hill, max_steps=1, callbacks=CSVLog(file))
         assert History.read_csv(file)["step"].tolist() == [1, 2, 6, 7, 8, 9]
 
-    def test_steps_that_had_no_log_are_no_loss(self, file, tmp_path):
+    def test_steps_without_a_log_are_not_missed(self, file, tmp_path):
         es = make()
         es.run(hill, max_steps=2, callbacks=CSVLog(file))
         es.run(hill, max_steps=2)
@@ -593,14 +593,14 @@ class TestCSVLog:
 
     @pytest.mark.parametrize("tail", [3, {}, {"header": 1, "rows": 2}, {"header": "x", "rows": np.ones((2, 14))},
                                       {"header": "", "rows": np.full((2, 14), np.nan)}])  # fmt: skip
-    def test_a_checkpoint_with_other_rows_than_a_log_has_is_not_heard(self, file, tail):
+    def test_a_checkpoint_with_other_rows_than_the_log_is_ignored(self, file, tail):
         es = make()
         es.run(hill, max_steps=2, callbacks=CSVLog(file))
         es._log_tail = tail
         es.run(hill, max_steps=1, callbacks=CSVLog(file))
         assert History.read_csv(file)["step"].tolist() == [1, 2, 3]
 
-    def test_text_that_no_file_can_have_is_not_heard(self, file):
+    def test_text_that_no_file_can_hold_is_ignored(self, file):
         es = make()
         es.run(hill, max_steps=2, callbacks=CSVLog(file))
         es._log_tail["header"] = "# note: \ud800\n" + es._log_tail["header"]
@@ -624,7 +624,7 @@ class TestCSVLog:
         es.run(hill, max_steps=7, callbacks=[log, note])
         assert np.diff(seen).tolist() == [0, 1, 0, 0, 1, 0]
 
-    def test_kill_leaves_a_file_to_go_on_with(self, file, tmp_path):
+    def test_kill_leaves_a_file_to_continue_with(self, file, tmp_path):
         code = """
             import sys
             from pepg_fast import CSVLog, Checkpoints
@@ -687,7 +687,7 @@ class TestCheckpoints:
         [{}, {"dtype": np.float32}, {"rng": np.random.RandomState(3)}],
         ids=["as it is", "float32", "RandomState"],
     )
-    def test_the_search_goes_on_with_the_same_bits(self, folder, every, options):
+    def test_the_search_continues_with_the_same_bits(self, folder, every, options):
         es = make(**options)
         es.run(hill, max_steps=7, callbacks=Checkpoints(folder, every=every, keep=100))
         for step in self.steps(folder):
@@ -745,7 +745,7 @@ class TestCheckpoints:
             (folder / name).touch()
         assert Checkpoints.latest(folder).name == "step_1000000000.npz"
 
-    def test_the_next_run_goes_on_in_the_folder(self, folder):
+    def test_the_next_run_continues_in_the_folder(self, folder):
         es = make()
         callback = Checkpoints(folder, every=2, keep=3)
         es.run(hill, max_steps=3, callbacks=callback)
@@ -847,7 +847,7 @@ class TestWhoseFilesTheyAre:
                 other.run(hill, max_steps=2, callbacks=CSVLog(path))
             assert path.read_text() == before
 
-    def test_the_key_is_told_also_where_it_is_drawn_late(self, tmp_path):
+    def test_the_key_is_logged_even_if_it_is_drawn_late(self, tmp_path):
         path = tmp_path / "history.csv"
         es = make(rng=None)
         es.run(hill, max_steps=2, callbacks=CSVLog(path))
@@ -866,7 +866,7 @@ class TestWhoseFilesTheyAre:
                 other.run(hill, max_steps=2, callbacks=Checkpoints(tmp_path))
         assert sorted(tmp_path.iterdir()) == before
 
-    def test_a_replayed_search_goes_on_in_its_files(self, tmp_path):
+    def test_a_replayed_search_continues_in_its_files(self, tmp_path):
         callbacks = [CSVLog(tmp_path / "h.csv"), Checkpoints(tmp_path, every=2)]
         make(rng=np.random.RandomState(3)).run(hill, max_steps=4, callbacks=callbacks)
         es = pepg_fast.PEPG.load_checkpoint(Checkpoints.latest(tmp_path))
@@ -897,13 +897,13 @@ def test_a_log_is_written_before_a_checkpoint_and_despite_an_error(tmp_path):
     assert len(History.read_csv(tmp_path / "h.csv")) == 1
 
 
-def test_what_only_looks_on_is_no_limit(tmp_path):
+def test_a_callback_that_only_watches_is_not_a_limit(tmp_path):
     for callback in (Progress(disable=True), CSVLog(tmp_path / "h"), Checkpoints(tmp_path)):
         with pytest.raises(ValueError, match="run: wanted one of max_steps"):
             make().run(hill, callbacks=callback)
 
 
-def test_a_history_says_what_it_has():
+def test_a_history_names_its_columns_in_errors():
     history = make().run(hill, max_steps=2).history
     assert "mean" in history
     assert "median" not in history
@@ -931,7 +931,7 @@ def test_a_module_that_is_missing_is_named_with_its_extra(call, module):
 # ---- a log that fails, or was damaged -----------------------------------------------------------
 
 
-def test_a_search_whose_first_generation_failed_goes_on_in_its_log(tmp_path):
+def test_a_search_whose_first_generation_failed_continues_in_its_log(tmp_path):
     log, es = CSVLog(tmp_path / "history.csv"), make()
     for _ in range(2):
         with pytest.raises(pepg_fast.EvaluationError):
@@ -980,7 +980,7 @@ def test_a_log_that_may_not_grow_is_named(tmp_path):
     assert last == f"OSError: [Errno 27] File too large: '{tmp_path / 'history.csv'}'"
 
 
-def test_a_row_that_is_none_is_not_added_in_part():
+def test_an_invalid_row_is_not_added_in_part():
     history = History()
     with pytest.raises(TypeError, match="row: wanted a number for each column"):
         history.append({"step": 1, "evaluations": "x"})

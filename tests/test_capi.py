@@ -92,7 +92,7 @@ def test_header_and_pxd_declare_the_same_callbacks():
     }  # fmt: skip
 
 
-def test_what_is_linked_only_is_declared_apart():
+def test_functions_that_need_linking_are_declared_separately():
     linked = declarations(LINKED_TEXT, FUNCTIONS)
     assert {"pepg_search_tell", "pepg_search_run_f32"} <= set(linked)
     assert not set(linked) & set(kernels.__pyx_capi__)
@@ -703,7 +703,7 @@ def compile_extension(source, target):
 
 
 def cythonize(source):
-    """Translate a .pyx into C beside it; its path."""
+    """Translate a .pyx into C in the same folder; return the path."""
     pytest.importorskip("Cython", minversion="3.1")
     target = source.with_suffix(".c")
     subprocess.run(

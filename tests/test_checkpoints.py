@@ -1,4 +1,4 @@
-"""A checkpoint goes on with the same bits, a copy too, and no save loses an older file."""
+"""A search from a checkpoint or a copy continues with the same bits, and no save loses an older file."""
 
 import copy
 import inspect
@@ -35,7 +35,7 @@ RNGS = {
 
 
 class Momentum(Optimizer):
-    """As in the README, with numbers, arrays, and the NumPy scalars that come of them."""
+    """As in the README, with numbers, arrays and NumPy scalars as attributes."""
 
     def __init__(self, alpha, decay=0.5):
         self.alpha = alpha
@@ -143,14 +143,14 @@ def global_state():
 # ---- going on ---------------------------------------------------------------------------------
 
 
-def test_a_copy_goes_on_after_an_update(source, dtype, copied):
+def test_a_copy_continues_after_an_update(source, dtype, copied):
     np.random.seed(5)
     wanted = run(make(source(), dtype), 3)
     got = copied(wanted)
     assert_equal_searches(run(got, 3), run(wanted, 3))
 
 
-def test_a_copy_goes_on_between_ask_and_update(source, dtype, copied):
+def test_a_copy_continues_between_ask_and_update(source, dtype, copied):
     np.random.seed(5)
     wanted = run(make(source(), dtype), 3)
     solutions = wanted.get_parameters().copy()
@@ -188,7 +188,7 @@ def test_a_copy_needs_a_population_for_its_next_update(copied):
         copied(run(make(), 2)).update(np.arange(20.0))
 
 
-def test_a_copy_with_noise_of_ones_own(copied):
+def test_a_copy_with_assigned_noise(copied):
     es = run(make(), 1)
     es.epsilon = noise = np.linspace(-1, 1, 50).reshape(10, 5)
     es.theta = np.concatenate([es.mu + noise, es.mu - noise])
@@ -369,7 +369,7 @@ def test_numpys_global_state_is_left_alone(tmp_path, rng):
     assert global_state() == before
 
 
-def test_a_search_of_numpys_global_state_goes_on_from_a_copy_of_it(tmp_path):
+def test_a_search_of_numpys_global_state_continues_from_a_copy_of_it(tmp_path):
     es = run(make(np.random), 2)
     got = run(through_file(es, tmp_path), 2)
     assert_equal_searches(got, run(es, 2))
@@ -391,7 +391,7 @@ def test_copies_of_a_large_population_are_small(tmp_path, is_pending):
 
 @pytest.mark.parametrize("optimizer", [Momentum, Warmup])
 @pytest.mark.parametrize("generations", [0, 3])
-def test_custom_optimizer_is_handed_back(tmp_path, dtype, optimizer, generations):
+def test_custom_optimizer_is_passed_again(tmp_path, dtype, optimizer, generations):
     wanted = run(make(dtype=dtype, optimizer=optimizer), generations)
     got = through_file(wanted, tmp_path, optimizer=optimizer)
     assert type(got.optimizer) is optimizer
@@ -408,7 +408,7 @@ def test_custom_optimizer_is_handed_back(tmp_path, dtype, optimizer, generations
     ],
 )
 @pytest.mark.parametrize("generations", [0, 3])
-def test_built_in_optimizers_need_not_be_handed_back(
+def test_built_in_optimizers_need_not_be_passed_again(
     tmp_path, dtype, optimizer, arguments, generations
 ):
     wanted = run(make(dtype=dtype, optimizer=optimizer, optimizer_kwargs=arguments), generations)
@@ -417,7 +417,7 @@ def test_built_in_optimizers_need_not_be_handed_back(
     assert_equal_searches(run(got, 3), run(wanted, 3))
 
 
-def test_adam_may_be_handed_back_too(tmp_path):
+def test_adam_may_be_passed_again_too(tmp_path):
     wanted = run(make(), 2)
     assert_equal_searches(through_file(wanted, tmp_path, optimizer=Adam), wanted)
 
@@ -533,7 +533,7 @@ FUNCTIONS = {"mu_lr": halving, "sigma_lr": halving, "l2_coeff": halving, "fitnes
 
 @pytest.mark.parametrize("generations", [0, 3])
 @pytest.mark.parametrize("names", [*([name] for name in FUNCTIONS), FUNCTIONS], ids="-".join)
-def test_functions_are_handed_back(tmp_path, names, generations):
+def test_functions_are_passed_again(tmp_path, names, generations):
     functions = {name: FUNCTIONS[name] for name in names}
     es = run(make(**functions), generations)
     path = es.save_checkpoint(tmp_path / "c")
@@ -579,7 +579,7 @@ def test_a_decay_is_stored(tmp_path, generations):
     [("sigma_lr", 0.7), ("sigma_lr", halving), ("l2_coeff", 0.0), ("mu_lr", halving),
      ("l2_coeff", Decay(0.1, 0.5)), ("fitness_shaping", "nes"), ("fitness_shaping", clipped)],
 )  # fmt: skip
-def test_what_is_handed_over_takes_the_place_of_what_is_stored(tmp_path, name, value):
+def test_a_passed_function_replaces_the_stored_one(tmp_path, name, value):
     es = run(make(), 2)
     got = through_file(es, tmp_path, **{name: value})
     setattr(es, name, value)
@@ -595,7 +595,7 @@ def test_what_is_handed_over_takes_the_place_of_what_is_stored(tmp_path, name, v
         ("fitness_shaping", "ranks", "fitness_shaping: wanted"),
     ],
 )
-def test_what_is_handed_over_is_checked(tmp_path, name, value, message):
+def test_a_passed_function_is_checked(tmp_path, name, value, message):
     path = run(make(), 1).save_checkpoint(tmp_path / "c")
     with pytest.raises((ValueError, TypeError), match=f"^{message}"):
         PEPG.load_checkpoint(path, **{name: value})
@@ -864,7 +864,7 @@ def test_an_attribute_that_no_file_can_hold_is_left_out_alone(tmp_path, name, va
 
 
 def test_a_small_file_cannot_ask_for_rewards_of_large_populations(tmp_path):
-    """A number in the place of an array would fill one, as often as it is there."""
+    """A number in place of an array would be expanded to an array each time."""
     es = PEPG(2_000_000, 1, 0.0, 1.0, 0.1, 0.1, num_interactions=10**9)
     state = checkpoints.to_state(es)
     state["population"] |= {"told": 20_000_000, "told_rewards": [0.0] * 20}
@@ -894,7 +894,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path, name):
+def test_an_unloadable_search_does_not_replace_a_good_file(tmp_path, name):
     run(make(), 2).save_checkpoint(tmp_path / "c")
     before = (tmp_path / "c").read_bytes()
     es = run(make(), 2)
@@ -933,7 +933,7 @@ def test_a_search_whose_candidates_overflow_is_saved_and_loaded(tmp_path, rng, d
         (ClipUp, "alpha", [KeyError, np.ones(5), "x"]),
     ],
 )
-def test_an_optimizer_that_could_not_go_on_is_refused(tmp_path, optimizer, name, values):
+def test_an_optimizer_that_could_not_continue_is_refused(tmp_path, optimizer, name, values):
     run(make(optimizer=optimizer), 2).save_checkpoint(tmp_path / "c")
     state = files.load(tmp_path / "c", "checkpoint")
     for value in values:
@@ -995,7 +995,7 @@ def assert_one_checkpoint(folder, lines):
 
 
 @pytest.mark.parametrize("is_relative", [False, True], ids=["absolute", "relative"])
-def test_a_script_saves_beside_itself(tmp_path, is_relative):
+def test_a_script_saves_in_its_own_folder(tmp_path, is_relative):
     folder, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     folder.mkdir()
     elsewhere.mkdir()
@@ -1005,7 +1005,7 @@ def test_a_script_saves_beside_itself(tmp_path, is_relative):
     assert not any(elsewhere.iterdir())
 
 
-def test_an_imported_module_saves_beside_itself(tmp_path):
+def test_an_imported_module_saves_in_its_own_folder(tmp_path):
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "train.py").write_text(f"def main():{SCRIPT}".replace("\n", "\n    "))
     command = "import package.train; package.train.main()"

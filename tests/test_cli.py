@@ -1,5 +1,6 @@
 """The command line, as a user runs it."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -46,9 +47,35 @@ def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
         (["--seed", "-1"], "rng: wanted"),
     ],
 )
-def test_bad_values_are_said_plainly(capsys, arguments, message):
+def test_bad_values_get_plain_messages(capsys, arguments, message):
     assert cli.main(["xor", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_help_states_defaults_that_mean_something():
+    parser = cli._parser()
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        text = " ".join(command.format_help().split())
+        assert "default: None" not in text
+        assert "default: {" not in text
+        assert "==SUPPRESS==" not in text
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("--popsize", "--population-size"), ("--lr", "--mu-lr"), ("--n-jobs", "--workers"), ("--tol", "--patience")],
+)  # fmt: skip
+def test_an_option_of_another_package_gets_a_suggestion(capsys, option, meant):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "CartPole-v1", option, "1"])
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_an_option_that_resembles_nothing_gets_no_suggestion(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["xor", "--zzz", "1"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --zzz 1\n")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["xor", "--help"], ["--version"]])
@@ -73,7 +100,7 @@ def test_help_and_version(capsys, arguments):
         ([], "pepg-fast: error: the following arguments are required: COMMAND", "pepg-fast"),
     ],
 )  # fmt: skip
-def test_what_is_misspelled_is_said_with_what_was_meant(capsys, arguments, message, usage):
+def test_a_misspelled_word_gets_a_suggestion(capsys, arguments, message, usage):
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     error = capsys.readouterr().err
@@ -226,7 +253,7 @@ def test_programs_with_a_name_like_the_commands_are_not_it(arguments, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a folder that is in use can be removed")
-def test_where_the_folder_is_gone_the_import_path_stays(tmp_path):
+def test_a_removed_folder_leaves_the_import_path_unchanged(tmp_path):
     gone, modules = tmp_path / "gone", tmp_path / "modules"
     for folder in (gone, modules):
         folder.mkdir()

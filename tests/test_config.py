@@ -49,7 +49,7 @@ def test_an_unknown_instruction_set_fails_the_import_and_says_why():
     assert "got 'avx3'" in run.stderr
 
 
-def test_select_isa_names_what_can_be_had():
+def test_select_isa_names_the_usable_units():
     with pytest.raises(ValueError, match="isa: wanted one of baseline"):
         kernels.select_isa("avx3")
 

@@ -1,4 +1,4 @@
-"""`PEPG.run` with Dask's executor, as it is."""
+"""`PEPG.run` with Dask's own executor."""
 
 import distributed_searches
 import numpy as np

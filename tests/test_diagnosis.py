@@ -79,10 +79,10 @@ class TestWhatItFinds:
         ):
             search().run(evaluate, vectorized=True, max_steps=410)
 
-    def test_fewer_steps_are_no_streak(self):
+    def test_fewer_steps_do_not_count(self):
         assert search().run(lambda x: 3.0, max_steps=diagnosis.SEVERAL - 1).diagnosis == ()
 
-    def test_while_the_run_goes_on(self):
+    def test_while_the_run_continues(self):
         heard: list[int] = []
 
         def flat(solution):
@@ -145,7 +145,7 @@ class TestHealthySearches:
     def test_a_sigma_that_is_to_stay_as_it_is(self, options):
         assert search(**options).run(lambda x: -sphere(x), max_steps=500).diagnosis == ()
 
-    def test_one_that_comes_closer_with_sigma_at_its_floor(self):
+    def test_one_that_comes_closer_with_sigma_at_its_minimum(self):
         es = search(0.02, mu=30.0, sigma_min=0.02, sigma_lr=0.5)
         assert es.run(lambda x: -sphere(x), max_steps=1000).diagnosis == ()
 

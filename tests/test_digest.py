@@ -21,7 +21,7 @@ def changed(data, index, by=1):
 
 
 @pytest.mark.parametrize("size", [size for size in SIZES if size < 2000])
-def test_a_digest_is_what_its_definition_says(isa, size):
+def test_a_digest_follows_its_definition(isa, size):
     data = some_bytes(size)
     assert kernels.digest(data) == reference.digest(data.tobytes())
 
@@ -113,6 +113,6 @@ def test_bits_of_the_digest_are_fair():
         (np.array([None]), "data: wanted an array of numbers, got dtype object"),
     ],
 )
-def test_what_has_no_digest(data, message):
+def test_values_without_a_digest(data, message):
     with pytest.raises(ValueError, match=message):
         kernels.digest(data)

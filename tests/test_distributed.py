@@ -50,7 +50,7 @@ except ModuleNotFoundError as error:
     )
 
 
-def test_there_is_nothing_else():
+def test_there_is_no_other_name():
     import pepg_fast.distributed
 
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
@@ -221,7 +221,7 @@ def test_a_fingerprint_is_that_of_the_same_search():
         ("interactions", {"num_interactions": 50}), ("interactions", {"num_interactions": 50, "popsize_max": 20}),
     ],
 )  # fmt: skip
-def test_a_fingerprint_tells_what_a_search_is_made_of(name, changes):
+def test_a_fingerprint_depends_on_the_arguments_of_a_search(name, changes):
     assert of(**changes) != of()
     assert name in of(**changes).differences(of())
 
@@ -245,7 +245,7 @@ def test_a_fingerprint_tells_what_a_search_is_made_of(name, changes):
         ("rewards so far", lambda es: es._generation.scored.rewards[0].__setitem__(0, 0.5)),
     ],
 )
-def test_a_fingerprint_tells_what_became_of_it(name, change):
+def test_a_fingerprint_depends_on_the_state_of_a_search(name, change):
     es, same = (make(num_interactions=100) for _ in range(2))
     for one in (es, same):  # a whole update, and half of another
         one.get_parameters(members=slice(0, 0))
@@ -259,7 +259,7 @@ def test_a_fingerprint_tells_what_became_of_it(name, change):
     assert name in fingerprint(es).differences(fingerprint(same))
 
 
-def test_a_fingerprint_tells_what_low_rank_noise_is_drawn_for():
+def test_a_fingerprint_depends_on_the_shapes_of_low_rank_noise():
     def of_shapes(*shapes, rank=1):
         return fingerprint(LowRankPEPG(10, 0.0, 1.0, 0.1, structure=shapes, rank=rank, rng=1))
 
@@ -268,7 +268,7 @@ def test_a_fingerprint_tells_what_low_rank_noise_is_drawn_for():
     assert of_shapes((4, 2)).differences(of_shapes((4, 2), rank=2)) == "rank (1 and 2)"
 
 
-def test_a_fingerprint_tells_what_numpys_generators_have_drawn():
+def test_a_fingerprint_depends_on_the_state_of_numpys_generators():
     es, same = (make(rng=np.random.default_rng(1)) for _ in range(2))
     legacy = make(rng=np.random.RandomState(1))
     for one in (es, same, legacy):
@@ -281,7 +281,7 @@ def test_a_fingerprint_tells_what_numpys_generators_have_drawn():
     assert fingerprint(es).differences(fingerprint(same)) == "rng"
 
 
-def test_a_fingerprint_tells_what_was_drawn_from_what_is():
+def test_a_fingerprint_distinguishes_the_drawn_from_the_current_distribution():
     es, same = make(), make()
     for one in (es, same):
         one.get_parameters(members=slice(0, 0))

@@ -115,7 +115,7 @@ def test_a_share_that_is_the_same_for_all_may_be_one_number(dtype):
     assert_same(advance(one, 5), advance(each, 5))
 
 
-def test_no_share_is_an_infinite_one():
+def test_no_maximum_change_means_an_infinite_one():
     assert_same(
         advance(make(sigma_lr=5.0), 5), advance(make(sigma_lr=5.0, sigma_max_change=np.inf), 5)
     )
@@ -259,7 +259,7 @@ def test_decay_keeps_to_the_limits(dtype, low, high, decay, end):
     advance(es)
 
 
-def test_limits_beyond_float32_are_none():
+def test_limits_beyond_float32_do_not_apply():
     es = make(dtype="f4", sigma_max=1e300, sigma_decay=0.5, sigma_decay_limit=1e300)
     assert_same(advance(es, 3), advance(make(dtype="f4"), 3))
 
@@ -292,7 +292,11 @@ def test_a_radius_is_the_length_of_sigma(dtype, dim):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"radius_init": 2.0}, ValueError, r"radius_init: wanted it or sigma_init, got both \(1.0"),
+        (
+            {"radius_init": 2.0},
+            ValueError,
+            r"radius_init: wanted radius_init or sigma_init, got both \(1.0",
+        ),
         ({"sigma_init": None}, TypeError, r"sigma_init: wanted a number above 0 \(or radius_init"),
         ({"sigma_init": None, "radius_init": 0}, ValueError, "radius_init: wanted a number above"),
         ({"sigma_init": None, "radius_init": [1, 1, 1]}, TypeError, "radius_init: wanted a number"),
@@ -376,7 +380,7 @@ def test_numpy_noise_without_symmetry_can_be_replayed(dtype, make_rng):
         assert_close(es.sigma, sigma + 0.1 * g_sigma, rtol_of(dtype))
 
 
-def test_noise_of_ones_own_without_symmetry(rng):
+def test_assigned_noise_without_symmetry(rng):
     es = make(population_size=5, symmetric=False, keep_gradient=True)
     es.epsilon = epsilon = rng.standard_normal((5, 3))
     assert_array_equal(es.theta, es.mu + epsilon)
@@ -440,7 +444,7 @@ SOURCES = {"native": lambda: 1, "Generator": lambda: np.random.default_rng(1)}
 
 
 def box_of(bounds, dtype=np.float64):
-    """Both ends as numbers of a dtype within what was given, with infinities where there is none."""
+    """Return both ends, rounded inward to the dtype, with infinities where there is no bound."""
     given = bounds.get("lower", -np.inf), bounds.get("upper", np.inf)
     low, high = (np.array(np.broadcast_to(end, 3), dtype=float) for end in given)
     for end, toward, is_outside in ((low, np.inf, np.less), (high, -np.inf, np.greater)):
@@ -453,7 +457,7 @@ def box_of(bounds, dtype=np.float64):
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("box", BOXES)
-def test_bounds_clip_what_is_handed_out_and_the_mean_but_not_the_gradient(
+def test_bounds_clip_what_is_returned_and_the_mean_but_not_the_gradient(
     dtype, box, symmetric, source
 ):
     options = {"dtype": dtype, "symmetric": symmetric, "keep_gradient": True}
@@ -517,7 +521,7 @@ def test_bounds_are_arrays_that_cannot_be_changed(dtype):
     assert make().upper is None
 
 
-def test_out_and_noise_of_ones_own_are_within_bounds(rng):
+def test_out_and_assigned_noise_are_within_bounds(rng):
     es, out = make(lower=0.0, upper=1.0), np.empty((10, 3))
     assert es.get_parameters(out=out) is out
     assert out.min() == 0
@@ -658,7 +662,7 @@ def test_a_schedule_may_give_a_rate_for_each_parameter(dtype, name, optimizer):
 )
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", RATES)
-def test_what_is_no_rate_is_named_with_its_step_and_changes_nothing(
+def test_an_invalid_rate_is_named_with_its_step_and_changes_nothing(
     name, optimizer, value, error, wanted
 ):
     rate = Recorded(lambda step: value if step == 3 else 0.1)
@@ -720,7 +724,7 @@ def test_a_rate_of_0_stands_still():
         assert not np.array_equal(es.mu, before)
 
 
-def test_an_optimizer_of_ones_own_sees_alpha():
+def test_an_optimizer_of_the_user_sees_alpha():
     es = advance(make(mu_lr=Decay(0.8, 0.5), optimizer=Plain), 3)
     assert [alpha for alpha, _ in es.optimizer.seen] == [0.8, 0.4, 0.2]
     es = advance(make(mu_lr=lambda step: EACH, optimizer=Plain), 1)

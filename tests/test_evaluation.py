@@ -111,7 +111,7 @@ class TestEverywhere:
         with pytest.raises(EvaluationError, match="candidate 6 raised ValueError: above 0"):
             evaluator.population(solutions)
 
-    def test_the_center_is_called_so(self, executor):
+    def test_the_center_is_named(self, executor):
         evaluator = Evaluator(searches.raises_value_error, False, executor)
         with pytest.raises(EvaluationError, match="evaluate: the center raised ValueError") as e:
             evaluator.center(np.zeros(3))
@@ -124,7 +124,7 @@ class TestEverywhere:
             (searches.raises_what_wants_two, "WantsTwo: this and that"),
         ],
     )
-    def test_an_exception_that_does_not_pickle_is_told_of(self, executor, evaluate, text):
+    def test_an_exception_that_does_not_pickle_is_reported(self, executor, evaluate, text):
         with pytest.raises(EvaluationError, match=f"raised {text}$") as caught:
             make().run(evaluate, max_steps=1, executor=executor)
         assert isinstance(caught.value.__cause__, Exception)
@@ -136,7 +136,7 @@ class TestEverywhere:
             make().run(searches.raises_together, max_steps=1, executor=executor, vectorized=True)
         assert 0 <= caught.value.index < 10
 
-    def test_the_search_goes_on_after_a_failure(self, executor):
+    def test_the_search_continues_after_a_failure(self, executor):
         es = make()
         es.run(hill, max_steps=2)
         with pytest.raises(EvaluationError):
@@ -208,7 +208,7 @@ class TestFailures:
         with pytest.raises(EvaluationError, match=r"candidate 0 raised ZeroDivisionError$"):
             make().run(searches.raises_bare, max_steps=1)
 
-    def test_all_at_once_here_it_is_the_exception_itself(self):
+    def test_vectorized_in_this_process_it_is_the_exception_itself(self):
         es = make()
         with pytest.raises(ValueError, match=r"^10 at once$"):
             es.run(searches.raises_together, max_steps=1, vectorized=True)
@@ -221,7 +221,7 @@ class TestFailures:
         assert isinstance(error, RuntimeError)
         assert (str(error), error.index) == ("evaluate: it failed", index)
 
-    def test_what_has_not_begun_is_cancelled(self):
+    def test_evaluations_that_have_not_begun_are_cancelled(self):
         gate, begun = threading.Event(), []
 
         def evaluate(solution):
@@ -248,14 +248,14 @@ class TestFailures:
         es.run(hill, max_steps=2)
         assert_same(es, by_hand(make(), hill, 2))
 
-    def test_a_center_that_is_lost_is_called_so(self):
+    def test_a_lost_center_is_named(self):
         executor = ThreadPoolExecutor(1)
         executor.shutdown()
         with pytest.raises(EvaluationError, match="the center got lost") as caught:
             Evaluator(hill, False, executor).center(np.zeros(3))
         assert caught.value.index == -1
 
-    def test_leaving_the_program_is_no_failure(self):
+    def test_leaving_the_program_is_not_a_failure(self):
         def evaluate(solution):
             raise SystemExit(4)
 
@@ -320,7 +320,7 @@ def raises_one_that_comes_back_as_text(solution):
         ),
     ],
 )
-def test_strange_exceptions_are_told_all_the_same(evaluate, text):
+def test_strange_exceptions_are_reported_as_well(evaluate, text):
     es = make()
     with pytest.raises(EvaluationError, match=text):
         es.run(evaluate, max_steps=1)
@@ -329,7 +329,7 @@ def test_strange_exceptions_are_told_all_the_same(evaluate, text):
     assert es.is_pending
 
 
-def test_what_gives_an_executor_is_none():
+def test_an_object_that_makes_an_executor_is_refused():
     class Client(InThisThread):
         def get_executor(self):
             return InThisThread()
@@ -428,14 +428,14 @@ class TestReturnValues:
         assert_same(es, by_hand(make(), hill, 2))
 
     @pytest.mark.parametrize("made", [-1, 0.5, np.nan, np.inf, None, "many", {}, [1]], ids=repr)
-    def test_interactions_that_are_none(self, made):
+    def test_interactions_that_are_not_whole_numbers(self, made):
         with pytest.raises(
             ValueError, match=r"evaluate: wanted a whole number of interactions for candidate 0, "
         ):
             make().run(lambda _: (1.0, made), max_steps=1)
 
     @pytest.mark.parametrize("value", [None, "high", (1.0, 2.0, 3.0)])
-    def test_a_center_that_is_no_number(self, value):
+    def test_a_center_that_is_not_a_number(self, value):
         with pytest.raises(TypeError, match=r"evaluate: wanted a number .* for the center, got "):
             Evaluator(lambda _: value, False, None).center(np.zeros(3))
 
@@ -459,7 +459,7 @@ class TestVectorized:
         np.testing.assert_array_equal(es.mu, twin.mu)
         assert es.best_fitness == twin.best_fitness
 
-    def test_two_candidates_are_no_fitness_with_interactions(self):
+    def test_the_fitness_of_two_candidates_is_not_a_fitness_with_interactions(self):
         es = make(population_size=2)
         es.run(lambda x: tuple(hills(x)), vectorized=True, max_steps=2)
         assert (es.evaluations, es.interactions) == (4, 0)
@@ -481,13 +481,13 @@ class TestVectorized:
             )
 
     @pytest.mark.parametrize("value", [["high"] * 10, [None] * 10, [1j] * 10])
-    def test_what_are_no_numbers(self, value):
+    def test_values_that_are_not_numbers(self, value):
         es = make()
         with pytest.raises((TypeError, ValueError), match=r"(evaluate|rewards): wanted (10 )?numb"):
             es.run(lambda _: value, vectorized=True, max_steps=1)
         assert es.is_pending
 
-    def test_what_is_masked(self):
+    def test_masked_values(self):
         es, result = make(), np.ma.array(np.arange(10.0), mask=[0] * 9 + [1])
         with pytest.raises(ValueError, match=r"evaluate: wanted 10 .*, got 1 masked"):
             es.run(lambda _: result, vectorized=True, max_steps=1)
@@ -495,7 +495,7 @@ class TestVectorized:
         assert es.best_theta is None
 
     @pytest.mark.parametrize("made", [-1, 0.5, np.ones((10, 2)), [np.nan] * 10, "many"])
-    def test_interactions_that_are_none(self, made):
+    def test_interactions_that_are_not_whole_numbers(self, made):
         with pytest.raises(ValueError, match="evaluate: wanted a whole number of interactions"):
             make().run(lambda x: (hills(x), made), vectorized=True, max_steps=1)
 
@@ -512,12 +512,12 @@ class TestVectorized:
 
 class TestRefuses:
     @pytest.mark.parametrize("evaluate", [None, 3, "hill", np.zeros(3)])
-    def test_what_cannot_be_called(self, evaluate):
+    def test_values_that_cannot_be_called(self, evaluate):
         with pytest.raises(TypeError, match="evaluate: wanted a callable, got "):
             make().run(evaluate, max_steps=1)
 
     @pytest.mark.parametrize("executor", [4, "threads", map, ThreadPoolExecutor, hill])
-    def test_what_is_no_executor(self, executor):
+    def test_objects_that_are_not_executors(self, executor):
         es = make()
         with pytest.raises(TypeError, match=r"executor: wanted a concurrent.futures.Executor, got"):
             es.run(hill, max_steps=1, executor=executor)

@@ -99,7 +99,7 @@ def test_it_is_trained_whole(cheetah, library, tmp_path, monkeypatch):
     assert not Path("MUJOCO_LOG.TXT").exists()
 
 
-def test_a_simulation_that_diverges_is_told(cheetah, library, starts, tmp_path, monkeypatch):
+def test_a_simulation_that_diverges_is_reported(cheetah, library, starts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MuJoCo writes a log
     bad = starts.copy()
     bad[:, 9:] = 1e9
@@ -110,7 +110,7 @@ def test_a_simulation_that_diverges_is_told(cheetah, library, starts, tmp_path, 
         NativeRollouts(task, 1).run_all(Asked(weights, np.zeros((1, 1), np.int64), None, True))
 
 
-def test_a_model_that_does_not_load_is_told(cheetah, library, tmp_path):
+def test_a_model_that_does_not_load_is_reported(cheetah, library, tmp_path):
     (tmp_path / "robot.xml").write_text("<mujoco><worldbody><body/></worldbody>")
     with pytest.raises(RuntimeError, match=r"xml: .*robot\.xml|xml: XML"):
         cheetah.simulation(library, xml=tmp_path / "robot.xml")

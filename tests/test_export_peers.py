@@ -97,7 +97,7 @@ def test_a_policy_of_a_torch_module(layers, output, bias):
     assert policy(seen[0]) == want[0].argmax()
 
 
-def test_what_went_out_comes_in_again():
+def test_a_policy_survives_torch_and_back():
     policy = exports.policy_of("discrete")
     again = Policy.from_torch(policy.to_torch(dtype="float64"), lambda: Three())
     np.testing.assert_array_equal(again.network.weights, policy.network.weights)

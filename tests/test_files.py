@@ -133,8 +133,8 @@ def test_keys_with_dots_do_not_collide(tmp_path):
     assert_same(round_trip(tmp_path / "f", state), state)
 
 
-def test_text_of_what_are_no_characters_is_refused(target):
-    """NumPy makes a string of it that no Python program could have."""
+def test_text_with_invalid_characters_is_refused(target):
+    """NumPy reads the damaged member as a string that no Python program could create."""
     files.save(target, "kind", {"note": "mine"})
     with zipfile.ZipFile(target) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -251,7 +251,7 @@ def test_what_a_file_cannot_hold_is_named_and_nothing_is_written(tmp_path, targe
     [nested(101), nested(100_000), 10**5000, -(10**5000)],
     ids=["deep", "deeper", "large", "small"],
 )
-def test_what_python_would_not_read_again_is_not_written(tmp_path, value):
+def test_values_that_python_could_not_read_are_not_written(tmp_path, value):
     assert not files.is_storable({"x": value})
     with pytest.raises(TypeError, match=r"^x.*: a file holds"):
         files.save(tmp_path / "f", KIND, {"x": value})
@@ -265,7 +265,7 @@ def test_a_list_that_holds_itself_is_not_written(tmp_path):
 
 
 @pytest.mark.parametrize("value", [nested(98), 10**4200])
-def test_what_python_just_reads_again(tmp_path, value):
+def test_values_at_the_limit_of_what_python_reads(tmp_path, value):
     assert round_trip(tmp_path / "f", {"x": value}) == {"x": value}
 
 
@@ -314,7 +314,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, target, monkeypatch, functi
     assert os.listdir(tmp_path) == [target.name]
 
 
-def test_temporary_file_is_whole_and_beside_the_target(tmp_path, target, monkeypatch):
+def test_temporary_file_is_whole_and_in_the_folder_of_the_target(tmp_path, target, monkeypatch):
     seen = []
     replace = os.replace
 
@@ -669,7 +669,7 @@ def test_compressed_contents_are_refused(tmp_path, large, method):
     assert_refused(tmp_path / "signed", content, "compressed")
 
 
-def test_taking_apart_and_putting_together_changes_nothing(tmp_path, large):
+def test_disassembling_and_assembling_changes_nothing(tmp_path, large):
     (tmp_path / "signed").write_bytes(signed(members_of(large)))
     assert_same(files.load(tmp_path / "signed", KIND), LARGE)
 

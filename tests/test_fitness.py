@@ -246,7 +246,7 @@ def test_shaping_sums_to_zero_and_keeps_the_order(shaping, ties, rewards):
 
 @settings(deadline=None)
 @given(rewards=rewards_of(even=True))
-def test_symmetric_weights_sum_to_nothing_but_the_difference_of_the_sides(rewards):
+def test_symmetric_weights_sum_to_the_difference_of_the_sides(rewards):
     for shaping in ("centered", "nes", "normalized"):
         delta, even = weights_of(rewards, shaping)
         assert abs(even.sum()) < 1e-9
@@ -549,7 +549,7 @@ def test_nan_ranks_last(dtype, name, ties, symmetric, maximize, kind):
     assert es.best_fitness == sign * 9.0
 
 
-def test_the_warning_comes_once_a_search_and_points_at_the_caller():
+def test_the_warning_comes_once_per_search_and_points_at_the_caller():
     es = make(nan_policy="worst")
     es.get_parameters()
     with pytest.warns(UserWarning, match=WARNING) as caught:
@@ -589,7 +589,7 @@ def test_nan_is_never_best(maximize, where):
 
 @pytest.mark.parametrize("name", ["centered", "nes", np.tanh])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_nan_beside_the_worst_infinity(name, sign):
+def test_nan_and_the_worst_infinity_in_one_generation(name, sign):
     rewards = np.array([math.nan, -math.inf, 1.0, 2.0, 3.0, 4.0])
     shaping = name if isinstance(name, str) else lambda r: np.tanh(np.maximum(r, -9.0))
     with pytest.warns(UserWarning, match="1 of 6"):
@@ -720,7 +720,7 @@ def test_a_bad_option_is_named_and_not_taken(name, value, message):
     assert getattr(es, name) == before
 
 
-def test_maximize_is_for_good():
+def test_maximize_cannot_be_assigned():
     with pytest.raises(AttributeError):
         make().maximize = False
 

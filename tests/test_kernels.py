@@ -1,4 +1,4 @@
-"""The extension module itself: what a refusal names, memory that is handed out again, turns."""
+"""The extension module itself: messages of refusals, recycled memory, turns between threads."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ def test_a_refusal_names_the_argument(name):
         REFUSED[name]()
 
 
-def test_memory_that_somebody_holds_is_not_handed_out_again():
+def test_memory_that_somebody_holds_is_not_returned_again():
     recycled, dtype = kernels.RecycledArray(), np.dtype(float)
     address = recycled.empty(N, D, dtype).ctypes.data
     takers = [np.empty((N, D)) for _ in range(20)]  # of memory that was given back

@@ -1,4 +1,4 @@
-"""The files of pepg-es load and go on with the same numbers; hostile pickles run nothing."""
+"""Searches from files of pepg-es continue with the same numbers; hostile pickles run nothing."""
 
 import importlib
 import io
@@ -368,7 +368,7 @@ def script(monkeypatch):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("generations", [0, 3])
-def test_custom_optimizer_is_handed_over(tmp_path, script, protocol, generations):
+def test_custom_optimizer_is_passed(tmp_path, script, protocol, generations):
     original = searched(generations, optimizer=script.Momentum, optimizer_kwargs={"decay": 0.25})
     path = dumped(tmp_path / "c", original.__dict__, protocol)
     script.leave()
@@ -377,7 +377,7 @@ def test_custom_optimizer_is_handed_over(tmp_path, script, protocol, generations
     assert_goes_on_alike(loaded, original, draw=True)
 
 
-def test_custom_optimizer_that_is_not_handed_over_is_named(tmp_path, script):
+def test_custom_optimizer_that_is_not_passed_is_named(tmp_path, script):
     path = dumped(tmp_path / "c", searched(optimizer=script.Momentum).__dict__)
     assert_refused("checkpoint", path, r"script_of_the_user\.Momentum.*optimizer=")
 
@@ -396,7 +396,7 @@ def test_the_wrong_optimizer_class(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_custom_activations_are_handed_over(tmp_path, script, protocol):
+def test_custom_activations_are_passed(tmp_path, script, protocol):
     net = network(3, 4, 2, hidden_activation=script.swish, output_activation=script.Scaled(3.0))
     path = dumped(tmp_path / "n", net.__dict__, protocol)
     script.leave()
@@ -410,7 +410,7 @@ def test_custom_activations_are_handed_over(tmp_path, script, protocol):
 @pytest.mark.parametrize(
     "handed", [{}, {"output_activation": swish}, {"hidden_activation": "relu"}]
 )
-def test_custom_activation_that_is_not_handed_over_is_named(tmp_path, script, handed):
+def test_custom_activation_that_is_not_passed_is_named(tmp_path, script, handed):
     net = network(3, 4, 2, hidden_activation=script.swish, output_activation=pepg.tanh)
     path = dumped(tmp_path / "n", net.__dict__)
     script.leave()
@@ -635,7 +635,7 @@ def test_damage_is_refused_or_changes_a_value(tmp_path, kind, protocol):
 
 
 def test_frames_that_cross_hide_nothing(tmp_path):
-    """Frames only tell how much to read at once; who follows them here would read other opcodes."""
+    """Frames only say how much to read at a time; a reader that relied on them would read other opcodes."""
     frames = b"".join(b"\x95" + length.to_bytes(8, "little") for length in (3, 0))
     pickled = b"\x80\x04" + frames + b"NNN\x87."
     (tmp_path / "b").write_bytes(pickled)
@@ -856,7 +856,7 @@ def test_many_layers_are_refused_at_once(tmp_path):
 
 
 def test_the_largest_file_is_refused_in_its_own_size(tmp_path, kind):
-    """That of more is not opened; a pipe would never end, a number would be somebody's descriptor."""
+    """A larger file is not opened; a pipe would never end, and a number would be the descriptor of an open file."""
     path = tmp_path / "large"
     path.write_bytes(b"\x80\x04")
     os.truncate(path, pickle_reader.MOST_BYTES + 1)

@@ -21,7 +21,7 @@ def sphere(x):
 
 
 def resumed(tmp_path, make):
-    """A run of four steps, and one in another process's place that goes on to seven; rows of both by step."""
+    """Run four steps, and resume to seven as another process would; return the rows of both by step."""
     rows = {}
 
     def keep(es, row):
@@ -156,7 +156,7 @@ def test_nothing_is_imported_unless_asked_for():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_trainer_logs_and_goes_on_in_the_same_log(tmp_path, monkeypatch):
+def test_the_trainer_logs_and_continues_in_the_same_log(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
     pytest.importorskip("gymnasium")
     from pepg_fast import cli

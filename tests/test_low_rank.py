@@ -170,7 +170,7 @@ def test_moments_of_the_noise(rank, kurtosis):
         ([(2**61, 1)], 9),
     ],
 )
-def test_tensors_that_cannot_be_are_refused(shapes, rank):
+def test_impossible_tensors_are_refused(shapes, rank):
     with pytest.raises(ValueError, match="shapes: wanted"):
         kernels.Tensors(shapes, rank)
 
@@ -286,7 +286,7 @@ def steps(es, n):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("is_waiting", [False, True])
 @pytest.mark.parametrize("how", ["checkpoint", "pickle", "copy"])
-def test_a_resumed_search_goes_on_with_the_same_bits(tmp_path, how, is_waiting, dtype):
+def test_a_resumed_search_continues_with_the_same_bits(tmp_path, how, is_waiting, dtype):
     further = {"rank": 2, "dtype": dtype, "sigma_init": [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "sigma_decay": 0.9,
                "sigma_min": 0.1, "mu_lr": Decay(0.05, 0.5, every=2), "optimizer": ClipUp, "n_threads": 1}  # fmt: skip
     straight = steps(search_of(**further), 5)
@@ -326,7 +326,7 @@ def test_a_file_whose_sigma_differs_within_a_tensor_is_refused(name, tmp_path):
         LowRankPEPG.load_checkpoint(tmp_path / "file")
 
 
-def test_run_searches_and_goes_on_after_a_checkpoint(tmp_path):
+def test_run_searches_and_continues_after_a_checkpoint(tmp_path):
     def evaluate(theta):
         return -np.square(theta - 0.2).sum()
 
@@ -509,6 +509,7 @@ def test_no_inputs_give_no_outputs():
     es = search_of()
     assert es.forward(np.zeros((40, 0, 6))).shape == (40, 0, 3)
     assert es.forward(np.zeros((0, 6)), members=np.zeros(0, int)).shape == (0, 3)
+    assert es.forward(np.zeros((0, 6)), members=[]).shape == (0, 3)
 
 
 def test_noise_of_a_user_is_refused():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed_searches import CASES, SPLITS, by_itself, judge
+from distributed_searches import CASES, SPLITS, by_itself, coarse, judge, restarted
 from searches import assert_same
 
 from pepg_fast import PEPG, Checkpoints
@@ -75,6 +75,14 @@ def test_every_number_of_ranks_gives_the_bits_of_one_process(n, each_case):
                 assert_same(es, wanted)
 
 
+@runs(3, "restarts")
+def test_attempts_have_the_bits_of_one_process(done):
+    printed(done)
+    wanted = restarted(lambda es, **ends: es.run(coarse, **ends))
+    for rank in range(3):
+        assert_same(PEPG.load_checkpoint(done.folder / f"end-{rank}"), wanted)
+
+
 @runs(3, "loop")
 def test_evaluate_update_extras_callbacks_and_limits(done):
     assert "done" in printed(done)
@@ -103,7 +111,7 @@ def test_the_roots_search_goes_to_all(done):
 
 
 @runs(2, "differing")
-def test_ranks_that_differ_are_told_in_what(done):
+def test_ranks_that_differ_get_an_error_that_names_the_difference(done):
     lines = printed(done).splitlines()
     assert [line.split()[0] for line in lines] == [
         "mu", "theta", "sigma_lr", "step", "upper", "theta_size", "dtype",
@@ -127,7 +135,7 @@ def in_halves(folder, before, after):
 
 @pytest.mark.slow
 @pytest.mark.runs(do=lambda folder: in_halves(folder, (3, "first_half"), (2, "second_half")))
-def test_a_checkpoint_goes_on_at_another_number_of_ranks(done):
+def test_a_checkpoint_continues_on_another_number_of_ranks(done):
     first, checkpoint, second = done
     printed(first)
     assert checkpoint == "step_000000003.npz"
@@ -207,7 +215,7 @@ def test_an_interrupt_on_one_rank_ends_the_run_on_all(done):
 
 
 @runs(2, "caught")
-def test_without_abort_all_ranks_have_the_error_and_can_go_on(done):
+def test_without_abort_all_ranks_have_the_error_and_can_continue(done):
     index, mu = printed(done).split(" ", 1)
     assert index == "7"
     np.testing.assert_array_equal(json.loads(mu), by_itself("plain", 3).mu)

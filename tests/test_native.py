@@ -413,7 +413,7 @@ def test_a_function_of_another_number_of_arguments_is_refused(name, text, make):
     ids=["def", "lambda", "builtin", "None", "address", "str", "bytes", "void pointer", "array",
          "prototype", "class", "list"],
 )  # fmt: skip
-def test_what_is_no_native_function_is_refused(name, value, shown):
+def test_an_object_that_is_not_a_native_function_is_refused(name, value, shown):
     if value is None and name not in ("reset", "step"):
         return  # as without it
     with pytest.raises(TypeError) as refusal:
@@ -448,7 +448,7 @@ def test_a_jitted_function_is_pointed_at_cfunc():
     ],
     ids=["void pointer", "double pointer", "int", "FFI", "type", "buffer"],
 )
-def test_what_is_no_function_of_cffi_is_refused(make):
+def test_a_cffi_object_that_is_not_a_function_is_refused(make):
     value = make(pytest.importorskip("cffi").FFI())
     with pytest.raises(TypeError, match="step: wanted a native function"):
         simulation(step=value)
@@ -823,7 +823,7 @@ def test_data_that_is_no_memory_is_refused(value):
 @pytest.mark.parametrize(
     "value", [np.float64(SCALE), np.int64(SCALE)], ids=lambda value: type(value).__name__
 )
-def test_a_number_of_numpy_is_no_memory(value):
+def test_a_numpy_number_is_refused_as_memory(value):
     with pytest.raises(TypeError, match="data: wanted None, an array"):
         simulation(data=value)
 

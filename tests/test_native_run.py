@@ -74,6 +74,17 @@ IN_PYTHON = {
 
 
 class TestBits:
+    def test_with_restarts(self, library, in_c):
+        function = FITNESS(("ball", library))
+        es, twin = (make(mu_init=3.0, sigma_init=0.5, sigma_max=0.6) for _ in range(2))
+        ends = {"patience": 5, "restarts": 2, "max_steps": 300}
+        result, other = es.run(function, **ends), twin.run(ball, **ends)
+        assert len(result.tried) == len(other.tried) > 1
+        assert sum(in_c) == es.step - len(result.tried)  # all but the first of each
+        assert_same(es, twin)
+        assert_same_rows(result.history, other.history)
+        np.testing.assert_array_equal(result.history["attempt"], other.history["attempt"])
+
     @pytest.mark.parametrize("n_threads", [1, 2, 4])
     @pytest.mark.parametrize("options", (IN_C | IN_PYTHON).values(), ids=IN_C | IN_PYTHON)
     @pytest.mark.usefixtures("teams")
@@ -185,7 +196,7 @@ class TestKinds:
         wanted = make().run(ball, max_steps=5)
         assert_same_rows(make().run(native, max_steps=5).history, wanted.history)
 
-    def test_what_takes_one_argument_is_called_from_python(self):
+    def test_a_function_of_one_argument_is_called_from_python(self):
         @ctypes.CFUNCTYPE(ctypes.c_double, ctypes.py_object)
         def evaluate(solution):
             return ball(solution)
@@ -249,7 +260,7 @@ class TestEnds:
         assert 0.2 <= result.history["seconds"][-1] <= result.seconds
         assert (np.diff(result.history["seconds"]) >= 0).all()
 
-    def test_nan_is_refused_as_ever(self, library):
+    def test_nan_is_still_refused(self, library):
         def holes(solution):
             return math.nan if solution[0] > 1.0 else ball(solution)
 

@@ -187,13 +187,13 @@ PYTHON = {
 
 @pytest.mark.parametrize(("activation", "name"), PYTHON.values(), ids=PYTHON)
 @pytest.mark.parametrize("key", ["hidden_activation", "output_activation"])
-def test_python_activation_is_handed_over(tmp_path, key, activation, name):
+def test_python_activation_is_passed(tmp_path, key, activation, name):
     network = make(**{key: activation})
     assert_equal_networks(through_file(network, tmp_path, **{key: activation}), network)
     assert_asked_for(tmp_path / "n", f"its {key} 'python:.*({name}).*pass it as {key}=")
 
 
-def test_both_are_handed_over(tmp_path):
+def test_both_are_passed(tmp_path):
     network = make(hidden_activation=swish, output_activation=Scaled())
     save(network, tmp_path / "n")
     assert_asked_for(tmp_path / "n", "output_activation=", hidden_activation=swish)
@@ -203,7 +203,7 @@ def test_both_are_handed_over(tmp_path):
     assert_equal_networks(got, network)
 
 
-def test_handed_activations_replace_stored_ones(tmp_path):
+def test_passed_activations_replace_stored_ones(tmp_path):
     make(hidden_activation="tanh").save_network(tmp_path / "n")
     got = NeuralNetwork.load_network(
         tmp_path / "n", hidden_activation="relu", output_activation=np.sin

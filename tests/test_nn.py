@@ -62,7 +62,7 @@ class TestCall:
             make()(value)
 
     @pytest.mark.parametrize("value", ["abc", [1, 2, "x"], None, [1, 2, 1j], [[1, 2], [3]]])
-    def test_what_is_not_numbers_is_refused(self, value):
+    def test_values_that_are_not_numbers_are_refused(self, value):
         with pytest.raises((TypeError, ValueError), match="value: wanted"):
             make()(value)
 
@@ -128,7 +128,7 @@ class TestWeights:
             ([[1], [2, 3]], TypeError),
         ],
     )
-    def test_what_does_not_fit_is_refused_and_changes_nothing(self, value, error):
+    def test_values_that_do_not_fit_are_refused_and_change_nothing(self, value, error):
         network = NeuralNetwork(1, 1)
         network.weights = [2, 1]
         with pytest.raises(error, match="weights: wanted 2 numbers"):

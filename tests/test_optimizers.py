@@ -1,4 +1,4 @@
-"""SGD and ClipUp as a user meets them; Adam is in test_parity.py, the kernels in test_optimizer_kernels.py."""
+"""SGD and ClipUp through the public API; Adam is in test_parity.py, the kernels in test_optimizer_kernels.py."""
 
 import math
 
@@ -143,7 +143,7 @@ def test_they_are_optimizers():
     assert issubclass(ClipUp, Optimizer)
 
 
-def test_a_rate_that_is_no_number_changes_nothing():
+def test_a_rate_that_is_not_a_number_changes_nothing():
     es = run(search(ClipUp), 2)
     es.get_parameters()
     es.optimizer.alpha = "fast"

@@ -68,7 +68,7 @@ def test_a_recorder_ends_at_the_target_and_when_its_time_is_up():
         recorder(np.zeros((2, 2)))
 
 
-def test_a_file_is_gone_on_with_and_says_what_was_found(tmp_path, capsys, monkeypatch):
+def test_a_log_file_is_continued_and_keeps_what_it_had(tmp_path, capsys, monkeypatch):
     few = ["--functions", "sphere", "Rosenbrock", "--dims", "2", "--budget", "1000", "--json", str(tmp_path / "a.json"),
            "--optimizers", "pepg_fast", "differential evolution"]  # fmt: skip
     optimizers.main([*few, "--seeds", "1"])

@@ -110,7 +110,7 @@ def place(request, tmp_path, monkeypatch):
     [0, 10**6, True, np.int64(1), 1.5, Odd(), ["a"]],
     ids=lambda value: type(value).__name__,
 )
-def test_a_number_is_no_name(place, tmp_path, value):
+def test_a_number_is_refused_as_a_name(place, tmp_path, value):
     with pytest.raises(TypeError, match=r"(filename|folder|video): wanted the name of a f"):
         place(value)
     os.fstat(0)
@@ -137,7 +137,7 @@ WRITERS = [
 
 @pytest.mark.parametrize("place", WRITERS, indirect=True)
 @pytest.mark.parametrize("name", ["x/", "folder", "folder/", "./", "."])
-def test_a_folder_is_not_written_over_or_beside(place, tmp_path, name):
+def test_a_folder_is_not_replaced_by_a_file(place, tmp_path, name):
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError, match=re.escape(name)):
         place(name)

@@ -402,7 +402,7 @@ class TestAccidentalFeatures:
         es.update(sphere(es.theta))
         assert np.abs(es.best_theta).max() <= 0.1
 
-    def test_noise_of_ones_own(self, rng):
+    def test_assigned_noise(self, rng):
         es, epsilon = make(), rng.standard_normal((5, 3))
         es.epsilon = epsilon
         np.testing.assert_array_equal(es.theta, np.concatenate([epsilon, -epsilon]))
@@ -544,7 +544,7 @@ class TestRewards:
         np.testing.assert_array_equal(a.mu, b.mu)
         assert a.best_fitness == math.inf
 
-    def test_a_rate_that_is_no_number_is_refused_and_nothing_is_lost(self):
+    def test_a_rate_that_is_not_a_number_is_refused_and_nothing_is_lost(self):
         es, twin = advance(make()), advance(make())
         es.get_parameters()
         twin.get_parameters()
@@ -609,7 +609,7 @@ class TestOptimizers:
             es.update(REWARDS)
         np.testing.assert_equal(snapshot(es), before)
 
-    def test_a_mean_that_a_step_would_take_beyond_what_there_is_stays(self, dtype):
+    def test_a_mean_that_a_step_would_overflow_does_not_move(self, dtype):
         most = np.finfo(dtype).max
         es = make(optimizer=Failing, optimizer_kwargs={"result": [1.5e308, -most, -1]}, dtype=dtype)
         es.mu = [most, most, 1]
@@ -770,7 +770,7 @@ class TestConstructor:
         with pytest.raises(error, match=message):
             make(**changes)
 
-    def test_what_cannot_be_shown_is_refused_all_the_same(self):
+    def test_values_that_cannot_be_shown_are_refused_as_well(self):
         class Shy:
             def __repr__(self):
                 raise RuntimeError("no")
@@ -799,7 +799,7 @@ class TestConstructor:
         assert_same(advance(es), advance(make()))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-    def test_noise_that_is_no_noise_is_refused(self, value):
+    def test_invalid_noise_is_refused(self, value):
         es = make(dtype="float32")
         es.get_parameters()
         before = checkpoints.to_state(es)

@@ -109,7 +109,7 @@ def test_an_array_that_occurs_again_is_one_array(tmp_path, protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_arrays_of_one_byte_are_apart(tmp_path, protocol):
+def test_arrays_of_one_byte_do_not_overlap(tmp_path, protocol):
     """Python has each byte only once, so that their pickles share it."""
     first, second = read(
         written(tmp_path, pickle.dumps((np.ones(1, "?"), np.ones(1, "?")), protocol))
@@ -167,7 +167,7 @@ def in_a_checkpoint(**values):
 
 
 def shared(value, times, use):
-    """Remember a value, then a list of what is made of it again and again."""
+    """Memoize a value, then make a list of many references to it."""
     return value + b"\x94](" + use * times + b"e\x86"
 
 
@@ -407,7 +407,7 @@ for path in sys.argv[1:]:
 
 
 def outcomes_of(paths, folder):
-    """What came of each file, in a process that may end at any of them."""
+    """Read each file in a process that may end at any of them, and return the results."""
     outcomes = []
     while len(outcomes) < len(paths):
         command = [sys.executable, "-c", CHILD, *map(str, paths[len(outcomes) :])]

@@ -16,7 +16,7 @@ matplotlib = pytest.importorskip("matplotlib")
 
 @pytest.fixture(autouse=True)
 def without_a_screen():
-    """Figures that nobody looks at, closed afterward."""
+    """Figures without a window, which are closed afterward."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
@@ -74,7 +74,7 @@ class TestSources:
             with pytest.raises(ValueError, match="source: wanted a history of at least one step"):
                 plot_history(source)
 
-    def test_a_file_that_is_none(self, tmp_path):
+    def test_a_file_that_is_missing_or_not_a_history(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             plot_history(tmp_path / "history.csv")
         (tmp_path / "notes.txt").write_text("notes")
@@ -122,7 +122,7 @@ class TestAxes:
         ):
             plot_history(result, x=x)
 
-    def test_interactions_that_were_not_told(self):
+    def test_interactions_that_were_not_reported(self):
         drawn(plot_history(make().run(hill, max_steps=3), x="interactions"))
 
     def test_labels_have_units(self, result):
@@ -219,7 +219,7 @@ class TestLines:
         assert figure.axes[0].get_ylim()[1] < 10
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-    def test_nothing_but_those(self, bad):
+    def test_only_values_that_are_not_finite(self, bad):
         values = np.full(5, bad)
         drawn(plot_history(history_of(best=values, mean=values, best_fitness=values)))
 
@@ -273,7 +273,7 @@ class TestFigures:
             assert plot_history(result, figure=part) is part
             assert len(part.axes) == 3
 
-    def test_without_a_name_it_is_pyplots(self, result):
+    def test_without_a_name_pyplot_shows_the_figure(self, result):
         from matplotlib import pyplot
 
         figure = plot_history(result)
@@ -359,7 +359,7 @@ class TestFiles:
         assert written.name == ("a.png" if name in ("a", "a.") else name)
         assert written.read_bytes().startswith(begins)
 
-    def test_a_format_that_there_is_not_is_said(self, result, tmp_path):
+    def test_an_unknown_format_is_reported(self, result, tmp_path):
         with pytest.raises(
             ValueError, match=r"wanted a name that ends in one of .*png.*, got .*a\.xyz"
         ):

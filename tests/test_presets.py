@@ -467,7 +467,7 @@ def test_a_search_converges(package):
 
 
 @pytest.mark.parametrize("package", SEARCHES)
-def test_a_pickled_search_goes_on_with_the_same_bits(package):
+def test_a_pickled_search_continues_with_the_same_bits(package):
     options = {"ranking_method": "normalized"} if package == "evotorch" else {}
     es = SEARCHES[package](rng=2, **options)
     copy = pickle.loads(pickle.dumps(es))
@@ -546,7 +546,7 @@ def test_pgpelib_stops_at_its_interactions_and_evotorch_beyond_them():
     assert steps == {"float32": [0, 1, 1], "float64": [0, 0, 1]}
 
 
-def test_pgpelibs_zeros_are_none():
+def test_pgpelibs_zeros_mean_none():
     es = presets.pgpelib(
         solution_length=D, popsize=20, stdev_max_change=0, num_interactions=0, popsize_max=0, optimizer=""
     )  # fmt: skip
@@ -640,8 +640,8 @@ def test_equal_rewards_are_shaped_to_zeros(shaping):
         (lambda: SEARCHES["evotorch"](distributed=True), "distributed: leave it out"),
         (lambda: SEARCHES["evotorch"](popsize_weighted_grad_avg=True), "popsize_weighted_grad_avg: leave it out"),
         (lambda: SEARCHES["evotorch"](obj_index=1), "obj_index: wanted None or 0, as there is one objective"),
-        (lambda: evotorch(None, 0.1), "center_init: wanted it or initial_bounds, got neither"),
-        (lambda: evotorch(0.0, 0.1, radius_init=1.0), "radius_init: wanted it or sigma_init, got both"),
+        (lambda: evotorch(None, 0.1), "center_init: wanted center_init or initial_bounds, got neither"),
+        (lambda: evotorch(0.0, 0.1, radius_init=1.0), "radius_init: wanted radius_init or sigma_init, got both"),
         (lambda: evotorch(0.0, 0.1, stdev_min=0.2), "sigma_init: wanted numbers from sigma_min"),
         (lambda: SEARCHES["evotorch"](optimizer="rmsprop"), "optimizer: wanted 'clipup', .* or None, got 'rmsprop'"),
         (
@@ -689,7 +689,7 @@ def test_what_is_refused(make, message):
         make()
 
 
-def test_what_is_of_the_wrong_type():
+def test_values_of_the_wrong_type():
     with pytest.raises(TypeError, match=r"solution: wanted an array \(of a flattened tree\)"):
         presets.evosax(20, {"w": np.zeros(3)}, mean=0.0)
     with pytest.raises(TypeError, match="learning_rate: wanted a number"):
@@ -698,12 +698,12 @@ def test_what_is_of_the_wrong_type():
         presets.fcmaes(D, sigma_lrate=1.0)
 
 
-def test_an_elite_of_none_is_none():
+def test_an_elite_too_small_for_a_candidate_is_accepted():
     presets.estool(D, popsize=10, elite_ratio=0.05)
 
 
 @pytest.mark.parametrize("package", SEARCHES)
-def test_a_search_goes_on_from_a_checkpoint(package, tmp_path):
+def test_a_search_continues_from_a_checkpoint(package, tmp_path):
     es = SEARCHES[package](rng=3)
     for _ in range(2):
         es.update(-((es.get_parameters() - 1.0) ** 2).sum(axis=1))

@@ -1,4 +1,4 @@
-"""RayRunner on a cluster of this machine: the bits of one process, whatever happens to the workers."""
+"""RayRunner on a cluster on this machine has the bits of one process, even if workers fail."""
 
 import gc
 import os
@@ -19,6 +19,7 @@ from distributed_searches import (
     Slowly,
     a_search,
     by_itself,
+    coarse,
     exits,
     fitness_of,
     judge,
@@ -26,6 +27,7 @@ from distributed_searches import (
     of_nan,
     one_too_many,
     raises,
+    restarted,
     shifting_by_itself,
     sleeps,
     slice_of,
@@ -67,6 +69,13 @@ def test_every_search_has_the_bits_of_one_process(three, name):
     es = a_search(name)
     three.run(es, slice_of(name), max_steps=3)
     assert_same(es, by_itself(name, 3))
+
+
+def test_attempts_have_the_bits_of_one_process(three):
+    before = three.n_sent
+    es = restarted(lambda es, **ends: three.run(es, each(coarse), **ends))
+    assert_same(es, restarted(lambda es, **ends: es.run(coarse, **ends)))
+    assert three.n_sent - before <= 3 * 3  # to each worker, for each attempt
 
 
 def test_evaluate_and_update_by_hand_with_extras(three):
@@ -212,7 +221,7 @@ def test_members_that_kill_every_worker_end_the_run(three, tmp_path):
         (of_nan, ValueError, "rewards: wanted numbers, got NaN at index 4"),
     ],
 )
-def test_a_failure_is_raised_and_the_run_can_go_on(three, how, error, message, tmp_path):
+def test_a_failure_is_raised_and_the_run_can_continue(three, how, error, message, tmp_path):
     es = a_search("plain")
     three.run(es, each(fitness_of), max_steps=1)
     with pytest.raises(error, match=message) as caught:

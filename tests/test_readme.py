@@ -1,4 +1,4 @@
-"""What the README and the pages of the docs show runs as it is pasted, and prints what they say."""
+"""The blocks of the README and of the docs run as they are pasted, and print what the pages show."""
 
 import contextlib
 import importlib
@@ -21,7 +21,11 @@ DOCS = [
     if not WRITTEN_WHEN_BUILT.search(page.as_posix())
 ]
 #: Those whose blocks are whole programs; others show pieces of a program of the reader's.
-COMPLETE = [README, *(page for page in DOCS if page.parent.name in ("start", "how-to"))]
+COMPLETE = [
+    README,
+    ROOT / "docs/index.md",
+    *(page for page in DOCS if page.parent.name in ("start", "how-to")),
+]
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```", re.S | re.M)
 
 
@@ -32,7 +36,7 @@ def blocks(path, language):
 
 
 def programs():
-    """Each block of Python, and what stands below it as its output, or None."""
+    """Yield each block of Python, and the output that is shown below it, or None."""
     for page in COMPLETE:
         fences = [*FENCES.findall(page.read_text(encoding="utf-8")), ("", "")]
         for number, ((kind, text), (next_kind, shown)) in enumerate(itertools.pairwise(fences)):
@@ -43,8 +47,12 @@ def programs():
 
 @pytest.mark.parametrize(("program", "output"), list(programs()))
 def test_a_block_runs_by_itself_and_prints_what_is_shown(program, output, tmp_path, monkeypatch):
-    for needed in ("numba", "gymnasium"):
-        if needed in program or (needed == "gymnasium" and "train(" in program):
+    for needed, word in (
+        ("numba", "numba"),
+        ("gymnasium", "train("),
+        ("tensorboardX", "TensorBoard"),
+    ):
+        if word in program:
             pytest.importorskip(needed)
     monkeypatch.chdir(tmp_path)  # where it writes files
     printed = io.StringIO()
@@ -55,7 +63,7 @@ def test_a_block_runs_by_itself_and_prints_what_is_shown(program, output, tmp_pa
 
 
 def test_the_readme_shows_what_its_programs_print():
-    """A block that prints without an output below it would be checked by nobody."""
+    """The output of a block that prints would not be checked if none were shown."""
     for case in programs():
         program, output = case.values
         assert ("print(" in program) == (output is not None), case.id
@@ -103,12 +111,20 @@ def test_pages_of_the_docs_are_in_the_index():
 
 
 @pytest.mark.parametrize(
-    "path", [README, *DOCS, *sorted((ROOT / "examples").glob("*.py"))],
+    "path",
+    [README, *DOCS, ROOT / "bench/README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "examples").rglob("*.py")),
+     *sorted((ROOT / "examples").rglob("*.md"))],
     ids=lambda path: str(path.relative_to(ROOT)),
 )  # fmt: skip
 def test_extras_are_installed_from_the_checkout(path):
     """The package is on no index."""
     assert not re.search(r"pip install [^\n`]*pepg-fast", path.read_text(encoding="utf-8"))
+
+
+def test_the_c_reference_includes_every_public_header():
+    page = (ROOT / "docs/reference/c.md").read_text(encoding="utf-8")
+    for header in sorted((ROOT / "csrc/include").rglob("*.h")):
+        assert f"../../{header.relative_to(ROOT).as_posix()}" in page
 
 
 def test_every_public_name_has_a_docstring_for_the_reference():

@@ -1,4 +1,4 @@
-"""What is refused changes nothing; what is handed out or kept is the search's own."""
+"""A refused call changes nothing, and arrays that are returned or kept belong to the search."""
 
 # ruff: noqa: E501 - tables of cases, one a line
 
@@ -115,7 +115,7 @@ def test_a_refused_update_changes_nothing(kind, change, whole):
 
 
 @pytest.mark.parametrize("name", ["mu", "sigma"])
-def test_what_cannot_be_written_to_is_named(name):
+def test_a_read_only_array_is_named(name):
     es = make()
     read_only(getattr(es, name))
     with pytest.raises(ValueError, match=f"{name}: wanted a writeable array"):
@@ -177,7 +177,7 @@ def test_nothing_is_drawn_from_what_is_no_distribution(change, rng, draw):
     assert state(es) == before
 
 
-def test_an_optimizer_of_ones_own_is_not_asked_for_a_step_that_cannot_be_taken():
+def test_an_optimizer_of_the_user_is_not_asked_for_a_step_that_cannot_be_taken():
     es = make(Plain)
     es.get_parameters()
     read_only(es.sigma)
@@ -186,7 +186,7 @@ def test_an_optimizer_of_ones_own_is_not_asked_for_a_step_that_cannot_be_taken()
     assert es.optimizer.calls == 0
 
 
-def test_a_mean_that_is_mended_goes_on():
+def test_a_search_continues_after_its_rate_is_repaired():
     es, other = make(), make()
     for each in (es, other):
         each.get_parameters()
@@ -370,7 +370,7 @@ def test_minimizing_an_empty_array_is_refused_by_name(mu, sigma, name):
         ("interactions", lambda flag: told([flag] * 10)),
     ],
 )
-def test_a_flag_is_no_whole_number(name, call, flag):
+def test_a_flag_is_not_a_whole_number(name, call, flag):
     with pytest.raises((TypeError, ValueError), match=rf"{name}.*: wanted .*|wanted .*{name}"):
         call(flag)
 

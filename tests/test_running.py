@@ -1,4 +1,4 @@
-"""The run loop: a loop by hand that ends by itself, also by Ctrl-C, and goes on with the same bits."""
+"""The run loop equals a loop by hand, ends at limits and by Ctrl-C, and continues with the same bits."""
 
 import contextlib
 import copy
@@ -31,7 +31,6 @@ from pepg_fast import (
     maximize,
     minimize,
 )
-from pepg_fast.run import callbacks
 from pepg_fast.run.history import COLUMNS
 
 
@@ -133,7 +132,7 @@ class TestLikeALoopByHand:
         make(**options).run(evaluate, vectorized=True, max_steps=5)
         assert len(addresses) == 1
 
-    def test_a_subclass_with_methods_of_its_own_is_asked_and_told(self):
+    def test_methods_that_a_subclass_overrides_are_called(self):
         calls = []
 
         class Noted(PEPG):
@@ -234,7 +233,7 @@ class TestLimits:
         assert result.step == (2 if patience == 1 else 4) + (1 if patience == 1 else patience)
         assert result.best_fitness == sense * (2.0 if patience == 1 else 3.0)
 
-    def test_patience_begins_anew_with_each_call(self):
+    def test_patience_starts_again_with_each_call(self):
         es, flat = make(), lambda x: 0.0
         assert es.run(flat, max_steps=5).reason == "max_steps"
         result = es.run(flat, patience=3)
@@ -628,7 +627,7 @@ INTERRUPTED = """
     ("size", "dim", "how"), [(64, 300_000, "update"), (10, 3, "evaluate"), (10, 3, "callback")]
 )
 def test_ctrl_c_from_outside(size, dim, how):
-    """The search goes on with the bits that it would have had."""
+    """The search continues with the bits that it would have had."""
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(size), str(dim), how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
@@ -762,7 +761,7 @@ class TestInteractions:
             es.run(hills if vectorized else hill, vectorized=vectorized, max_steps=1)
         assert es.is_pending
 
-    def test_without_need_they_are_counted(self):
+    def test_unneeded_interactions_are_counted(self):
         es = make()
         assert es.run(with_interactions, max_steps=2).interactions == es.interactions == 100
         assert make().run(hill, max_steps=2).interactions == 0
@@ -886,7 +885,7 @@ class TestHistory:
         assert (row["best"], row["worst"], row["best_fitness"]) == (8, 0, 8)
         assert row["mean"] == np.nanmean(values)
 
-    def test_without_any_number_there_is_nothing_to_tell(self):
+    def test_without_any_number_there_is_nothing_to_report(self):
         es = make(nan_policy="worst")
         es.run(hill, max_steps=1)
         with pytest.warns(UserWarning, match="all rewards of a generation are NaN"):
@@ -959,7 +958,7 @@ class TestResult:
         np.testing.assert_array_equal(result.mu, es.center)
         assert (result.mu <= 1.0).all()
 
-    def test_it_is_shown_in_lines(self):
+    def test_progress_is_shown_in_lines(self):
         text = repr(make(theta_size=100).run(hill, max_steps=3))
         lines = text.splitlines()
         assert lines[0] == "Result: step limit reached"
@@ -1029,7 +1028,7 @@ class TestMaximizeAndMinimize:
 
     @pytest.mark.parametrize("size", [2, 30])
     def test_an_optimum_near_an_edge_is_found(self, size):
-        """Where the mean may leave the box, it goes to where all candidates are clipped alike."""
+        """A mean that may leave the box moves so far out that all candidates are clipped to the same point."""
         best = np.resize([0.95, 0.02], size)
         for seed in range(6):
             result = minimize(
@@ -1109,7 +1108,7 @@ class TestMaximizeAndMinimize:
         assert result.mu.max() <= 0.5
 
     @pytest.mark.parametrize("optimizer", [Adam, ClipUp, Halving])
-    def test_another_optimizer_at_rates_of_ones_own(self, optimizer):
+    def test_another_optimizer_at_rates_of_the_users_own(self, optimizer):
         result = minimize(valley, np.zeros(3), 1.0, optimizer=optimizer, mu_lr=0.1, sigma_lr=0.1,
                           max_steps=30)  # fmt: skip
         assert valley(result.mu) < 3.0
@@ -1255,72 +1254,3 @@ def test_a_start_outside_the_box_is_refused():
         ValueError, match=r"mu_init: wanted numbers from lower = -1.0 to upper = 1.0, got 3.0"
     ):
         minimize(valley, np.full(3, 3.0), 1.0, lower=-1, upper=1)
-
-
-def rastrigin(x):
-    return 10.0 * x.shape[-1] + (x * x - 10.0 * np.cos(2.0 * np.pi * x)).sum(axis=-1)
-
-
-class TestRestarts:
-    @pytest.mark.parametrize("sense", [1, -1])
-    def test_a_search_that_ends_in_a_local_optimum_is_rescued(self, sense):
-        def search(restarts, rng):
-            return (minimize if sense == 1 else maximize)(
-                lambda x: sense * rastrigin(x), np.full(5, 3.0), 2.0, vectorized=True, rng=rng, max_steps=4000,
-                target_fitness=sense * 1e-6, patience=100, restarts=restarts,
-            )  # fmt: skip
-
-        for rng in range(3):
-            alone, result = search(0, rng), search(6, rng)
-            assert (alone.reason, alone.tried) == ("patience", ())
-            assert sense * alone.best_fitness > 0.9
-            assert result.reason == "target_fitness"
-            assert result.tried[0].best_fitness == alone.best_fitness  # the first is as it was
-            assert result.best_fitness == result.tried[-1].best_fitness
-            sizes = [one.evaluations // one.step for one in result.tried]
-            assert sizes == [18 * 2**i for i in range(len(sizes))]
-            assert result.evaluations == sum(one.evaluations for one in result.tried)
-            assert f"tried: {len(sizes)} searches, best " in repr(result)
-            again = search(6, rng)
-            np.testing.assert_array_equal(again.best_theta, result.best_theta)
-
-    @pytest.mark.parametrize(
-        "limits", [{"max_steps": 500}, {"max_evaluations": 7000}, {"time_limit": 0.0}], ids=str
-    )
-    def test_limits_are_those_of_all_together(self, limits):
-        steps = []
-        result = minimize(
-            rastrigin, np.full(5, 3.0), 2.0, rng=0, restarts=9, patience=50,
-            callbacks=lambda es, row: steps.append(row), **limits,
-        )  # fmt: skip
-        assert result.reason == next(iter(limits))
-        assert (
-            len(steps)
-            == sum(one.step for one in result.tried)
-            == sum(len(one.history) for one in result.tried)
-        )
-        if "max_steps" in limits:
-            assert len(steps) == 500
-            assert len(result.tried) > 1
-        if "max_evaluations" in limits:
-            assert result.evaluations <= 7000
-        assert result.best_fitness == min(one.best_fitness for one in result.tried)
-
-    @pytest.mark.parametrize("rng", [None, np.random.SeedSequence(3), np.random.default_rng(3)])
-    def test_any_source_of_noise(self, rng):
-        with pytest.warns(UserWarning, match="same fitness"):
-            result = minimize(lambda x: 1.0, [0.0], 1.0, rng=rng, restarts=1, patience=12)
-        assert len(result.tried) == 2
-        assert result.reason == "patience"
-
-    def test_what_is_none_is_refused(self, tmp_path):
-        with pytest.raises(ValueError, match="restarts: wanted at least 0, got -1"):
-            minimize(rastrigin, np.zeros(2), 1.0, restarts=-1)
-        with pytest.raises(ValueError, match="restarts: wanted no CSVLog"):
-            minimize(
-                rastrigin,
-                np.zeros(2),
-                1.0,
-                restarts=1,
-                callbacks=callbacks.CSVLog(tmp_path / "log.csv"),
-            )

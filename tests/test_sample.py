@@ -106,7 +106,7 @@ class TestRecycledArray:
         assert not np.shares_memory(np.asarray(held), recycled.get())
         np.testing.assert_array_equal(np.array(held), before)
 
-    def test_what_there_is_stays_where_there_is_no_memory_for_more(self):
+    def test_a_failed_allocation_keeps_the_old_array(self):
         recycled = kernels.RecycledArray()
         held = recycled.empty(3, 4, np.dtype(float))
         with pytest.raises(MemoryError):

@@ -159,7 +159,7 @@ def test_memory_of_a_slice_is_used_again_unless_somebody_holds_it():
     assert es.get_members(slice(4, 8)).__array_interface__["data"][0] == address
 
 
-def test_a_slice_into_memory_of_ones_own(dtype):
+def test_a_slice_into_memory_of_the_users_own(dtype):
     es, other = make(dtype=dtype), make(dtype=dtype)
     out = np.empty((3, 3), dtype)
     assert es.get_parameters(members=slice(5, 8), out=out) is out
@@ -182,7 +182,7 @@ def test_a_slice_into_memory_of_ones_own(dtype):
         (slice(0.5, 2), TypeError, "members: wanted a slice of whole numbers, got"),
     ],
 )
-def test_members_that_are_no_range_are_refused(call, members, error, message):
+def test_members_that_are_not_a_range_are_refused(call, members, error, message):
     es = make()
     with pytest.raises(error, match=message):
         getattr(es, call)(**{"members": members})

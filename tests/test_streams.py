@@ -49,7 +49,7 @@ def refused(stored):
     return str(caught.value)
 
 
-def test_a_generator_goes_on_where_it_was(stored):
+def test_a_generator_continues_where_it_was(stored):
     got, again = streams.from_state(stored), streams.from_state(copy.deepcopy(stored))
     np.testing.assert_equal(streams.to_state(got), stored)
     assert_array_equal(got.standard_normal(9), again.standard_normal(9))
@@ -78,7 +78,7 @@ def test_every_field_is_needed_and_no_other_is_known(stored):
         refused(changed(stored, "state.state", nothing))
 
 
-def test_whole_numbers_are_such_and_within_their_range(stored):
+def test_whole_numbers_are_checked_for_type_and_range(stored):
     seen = 0
     for path, value in fields(stored):
         if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""Training runs: what they find, what they leave, how they end and go on."""
+"""Training runs: their results and files, how they end, and how they are resumed."""
 
 import dataclasses
 import gc
@@ -94,8 +94,8 @@ def test_rewards_do_not_depend_on_the_number_of_workers(tmp_path):
 
 
 @pytest.mark.parametrize("seeds", ["pair", "generation"])
-def test_both_sides_of_a_pair_meet_the_same_episodes_others_only_if_told(seeds):
-    """With a network that does not act, the return tells the episode."""
+def test_the_candidates_of_a_pair_get_the_same_episodes_and_all_do_on_request(seeds):
+    """With a network whose actions have no effect, the return identifies the episode."""
     seen = []
 
     def note(es, row):
@@ -131,7 +131,7 @@ def test_both_sides_of_a_pair_meet_the_same_episodes_others_only_if_told(seeds):
 
 
 @pytest.mark.parametrize("cut", [1, 5, 7])
-def test_a_run_cut_in_two_equals_the_uncut_one(tmp_path, cut):
+def test_a_run_in_two_parts_equals_an_uninterrupted_one(tmp_path, cut):
     train("Walk-v0", SMALL, folder=tmp_path / "whole")
     train("Walk-v0", changed(max_steps=cut), folder=tmp_path / "parts")
     second = train(None, changed(workers=1), folder=tmp_path / "parts", resume=True)
@@ -289,14 +289,14 @@ def test_learning_rates_may_change_on_resume_if_they_are_named(tmp_path, is_pend
     assert_same_state(tmp_path / "run", tmp_path / "cut")
 
 
-def test_a_change_that_is_none_is_refused(tmp_path):
+def test_a_change_that_is_not_allowed_is_refused(tmp_path):
     with pytest.raises(ValueError, match="change: wanted resume=True"):
         train("Walk-v0", SMALL, folder=tmp_path / "run", change=["mu_lr"])
     with pytest.raises(ValueError, match=r"change: wanted 'mu_lr', .*got 'seed'"):
         train(None, SMALL, folder=tmp_path / "run", resume=True, change=["seed"])
 
 
-def test_a_fitness_that_does_not_vary_and_observations_of_hundreds_are_said_at_once():
+def test_a_constant_fitness_and_large_observations_are_reported_after_one_generation():
     class Bytes(envs.Walk):
         def reset(self, **options):
             observation, info = super().reset(**options)
@@ -319,8 +319,22 @@ def test_a_fitness_that_does_not_vary_and_observations_of_hundreds_are_said_at_o
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_shift_that_makes_all_fitness_equal_is_said(workers):
+    config = changed(max_steps=1, center_every=0, reward_shift=-1.0, workers=workers)
+    with pytest.warns(UserWarning, match="although") as caught:
+        result = train("CartPole-v1", config)
+    (text,) = result.diagnosis
+    assert [str(one.message) for one in caught] == [text]
+    assert (
+        "all candidates had the same fitness, 0, in the first generation, although their returns were"
+        in text
+    )
+    assert "reward_shift or reward_floor cancels the differences" in text
+
+
 @pytest.mark.parametrize("engine", [0, 1])
-def test_returns_and_lengths_stand_beside_the_fitness(engine, tmp_path):
+def test_the_history_has_returns_and_lengths_besides_the_fitness(engine, tmp_path):
     config = changed(reward_shift=-100.0, reward_floor=-0.01, sigma_lr=0.0, workers=engine)
     shaped = train("Walk-v0", config, folder=tmp_path / "run")
     rows = History.read_csv(tmp_path / "run" / "history.csv")
@@ -339,7 +353,7 @@ def test_returns_and_lengths_stand_beside_the_fitness(engine, tmp_path):
     assert plain.history["length"][0] * 16 == plain.history["interactions"][0]
 
 
-def test_a_run_whose_history_lacks_the_newer_columns_goes_on(tmp_path):
+def test_a_run_whose_history_lacks_the_newer_columns_continues(tmp_path):
     """As those before these columns left it: in the file, and in the checkpoint that restores lost rows."""
     from pepg_fast.run.history import COLUMNS, HEADER
 
@@ -381,7 +395,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
         train(None, folder=tmp_path / "run", resume=True)
 
 
-def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(tmp_path):
+def test_a_run_that_ended_before_its_first_checkpoint_starts_again(tmp_path):
     train("Walk-v0", SMALL, folder=tmp_path / "whole")
     train("Walk-v0", SMALL, folder=tmp_path / "run")
     for path in (tmp_path / "run").glob("checkpoint*"):
@@ -390,7 +404,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(tmp_path):
     assert_same_state(tmp_path / "whole", tmp_path / "run")
 
 
-def test_an_environment_that_fails_leaves_all_files_and_the_run_goes_on(tmp_path):
+def test_an_environment_that_fails_leaves_all_files_and_the_run_continues(tmp_path):
     def flaky():
         return envs.Raises(which=2**40 if (tmp_path / "mended").exists() else 3)
 
@@ -507,7 +521,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(tmp_path, hurried):
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("how", ["time_limit", "SIGTERM", "SIGHUP"])
-def test_a_generation_of_minutes_is_cut_short_and_made_again(tmp_path, monkeypatch, how, workers):
+def test_a_long_generation_is_interrupted_and_repeated(tmp_path, monkeypatch, how, workers):
     """Neither the time limit nor a batch system's signal waits for it; the resumed run has the same bits."""
     monkeypatch.setattr(interrupts, "GRACE", 0.3)
     monkeypatch.setattr(processes, "FEEDER_SECONDS", 40.0)  # what is being sent is not waited for
@@ -695,7 +709,7 @@ def test_one_bad_observation_ends_the_run_and_spoils_no_file(tmp_path):
 
 
 def test_state_that_could_not_be_loaded_again_is_not_saved(tmp_path):
-    """By whatever it was spoiled."""
+    """However the file was damaged."""
     from pepg_fast.training.trainer import Trainer
 
     spoiled = []
@@ -778,7 +792,7 @@ def test_an_error_is_seen_whatever_its_environment_does_when_it_is_closed():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_what_hangs_as_it_is_closed_can_be_interrupted(workers):
+def test_an_environment_that_hangs_in_close_can_be_interrupted(workers):
     process = hanging(workers, {})
     try:
         assert process.stdout.readline() == "closing\n"
@@ -834,7 +848,7 @@ def test_arguments_that_a_file_holds_are_not(tmp_path, args):
     assert train(made, changed(env_args=args), folder=tmp_path, resume=True).step == 12
 
 
-def test_a_run_may_go_on_with_a_function_and_with_an_id_again(tmp_path):
+def test_a_run_may_continue_with_a_function_and_with_an_id_again(tmp_path):
     train("Walk-v0", changed(max_steps=2), folder=tmp_path)
     for steps, env in ((4, lambda: envs.Walk()), (6, "Walk-v0"), (8, None), (10, envs.Walk)):
         assert train(env, changed(max_steps=steps), folder=tmp_path, resume=True).step == steps
@@ -955,7 +969,7 @@ def with_settings(folder, config=SMALL, known_as="Walk-v0", **odd):
 
 
 @pytest.mark.parametrize("offset", [1, 1.0, True])
-def test_a_run_with_an_older_checkpoint_goes_on(offset, tmp_path):
+def test_a_run_with_an_older_checkpoint_continues(offset, tmp_path):
     config = changed(max_steps=2, env_args={"offset": 1})
     train("Walk-v0", config, folder=tmp_path / "whole")
     train("Walk-v0", config, folder=tmp_path / "run")
@@ -966,7 +980,7 @@ def test_a_run_with_an_older_checkpoint_goes_on(offset, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
-def test_an_older_checkpoint_of_a_function_s_environment_goes_on(tmp_path):
+def test_an_older_checkpoint_of_a_function_s_environment_continues(tmp_path):
     train("Walk-v0", changed(max_steps=2), folder=tmp_path)
     with_settings(tmp_path, known_as="")
     assert train("Walk-v0", changed(max_steps=4), folder=tmp_path, resume=True).step == 4
@@ -1000,7 +1014,9 @@ def test_the_checkpoint_of_another_run_is_noticed(tmp_path):
     train("Walk-v0", changed(max_steps=2, population_size=6), folder=tmp_path / "other")
     shutil.copy(tmp_path / "other" / "checkpoint.npz", tmp_path / "one")
     (tmp_path / "one" / "history.csv").unlink()
-    with pytest.raises(ValueError, match=r"wanted the settings of the run whose checkpoint"):
+    with pytest.raises(
+        ValueError, match=r"wanted the settings of the checkpoint in the same folder"
+    ):
         train(None, folder=tmp_path / "one", resume=True)
 
 

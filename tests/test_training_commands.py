@@ -58,7 +58,7 @@ def test_train_makes_a_run_and_says_what_to_do_next(capsys):
     assert "at step 8" in capsys.readouterr().out
 
 
-def test_the_summary_sets_what_is_a_mean_apart_from_luck(capsys):
+def test_the_summary_distinguishes_a_mean_from_luck(capsys):
     assert run("train", "Walk-v0", *QUICK, "--episodes", 2) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"          center: -?[\d.]+ \(mean of 5 episodes\)", lines[1])
@@ -86,7 +86,7 @@ def test_the_summary_sets_what_is_a_mean_apart_from_luck(capsys):
     ],
     ids=str,
 )  # fmt: skip
-def test_going_on_is_to_the_runs_own_limits_or_beyond_that_which_was_reached(
+def test_a_resumed_run_continues_to_its_own_limits_or_beyond_the_one_it_reached(
     result, limits, options
 ):
     so_far = {"step": 7, "evaluations": 56, "interactions": 700, "target": limits.get("target")}
@@ -126,17 +126,48 @@ def test_a_search_that_cannot_move_is_in_the_summary(capsys):
 def test_a_stuck_run_is_followed_by_one_with_twice_the_population(capsys):
     flat = [*QUICK[:4], *QUICK[6:], "--max-episode-steps", 5, "--seed", 3]
     assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--patience", 2) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     found = [configs.read_toml(f"runs/CartPole-v1{end}/config.toml") for end in ("", "-2", "-3")]
     assert [(one["population_size"], one["seed"]) for one in found] == [(8, 3), (16, 4), (32, 5)]
     assert out.count("no new best fitness for `patience` steps") == 3
-    tried = "runs/CartPole-v1 (5.00), runs/CartPole-v1-2 (5.00), runs/CartPole-v1-3 (5.00)"
-    assert f"tried: {tried}; best center of each" in out
+    tried = [f"runs/CartPole-v1{end} (best center 5.00)" for end in ("", "-2", "-3")]
+    assert f"tried: {', '.join(tried)}\n" in out
     assert not Path("runs/CartPole-v1-4").exists()
+    assert "stuck:" not in out
+    assert err.count("profile: cartpole") == 1
+    assert run("train", "CartPole-v1", *flat, "--patience", 2, "--name", "alone") == 0
+    assert (
+        "           stuck: a new run with --restarts 2 tries two more seeds"
+        in capsys.readouterr().out
+    )
     assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--max-steps", 1) == 0
     assert not Path("runs/CartPole-v1-5").exists()
     assert run("train", "--resume", "CartPole-v1", "--restarts", 1) == 2
     assert "--restarts: wanted a new run" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:all candidates had")
+def test_what_belongs_to_the_population_follows_it(capsys):
+    more = [
+        "--max-episode-steps", 5, "--patience", 1, "--restarts", 1, "--center-every", 0, "--max-population", 10,
+        "--interactions-per-generation", 60, "--fitness-shaping", "nes", "--optimizer", "sgd", "--l2-coeff", 0.02,
+        "--mu-lr", "0.2:0.1", "--schedule-interactions", 1000,
+    ]  # fmt: skip
+    flat = [*QUICK[:4], *QUICK[6:]]
+    assert run("train", "CartPole-v1", *flat, *more) == 0
+    found = [configs.read_toml(f"runs/CartPole-v1{end}/config.toml") for end in ("", "-2")]
+    for name in ("population_size", "interactions_per_generation", "max_population", "sigma_lr"):
+        assert found[1][name] == 2 * found[0][name]
+    assert [one["mu_lr"] for one in found] == [[0.2, 0.1], [0.4, 0.2]]
+    assert [one["l2_coeff"] for one in found] == [0.02, 0.01]
+    out = capsys.readouterr().out
+    assert "tried: runs/CartPole-v1, runs/CartPole-v1-2\n" in out
+
+
+def test_a_number_of_restarts_below_0_is_refused(capsys):
+    assert run("train", "CartPole-v1", *QUICK, "--restarts", -1) == 2
+    assert "--restarts: wanted at least 0, got -1" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_a_rate_given_on_resuming_counts_from_then_on(capsys):
@@ -269,6 +300,23 @@ def test_errors_are_one_line(capsys, arguments, message):
     assert not Path("runs").exists()
 
 
+def test_a_run_is_found_by_an_id_without_a_version(capsys):
+    assert run("train", "CartPole", *QUICK, "--quiet") == 0
+    assert os.listdir("runs") == ["CartPole-v1"]
+    for words in (["train", "--resume", "CartPole"], ["train", "CartPole", "--resume"]):
+        steps = 1 + configs.read_toml("runs/CartPole-v1/config.toml")["max_steps"]
+        assert run(*words, "--max-steps", steps) == 0
+        assert f"runs/CartPole-v1: step limit reached at step {steps}" in capsys.readouterr().out
+    assert run("evaluate", "CartPole", "--episodes", 1, "--workers", 0) == 0
+    copied = shutil.copytree("runs/CartPole-v1", "runs/CartPole-v12")  # of a later version
+    config = Path(copied, "config.toml")
+    config.write_text(config.read_text().replace("CartPole-v1", "CartPole-v12"))
+    assert find("CartPole", Path("runs")) == Path("runs/CartPole-v12")
+    assert find("CartPole-v1", Path("runs")) == Path("runs/CartPole-v1")
+    assert run("evaluate", "CartPol") == 2
+    assert "CartPol: no run there" in capsys.readouterr().err
+
+
 def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys):
     env_id, folder = "envs:ns/Walk-v0", "runs/envs-ns-Walk-v0"
     assert run("train", env_id, *QUICK, "--quiet") == 0
@@ -283,7 +331,7 @@ def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys):
     assert configs.read_toml(f"{folder}/config.toml")["env_id"] == env_id
 
 
-def test_ids_whose_folders_have_the_same_name_are_told_apart():
+def test_ids_whose_folders_have_the_same_name_are_distinguished():
     first, second = "ns/Walk-v0", "ns-Walk-v0"
     runs = Path("runs")
     for env_id in (first, second, first, "envs:Walk-v0"):
@@ -318,9 +366,7 @@ def test_a_named_run_and_one_with_damaged_settings_are_found_by_their_folder(cap
         ("reset=observation", "TypeError: reset: wanted two values (observation, info), got one"),
     ],
 )
-def test_what_an_environment_has_to_return_is_said_by_every_command(
-    capsys, env, command, args, message
-):
+def test_every_command_says_what_an_environment_must_return(capsys, env, command, args, message):
     if command == "train":
         arguments = ["train", env, *QUICK, "--env-arg", args]
     else:
@@ -333,7 +379,7 @@ def test_what_an_environment_has_to_return_is_said_by_every_command(
     assert message in last
 
 
-def test_limits_given_on_resuming_take_the_place_of_those_before(capsys):
+def test_limits_given_on_resuming_replace_the_earlier_ones(capsys):
     run("train", "Walk-v0", *QUICK, "--max-interactions", "100", "--quiet")
     assert run("train", "Walk-v0", "--resume", "--max-steps", "6") == 0
     assert "at step 6" in capsys.readouterr().out
@@ -368,7 +414,7 @@ def test_debug_shows_where(capsys):
         (["--activation", "swish"], "invalid choice: 'swish'"),
     ],
 )
-def test_values_that_are_none_are_said_in_a_line(capsys, arguments, message):
+def test_invalid_values_are_reported_in_one_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as stop:
         run("train", "Walk-v0", *arguments)
     assert stop.value.code == 2
@@ -573,7 +619,7 @@ def test_a_picture_that_cannot_be_written(capsys, output, message):
     assert os.listdir("folder") == []
 
 
-def test_a_picture_whose_name_has_no_ending_is_told_by_its_own(capsys):
+def test_a_picture_without_a_file_extension_is_a_png(capsys):
     pytest.importorskip("matplotlib")
     Path("history.csv").write_text(HEADER + history.line(dict.fromkeys(COLUMNS, 1.0)))
     assert run("plot", "history.csv", "--output", "both") == 0
@@ -673,7 +719,7 @@ def test_a_folder_of_the_users_stays_where_a_run_is_refused():
     assert list(Path("empty").iterdir()) == []
 
 
-def test_what_was_made_for_a_run_that_did_not_begin_goes(monkeypatch):
+def test_folders_of_a_run_that_did_not_begin_are_removed(monkeypatch):
     from pepg_fast.training import running
 
     def refuses(self, *arguments):

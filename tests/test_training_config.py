@@ -45,7 +45,7 @@ from pepg_fast.training.run_folder import RunFolder
         ({"episode_seeds": "member"}, ValueError, "episode_seeds: wanted 'pair' or 'generation'"),
     ],
 )
-def test_what_is_no_setting_is_said(changes, error, message):
+def test_an_unknown_setting_is_reported(changes, error, message):
     with pytest.raises(error, match=message):
         TrainConfig(**changes)
 
@@ -79,7 +79,7 @@ def test_the_search_is_the_one_described(name, kind):
     assert es.l2_coeff == 0.0
 
 
-def test_written_and_read_they_are_the_same(tmp_path):
+def test_values_survive_writing_and_reading(tmp_path):
     config = configs.resolved(
         TrainConfig(
             env_args={"continuous": True, "gravity": -9.5, "name": "x"},
@@ -94,7 +94,7 @@ def test_written_and_read_they_are_the_same(tmp_path):
     assert TrainConfig(**settings) == config
 
 
-def test_keys_may_be_spelt_as_options(tmp_path):
+def test_keys_may_be_spelled_as_options(tmp_path):
     (tmp_path / "c.toml").write_text("population-size = 8\nhidden_sizes = [4]\n[env-args]\nx = 1\n")
     assert configs.read_toml(tmp_path / "c.toml") == {
         "population_size": 8, "hidden_sizes": [4], "env_args": {"x": 1},
@@ -197,7 +197,7 @@ def test_many_digits_that_python_reads_are_kept_or_refused(tmp_path):
     ],
     ids=lambda args: f"{next(iter(args))!r}",
 )
-def test_what_toml_cannot_hold_is_named(tmp_path, args):
+def test_values_that_toml_cannot_hold_are_named(tmp_path, args):
     config = TrainConfig(env_args=args)
     with pytest.raises(ValueError, match="env_args: wanted"):
         configs.write_toml(tmp_path / "c.toml", "Walk-v0", config)
@@ -213,7 +213,7 @@ def test_the_name_of_an_environment_is_text(tmp_path):
     "name", [each.name for each in configs.SETTINGS if "int" in str(each.type).split("[")[0]]
 )
 @pytest.mark.parametrize("text", ["true", "false"])
-def test_a_flag_is_no_number_of_anything(name, text, tmp_path):
+def test_a_flag_is_not_a_count(name, text, tmp_path):
     (tmp_path / "c.toml").write_text(f"{name} = {text}\n")
     with pytest.raises(
         ValueError, match=f"c.toml: {name}: wanted a whole number, got {text.title()}"

@@ -22,7 +22,7 @@ def trained(ranks: int, env: object, *arguments: object) -> subprocess.Completed
 
 
 def resumed(ranks: int, *arguments: object) -> subprocess.CompletedProcess:
-    """The same with a run that goes on."""
+    """The same for a run that is resumed."""
     return mpiexec(ranks, "-m", "without_picture", "train", "--resume", *arguments)
 
 
@@ -57,7 +57,7 @@ def of_low_rank(folder):
 
 
 @pytest.mark.runs(do=of_low_rank)
-def test_over_mpi_a_run_with_noise_of_low_rank_has_the_bits_of_one_process(done):
+def test_over_mpi_a_run_with_low_rank_noise_has_the_bits_of_one_process(done):
     folder, ended = done
     train("envs:Walk-v0", changed(rank=2, max_steps=4), folder=folder / "whole")
     assert ended.returncode == 0, ended.stderr
@@ -127,7 +127,7 @@ def test_over_mpi_a_relative_folder_is_the_roots(done):
 
 
 @pytest.mark.runs(do=lambda folder: resumed(2, folder / "nowhere"))
-def test_over_mpi_an_option_that_is_wrong_is_said_in_a_line(done):
+def test_over_mpi_a_wrong_option_is_reported_in_one_line(done):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "nowhere: no run there" in done.stderr

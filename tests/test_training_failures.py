@@ -145,7 +145,7 @@ def test_more_failures_than_tries_end_the_run(tokens):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_what_is_no_error_is_not_tried_again(kind):
+def test_an_exit_or_interrupt_is_not_tried_again(kind):
     made = []
 
     class Leaves(envs.Walk):

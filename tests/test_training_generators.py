@@ -162,7 +162,7 @@ def test_rays_actors_are_workers_and_ranks_are_not(is_actor):
     assert (fitness.tolist() == expected.tolist()) == is_actor
 
 
-def test_an_episode_that_is_played_is_told_of_once():
+def test_an_episode_that_is_played_is_reported_once():
     policy = Policy(NeuralNetwork(2, 1), Interface.of(envs.Draws(), "env", True), env_id="Draws-v0")
     policy.network.weights = np.zeros(3)
     with pytest.warns(UserWarning, match="Draws-v0: the environment draws") as caught:

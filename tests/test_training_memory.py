@@ -58,7 +58,7 @@ def test_a_run_does_not_depend_on_who_runs_its_episodes(run):
     same(train("envs:Walk-v0", dataclasses.replace(CONFIG, workers=2)), run[0])
 
 
-def test_a_run_that_is_resumed_is_the_one_that_was_not_cut(run, tmp_path):
+def test_a_resumed_run_has_the_files_of_an_uninterrupted_one(run, tmp_path):
     train("envs:Walk-v0", dataclasses.replace(CONFIG, max_steps=2), folder=tmp_path / "r")
     same(train("envs:Walk-v0", CONFIG, folder=tmp_path / "r", resume=True), run[0])
     with pytest.raises(

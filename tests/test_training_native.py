@@ -242,7 +242,7 @@ def test_episodes_are_those_of_rollouts(library, kind, hidden, normalizer, rng):
             np.testing.assert_array_equal(a, b)
 
 
-def test_a_resumed_run_has_the_bits_of_one_that_was_not_cut(library, tmp_path):
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(library, tmp_path):
     config = changed(normalize_observations=True, max_steps=12, checkpoint_every=5)
     whole = train(simulation(library), config, folder=tmp_path / "whole")
     train(simulation(library), changed(config, max_steps=7), folder=tmp_path / "cut")
@@ -318,7 +318,7 @@ def test_an_episode_that_fails_ends_the_run_or_ranks_last(library, tmp_path, mod
     assert np.isfinite(result.mu).all()
 
 
-def test_a_network_that_gives_no_number_fails(library):
+def test_a_network_whose_output_is_not_a_number_fails(library):
     bad = simulation(library)
     network = NeuralNetwork(2, 1, ())
     what = Task(bad, {}, None, network, Interface.of_simulation(bad, True), on_failure="worst")
@@ -350,7 +350,7 @@ def test_a_context_that_cannot_be_made_ends_the_run(library, tmp_path):
     )
 
 
-def test_a_reset_that_fails_is_told(library):
+def test_a_reset_that_fails_is_reported(library):
     counts = Counts(contexts_left=10**6, bad_seeds=3)
     made = on_the_heap(library, counts)
     with pytest.raises(EvaluationError, match="NaN from reset means that it failed"):

@@ -51,7 +51,7 @@ def test_the_number_settles_where_the_signal_is_above_the_noise(signal, noise, w
     assert set(seen[60:]) <= wanted
 
 
-def test_what_has_no_second_episode_or_failed_tells_nothing(rng):
+def test_single_and_failed_episodes_do_not_change_the_noise(rng):
     noise = Noise(2, 4, 1.0, 3.0, 7)
     assert noise.after(rng.normal(size=(8, 1)), is_auto=True) is noise
     fitness = generation(rng, 4, 3, 1.0, 1.0)
@@ -76,7 +76,7 @@ def config(**changes):
 
 
 @pytest.mark.parametrize(("spread", "low", "high"), [(0.0, 1, 1), (4.0, 4, 16)])
-def test_a_run_has_as_many_as_it_takes_and_says_so(spread, low, high):
+def test_a_run_has_as_many_episodes_as_it_needs_and_reports_them(spread, low, high):
     rows = train(envs.Bet, config(env_args={"spread": spread})).history
     assert low <= rows["episodes"][-1] <= high
     evaluated = np.arange(1, 26) % 3 == 0  # the center, in two episodes
@@ -88,7 +88,7 @@ def test_a_run_has_as_many_as_it_takes_and_says_so(spread, low, high):
     assert (rows["noise"][-1] > 0) == (spread > 0)
 
 
-def test_a_fixed_number_has_its_noise_told():
+def test_the_noise_of_a_fixed_number_of_episodes_is_reported():
     rows = train(envs.Bet, config(episodes=4, env_args={"spread": 1.0}, max_steps=3)).history
     assert rows["episodes"].tolist() == [4, 4, 4]
     assert (rows["noise"] > 0).all()
@@ -105,7 +105,7 @@ def test_the_bits_are_those_of_any_number_of_workers_and_of_a_run_in_parts(tmp_p
     assert len(set(rows["episodes"])) > 1
 
 
-def test_noise_that_no_number_of_episodes_tames_is_said(tmp_path):
+def test_noise_above_the_signal_at_any_number_of_episodes_is_reported(tmp_path):
     class Chance(envs.Bet):
         def reset(self, **more):
             first = super().reset(**more)

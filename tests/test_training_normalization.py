@@ -9,7 +9,7 @@ from pepg_fast.training.normalization import FORMER_FLOOR, Moments, Statistics
 
 
 def collected(observations, lengths) -> list:
-    """(count, mean, squares) of episodes that run beside each other."""
+    """Return (count, mean, squares) of episodes that run together."""
     n, size = len(lengths), observations[0].shape[1]
     moments = Moments(n, size)
     rows = list(range(n))
@@ -55,7 +55,7 @@ def test_of_an_episode_they_are_numpys(length, rng):
     np.testing.assert_allclose(squares / length, observations[0].var(axis=0), rtol=1e-6, atol=1e-9)
 
 
-def test_what_runs_beside_an_episode_does_not_change_its_bits(rng):
+def test_other_episodes_do_not_change_the_bits_of_an_episode(rng):
     lengths = [300, 1, 257, 600, 256, 599]
     observations = [rng.normal(size=(length, 5)) for length in lengths]
     together = collected(observations, lengths)

@@ -16,7 +16,7 @@ from pepg_fast.training.policy import PolicyFile  # noqa: E402
 
 
 class Anything(gymnasium.Env):
-    """It wants actions from its space, and shows a sample of its observations."""
+    """It requires actions from its space, and returns samples of its observation space."""
 
     def __init__(self, observation, action):
         self.observation_space, self.action_space = observation, action
@@ -90,7 +90,7 @@ def test_the_command_trains_in_environments_as_they_are(env, tmp_path, monkeypat
     assert "2 episodes" in capsys.readouterr().out
 
 
-def test_what_is_left_out_is_said(tmp_path, capsys):
+def test_a_part_that_is_left_out_is_reported(tmp_path, capsys):
     def make():
         return Anything(ROOM, ACTIONS["discrete"])
 

@@ -53,7 +53,7 @@ def test_a_file_has_all_of_them(policies, tmp_path):
             np.testing.assert_array_equal(read(observation), policies.policy(which)(observation))
 
 
-def test_what_is_not_there_is_said(policies, tmp_path):
+def test_a_missing_policy_is_reported(policies, tmp_path):
     policies.save(tmp_path / "policy.npz")
     with pytest.raises(
         ValueError, match=r"this run's policies \(center, best\), got 'best_center'"
@@ -108,7 +108,7 @@ def test_a_network_of_ours_acts_in_an_environment_and_is_clipped(tmp_path):
         Policy.load(tmp_path / "n.npz", env=envs.Turns)
 
 
-def test_a_network_without_weights_is_no_policy(tmp_path):
+def test_a_network_without_weights_is_refused_as_a_policy(tmp_path):
     NeuralNetwork(2, 1).save_network(tmp_path / "n.npz")
     with pytest.raises(ValueError, match="network: wanted a network with weights, got one without"):
         Policy.load(tmp_path / "n.npz", env=envs.Walk)
@@ -141,7 +141,7 @@ def test_a_policy_of_no_known_environment_wants_one():
 
 @pytest.mark.parametrize("which", ["center", "best"])  # with a normalizer and without
 @pytest.mark.parametrize("observation", [5.0, [1.0], np.zeros(3), None, "ab", np.zeros(2, complex)])
-def test_what_is_no_observation_is_refused(policies, which, observation):
+def test_an_invalid_observation_is_refused(policies, which, observation):
     with pytest.raises((TypeError, ValueError), match="observation: wanted"):
         policies.policy(which)(observation)
 
@@ -174,7 +174,7 @@ def test_a_policy_acts_within_the_space_of_the_environment_that_it_is_in(policie
     assert Strict().action_space.contains(action)
 
 
-def test_a_policy_for_a_box_is_none_for_discrete_actions(policies):
+def test_a_policy_for_a_box_is_refused_for_discrete_actions(policies):
     class Two(envs.Walk):
         def __init__(self):
             super().__init__()
@@ -195,7 +195,7 @@ def test_scores_name_the_environment_that_failed(policies, workers):
     assert isinstance(caught.value.__cause__, TypeError)
 
 
-def test_what_could_not_be_loaded_again_is_not_saved(policies, tmp_path):
+def test_a_search_that_could_not_be_loaded_is_not_saved(policies, tmp_path):
     policies.save(tmp_path / "policy.npz")
     before = (tmp_path / "policy.npz").read_bytes()
     policies.policies["center"].weights[3] = np.nan

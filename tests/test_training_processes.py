@@ -117,7 +117,7 @@ def test_only_commands_that_make_environments_look_there(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["-P", "-I"])
-def test_who_asks_python_to_leave_the_folder_out_is_heard(flag, tmp_path):
+def test_python_options_that_leave_the_folder_out_are_respected(flag, tmp_path):
     (tmp_path / "local_envs.py").write_text(LOCAL)
     command = [sys.executable, flag, "-m", "pepg_fast", "train", "local_envs:Local-v0", *TINY]
     done = ended(command, tmp_path)
@@ -182,7 +182,7 @@ def rows(folder):
 
 @contextlib.contextmanager
 def slow_run(folder, **options):
-    """A run that goes on until it is stopped, in a session of its own, once it has some generations."""
+    """Start a run without limits in a session of its own, and wait until it has some generations."""
     command = [sys.executable, "-m", "without_picture", "train", "envs:Slow-v0", *TINY[:-1], "--workers", "1",
                "--max-steps", "100000", "--checkpoint-every", "100000", "--name", "slow", "--profile", "none",
                "--normalize-observations"]  # fmt: skip
@@ -234,7 +234,7 @@ def test_a_terminal_that_is_closed_lets_the_generation_finish(tmp_path):
     assert is_saved(tmp_path)
 
 
-def test_a_run_can_be_stopped_and_go_on(tmp_path):
+def test_a_run_can_be_stopped_and_continue(tmp_path):
     """As by Ctrl-Z and fg."""
     with slow_run(tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         os.killpg(process.pid, signal.SIGSTOP)  # an orphaned group does not hear SIGTSTP
@@ -377,9 +377,7 @@ def test_one_that_workers_cannot_have_says_what_to_do(monkeypatch):
 
 
 @pytest.mark.parametrize("given", ["", f"/mine{os.pathsep}/too"])
-def test_workers_begin_where_python_does_and_with_what_they_need_to_be_told_more(
-    given, monkeypatch
-):
+def test_workers_get_the_import_path_of_this_process(given, monkeypatch):
     library, site = os.path.dirname(os.__file__), os.path.dirname(os.path.dirname(loky.__file__))
     monkeypatch.setattr(sys, "path", ["", "/a", library, "/lib", f"/b{os.pathsep}c", site, "/here"])
     monkeypatch.setenv("PYTHONPATH", given)

@@ -70,7 +70,7 @@ def test_together_they_are_what_they_are_one_by_one(env, normalizer, rng):
 
 @pytest.mark.parametrize(("cell", "hidden"), [("gru", 3), ("lstm", 7), ("elman", 5)])
 def test_each_episode_has_a_memory_of_its_own(cell, hidden, rng):
-    """Also beside one that fails once the others have been passed through."""
+    """Also if another episode fails after the others have passed through the network."""
     what = task(network=RecurrentNetwork(2, 1, hidden, cell), on_failure="worst")
     weights = rng.normal(size=(9, what.network.number_of_parameters))
     seeds = rng.integers(1000, size=9)
@@ -85,7 +85,7 @@ def test_each_episode_has_a_memory_of_its_own(cell, hidden, rng):
     np.testing.assert_array_equal(alone.returns, returns[2:3])
 
 
-def test_environments_are_used_again_and_tell_nothing_of_it(rng):
+def test_environments_are_reused_without_a_trace(rng):
     what = task()
     weights = rng.normal(size=(5, what.network.number_of_parameters))
     rollouts = Rollouts(what)
@@ -150,7 +150,7 @@ def test_an_environment_that_raises_is_named_by_episode_and_seed():
     assert len(rollouts.run(Asked(weights, np.arange(1, 5), None, False)).returns) == 4
 
 
-def test_a_reward_that_is_no_number_is_an_error():
+def test_a_reward_of_nan_is_an_error():
     what = task(envs.GivesNaN)
     with pytest.raises(EpisodeError, match="a reward is NaN"):
         Rollouts(what).run(
@@ -178,7 +178,7 @@ def test_max_episode_steps_cuts_episodes_of_both_kinds_of_environment():
         ("CartPole-v1", {"colour": 3}, r"env_args: CartPole-v1 does not take .*colour"),
     ],
 )
-def test_what_cannot_be_made_is_said(env, arguments, message):
+def test_an_environment_that_cannot_be_made_is_reported(env, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_env(env, arguments, None)
 
@@ -216,7 +216,7 @@ def test_an_observation_that_no_policy_can_have_is_an_error(observation, message
 
 
 @pytest.mark.parametrize("kind", [list, tuple, lambda pair: np.array([pair], np.int8)])
-def test_observations_of_other_kinds_are_taken(kind):
+def test_observations_of_other_types_are_accepted(kind):
     plain = shown(observation=np.array([3.0, 4.0], np.float32))
     np.testing.assert_array_equal(shown(observation=kind([3, 4])).returns, plain.returns)
 
@@ -312,7 +312,7 @@ OLD = [
     ("env", "limit"),
     [(envs.Old, None), (envs.Old, 9), ("Old-v0", None), ("OldLimited-v0", None), ("Old-v0", 9)],
 )
-def test_what_steps_and_resets_have_to_return_is_said(env, limit, args, message):
+def test_the_error_says_what_step_and_reset_must_return(env, limit, args, message):
     what = task(env, env_args=args, max_episode_steps=limit)
     weights = np.zeros((3, what.network.number_of_parameters))
     with pytest.raises(EpisodeError, match=f"TypeError: {message}") as caught:
@@ -322,7 +322,7 @@ def test_what_steps_and_resets_have_to_return_is_said(env, limit, args, message)
 
 
 @pytest.mark.parametrize("env", [envs.Seedless, "Seedless-v0"])
-def test_what_reset_has_to_take_is_said(env):
+def test_the_error_says_what_reset_must_accept(env):
     what = task(env)
     with pytest.raises(
         EpisodeError, match=r"reset: wanted the arguments seed and options, .*unexpected keyword"
@@ -424,7 +424,7 @@ def wrapped(*limits):
 
 @pytest.mark.parametrize("limits", [(), (7,), (30,), (5, 8), (12, 3)])
 @pytest.mark.parametrize("outermost", [False, True])
-def test_max_episode_steps_takes_the_place_of_limits_as_for_an_id(limits, outermost):
+def test_max_episode_steps_replaces_limits_as_for_an_id(limits, outermost):
     def makes():
         env = wrapped(*limits)
         return gymnasium.wrappers.TimeLimit(env, 6) if outermost else env
@@ -449,7 +449,7 @@ def test_max_episode_steps_of_registered_environments_made_by_a_function():
         ]
 
 
-def test_environments_that_are_not_gymnasiums_are_taken():
+def test_environments_of_other_packages_are_accepted():
     plain = task(envs.Walk, max_episode_steps=5)
     weights = np.ones((3, plain.network.number_of_parameters))
     ducks = Rollouts(task(envs.Ducks, max_episode_steps=5))

@@ -96,7 +96,7 @@ def test_a_resumed_run_has_all_files_whatever_reached_the_disk(
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_without_its_newest_checkpoint_a_run_goes_on_from_the_one_before(
+def test_without_its_newest_checkpoint_a_run_continues_from_the_previous_one(
     damaged, uncut, tmp_path, no_picture
 ):
     whole, _ = uncut

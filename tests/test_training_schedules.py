@@ -87,7 +87,7 @@ SPAN = {"max_interactions": 1000}
     ],
     ids=str,
 )  # fmt: skip
-def test_what_makes_no_sense_is_said(changes, message):
+def test_settings_that_make_no_sense_are_reported(changes, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**changes)
 
@@ -108,7 +108,7 @@ RAMPED = changed(
         {"interactions_per_generation": 300, "episodes": "auto"},
     ],
 )
-def test_a_run_with_ramps_goes_on_with_the_same_bits(changes, tmp_path):
+def test_a_run_with_ramps_continues_with_the_same_bits(changes, tmp_path):
     config = dataclasses.replace(RAMPED, **changes)
     train("Walk-v0", config, folder=tmp_path / "uncut")
     for steps in (3, 6):
@@ -180,7 +180,7 @@ def test_a_resumed_run_changes_a_rate_to_a_number_alone(tmp_path):
     assert "# mu_lr: 0.5" in (tmp_path / "run" / "history.csv").read_text()
 
 
-def test_a_ramp_is_over_what_the_run_was_begun_with(tmp_path):
+def test_a_ramp_lasts_as_long_as_when_the_run_began(tmp_path):
     config = changed(mu_lr=(0.2, 0.1), max_steps=None, max_interactions=400)
     train("Walk-v0", config, folder=tmp_path / "run")
     train(None, folder=tmp_path / "run", resume=True)  # nothing is left to do
@@ -214,7 +214,7 @@ def test_a_generation_has_its_steps_or_its_most_candidates():
 
 @pytest.mark.parametrize("seeds", ["pair", "generation"])
 @pytest.mark.parametrize("more", range(1, 6))
-def test_a_run_that_ended_within_a_generation_goes_on_with_it(more, seeds, tmp_path):
+def test_a_run_that_ended_within_a_generation_continues_it(more, seeds, tmp_path):
     config = changed(interactions_per_generation=500, episode_seeds=seeds, max_steps=2)
     train("Walk-v0", config, folder=tmp_path / "uncut")
     for evaluations in (8 * more, 10**6):

@@ -127,7 +127,7 @@ def test_every_action_is_in_its_box_and_like_a_sample(space, scaled, data):
     [(-0.1, 0.3), (0.1, 0.7), (-1e-300, 3e-301), (-MOST, MOST / 3), (SMALL, 3 * SMALL), (0.7, 0.7)],
 )
 def test_ends_of_a_box_are_reached_and_not_passed(low, high):
-    """The scaled ends of many a Box in float64 are a unit in the last place beyond it, or short of it."""
+    """In float64, the scaled ends of many Boxes differ from the ends by a unit in the last place."""
     face = interface(spaces.Box(low, high, (1,), np.float64))
     bottom, top = (float(action[0]) for action in face.actions(np.array([[-1.0], [1.0]])))
     assert low <= bottom <= np.nextafter(np.nextafter(low, np.inf), np.inf)
@@ -409,7 +409,7 @@ def test_an_observation_that_is_not_of_its_space_is_named(changed, message):
         face.observation(3)
 
 
-def test_choices_far_from_zero_are_told_apart():
+def test_choices_far_from_zero_are_distinguished():
     face = interface(spaces.Discrete(2), observation=spaces.Discrete(3, start=2**60))
     assert face.observation(np.int64(2**60 + 1)).tolist() == [0, 1, 0]
 

@@ -213,7 +213,7 @@ def test_a_task_that_does_not_pickle_is_named():
         workers.run(weights_for(what, 2), Generation(what, np.arange(2)[:, None], None, False))
 
 
-def test_an_exception_that_does_not_come_back_as_one_keeps_its_text():
+def test_an_exception_that_cannot_be_unpickled_keeps_its_text():
     class Strange(Exception):
         def __reduce__(self):
             return str, ("not an exception",)

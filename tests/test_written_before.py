@@ -1,4 +1,4 @@
-"""Files that an earlier version wrote are read, and go on with the bits that it gave them."""
+"""Files of an earlier version are read, and their searches continue with that version's bits."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 
 
 @pytest.mark.parametrize("name", written_before.searches())
-def test_a_search_goes_on_with_its_bits(name):
+def test_a_search_continues_with_its_bits(name):
     loaded = PEPG.load_checkpoint(FOLDER / f"{name}.checkpoint")
     assert written_before.going_on(loaded) == EXPECTED[name]
 
@@ -39,7 +39,7 @@ def test_attributes_of_a_users_are_kept():
     assert_array_equal(loaded.notes["numbers"], np.arange(3.0))
 
 
-def test_a_best():
+def test_a_best_candidate():
     for part, expected in zip(PEPG.load_best(FOLDER / "adam.best"), EXPECTED["best"], strict=True):
         assert part.tolist() == expected
 
@@ -53,7 +53,7 @@ def test_a_network(name):
     assert_array_equal(loaded.weights, made.weights)
 
 
-def test_a_run_is_resumed_as_it_would_have_gone_on(tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     pytest.importorskip("gymnasium")
     shutil.copytree(FOLDER / "run", tmp_path / "run")
     written_before.train(tmp_path / "run", resume=True)

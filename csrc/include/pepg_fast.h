@@ -1,5 +1,5 @@
 /* pepg_fast: kernels of Parameter-exploring Policy Gradients (PEPG) for ordinary CPUs. Include this
- * file; its parts are in the folder beside it:
+ * file; its parts are in the folder pepg_fast:
  *
  *   pepg_fast/base.h      statuses, the version of the ABI
  *   pepg_fast/sampling.h  noise and populations

@@ -2,8 +2,8 @@
 A black-box function
 ====================
 
-Rosenbrock's valley is a classic test for optimizers: its minimum, 0 at (1, 1), lies in a long, curved valley. We look
-for it without derivatives and watch the search distribution on its way.
+Rosenbrock's valley is a classic test for optimizers: its minimum, 0 at (1, 1), lies in a long, curved valley. We search
+for it without derivatives, and watch how the search distribution moves.
 """
 
 # %%
@@ -20,9 +20,17 @@ def rosenbrock(x):
 
 
 es = PEPG(
-    population_size=50, theta_size=2, mu_init=[-1.2, 1.0], sigma_init=0.3, mu_lr=0.1, sigma_lr=0.1,
-    l2_coeff=0.0, sigma_max_change=0.2, maximize=False, rng=0,
-)  # fmt: skip
+    population_size=50,
+    theta_size=2,
+    mu_init=[-1.2, 1.0],
+    sigma_init=0.3,
+    mu_lr=0.1,
+    sigma_lr=0.1,
+    l2_coeff=0.0,
+    sigma_max_change=0.2,
+    maximize=False,
+    rng=0,
+)
 
 # %%
 # ``ask`` draws a generation and ``tell`` updates the distribution. We keep every mean and a few generations.
@@ -55,9 +63,17 @@ axes.legend()
 # ``run`` is the same loop with limits, callbacks and a history, which can be plotted.
 
 es = PEPG(
-    population_size=50, theta_size=2, mu_init=[-1.2, 1.0], sigma_init=0.3, mu_lr=0.1, sigma_lr=0.1,
-    l2_coeff=0.0, sigma_max_change=0.2, maximize=False, rng=0,
-)  # fmt: skip
-result = es.run(rosenbrock, vectorized=True, max_steps=400, target_fitness=1e-6)
+    population_size=50,
+    theta_size=2,
+    mu_init=[-1.2, 1.0],
+    sigma_init=0.3,
+    mu_lr=0.1,
+    sigma_lr=0.1,
+    l2_coeff=0.0,
+    sigma_max_change=0.2,
+    maximize=False,
+    rng=0,
+)
+result = es.run(rosenbrock, vectorized=True, max_steps=1000, target_fitness=1e-6)
 print(result.reason, "after", result.evaluations, "evaluations")
 plot_history(result)

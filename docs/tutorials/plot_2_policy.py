@@ -8,8 +8,8 @@ small network that keeps it up. This needs the extra ``gym``.
 
 # %%
 # ``train`` needs an environment's id, or a function that returns an environment. ``workers=0`` runs the episodes in
-# this process; by default they run in worker processes. Without a limit, training ends when the mean of the search
-# reaches that mean return.
+# this process; by default they run in worker processes. The *center* is the policy whose weights are the mean of the
+# search distribution. Training ends when its mean return reaches the ``target``.
 
 import gymnasium
 import matplotlib.pyplot as plt
@@ -24,8 +24,8 @@ result = train("CartPole-v1", config)
 print("ended by:", result.reason, "at generation", result.step)
 
 # %%
-# The history has a row for each generation. ``mean`` is the mean return of the candidates, ``center`` the return of
-# the policy in the middle of the search distribution, which is evaluated every other generation.
+# The history has a row for each generation. ``mean`` is the mean return of the candidates, and ``center`` is the mean
+# return of the center, which is evaluated in every other generation (``center_every=2``).
 
 history = result.history
 figure, axes = plt.subplots()

@@ -3,7 +3,7 @@ A cluster
 =========
 
 The noise of a search is a function of its seed, so every process can draw any part of a generation by itself. Only
-the rewards have to cross the network. We first see why this works, and then let a runner do it.
+the rewards have to cross the network. We first look at why this works, and then let a runner do it.
 """
 
 # %%

@@ -27,8 +27,8 @@ train(
 print(sorted(path.name for path in folder.iterdir()))
 
 # %%
-# ``Policy.load`` reads it back. The policy applies the normalization of observations and the scaling of actions with
-# which it was trained.
+# ``Policy.load`` reads the file back. The policy applies the normalization of observations and the scaling of actions
+# with which it was trained.
 
 policy = Policy.load(folder / "policy.npz")
 print("action:", policy(np.zeros(4)))

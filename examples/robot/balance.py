@@ -1,4 +1,4 @@
-"""A robot of one's own: a cart keeps two links upright, the upper of which has a motor.
+"""A robot of your own: a cart keeps two links upright, and the upper link has a motor.
 
     pip install ".[mujoco]"
     python examples/robot/balance.py
@@ -20,7 +20,7 @@ from pepg_fast.training import MujocoTask, TrainConfig, score, train
 
 
 def reward(before, after, actions):
-    """Pay for a tip that is high and over the middle; motors cost a little."""
+    """Reward a tip that is high and above the middle; motors cost a little."""
     tip = after.sensordata
     return tip[:, 2] - 0.1 * np.abs(tip[:, 0]) - 0.01 * np.square(actions).sum(axis=1)
 
@@ -31,7 +31,7 @@ def done(after):
 
 
 def reset(rng, qpos, qvel):
-    """Begin a little away from upright."""
+    """Begin slightly away from upright."""
     return qpos + rng.uniform(-0.05, 0.05, len(qpos)), qvel + rng.normal(0.0, 0.05, len(qvel))
 
 

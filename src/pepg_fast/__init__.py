@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from .simulation.episodes import Simulation
     from .training import Policy, TrainConfig, train
 
-#: What stands beside the search is imported only when it is used.
+#: Names that are imported only when they are used, and the modules that have them.
 _LAZY = {
     "CSVLog": "run.callbacks",
     "Callback": "run.callback",
@@ -100,7 +100,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what stands beside the search, and any module of the package by its name."""
+    """Import a name of `_LAZY` when it is first used, or a module of the package."""
     if name in _LAZY:
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     if not name.startswith("_"):

@@ -54,14 +54,21 @@ def parameters(value: Any) -> int:
     return integer("theta_size", value, at_least=1, at_most=MOST_PARAMETERS)
 
 
+def copied(value: Any) -> Any:
+    """Return a copy of an array that its owner may change; other values as they are."""
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
 def initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
     """Return the initial sigma that one of the two arguments describes."""
     if radius_init is None:
         if sigma_init is None:
             raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
-        return sigma_init
+        return copied(sigma_init)
     if sigma_init is not None:
-        raise ValueError(f"radius_init: wanted it or sigma_init, got both ({shown(sigma_init)})")
+        raise ValueError(
+            f"radius_init: wanted radius_init or sigma_init, got both ({shown(sigma_init)})"
+        )
     return number("radius_init", radius_init, positive=True) / math.sqrt(size)
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import difflib
 import os
 import re
 import signal
@@ -157,8 +156,9 @@ def _hint(given: str, known: list[str]) -> str:
     near = [name for name in known if name.startswith(given)][:1]
     if not near:  # keywords of other packages are known with underscores
         names = {name.lstrip("-").replace("-", "_"): name for name in known}
-        meant = _caller.suggestion(given.lstrip("-").replace("-", "_"), names)
-        near = [names[name] for name in meant] or difflib.get_close_matches(given, known, 1)
+        near = [
+            names[name] for name in _caller.suggestion(given.lstrip("-").replace("-", "_"), names)
+        ]
     return f"; did you mean {' and '.join(near)}?" if near else ""
 
 
@@ -179,15 +179,27 @@ def _parser() -> argparse.ArgumentParser:
         help="search for the weights of a 2-2-1 network that computes XOR",
         description="The example from the README of pepg-es: search for the nine weights of a 2-2-1 sigmoid network "
         "that computes XOR. The exit status is 1 if the step limit is reached first.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     solve.add_argument(
-        "--seed", type=int, help="seed of the search; without one, every run differs"
+        "--seed",
+        metavar="N",
+        type=int,
+        help="seed of the search (default: a different one in each run)",
     )
     solve.add_argument(
-        "--population-size", type=int, default=100, help="candidates per step, an even number"
+        "--population-size",
+        metavar="N",
+        type=int,
+        default=100,
+        help="number of candidates per step, an even number (default: 100)",
     )
-    solve.add_argument("--max-steps", type=int, default=2000, help="give up after this many steps")
+    solve.add_argument(
+        "--max-steps",
+        metavar="N",
+        type=int,
+        default=2000,
+        help="number of steps after which the search gives up (default: 2000)",
+    )
     solve.set_defaults(run=xor.run)
 
     benchmarks.add_to(commands)

@@ -117,6 +117,7 @@ def commit(
     changes: tuple[tuple[dict[str, Any], dict[str, Any]], ...],
     g: GenerationCore | None = None,
     scored: object = None,
+    size: int = 0,
 ) -> None: ...
 def update(
     g: GenerationCore,

@@ -1,7 +1,7 @@
 """Search for large networks: low-rank noise, and forward passes without the candidates' weights."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,7 @@ from . import _checks, kernels, nn
 from .optimizers import Adam, Optimizer
 from .pepg import PEPG
 from .search import options
+from .search.keywords import SearchKeywords
 from .search.low_rank import LowRankGeneration
 from .search.options import Option
 
@@ -51,6 +52,13 @@ def _one_number(infinite: bool) -> options.Check:
 def _none(name: str, value: Any, size: int) -> None:
     if value is not None:
         raise ValueError(f"{name}: wanted None with low-rank noise, got {_checks.shown(value)}")
+
+
+class LowRankKeywords(SearchKeywords, total=False):
+    """Keywords of `LowRankPEPG` after `optimizer_kwargs`, for type checkers and editors."""
+
+    structure: Any
+    rank: int
 
 
 @options.documented
@@ -143,13 +151,13 @@ class LowRankPEPG(PEPG):
     def __init__(
         self,
         population_size: int,
-        mu_init: ArrayLike,
-        sigma_init: ArrayLike,
+        mu_init: "ArrayLike",
+        sigma_init: "ArrayLike",
         mu_lr: Any,
         l2_coeff: Any = 0.005,
         optimizer: type[Optimizer] | Optimizer = Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
-        **further: Any,
+        **further: Unpack[LowRankKeywords],
     ) -> None:
         further["structure"] = _structure("structure", further.get("structure"), 0)
         counts = [max(rows, 1) * columns for rows, columns in _shapes_of(further["structure"])]
@@ -157,10 +165,11 @@ class LowRankPEPG(PEPG):
             raise ValueError(
                 "sigma_init: wanted numbers with low-rank noise, got radius_init or None"
             )
+        more: Any = further  # with options of this class only
         super().__init__(
             population_size, _checks.integer("structure", sum(counts), at_least=1, at_most=_MOST),
             mu_init, _of_each("sigma_init", sigma_init, counts), mu_lr, 0.0, l2_coeff, optimizer,
-            optimizer_kwargs, **further,
+            optimizer_kwargs, **more,
         )  # fmt: skip
 
     @property
@@ -176,16 +185,16 @@ class LowRankPEPG(PEPG):
         return sigma
 
     @sigma.setter
-    def sigma(self, value: ArrayLike) -> None:
+    def sigma(self, value: "ArrayLike") -> None:
         sigma = self._sigma.within("sigma", _of_each("sigma", value, self._generation.counts))
         with self._generation.turn:
             _checks.assign("sigma", self._sigma.values, sigma)
 
     def forward(
         self,
-        inputs: ArrayLike,
+        inputs: "ArrayLike",
         *,
-        members: ArrayLike | None = None,
+        members: "ArrayLike | None" = None,
     ) -> NDArray[Any]:
         """Compute the outputs of the population that awaits its rewards; if there is none, draw a new one.
 
@@ -199,7 +208,8 @@ class LowRankPEPG(PEPG):
         Returns
         -------
         ndarray, shape (P, out) or (P, B, out), with m instead of P if `members` is given
-            Row i equals, to rounding, the output of a network with the weights ``get_parameters()[i]``. The bits do not
+            Row i equals, to rounding, the output of a network with the weights of candidate i, which is ``theta[i]``
+            (`get_parameters` would draw new candidates). It ignores changes made to `theta` in place. The bits do not
             depend on the number of threads or on the other candidates.
 
         Raises
@@ -257,9 +267,9 @@ def _of_each(name: str, value: Any, counts: Any) -> Any:
     return np.repeat(_checks.vector(name, given, len(counts), np.dtype(float)), counts)
 
 
-def _indices(members: ArrayLike, size: int) -> NDArray[np.intp]:
+def _indices(members: "ArrayLike", size: int) -> NDArray[np.intp]:
     which = np.asarray(members)
-    if which.ndim != 1 or which.dtype.kind not in "iu":
+    if which.ndim != 1 or (which.size and which.dtype.kind not in "iu"):
         raise TypeError(f"members: wanted whole numbers, shape (m,), got {_checks.shown(members)}")
     if which.size and not (which.min() >= 0 and which.max() < size):
         raise ValueError(

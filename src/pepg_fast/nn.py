@@ -78,7 +78,7 @@ class _Weighted:
         return self._weights
 
     @weights.setter
-    def weights(self, value: ArrayLike) -> None:
+    def weights(self, value: "ArrayLike") -> None:
         given = _checks.numbers("weights", value, f"{self.number_of_parameters} numbers")
         weights = np.array(given, dtype=np.float64, order="C").reshape(-1)
         if weights.size != self.number_of_parameters:
@@ -258,7 +258,7 @@ class NeuralNetwork(_Weighted):
             "bias": _checks.flag("bias", state["bias"]), **activations,
         }  # fmt: skip
 
-    def __call__(self, value: ArrayLike) -> Any:
+    def __call__(self, value: "ArrayLike") -> Any:
         """Compute the outputs for one input, or for a batch.
 
         Parameters
@@ -285,7 +285,7 @@ class NeuralNetwork(_Weighted):
                 return output
         return self._call(value)
 
-    def _call(self, value: ArrayLike) -> Any:
+    def _call(self, value: "ArrayLike") -> Any:
         """Compute outputs for an input that needs conversion, or with activations in Python."""
         weights = self._assigned_weights()
         inputs = _checks.numbers("value", value)
@@ -301,7 +301,7 @@ class NeuralNetwork(_Weighted):
             return self._perceptron.one(weights, inputs)
         return self._through_python(weights, inputs[None], activate_vector)
 
-    def forward_batch(self, inputs: ArrayLike, *, n_threads: int | None = None) -> Any:
+    def forward_batch(self, inputs: "ArrayLike", *, n_threads: int | None = None) -> Any:
         """Compute the outputs for a batch of inputs.
 
         Parameters
@@ -336,14 +336,14 @@ class NeuralNetwork(_Weighted):
         return y
 
     def forward_population(
-        self, solutions: ArrayLike, inputs: ArrayLike, *, n_threads: int | None = None
+        self, solutions: "ArrayLike", inputs: "ArrayLike", *, n_threads: int | None = None
     ) -> NDArray[Any]:
         """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
         Parameters
         ----------
         solutions : array_like of float, shape (n, number_of_parameters)
-            Weights, one network per row. float32 is computed and returned as float32, all else as float64.
+            Weights, one network per row. float32 is computed and returned as float32, any other type as float64.
         inputs : array_like of float, shape (n, input_size) or (n, B, input_size)
             One input, or a batch of B, for each network. Views such as those of ``np.broadcast_to`` are not copied.
         n_threads : int, optional
@@ -394,8 +394,8 @@ class NeuralNetwork(_Weighted):
         cls,
         filename: "str | PathLike[str]",
         *,
-        hidden_activation: Activation | str | None = None,
-        output_activation: Activation | str | None = None,
+        hidden_activation: "Activation | str | None" = None,
+        output_activation: "Activation | str | None" = None,
     ) -> "NeuralNetwork":
         """Read a network written by `save_network`, or by pepg-es.
 
@@ -424,7 +424,7 @@ class NeuralNetwork(_Weighted):
 
 
 class RecurrentNetwork(_Weighted):
-    """A recurrent network: a cell of gated or plain units, with an output layer on top of it.
+    """A recurrent network: a cell of gated or plain units, followed by an output layer.
 
     Parameters
     ----------
@@ -458,7 +458,7 @@ class RecurrentNetwork(_Weighted):
     Raises
     ------
     TypeError, ValueError
-        For a size below 1, an unknown cell, or an activation that is neither callable nor a known name.
+        If a size is below 1, the cell is unknown, or an activation is neither callable nor a known name.
 
     Notes
     -----
@@ -481,13 +481,14 @@ class RecurrentNetwork(_Weighted):
     EMNLP 2014.
     """
 
+    @_caller.suggesting
     def __init__(
         self,
         input_size: int,
         output_size: int,
         hidden_size: int,
         cell: str = "gru",
-        output_activation: Activation | str = identity,
+        output_activation: "Activation | str" = "identity",
         bias: bool = True,
     ) -> None:
         self.input_size = _checks.layer_size("input_size", input_size)
@@ -504,7 +505,7 @@ class RecurrentNetwork(_Weighted):
     def _prepare(self) -> None:
         sizes = [int(size) for size in self.sizes]
         output, code = native_name(self._output_activation), kernels.CELLS[self.cell]
-        #: Computes the outputs before their activation if that is a Python function.
+        #: Computes the outputs; without their activation, if that is a Python function.
         self._linear = kernels.Perceptron(
             sizes, self.bias, code, kernels.ACTIVATIONS[output or "identity"]
         )
@@ -537,7 +538,7 @@ class RecurrentNetwork(_Weighted):
         return self._state.copy()
 
     @state.setter
-    def state(self, value: ArrayLike) -> None:
+    def state(self, value: "ArrayLike") -> None:
         self._state = _checks.vector("state", value, self.state_size, np.dtype(float))
 
     def reset(self) -> None:
@@ -585,7 +586,7 @@ class RecurrentNetwork(_Weighted):
                 at += columns
         return found
 
-    def __call__(self, value: ArrayLike) -> Any:
+    def __call__(self, value: "ArrayLike") -> Any:
         """Compute the outputs for the next input, and update the state.
 
         Parameters
@@ -603,7 +604,7 @@ class RecurrentNetwork(_Weighted):
         RuntimeError
             If no weights have been assigned.
         ValueError, TypeError
-            If `value` has another number of values or is not numeric; the state does not change then.
+            If `value` has another number of values or is not numeric. The state then does not change.
         """
         weights = self._assigned_weights()
         inputs = _checks.numbers("value", value)
@@ -622,14 +623,14 @@ class RecurrentNetwork(_Weighted):
         return result
 
     def forward_batch(
-        self, inputs: ArrayLike, state: NDArray[np.float64], *, n_threads: int | None = None
+        self, inputs: "ArrayLike", state: NDArray[np.float64], *, n_threads: int | None = None
     ) -> NDArray[np.float64]:
         """Compute the outputs for a batch of inputs, each of which has its own state.
 
         Parameters
         ----------
         inputs : array_like of float, shape (B, input_size)
-            One input a row.
+            One input per row.
         state : ndarray of float64, shape (B, state_size), C-contiguous
             State of each input, updated in place; zeros at the start of an episode. The attribute `state` is not used.
         n_threads : int, optional
@@ -638,14 +639,14 @@ class RecurrentNetwork(_Weighted):
         Returns
         -------
         ndarray of float64, shape (B, output_size)
-            Row b is bit-identical to the result of a call.
+            Row b is bit-identical to the result of a call with input b and its state.
 
         Raises
         ------
         RuntimeError
             If no weights have been assigned.
         ValueError, TypeError
-            If an argument is not as described; the state is as it was.
+            If an argument is not as described here. The state then does not change.
         """
         weights, threads = self._assigned_weights(), _checks.thread_count(n_threads)
         x = _checks.plain(_checks.numbers("inputs", inputs), np.float64)
@@ -656,20 +657,20 @@ class RecurrentNetwork(_Weighted):
 
     def forward_population(
         self,
-        solutions: ArrayLike,
-        inputs: ArrayLike,
+        solutions: "ArrayLike",
+        inputs: "ArrayLike",
         state: NDArray[Any],
         *,
         n_threads: int | None = None,
     ) -> NDArray[Any]:
-        """Compute the outputs of a population of networks of this shape; `weights` is not touched.
+        """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
         Parameters
         ----------
         solutions : array_like of float, shape (n, number_of_parameters)
-            One network a row; float32 is computed and returned as float32, all else as float64.
+            Weights, one network per row. float32 is computed and returned as float32, any other type as float64.
         inputs : array_like of float, shape (n, input_size) or (n, B, input_size)
-            One input, or a batch of B, for each network. Views such as ``np.broadcast_to`` are not copied.
+            One input, or a batch of B, for each network. Views such as those of ``np.broadcast_to`` are not copied.
         state : ndarray, shape (n, state_size) or (n, B, state_size), C-contiguous
             State of each input, in the dtype of the computation, updated in place; zeros at the start of an episode.
         n_threads : int, optional
@@ -678,12 +679,12 @@ class RecurrentNetwork(_Weighted):
         Returns
         -------
         ndarray, shape (n, output_size) or (n, B, output_size)
-            Row i equals network i's own outputs; the same bits at any number of threads.
+            Row i has the outputs of network i, with the same bits at any number of threads.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument is not as described; the state is as it was.
+            If an argument is not as described here. The state then does not change.
         """
         weights, x = _population(self, solutions, inputs)
         return self._step(weights, x, state, x.shape[:-1], _checks.thread_count(n_threads))
@@ -716,27 +717,27 @@ class RecurrentNetwork(_Weighted):
         cls,
         filename: "str | PathLike[str]",
         *,
-        output_activation: Activation | str | None = None,
+        output_activation: "Activation | str | None" = None,
     ) -> "RecurrentNetwork":
         """Read a network written by `save_network`, with its state set to zeros.
 
         Parameters
         ----------
         filename : path
-            File of a recurrent network.
+            A network's file.
         output_activation : callable or str, optional
-            Used instead of the stored one; needed where that could not be stored.
+            Replacement for the stored activation; required if that could not be stored.
 
         Returns
         -------
         RecurrentNetwork
-            With the stored weights, if it had any.
+            The network, with its weights if any were stored.
 
         Raises
         ------
         ValueError
-            If the file is damaged, of another kind or version, or names a callable that was not handed over. The
-            file's name is in the message.
+            If the file is damaged, is of another kind or version, or needs a callable that was not passed. The message
+            includes the file's name.
         OSError
             If the file cannot be read.
         """
@@ -744,7 +745,7 @@ class RecurrentNetwork(_Weighted):
 
 
 def _population(
-    network: NeuralNetwork | RecurrentNetwork, solutions: ArrayLike, inputs: ArrayLike
+    network: NeuralNetwork | RecurrentNetwork, solutions: "ArrayLike", inputs: "ArrayLike"
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the weights and inputs of a population of networks in one dtype, as the kernels read them."""
     weights = _checks.numbers("solutions", solutions)
@@ -761,7 +762,7 @@ def _population(
 
 
 def _state_of(state: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
-    """The states that were given, which are written in place."""
+    """Check and return the states that a caller passed, which are updated in place."""
     wanted = f"a writeable, C-contiguous array of {dtype} of shape {shape}"
     if not isinstance(state, np.ndarray):
         raise TypeError(f"state: wanted {wanted}, got {_checks.shown(state)}")
@@ -774,7 +775,7 @@ def _state_of(state: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDA
 
 
 def _apart(array: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
-    """`array`, or a copy where writing the states would write to it."""
+    """Return `array`, or a copy if it shares memory with the states, which are updated in place."""
     return array.copy() if np.may_share_memory(array, state) else array
 
 
@@ -868,7 +869,7 @@ def _kind(state: dict[str, Any]) -> "type[NeuralNetwork] | type[RecurrentNetwork
 
 
 def network_to_state(network: "_Weighted") -> dict[str, Any]:
-    """Return everything about a network but its weights, as data for a file."""
+    """Return everything about a network except its weights, as data for a file."""
     names = {key: activation_to_name(getattr(network, key)) for key in network._activations}
     shape = {"sizes": [int(size) for size in network.sizes], "bias": network.bias} | names
     return shape | ({"cell": network.cell} if isinstance(network, RecurrentNetwork) else {})

@@ -1,12 +1,11 @@
 """A search in one call."""
 
-import dataclasses
 import functools
 import inspect
 import math
 from collections.abc import Callable
 from inspect import Parameter, Signature
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,14 +13,20 @@ from numpy.typing import ArrayLike
 from . import _caller, _checks
 from .optimizers import SGD
 from .pepg import PEPG
-from .run.callback import callbacks_of
-from .run.callbacks import Checkpoints, CSVLog
 from .run.limits import Limits
 from .run.loop import Result, run
+from .search.keywords import CommonKeywords, FitnessShaping
 from .simulation import native
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Executor
+
+    from .optimizers import Optimizer
+    from .run.callback import AnyCallback
+
 #: Arguments of `PEPG.run` other than the limits; all others are arguments of `PEPG`.
-_RUN = ("callbacks", "vectorized", "executor", "center_every")
+_RUN = ("restarts", "callbacks", "vectorized", "executor", "center_every")
 
 #: Arguments of `PEPG` whose defaults differ here. None stands for one that the other arguments decide.
 _DEFAULTS: dict[str, Any] = {
@@ -29,15 +34,40 @@ _DEFAULTS: dict[str, Any] = {
     "optimizer_kwargs": None, "fitness_shaping": None, "sigma_max_change": 0.2,
 }  # fmt: skip
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-#: Steps without a better fitness after which a search with `restarts` counts as stuck.
-PATIENCE = 100
+class Keywords(CommonKeywords, total=False):
+    """Keywords of `minimize` and `maximize`, for type checkers and editors."""
+
+    max_steps: float | None
+    max_evaluations: float | None
+    target_fitness: float | None
+    patience: float | None
+    patience_tolerance: float | None
+    time_limit: float | None
+    restarts: int
+    callbacks: "Iterable[AnyCallback] | AnyCallback"
+    vectorized: bool
+    executor: "Executor | None"
+    center_every: int
+    population_size: int | None
+    theta_size: int | None
+    mu_lr: Any
+    sigma_lr: Any
+    l2_coeff: Any
+    optimizer: "type[Optimizer] | Optimizer | None"
+    optimizer_kwargs: dict[str, Any] | None
+    fitness_shaping: FitnessShaping | None
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _with_keywords(function: _Function) -> _Function:
     """Replace a function's ``**options`` by the keywords that it takes, in its signature and its errors."""
-    of_run = Signature.from_callable(PEPG.run).parameters
+    of_run = {
+        name: one.replace(annotation=Parameter.empty)
+        for name, one in Signature.from_callable(PEPG.run).parameters.items()
+    }
     of_search = Signature.from_callable(PEPG).parameters
     given = Signature.from_callable(function)
     first = [one for one in given.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
@@ -50,13 +80,14 @@ def _with_keywords(function: _Function) -> _Function:
         for name, one in of_search.items()
         if name not in ("mu_init", "sigma_init", "maximize")
     ]
-    restarts = Parameter("restarts", Parameter.KEYWORD_ONLY, default=0, annotation=int)
-    parameters = [*first, *limits, restarts, *how_to_run, *search]
+    parameters = [*first, *limits, *how_to_run, *search]
     function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
-    known = [*(one.name for one in parameters), "maximize"]  # _optimize refuses that one itself
+    known = [one.name for one in parameters]
 
     @functools.wraps(function)
     def checked(*arguments: Any, **options: Any) -> Result:
+        if "maximize" in options:
+            raise TypeError("maximize: not accepted here; call maximize() or minimize()")
         _caller.refuse_keywords(function.__name__, options, known)
         result: Result = function(*arguments, **options)
         return result
@@ -66,7 +97,10 @@ def _with_keywords(function: _Function) -> _Function:
 
 @_with_keywords
 def maximize(
-    f: "Callable[[Any], Any]", mu_init: "ArrayLike", sigma_init: "ArrayLike | None", **options: Any
+    f: "Callable[[Any], Any]",
+    mu_init: "ArrayLike",
+    sigma_init: "ArrayLike | None",
+    **options: Unpack[Keywords],
 ) -> Result:
     """Search for the arguments that make a function largest.
 
@@ -82,8 +116,8 @@ def maximize(
     max_steps, max_evaluations, target_fitness, patience, patience_tolerance, time_limit : optional
         Limits, as for `PEPG.run`; 1000 steps if there is none.
     restarts : int
-        How many times a search that its `patience` ended (100 steps by default) is followed by another one from the
-        same start, with another seed and twice the population. The limits apply to all of them together.
+        How many times a search that its `patience` ended (100 steps by default) starts anew, with other noise and
+        twice the population. The limits apply to all attempts together.
     callbacks, vectorized, executor, center_every : optional
         As for `PEPG.run`.
     population_size, theta_size, mu_lr, sigma_lr, l2_coeff, optimizer, optimizer_kwargs : optional
@@ -128,20 +162,26 @@ def maximize(
     >>> bool(np.allclose(result.mu, 3.0, atol=1e-6))
     True
     """
-    return _optimize(f, mu_init, sigma_init, True, options)
+    return _optimize(f, mu_init, sigma_init, True, dict(options))
 
 
 @_with_keywords
 def minimize(
-    f: "Callable[[Any], Any]", mu_init: "ArrayLike", sigma_init: "ArrayLike | None", **options: Any
+    f: "Callable[[Any], Any]",
+    mu_init: "ArrayLike",
+    sigma_init: "ArrayLike | None",
+    **options: Unpack[Keywords],
 ) -> Result:
-    """Search for the arguments that make a function smallest; all else is as in `maximize`."""
-    return _optimize(f, mu_init, sigma_init, False, options)
+    """Search for the arguments that make a function smallest; everything else is as in `maximize`."""
+    return _optimize(f, mu_init, sigma_init, False, dict(options))
 
 
 if maximize.__doc__ and minimize.__doc__:  # they have the same arguments and results
     _, _, sections = inspect.cleandoc(maximize.__doc__).partition("\n\n")
-    minimize.__doc__ += "\n\n" + sections.partition("\n\nNotes\n")[0] + "\n"
+    sections = sections.partition("\n\nNotes\n")[0].replace(
+        "see Notes", "see the notes of `maximize`"
+    )
+    minimize.__doc__ += f"\n\n{sections}\n"
 
 
 def _optimize(
@@ -153,74 +193,14 @@ def _optimize(
 ) -> Result:
     if not callable(f) and not native.is_function(f):
         raise TypeError(f"f: wanted a callable or a native function, got {type(f).__name__}")
-    if "maximize" in options:
-        raise TypeError("maximize: not accepted here; call maximize() or minimize()")
     how_to_run = {name: options.pop(name) for name in _RUN if name in options}
-    restarts = _checks.integer("restarts", options.pop("restarts", 0), at_least=0)
     limits = Limits(*(options.pop(name, None) for name in Limits._fields))
     if limits._is_none:
+        restarts = _checks.integer("restarts", how_to_run.get("restarts", 0), at_least=0)
         limits = limits._replace(max_steps=1000 * (1 + restarts))
     size = _size(mu_init, sigma_init, options.pop("theta_size", None))
-
-    def search(limits: Limits, **again: Any) -> tuple[PEPG, Result]:
-        es = _search(mu_init, sigma_init, size, maximize, options | again)
-        return es, run(es, f, limits, **how_to_run)
-
-    if not restarts:
-        return search(limits)[1]
-    how_to_run["callbacks"] = callbacks_of(how_to_run.get("callbacks", ()))
-    if any(isinstance(one, CSVLog | Checkpoints) for one in how_to_run["callbacks"]):
-        raise ValueError(
-            "restarts: wanted no CSVLog and no Checkpoints among the callbacks, as their files hold a single search"
-        )
-    return _with_restarts(search, limits, options.get("rng"), restarts)
-
-
-def _with_restarts(search: Any, limits: Limits, rng: Any, restarts: int) -> Result:
-    """Search again with twice the population whenever a search is stuck, until the limits are reached (IPOP)."""
-    if limits.patience is None:
-        limits = limits._replace(patience=PATIENCE)
-    if isinstance(rng, int | np.integer | np.random.SeedSequence):
-        seeds = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(int(rng))
-        key = [int(word) for word in seeds.generate_state(4)]
-    else:  # the key is drawn anew, or the generator goes on
-        key = []
-    again: dict[str, Any] = {}
-    tried: list[Result] = []
-    while True:
-        es, result = search(limits, **again)
-        tried.append(result)
-        again["population_size"] = population_size = 2 * es.population_size
-        if key:
-            again["rng"] = np.random.SeedSequence([*key, len(tried)])
-        limits = _left(limits, result)
-        too_few = limits.max_evaluations is not None and limits.max_evaluations < population_size
-        if result.reason != "patience" or len(tried) > restarts or too_few:
-            break
-    best = (max if es.maximize else min)(tried, key=lambda one: one.best_fitness)
-    return dataclasses.replace(
-        best,
-        reason=result.reason,
-        evaluations=sum(one.evaluations for one in tried),
-        interactions=sum(one.interactions for one in tried),
-        seconds=sum(one.seconds for one in tried),
-        tried=tuple(tried),
-    )
-
-
-def _left(limits: Limits, used: Result) -> Limits:
-    """Return the limits that remain after a search."""
-    counts = {
-        "max_steps": used.step,
-        "max_evaluations": used.evaluations,
-        "time_limit": used.seconds,
-    }
-    left = {
-        name: max(limit - count, 0)
-        for name, count in counts.items()
-        if (limit := getattr(limits, name)) is not None
-    }
-    return limits._replace(**left)
+    es = _search(mu_init, sigma_init, size, maximize, options)
+    return run(es, f, limits, **how_to_run)
 
 
 def _search(

@@ -3,6 +3,7 @@
 The built-in optimizers run inside the update's kernel; a subclass of one is called in Python, like any other optimizer.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _checks, kernels
+from . import _caller, _checks, kernels
 from .schedules import power
 
 
@@ -81,11 +82,11 @@ class BuiltIn(Optimizer):
     #: Names of the arrays that a step changes.
     _moments: tuple[str, ...]
 
-    def __call__(self, gradients: ArrayLike) -> NDArray[Any]:
+    def __call__(self, gradients: "ArrayLike") -> NDArray[Any]:
         """Return the step for the gradients (of any shape, but always the same); float32 stays float32."""
         return self.step(gradients)
 
-    def step(self, gradients: ArrayLike, n_threads: int = 0) -> NDArray[Any]:
+    def step(self, gradients: "ArrayLike", n_threads: int = 0) -> NDArray[Any]:
         """Return the step for the gradients.
 
         Parameters
@@ -105,7 +106,7 @@ class BuiltIn(Optimizer):
         return step
 
     def _planned(
-        self, gradients: ArrayLike, alpha: Any, n_threads: int
+        self, gradients: "ArrayLike", alpha: Any, n_threads: int
     ) -> tuple[NDArray[Any], Planned]:
         """Return the step at the learning rate `alpha` and the changes that it causes, without making them."""
         step = _working_copy(gradients)
@@ -126,6 +127,14 @@ class BuiltIn(Optimizer):
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (step * each).astype(step.dtype)
         return np.where(np.isfinite(scaled), scaled, 0), (tuple(copies), changes)
+
+    def _anew(self) -> "BuiltIn":
+        """Return an optimizer with the same settings that has made no step."""
+        optimizer = copy.copy(self)
+        vars(optimizer).update(
+            dict.fromkeys(self._moments), **({"t": 0} if "t" in vars(self) else {})
+        )
+        return optimizer
 
     @abstractmethod
     def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
@@ -186,6 +195,7 @@ class Adam(BuiltIn):
     eps_hat = True
     _moments = ("m", "v")
 
+    @_caller.suggesting
     def __init__(
         self,
         alpha: float,
@@ -314,6 +324,7 @@ class SGD(_WithVelocity):
     importance of initialization and momentum in deep learning", section 2.
     """
 
+    @_caller.suggesting
     def __init__(self, alpha: float, momentum: float = 0.9, nesterov: bool = False) -> None:
         self.alpha = alpha
         self.momentum = _checks.share("momentum", momentum)
@@ -355,6 +366,7 @@ class ClipUp(_WithVelocity):
     Evolution", algorithm 1.
     """
 
+    @_caller.suggesting
     def __init__(self, alpha: float, momentum: float = 0.9, max_speed: float | None = None) -> None:
         self.alpha = _checks.number("alpha", alpha, positive=True)
         self.momentum = _checks.share("momentum", momentum)
@@ -429,7 +441,7 @@ BUILT_IN: dict[str, type[BuiltIn]] = {"Adam": Adam, "SGD": SGD, "ClipUp": ClipUp
 kernels.name_optimizers(Adam, SGD, ClipUp)
 
 
-def _working_copy(gradients: ArrayLike) -> NDArray[Any]:
+def _working_copy(gradients: "ArrayLike") -> NDArray[Any]:
     """Return the gradients as an array that a kernel can overwrite with the step: float32 if they are, else float64."""
     given = _checks.numbers("gradients", gradients)
     dtype = np.float32 if given.dtype == np.float32 else np.float64

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import _checks
+from . import _caller, _checks
 
 
 def power(base: float, exponent: int) -> float:
@@ -41,6 +41,7 @@ class Decay:
     (0.5, 0.5, 0.25, 0.1)
     """
 
+    @_caller.suggesting
     def __init__(
         self, initial: float, factor: float, *, every: int = 1, limit: float = 0.0
     ) -> None:

@@ -292,7 +292,7 @@ def run(command, **options):
 
 
 def c_tests_pass(folder: Path, file: str, before: str = "", after: str = "") -> bool:
-    """As it compiles quickest at first, then with ASan in teams, then as it is shipped."""
+    """First in the build that compiles fastest, then under ASan in teams, then as it is shipped."""
     tree = folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     for part in ("csrc", "tests/native"):

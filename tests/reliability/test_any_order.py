@@ -1,4 +1,4 @@
-"""Whatever is done to a search in whatever order, it stays what the model says."""
+"""After any calls in any order, a search equals the model."""
 
 import copy
 import os
@@ -106,7 +106,7 @@ class Search(RuleBasedStateMachine):
     # ---- ask ----
 
     def drew(self, theta):
-        """Compare a native draw with the model's; go on with its own noise, which has fewer bits."""
+        """Compare a native draw with the model's, and continue with the native noise, which has fewer bits."""
         wanted = self.model.draw()
         np.testing.assert_allclose(theta, wanted, rtol=1e-5, atol=1e-5 * (1 + np.abs(wanted).max()))
         self.model.epsilon = np.array(self.es.epsilon, dtype=np.float64)

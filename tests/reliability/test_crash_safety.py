@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, whatever happens to the process, the disk or the folder."""
+"""A file is the old one or the new one, even if the process, the disk or the folder fails."""
 
 import errno
 import json

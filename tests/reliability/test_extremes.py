@@ -122,7 +122,7 @@ REWARDS = {
 @pytest.mark.parametrize("shaping", ["centered", "nes", "normalized", "raw"])
 @pytest.mark.parametrize("name", REWARDS)
 def test_rewards_at_the_ends(name, shaping, symmetric, maximize, dtype):
-    """Either the search goes on with finite numbers, or the rewards are refused and nothing changes."""
+    """Either the search continues with finite numbers, or the rewards are refused and nothing changes."""
     es = make(fitness_shaping=shaping, symmetric=symmetric, maximize=maximize, dtype=dtype)
     for _ in range(3):
         es.get_parameters()
@@ -173,7 +173,7 @@ def test_rewards_of_any_scale_leave_finite_numbers(scale, symmetric, optimizer, 
 
 
 @pytest.mark.parametrize("optimizer", [Adam, SGD, ClipUp])
-def test_a_coordinate_whose_step_overflows_stays_and_the_others_go_on(
+def test_a_coordinate_whose_step_overflows_does_not_move_but_the_others_do(
     optimizer, dtype, isa, tmp_path
 ):
     """A mean of 1e300 has a decay whose square no float64 can hold; so does 1e38 in float32."""

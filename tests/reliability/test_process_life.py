@@ -200,7 +200,7 @@ def test_weights_are_shared_between_threads():
     """)
 
 
-def test_one_generation_is_not_told_twice_by_two_threads():
+def test_two_threads_do_not_report_one_generation_twice():
     """Threads that share one search get an error or an update, never a broken search."""
     assert "done" in python("""
         es = make(d=50)
@@ -323,7 +323,7 @@ run = lambda: total(np.ones(1_000_000))
     "names", [["torch"], ["sklearn"], ["numba"], list(NEIGHBORS)], ids="+".join
 )
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_beside_packages_with_a_runtime_of_their_own(names, order, each_case):
+def test_together_with_packages_that_have_their_own_runtime(names, order, each_case):
     """Two OpenMP runtimes in one process: both work, with threads, in turns, at once and after a fork."""
     missing = {name for name in NEIGHBORS if importlib.util.find_spec(name) is None}
     if missing & set(names):

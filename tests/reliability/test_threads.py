@@ -225,8 +225,8 @@ def shim(tmp_path_factory):
 )
 @pytest.mark.parametrize("last", ["that call alone", "all from then on"])
 @pytest.mark.parametrize("first", range(1, 9))
-def test_threads_that_cannot_be_had_are_done_without(shim, first, last, each_case):
-    """A process that wants four threads: the bits are those of one, whichever cannot be made."""
+def test_missing_threads_are_done_without(shim, first, last, each_case):
+    """In a process that requests four threads, the bits are those of one, whichever thread cannot be created."""
     program = """
     import ctypes
     first, alone = int(sys.argv[1]), sys.argv[2] == "that call alone"
@@ -272,7 +272,7 @@ def test_a_limit_on_threads(shim):
 
 
 @pytest.mark.skipif(not kernels.openmp_version(), reason="no threads")
-def test_openmps_limit_is_heard():
+def test_openmps_limit_is_respected():
     program = "kernels.force_teams(True); generations(4); print(kernels.available_threads(4), kernels.last_team())"
     assert python(program, OMP_THREAD_LIMIT="2") == "2 2"
 
@@ -291,7 +291,7 @@ def test_a_fault_in_a_worker_is_reported_like_one_elsewhere(shim):
     assert "Fatal Python error: Segmentation fault" in run.stderr
 
 
-def test_a_handler_that_forks_while_workers_are_at_it(shim):
+def test_a_handler_that_forks_while_workers_run(shim):
     """The child has none of them, and neither waits for them nor leaves their part out."""
     program = (
         SIMULATION

@@ -16,25 +16,24 @@ typedef enum {
     PEPG_SOFTMAX = 4 /* e^(x - max x) / sum, over one layer's whole vector */
 } pepg_activation;
 
-/* What `hidden` may be as well, in a network of two layers: its hidden layer is then a cell, whose
- * state goes on from one input to the next. With gates a = x W_x + b_x and b = h W_h + b_h, in the
- * order in which they lie in the blocks of weights:
+/* Cells. In a network of two layers, `hidden` may also be a cell: the hidden layer then has a state,
+ * which is kept from one input to the next. With a = x W_x + b_x and b = h W_h + b_h, whose columns
+ * are the gates in the order of the blocks of weights:
  *
  *   PEPG_ELMAN  h          h = tanh(a + b)
  *   PEPG_GRU    r, z, n    r, z = sigmoid(a + b); n = tanh(a + r b); h = (1 - z) n + z h
  *   PEPG_LSTM   i, f, g, o  i, f, o = sigmoid(a + b); g = tanh(a + b); c = f c + i g; h = o tanh(c)
  *
- * The outputs are those of a layer on top of h. The state of a network is h, and c after it. */
+ * An output layer follows, whose inputs are h. The state of a network is h, followed by c. */
 typedef enum {
-    PEPG_ELMAN = 16, /* one gate, the state is h */
-    PEPG_GRU = 17,   /* three gates, h */
-    PEPG_LSTM = 18   /* four gates, h and c */
+    PEPG_ELMAN = 16, /* one gate; the state is h */
+    PEPG_GRU = 17,   /* three gates; the state is h */
+    PEPG_LSTM = 18   /* four gates; the state is h and c */
 } pepg_cell;
 
-/* A network without its weights. Its activations are pepg_activation; `hidden` is that of all layers
- * but the last. */
+/* A network without its weights. All layers except the last have the activation `hidden`. */
 typedef struct {
-    int n_layers;           /* number of weight blocks, one less than of sizes */
+    int n_layers;           /* number of weight blocks */
     int bias;               /* whether the last row of a block has biases */
     int hidden, output;     /* pepg_activation; `hidden` may be a pepg_cell */
     const ptrdiff_t *sizes; /* n_layers + 1 layer sizes, input first */

@@ -109,7 +109,7 @@ PEPG_API pepg_status pepg_search_run_f32(pepg_search *search, pepg_fitness_f32 *
 PEPG_API size_t pepg_search_simulate_size(const pepg_search *search,
         const pepg_environment *environment, const pepg_network *network, ptrdiff_t episodes);
 
-/* The same for candidates that are weights of a network which acts in an environment: the fitness
+/* The same as pepg_search_run for candidates that are the weights of a network in an environment: the fitness
  * is the mean return of `episodes` episodes (see pepg_simulate). All members of a generation get the
  * same episodes, whose seeds begin at seed + search->step * episodes. */
 PEPG_API pepg_status pepg_search_simulate(pepg_search *search, const pepg_environment *environment,

@@ -16,10 +16,10 @@ SOLVED = 475.0  # mean return from which gymnasium calls CartPole-v1 solved
 
 
 def build(library=None, compiler=None):
-    """Compile cartpole.c into `library`, by default beside it, unless that is newer; its path."""
+    """Compile cartpole.c into `library` (by default in the same folder) unless that is newer; return its path."""
     library = Path(library or SOURCE.with_suffix('.so'))
     if not library.exists() or library.stat().st_mtime < SOURCE.stat().st_mtime:
-        # A program that has the old library open keeps it: the new one is another file.
+        # A program that has opened the old library keeps it, because the new one is another file.
         unfinished = library.with_name(f'{library.name}.{os.getpid()}')
         subprocess.run([compiler or os.environ.get('CC', 'cc'), '-O3', '-shared', '-fPIC',
                         str(SOURCE), '-o', str(unfinished), '-lm'], check=True)
@@ -28,7 +28,7 @@ def build(library=None, compiler=None):
 
 
 def load(library):
-    """The functions (reset, step) of a compiled library, with their types."""
+    """Return the functions (reset, step) of a compiled library, with their types."""
     loaded = ctypes.CDLL(str(library))
     numbers = ctypes.POINTER(ctypes.c_double)
     reset, step = loaded.cartpole_reset, loaded.cartpole_step
@@ -40,7 +40,7 @@ def load(library):
 
 
 def simulation(library=None):
-    """CartPole-v1 as a `pepg_fast.Simulation`, compiled into `library`."""
+    """Return CartPole-v1 as a `pepg_fast.Simulation`, compiled into `library`."""
     from pepg_fast import Simulation
 
     reset, step = load(build(library))
@@ -48,7 +48,7 @@ def simulation(library=None):
 
 
 def train(sim, *, seed=0, generations=100, population_size=64, episodes=4):
-    """Search until the mean policy balances the pole; the search and its last mean return."""
+    """Search until the mean policy balances the pole; return the search and its last mean return."""
     from pepg_fast import PEPG, NeuralNetwork
 
     network = NeuralNetwork(4, 1, [16], hidden_activation='tanh')
@@ -56,7 +56,7 @@ def train(sim, *, seed=0, generations=100, population_size=64, episodes=4):
               mu_lr=0.1, sigma_lr=0.1, rng=seed)
     score = 0.0
     for generation in range(generations):
-        # All members of a generation meet the same episodes, the next generation meets others.
+        # All candidates of a generation get the same episodes; the next generation gets others.
         returns = sim.evaluate(network, es.get_parameters(), episodes=episodes,
                                seed=generation * episodes)
         es.update(returns)
@@ -70,7 +70,7 @@ def train(sim, *, seed=0, generations=100, population_size=64, episodes=4):
 
 
 def main():
-    """Train and tell how long it took."""
+    """Train and print how long it took."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--seed', type=int, default=0, help='seed of the search')

@@ -16,13 +16,13 @@ NUMBERS = ctypes.POINTER(ctypes.c_double)
 
 
 class World(ctypes.Structure):
-    """`cheetah` of cheetah.c."""
+    """The struct `cheetah` of cheetah.c."""
 
     _fields_ = [('model', ctypes.c_void_p), ('starts', NUMBERS), ('n_starts', ctypes.c_int64)]
 
 
 def build(library=None, compiler=None):
-    """Compile cheetah.c against the Python package `mujoco`, by default beside it; its path."""
+    """Compile cheetah.c against the Python package `mujoco`; return the path of the library."""
     import mujoco
 
     library, package = Path(library or SOURCE.with_suffix('.so')), Path(mujoco.__file__).parent
@@ -37,14 +37,14 @@ def build(library=None, compiler=None):
 
 
 def model_file():
-    """The model that gymnasium ships."""
+    """Return the path of the model in gymnasium."""
     import gymnasium.envs.mujoco as environments
 
     return Path(environments.__file__).with_name('assets') / 'half_cheetah.xml'
 
 
 def simulation(library=None, starts=None, xml=None):
-    """HalfCheetah-v5 as a `pepg_fast.Simulation`; episodes begin at rows of `starts` (n, 18) if there are some."""
+    """Return HalfCheetah-v5 as a `pepg_fast.Simulation`; episodes begin at rows of `starts` (n, 18), if given."""
     import numpy as np
 
     from pepg_fast import Simulation
@@ -68,11 +68,11 @@ def main():
     from pepg_fast.training import TrainConfig, train
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--folder', help="where the run's files go")
-    parser.add_argument('--resume', action='store_true', help='go on with the run in the folder')
+    parser.add_argument('--folder', help="folder for the run's files")
+    parser.add_argument('--resume', action='store_true', help='continue the run in the folder')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--max-steps', type=int, help='generations')
-    parser.add_argument('--time-limit', type=float, help='seconds')
+    parser.add_argument('--max-steps', type=int, help='number of generations')
+    parser.add_argument('--time-limit', type=float, help='number of seconds')
     asked = parser.parse_args()
     config = TrainConfig(seed=asked.seed, max_steps=asked.max_steps, time_limit=asked.time_limit,
                          normalize_observations=True, hidden_sizes=(), population_size=64)

@@ -36,8 +36,8 @@ STEP = types.intc(numbers, numbers, numbers, numbers, types.voidptr)
 
 @njit(types.float64(types.uint64, types.uint64), error_model='numpy')
 def uniform(seed, draw):
-    """Number `draw` of a seed's stream, in [0, 1): SplitMix64 (Steele, Lea and Flood 2014)."""
-    # numba makes a float of an unsigned and a signed integer, so every constant is unsigned
+    """Return number `draw` of a seed's stream, in [0, 1): SplitMix64 (Steele, Lea and Flood 2014)."""
+    # numba converts an unsigned and a signed integer to floats, so every constant is unsigned
     z = seed + np.uint64(0x9e3779b97f4a7c15) * (draw + np.uint64(1))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xbf58476d1ce4e5b9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94d049bb133111eb)
@@ -53,16 +53,16 @@ def observe(state, observation):
 
 @cfunc(RESET, error_model='numpy')
 def reset(state, observation, seed, data):
-    """Start an episode: each coordinate uniform in [-0.05, 0.05), the same for the same seed."""
+    """Start an episode: each coordinate is uniform in [-0.05, 0.05), and the same for the same seed."""
     for i in range(4):
         state[i] = (uniform(seed, np.uint64(i)) - 0.5) * START_WIDTH
     observe(state, observation)
 
 
-# numba's own error model would check each division, and raise where nobody can catch.
+# numba's own error model would check each division, and raise an exception where nothing can catch it.
 @njit(types.intc(numbers, numbers, numbers, types.float64), error_model='numpy')
 def move(state, observation, reward, force):
-    """Push with a force for a fiftieth of a second; 1 when the pole fell or the cart left."""
+    """Push with a force for a fiftieth of a second; return 1 if the pole fell or the cart left the track."""
     x_dot, theta, theta_dot = state[1], state[2], state[3]
     sine, cosine = math.sin(theta), math.cos(theta)
     push = (force + POLE_MOMENT * (theta_dot * theta_dot) * sine) / TOTAL_MASS
@@ -70,7 +70,7 @@ def move(state, observation, reward, force):
         HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * (cosine * cosine) / TOTAL_MASS))
     x_acc = push - POLE_MOMENT * theta_acc * cosine / TOTAL_MASS
 
-    # Euler's explicit step: positions move with the velocities from before
+    # an explicit Euler step: positions move with the velocities before the step
     state[0] += TIME_STEP * x_dot
     state[1] += TIME_STEP * x_acc
     state[2] += TIME_STEP * theta_dot
@@ -88,14 +88,14 @@ def step(state, action, observation, reward, data):
 
 
 def simulation():
-    """CartPole-v1 as a `pepg_fast.Simulation`."""
+    """Return CartPole-v1 as a `pepg_fast.Simulation`."""
     from pepg_fast import Simulation
 
     return Simulation(reset, step, state_size=4, observation_size=4, action_size=1, max_steps=500)
 
 
 def train(sim, *, seed=0, generations=100, population_size=64, episodes=4):
-    """Search until the mean policy balances the pole; the search and its last mean return."""
+    """Search until the mean policy balances the pole; return the search and its last mean return."""
     from pepg_fast import PEPG, NeuralNetwork
 
     network = NeuralNetwork(4, 1, [16], hidden_activation='tanh')
@@ -103,7 +103,7 @@ def train(sim, *, seed=0, generations=100, population_size=64, episodes=4):
               mu_lr=0.1, sigma_lr=0.1, rng=seed)
     score = 0.0
     for generation in range(generations):
-        # All members of a generation meet the same episodes, the next generation meets others.
+        # All candidates of a generation get the same episodes; the next generation gets others.
         returns = sim.evaluate(network, es.get_parameters(), episodes=episodes,
                                seed=generation * episodes)
         es.update(returns)
@@ -117,7 +117,7 @@ def train(sim, *, seed=0, generations=100, population_size=64, episodes=4):
 
 
 def main():
-    """Train and tell how long it took."""
+    """Train and print how long it took."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--seed', type=int, default=0, help='seed of the search')

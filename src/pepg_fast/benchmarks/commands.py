@@ -17,9 +17,10 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "bench",
         help="compare the speed of pepg_fast and pepg-es on this machine",
-        description="Measure what this machine can do, then time pepg-es and pepg_fast in turns on the operations of "
-        "the README's table, and print both. Results are compared with those of pepg-es before anything is timed. This "
-        "takes about three minutes and up to 6 GB of memory; close other programs first. Needs the extra `bench`.",
+        description="Measure what this machine can do, then time pepg-es and pepg_fast alternately on the operations "
+        "of the README's table, and print both. Results are compared with those of pepg-es before anything is timed. "
+        "This takes about three minutes and up to 6 GB of memory; close other programs first. The command needs the "
+        "extra `bench`.",
     )
     parser.add_argument(
         "--quick",

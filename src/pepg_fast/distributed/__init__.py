@@ -1,8 +1,8 @@
 """One search on many processes: `MPIRunner` uses MPI, `RayRunner` uses Ray.
 
 Every process has the search and generates its own slice of each population, because the noise is a function of the
-search's key. All processes get the rewards and make the same update, to the same bits. Nothing here is imported before
-it is used.
+search's key. All processes get the rewards and make the same update, with bit-identical results. Nothing here is
+imported before it is used.
 """
 
 import importlib

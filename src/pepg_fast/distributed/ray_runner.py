@@ -76,9 +76,9 @@ class RayRunner(Runner):
 
     Notes
     -----
-    `evaluate` must pickle with Ray, as functions of ``__main__`` do, and its results must depend on its arguments
-    alone: a slice may be evaluated more than once, on any worker. It is sent whenever it is a new object, and after its
-    method ``gathered`` (see `run`) was called.
+    Ray must be able to pickle `evaluate`, as it can functions of ``__main__``, and its results must depend
+    on its arguments alone: a slice may be evaluated more than once, on any worker. It is sent whenever it is a new
+    object, and after its method ``gathered`` (see `run`) was called.
     """
 
     def __init__(

@@ -149,6 +149,14 @@ class Description:
                 raise ValueError(
                     f"weights: wanted numbers within the range of {dtype}, got larger ones"
                 )
+        actions = self.actions
+        # Whole actions are scaled in float64.
+        if isinstance(actions, Choices) or actions.scale is None or actions.is_whole:
+            return
+        if (np.abs(actions.scale[:2]) > most).any():
+            raise ValueError(
+                f"dtype: wanted 'float64' for actions with limits beyond the range of {dtype}, got {dtype!r}"
+            )
 
 
 def refuse_activation(name: str, format: str) -> None:

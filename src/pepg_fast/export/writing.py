@@ -31,6 +31,10 @@ def write(
             f"filename: wanted a name that ends in {suffix} for the format {format}, got {path.name}"
         )
     path = path.with_suffix(suffix)
+    if format == "numpy" and path.stem in ("numpy", "base64"):
+        raise ValueError(
+            f"filename: wanted a name of no module that the file itself imports, got {path.name}"
+        )
     description.check(format, dtype)  # before a library is imported
     if format == "c":
         found = c.files(description, path.stem, dtype)

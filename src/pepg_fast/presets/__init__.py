@@ -22,7 +22,7 @@ otherwise; one by `pgpelib` is float32. Seeds are accepted, but the noise is thi
      - estool
      - ``sigma_lr``
    * - learning rate of sigma
-     - ars, openai_es: sigma stays
+     - ars, openai_es: sigma is constant
      - ``sigma_lr=0``
    * - largest change of sigma
      - all but ars and openai_es
@@ -31,8 +31,8 @@ otherwise; one by `pgpelib` is float32. Seeds are accepted, but the noise is thi
      - evotorch
      - ``sigma_min``, ``sigma_max``; even without a lower limit, sigma stays above 0
    * - weight decay
-     - openai_es; no other of the same kind
-     - ``l2_coeff``, sigma times as large; otherwise 0
+     - openai_es; none of the others has one of the same kind
+     - ``l2_coeff``, multiplied by sigma; otherwise 0
    * - noise that is not multiplied by sigma
      - ars, openai_es
      - rates and epsilon are scaled to match

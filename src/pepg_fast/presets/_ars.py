@@ -17,7 +17,7 @@ def ars(
     deltas_used: int | None = None,
     step_size: float = 0.01,
     delta_std: float = 0.02,
-    center_init: ArrayLike = 0.0,
+    center_init: "ArrayLike" = 0.0,
     seed: int | None = None,
     **options: Any,
 ) -> PEPG:
@@ -28,13 +28,13 @@ def ars(
     theta_size : int
         d, the number of parameters.
     num_deltas : int
-        Directions, each of which is one mirrored pair.
+        Number of directions; each is one mirrored pair.
     deltas_used : int, optional
-        Best directions that move the mean, at most all of them, which is the default.
+        Number of best directions that move the mean; by default all.
     step_size : float
-        Rate of the mean.
+        Learning rate of the mean.
     delta_std : float
-        Sigma, in parameter units; it stays as it is.
+        Sigma, in parameter units; it stays constant.
     center_init : float or array_like of shape (d,)
         Initial mean, in parameter units.
     {seed, **options}
@@ -43,14 +43,15 @@ def ars(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what is described here.
+        If an argument is not as described here.
 
     Notes
     -----
-    Exact where rewards differ: ``mu += step_size / (deltas_used * deviation) * sum((r+ - r-) * delta)`` over the best
-    directions, with the standard deviation of the rewards that are used. Where all of those are equal, the mean stays.
-    The second version of the algorithm also normalizes observations: ``normalize_observations`` of the trainer. Its
-    policies are linear, without a bias.
+    If no rewards are equal, the search is the same as ARS:
+    ``mu += step_size / (deltas_used * deviation) * sum((r+ - r-) * delta)`` over the best
+    directions, with the standard deviation of their rewards. If all of these are equal, the mean does not move.
+    The second version of the algorithm also normalizes observations, as the trainer does with
+    ``normalize_observations=True``. Its policies are linear, without a bias.
 
     References
     ----------
@@ -65,7 +66,7 @@ def ars(
         "theta_size": theta_size,
         "mu_init": center_init,
         "sigma_init": delta_std,
-        # The gradient is of noise that has this sigma, and half a sum over pairs.
+        # The gradient here has noise that is multiplied by sigma, and is half of a sum over pairs.
         "mu_lr": 2.0 * rate_of("step_size", step_size) / delta_std,
         "sigma_lr": 0.0,
         PEPG.fitness_shaping: "top",

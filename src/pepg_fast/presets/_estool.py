@@ -53,7 +53,7 @@ class EstoolShaping:
 @documented
 def estool(
     num_params: int,
-    sigma_init: ArrayLike = 0.10,
+    sigma_init: "ArrayLike" = 0.10,
     sigma_alpha: float = 0.20,
     sigma_decay: float = 0.999,
     sigma_limit: float = 0.01,

@@ -46,13 +46,13 @@ _SHAPINGS: dict[str, Any] = {
 @documented
 def evosax(
     population_size: int,
-    solution: ArrayLike,
+    solution: "ArrayLike",
     *,
-    mean: ArrayLike,
+    mean: "ArrayLike",
     optimizer: str = "clipup",
     optimizer_config: dict[str, Any] | None = None,
     fitness_shaping_fn: str = "centered_rank",
-    std_init: ArrayLike = 1.0,
+    std_init: "ArrayLike" = 1.0,
     std_lr: float = 0.1,
     std_max_change: float = 0.2,
     **options: Any,

@@ -46,17 +46,17 @@ def evotorch(
     popsize: int,
     center_learning_rate: float,
     stdev_learning_rate: float,
-    stdev_init: ArrayLike | None = None,
+    stdev_init: "ArrayLike | None" = None,
     radius_init: float | None = None,
     num_interactions: int | None = None,
     optimizer: str | None = "clipup",
     optimizer_config: dict[str, Any] | None = None,
     ranking_method: str | None = "centered",
-    center_init: ArrayLike | None = None,
-    initial_bounds: tuple[ArrayLike, ArrayLike] | None = None,
-    stdev_min: ArrayLike | None = None,
-    stdev_max: ArrayLike | None = None,
-    stdev_max_change: ArrayLike | None = 0.2,
+    center_init: "ArrayLike | None" = None,
+    initial_bounds: "tuple[ArrayLike, ArrayLike] | None" = None,
+    stdev_min: "ArrayLike | None" = None,
+    stdev_max: "ArrayLike | None" = None,
+    stdev_max_change: "ArrayLike | None" = 0.2,
     obj_index: int | None = None,
     distributed: bool = False,
     popsize_weighted_grad_avg: bool | None = None,
@@ -129,7 +129,7 @@ def evotorch(
     sense = _checks.choice("objective_sense", objective_sense, ("min", "max"))
     if center_init is None:
         if initial_bounds is None:
-            raise ValueError("center_init: wanted it or initial_bounds, got neither")
+            raise ValueError("center_init: wanted center_init or initial_bounds, got neither")
         center_init = between(*initial_bounds, solution_length, options.get(PEPG._rng.name))
     if ranking_method is not None:
         _checks.choice("ranking_method", ranking_method, tuple(_RANKINGS), "None")

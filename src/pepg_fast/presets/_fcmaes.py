@@ -16,8 +16,8 @@ from .settings import PER_PAIR, Settings, between, documented, even, rate_of, se
 def fcmaes(
     dim: int,
     bounds: Any = None,
-    x0: ArrayLike | None = None,
-    input_sigma: ArrayLike | Callable[[], ArrayLike] = 0.1,
+    x0: "ArrayLike | None" = None,
+    input_sigma: "ArrayLike | Callable[[], ArrayLike]" = 0.1,
     popsize: int | None = 32,
     rg: Any = None,
     runid: int = 0,

@@ -20,7 +20,7 @@ def openai_es(
     l2coeff: float = 0.005,
     optimizer: str = "adam",
     optimizer_config: dict[str, Any] | None = None,
-    center_init: ArrayLike = 0.0,
+    center_init: "ArrayLike" = 0.0,
     seed: int | None = None,
     **options: Any,
 ) -> PEPG:
@@ -33,15 +33,16 @@ def openai_es(
     episodes_per_batch : int
         P, the number of candidates; an odd one becomes the next even one.
     timesteps_per_batch : int, optional
-        Simulator steps that a generation has at least, for which further populations are drawn.
+        Minimum number of simulator steps in a generation: further populations are drawn until it is reached.
     noise_stdev : float
-        Sigma, in parameter units; it stays as it is.
+        Sigma, in parameter units; it stays constant.
     l2coeff : float
         Weight decay of the mean.
     optimizer : {"adam", "sgd"}
-        What moves the mean.
+        Optimizer of the mean.
     optimizer_config : dict, optional
-        Its arguments: ``stepsize`` (0.01 by default) and ``beta1``, ``beta2`` and ``epsilon``, or ``momentum``.
+        Arguments of the optimizer: ``stepsize`` (0.01 by default) and ``beta1``, ``beta2`` and ``epsilon``, or
+        ``momentum``.
     center_init : float or array_like of shape (d,)
         Initial mean, in parameter units.
     {seed, **options}
@@ -50,13 +51,14 @@ def openai_es(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what is described here, or the optimizer's configuration is unknown.
+        If an argument is not as described here, or the optimizer's configuration is unknown.
 
     Notes
     -----
-    Exact, but that equal rewards share their rank. The gradient here is that of noise with the sigma, so that weight
-    decay and Adam's epsilon are multiplied by sigma, and the rate of SGD is divided by it. Further steps come in whole
-    populations, where OpenAI's workers send single pairs.
+    The search is the same as OpenAI's with two exceptions: equal rewards share their rank, and a generation
+    with too few steps is continued by whole populations, not by single pairs. The gradient here has noise that is
+    multiplied by sigma. Therefore weight decay and Adam's epsilon are multiplied by sigma, and the learning rate of SGD
+    is divided by it.
 
     References
     ----------
@@ -83,7 +85,7 @@ def openai_es(
     else:
         config = config_of(optimizer, optimizer_config, stepsize=0.01, momentum=0.9)
         momentum = _checks.share("momentum", config["momentum"])
-        # Its velocity takes a share of the gradient.
+        # OpenAI's velocity takes only a share of the gradient.
         settings["mu_lr"] = rate_of("stepsize", config["stepsize"]) * (1.0 - momentum) / sigma
         settings |= {"optimizer": SGD, "optimizer_kwargs": {"momentum": momentum}}
     return search(settings, options)

@@ -1,14 +1,16 @@
 """Conversions of other packages' settings that several presets need."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _checks
+from .. import _caller, _checks
 from ..optimizers import SGD, Adam, ClipUp
 from ..pepg import PEPG
-from ..search.options import Argument, filled
+from ..search.options import Argument, arguments_of, filled
 
 #: sigma_lr for a learning rate of 1 in packages whose gradient of sigma is a mean over pairs, not over candidates.
 PER_PAIR = 2.0
@@ -28,13 +30,21 @@ _SAID = {
     "**options": "**options\n    Further `PEPG` arguments; they override the converted settings.\n\n"
     "Returns\n-------\nPEPG\n    The search.",
 }
-_Preset = TypeVar("_Preset")
+_Preset = TypeVar("_Preset", bound=Callable[..., Any])
 
 
 def documented(preset: _Preset) -> _Preset:
-    """Fill the shared parameters into the docstring of a preset."""
+    """Fill the shared parameters into the docstring of a preset, and let it suggest keywords."""
     preset.__doc__ = filled(preset.__doc__, _SAID)
-    return preset
+    own = _caller.keywords(preset)
+
+    @functools.wraps(preset)
+    def checked(*arguments: Any, **given: Any) -> Any:
+        known = [*own, *_caller.keywords(PEPG), *arguments_of(PEPG)]
+        _caller.refuse_keywords(preset.__name__, given, known)
+        return preset(*arguments, **given)
+
+    return checked  # type: ignore[return-value]
 
 
 def search(settings: Settings, options: dict[str, Any]) -> PEPG:
@@ -62,7 +72,7 @@ def even(name: str, value: Any) -> int:
     return size + size % 2
 
 
-def between(lower: ArrayLike, upper: ArrayLike, size: int, rng: Any) -> NDArray[np.float64]:
+def between(lower: "ArrayLike", upper: "ArrayLike", size: int, rng: Any) -> NDArray[np.float64]:
     """Draw a point within bounds, with an `rng` as `PEPG` takes it."""
     if rng is None:
         rng = np.random

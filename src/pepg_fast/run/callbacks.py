@@ -161,6 +161,7 @@ class CSVLog(Callback):
     order = -1
     can_end = False
 
+    @_caller.suggesting
     def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
         self.filename, self.overwrite = files.absolute("filename", filename), bool(overwrite)
         self._is_ours = (
@@ -263,6 +264,7 @@ class Checkpoints(Callback):
 
     _NAME = re.compile(r"step_(\d{9,})\.npz")
 
+    @_caller.suggesting
     def __init__(
         self, folder: "str | os.PathLike[str]", *, every: int = 100, keep: int = 3
     ) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from ..search import attempts
 from ..search.sigma import LEAST_SIGMA
 from .history import COLUMNS, History
 
@@ -41,14 +42,15 @@ class Diagnosis:
     """Checks the rows of a run at intervals, and reports each problem once: in `found`, by a warning if it is heard.
 
     Each check covers all rows since the previous one, so a streak that has ended in the meantime is also found. The
-    evaluations of the run have their own `remedies`, in the form of `REMEDIES`, and their own `notices`.
+    evaluations of the run have their own `remedies`, in the form of `REMEDIES`, and their own `notices`, and the
+    kinds of problems that were `heard` in earlier attempts.
     """
 
     def __init__(self, es: Any, history: History, by: Any, is_heard: bool) -> None:
         self.found: dict[str, str] = {}
         self.due = INTERVAL
         self._es, self._history, self._by, self._is_heard = es, history, by, is_heard
-        self._seen, self._is_new = 0, es.step == 0
+        self._seen, self._is_new = 0, not attempts.age(es)
         self._sigma = float(es.sigma.min()), float(es.sigma.max())  # at the start of the run
 
     def look_at_start(self) -> None:
@@ -74,9 +76,9 @@ class Diagnosis:
             return
         self._seen = rows
         first = max(0, seen - SEVERAL + 1)  # a streak may have begun earlier
-        told = self._columns(first, rows)
-        self._look_at_rewards(told)
-        if self._is_too_wide(told["sigma_largest"]):
+        recent = self._columns(first, rows)
+        self._look_at_rewards(recent)
+        if self._is_too_wide(recent["sigma_largest"]):
             self._say(
                 "wide",
                 f"sigma is more than {WIDE:g} times as large as the box in at least half of the parameters that have "
@@ -96,8 +98,9 @@ class Diagnosis:
         """Report a problem once in a run."""
         if kind not in self.found:
             self.found[kind] = f"{what}: {self._by.remedies[kind]}"
-            if self._is_heard:
+            if self._is_heard and kind not in self._by.heard:
                 _caller.warn(self.found[kind])
+            self._by.heard |= {kind}
 
     # ---- the kinds --------------------------------------------------------------------------------------------
 

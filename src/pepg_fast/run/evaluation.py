@@ -69,6 +69,12 @@ class Evaluations:
     #: Problems that the evaluation of candidates has found, by kind; `remedies` has the advice.
     notices: Mapping[str, str] = {}
 
+    #: Kinds of problems of which the user was warned: once, even if a run has several attempts.
+    heard: frozenset[str] = frozenset()
+
+    #: Whether other processes take part, which must agree on everything that the run does.
+    is_distributed = False
+
     #: Whether `several` can take steps.
     takes_several = False
 
@@ -347,5 +353,7 @@ def whole_number(value: Any, which: str = "") -> int:
 
 def _joined(evaluations: Iterable[Evaluation]) -> Evaluation:
     parts = list(evaluations)
-    told = [part.interactions for part in parts if part.interactions is not None]
-    return Evaluation(np.concatenate([part.fitness for part in parts]), sum(told) if told else None)
+    reported = [part.interactions for part in parts if part.interactions is not None]
+    return Evaluation(
+        np.concatenate([part.fitness for part in parts]), sum(reported) if reported else None
+    )

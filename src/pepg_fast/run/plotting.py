@@ -152,9 +152,9 @@ def plot_histories(
     for column, axes in zip(rows, panels, strict=True):
         for number, (name, history) in enumerate(histories.items()):
             shown = "mean_return" if column == "mean" and _has_returns(history) else column
-            told = np.isfinite(history[shown])
+            known = np.isfinite(history[shown])
             color = palette(number % palette.N)
-            _curve(axes, history[x][told], history[shown][told], color=color, label=_text(name))
+            _curve(axes, history[x][known], history[shown][known], color=color, label=_text(name))
         axes.set_ylabel(names[column])
     _log_scale(panels[-1])
     _tidy(*panels)
@@ -226,8 +226,8 @@ def _has_returns(history: History) -> bool:
     if "mean_return" not in history:
         return False
     returns = history["mean_return"]
-    told = np.isfinite(returns)
-    return bool(told.any() and not np.allclose(returns[told], history["mean"][told]))
+    known = np.isfinite(returns)
+    return bool(known.any() and not np.allclose(returns[known], history["mean"][known]))
 
 
 def _figure(figure: "Figure | None", filename: Any) -> "Figure":
@@ -272,9 +272,9 @@ def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) 
         _curve(axes, at, history["best_fitness"], color=_BEST, label="best so far")
     mean = history["mean_return" if has_returns else "mean"]
     _curve(axes, at, mean, color=_MEAN, label="mean of the generation")
-    told = np.isfinite(history["center"])
-    if told.any():
-        _curve(axes, at[told], history["center"][told], color=_CENTER, label="center")
+    known = np.isfinite(history["center"])
+    if known.any():
+        _curve(axes, at[known], history["center"][known], color=_CENTER, label="center")
     if scale == "log" and axes.dataLim.y0 >= 0:
         _log_scale(axes)
     else:

@@ -1,4 +1,4 @@
-"""Generations whose noise is of low rank: a candidate is its factors, and is made only when it is asked for."""
+"""Generations with low-rank noise: a candidate is stored as factors, and its weights are computed only on request."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,19 +10,19 @@ from .. import _checks, kernels
 from .generation import Generation
 from .gradients import Draw
 
-#: The weights of a generation of one draw whose gradient is its noise.
+#: Weights with which a generation of one draw has its noise as the gradient.
 _WHOLE = np.array([[2.0], [0.0]])
 
 
 class LowRankGeneration(Generation):
-    """A generation of low-rank noise.
+    """A generation with low-rank noise.
 
     Parameters
     ----------
     size, theta_size, dtype, symmetric, bounds, rng
-        As of a `Generation`; there are no bounds, and the noise is the native stream's.
+        As for a `Generation`, but without bounds, and only with the native stream.
     shapes : list of tuple
-        Rows and columns of each tensor; rows are 0 for a vector.
+        Rows and columns of each tensor; a vector has 0 rows.
     rank : int
         Rank of the noise of a matrix.
     """
@@ -40,7 +40,7 @@ class LowRankGeneration(Generation):
         rank: int,
     ) -> None:
         self._tensors = kernels.Tensors(shapes, rank)
-        #: Numbers of each tensor, and where they begin.
+        #: Number of parameters of each tensor; `_starts` has the index of the first one.
         self.counts = np.array([max(rows, 1) * columns for rows, columns in shapes])
         self._starts = np.cumsum(self.counts) - self.counts
         self._shapes, self._rank = shapes, rank
@@ -60,7 +60,7 @@ class LowRankGeneration(Generation):
     def make(
         self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
     ) -> NDArray[Any]:
-        """Draw all candidates, into `out` or into memory that nobody holds any more."""
+        """Compute all candidates, in `out` or in memory to which nothing refers any more."""
         self.make_none(mu, sigma)
         theta = self._population.empty(self.size, self.theta_size, self.dtype)
         theta = self.part(0, self.size, theta if out is None else out, n_threads)
@@ -70,7 +70,7 @@ class LowRankGeneration(Generation):
     def forward(
         self, network: Any, members: NDArray[np.intp] | None, inputs: NDArray[Any], n_threads: int
     ) -> NDArray[Any]:
-        """Outputs of some of the last candidates, or of all of them, as networks; none of them is made."""
+        """Compute the outputs of some or all of the last candidates as networks, without their weights."""
         factors = self._factors(self.first, self.n_draws, n_threads)
         mu, sigma = self.drawn[0], self._sigma_of_each()
         outputs: NDArray[Any] = self._tensors.forward(
@@ -79,7 +79,7 @@ class LowRankGeneration(Generation):
         return outputs
 
     def unmade(self, members: slice, n_threads: int) -> "Unmade | None":
-        """Some of the last candidates without making them; None if they were changed since they were drawn."""
+        """Return some of the last candidates as factors; None if candidates were changed since they were drawn."""
         self._require("theta")
         if self.edited(n_threads) is not None:
             return None
@@ -88,8 +88,9 @@ class LowRankGeneration(Generation):
         return Unmade(drawn, np.arange(self.size)[members])
 
     def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
-        """What the gradients are taken from: one draw, whose noise is the gradient of the mean that the generation has,
-        and whose weights leave sigma where it is.
+        """Return a draw with the gradients of this generation.
+
+        It is a single draw whose noise is the gradient of the mean, with weights that do not change sigma.
         """
         n = weights.shape[1]
         gradient = np.empty((1, self.theta_size), self.dtype)
@@ -100,17 +101,17 @@ class LowRankGeneration(Generation):
     def put_epsilon(
         self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
     ) -> None:
-        """Refuse noise of the user's."""
+        """Refuse noise that a user assigns."""
         raise AttributeError(
             "epsilon: low-rank noise is the native stream's and cannot be assigned"
         )
 
     def check_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Refuse what no search of low-rank noise can have stored, too."""
+        """Check a stored state, and refuse one that no search with low-rank noise can have stored."""
         checked = super().check_state(state)
         drawn = checked["drawn"]
         if checked["epsilon"] is not None or checked["scored"].epsilon:
-            raise ValueError("epsilon: wanted none beside low-rank noise")
+            raise ValueError("epsilon: wanted none with low-rank noise")
         sigmas = {"sigma": state.get("sigma"), "drawn": None if drawn is None else drawn[1]}
         for name, sigma in sigmas.items():  # a copy of the generation alone has no "sigma"
             if sigma is not None and (sigma != np.repeat(sigma[self._starts], self.counts)).any():
@@ -122,12 +123,12 @@ class LowRankGeneration(Generation):
         return sigma
 
     def _factors(self, first: int, n: int, n_threads: int) -> NDArray[np.float32]:
-        """The normals of n draws, which are kept until others are wanted."""
+        """Return the normals of n draws; they are kept until others are requested."""
         wanted = self.key, self.number, first, n
         drawn_for, kept = self._kept
         if kept is None or drawn_for != wanted:
             shape = n, self._tensors.n_factors
-            self._kept = None, None  # while they are drawn
+            self._kept = None, None  # in case drawing is interrupted
             if kept is None or kept.shape != shape:
                 kept = np.empty(shape, np.float32)
             kernels.normals(self.key, self.number, first, kept, n_threads)
@@ -163,7 +164,7 @@ class LowRankGeneration(Generation):
         return noise
 
     def __reduce__(self) -> Any:
-        """All but what can be drawn again."""
+        """Leave out what can be drawn again."""
         with self.turn:
             made = (self.size, self.theta_size, self.dtype.name, self.symmetric)
             noise = {"shapes": self._shapes, "rank": self._rank}
@@ -171,30 +172,30 @@ class LowRankGeneration(Generation):
 
 
 class _Drawn(NamedTuple):
-    """What the candidates of a population are drawn from."""
+    """What determines the candidates of a population."""
 
     tensors: kernels.Tensors
     key: int
     generation: int
-    #: Where its draws begin in the generation, and how many there are.
+    #: Number of the population's first draw in the generation, and the number of its draws.
     first: int
     n_draws: int
     mu: NDArray[Any]
-    #: Of each tensor.
+    #: One sigma for each tensor.
     sigma: NDArray[Any]
 
 
 class Unmade:
-    """Candidates that are not made, as rows that can be picked and put: what passes through a network are factors.
+    """Candidates without their weights: rows that can be selected and assigned like those of an array.
 
-    They pickle as what they are drawn from, and draw their factors where they are used.
+    A pickle has only what determines the candidates. Their factors are drawn where they are used.
 
     Parameters
     ----------
     drawn : _Drawn
-        What they are drawn from.
+        What determines the candidates.
     members : ndarray of int, shape (n,)
-        Which candidates the rows are.
+        Indices of the candidates in their population.
     """
 
     def __init__(self, drawn: _Drawn, members: NDArray[np.intp]) -> None:
@@ -205,18 +206,18 @@ class Unmade:
         return len(self._members)
 
     def __getitem__(self, rows: Any) -> "Unmade":
-        """Some rows, a copy."""
+        """Return a copy of some rows."""
         return Unmade(self._drawn, self._members[rows].copy())
 
     def __setitem__(self, rows: Any, others: "Unmade") -> None:
-        """Put rows in the place of some."""
+        """Replace some rows."""
         self._members[rows], self._factors = others._members, None
 
     def __reduce__(self) -> Any:
         return Unmade, (self._drawn, self._members)
 
     def forward(self, perceptron: Any, inputs: NDArray[Any], n_threads: int) -> NDArray[Any]:
-        """Outputs of a network for one input of each row; the same bits whatever rows there are beside one."""
+        """Compute the outputs of each row for one input; a row's bits do not depend on the other rows."""
         drawn = self._drawn
         if self._factors is None:
             draws, row = np.unique(self._members % drawn.n_draws, return_inverse=True)
@@ -237,7 +238,7 @@ class Unmade:
 def _again(
     made: tuple[Any, ...], noise: dict[str, Any], state: dict[str, Any]
 ) -> LowRankGeneration:
-    """A generation that was pickled or copied, with NumPy's own dtype instance."""
+    """Restore a generation that was pickled or copied, with NumPy's own dtype instance."""
     size, theta_size, dtype, symmetric = made
     dtype = _checks.real_dtype(dtype)
     generation = LowRankGeneration(size, theta_size, dtype, symmetric, None, None, **noise)

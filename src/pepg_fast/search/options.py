@@ -168,7 +168,7 @@ def may_be_functions(kind: type) -> tuple[str, ...]:
     return (*RATES, *(name for name, one in options_of(kind).items() if one.may_be_function))
 
 
-def read(kind: type, given: dict[str, Any], size: int) -> dict[str, Any]:
+def read(kind: type, given: Mapping[str, Any], size: int) -> dict[str, Any]:
     """Return the checked keywords of a constructor, with defaults for those that were not given."""
     known = arguments_of(kind)
     values = {name: given.get(name, one.default) for name, one in known.items()}

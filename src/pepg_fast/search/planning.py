@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .. import _checks, kernels, schedules
 from ..optimizers import BUILT_IN, Planned, check_callable
+from . import attempts
 from .gradients import GradientWork
 
 _NOTHING: Planned = (), {}
@@ -56,10 +57,10 @@ class Update:
         es = self._es
         mu_lr, sigma_lr, l2_coeff = es.mu_lr, es.sigma_lr, es.l2_coeff
         if not kernels.are_finite(mu_lr, sigma_lr, l2_coeff):
-            self._is_scheduled = callable(mu_lr)
-            mu_lr = schedules.at("mu_lr", mu_lr, es.step, es.theta_size)
-            sigma_lr = schedules.at("sigma_lr", sigma_lr, es.step, es.theta_size)
-            l2_coeff = schedules.at("l2_coeff", l2_coeff, es.step, es.theta_size)
+            self._is_scheduled, step = callable(mu_lr), attempts.age(es)
+            mu_lr = schedules.at("mu_lr", mu_lr, step, es.theta_size)
+            sigma_lr = schedules.at("sigma_lr", sigma_lr, step, es.theta_size)
+            l2_coeff = schedules.at("l2_coeff", l2_coeff, step, es.theta_size)
         optimizer, self._mu_lr = es.optimizer, mu_lr
         if self._is_scheduled:
             check_callable(optimizer)

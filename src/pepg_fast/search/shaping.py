@@ -16,7 +16,7 @@ from .. import _checks, kernels
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
 
 
-def _log(x: ArrayLike) -> NDArray[np.float64]:
+def _log(x: "ArrayLike") -> NDArray[np.float64]:
     """Return natural logarithms of numbers above 0, from operations that every machine rounds in the same way.
 
     NumPy's logarithms differ between instruction sets in the last bit: with AVX-512, at 9170 and two other integers up
@@ -85,7 +85,7 @@ def center_function(population_size: int) -> NDArray[np.float64]:
     return np.arange(n) / (n - 1) - 0.5 if n > 1 else np.zeros(1)
 
 
-def compute_ranks(fitness_scores: ArrayLike) -> NDArray[np.int_]:
+def compute_ranks(fitness_scores: "ArrayLike") -> NDArray[np.int_]:
     """Rank the scores from 0 (worst), equal scores in argsort's order.
 
     Parameters
@@ -107,7 +107,7 @@ def compute_ranks(fitness_scores: ArrayLike) -> NDArray[np.int_]:
     return ranks
 
 
-def fitness_transformation(fitness_scores: ArrayLike) -> NDArray[np.float64]:
+def fitness_transformation(fitness_scores: "ArrayLike") -> NDArray[np.float64]:
     """Centered ranks of the scores, from -0.5 (worst) to 0.5 (best).
 
     Parameters

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _checks, kernels
+from .. import _caller, _checks, kernels
 from ..nn import NATIVE, Network, NeuralNetwork, RecurrentNetwork, native_name
 from . import native
 from .boxes import rows_of_box
@@ -90,6 +90,7 @@ class Simulation:
     pointers do not. In Cython, declare plain C types (``double *``, ``uint64_t``) and ``noexcept nogil``.
     """
 
+    @_caller.suggesting
     def __init__(
         self,
         reset: Any,
@@ -103,8 +104,8 @@ class Simulation:
         make_context: Any = None,
         free_context: Any = None,
         end: Any = None,
-        low: ArrayLike | None = None,
-        high: ArrayLike | None = None,
+        low: "ArrayLike | None" = None,
+        high: "ArrayLike | None" = None,
         n_choices: int | None = None,
     ) -> None:
         self._state_size = _size("state_size", state_size)
@@ -174,7 +175,7 @@ class Simulation:
     def evaluate(
         self,
         network: Network,
-        solutions: ArrayLike,
+        solutions: "ArrayLike",
         *,
         episodes: int = 1,
         seed: int = 0,
@@ -250,7 +251,7 @@ class Simulation:
             returns[np.isnan(returns)] = -np.inf
         return (returns, steps) if return_steps else returns
 
-    def rollout(self, network: Network, solution: ArrayLike, seed: int = 0) -> Rollout:
+    def rollout(self, network: Network, solution: "ArrayLike", seed: int = 0) -> Rollout:
         """Run one episode, and return its observations, actions and rewards.
 
         Parameters
@@ -327,7 +328,7 @@ def _raise_if_nan(returns: NDArray[np.float64], steps: NDArray[np.int64], seed: 
     )
 
 
-def solutions_for(name: str, value: ArrayLike, perceptron: Any, n_dims: int) -> NDArray[Any]:
+def solutions_for(name: str, value: "ArrayLike", perceptron: Any, n_dims: int) -> NDArray[Any]:
     """Accept weights in float64 or float32; return an array that the kernels can read."""
     given = _checks.numbers(name, value)
     wanted = f"(n, {perceptron.n_parameters})" if n_dims == 2 else f"({perceptron.n_parameters},)"

@@ -217,7 +217,7 @@ class _Machine:
     def memoize(self, index: int | None = None) -> None:
         """Remember the value on top; writers of pickles number them from 0 without gaps."""
         if index not in (None, len(self._memo)):
-            raise ValueError("the pickle is damaged: its values are not numbered in turn")
+            raise ValueError("the pickle is damaged: its values are not numbered in order")
         self._memo.append(self._stack[-1])
 
     def recall(self, index: int) -> None:
@@ -340,7 +340,7 @@ def _array(data: Any, dtype: "np.dtype[Any]", shape: tuple[Any, ...], order: str
 
 
 class _Result:
-    """Copies the machine's value within limits: containers are made anew, so that none contains itself."""
+    """Copies the machine's value within limits: containers are copied, so that none contains itself."""
 
     def __init__(self) -> None:
         self._values_left = MOST_VALUES

@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
-import difflib
 import functools
+import inspect
 import json
 import math
 import os
@@ -142,8 +142,8 @@ class TrainConfig:
     new_env: bool | None = _setting(
         None, ENVIRONMENT, _checks.flag,
         "Whether to make a new environment for each episode. This is needed if `reset` does not clear the previous "
-        "episode completely, because the rewards then depend on which worker ran which episode. By default, only those "
-        "of Gymnasium's own environments that need it (BipedalWalker and CarRacing) are made anew.",
+        "episode completely, because the rewards then depend on which worker ran which episode. By default, this is "
+        "done only for those of Gymnasium's own environments that need it (BipedalWalker and CarRacing).",
     )  # fmt: skip
     frame_stack: int = _setting(
         1, ENVIRONMENT, _whole(1, MOST_FRAMES),
@@ -436,7 +436,8 @@ FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
 
 def _documented(each: "dataclasses.Field[Any]") -> str:
     """A setting as an entry of a docstring."""
-    kind = str(getattr(each.type, "__name__", each.type)).removesuffix(" | None").partition("[")[0]
+    kind = str(getattr(each.type, "__name__", each.type))
+    kind = re.split(r" \| tuple| \| None|\[", kind)[0]
     if choices := each.metadata["choices"]:
         kind = "{" + ", ".join(f'"{name}"' for name in choices) + "}"
     kind = {"tuple": "tuple of int"}.get(kind, kind).replace(" | ", " or ")
@@ -448,6 +449,10 @@ def _documented(each: "dataclasses.Field[Any]") -> str:
     return f"{each.name} : {kind}{optional}\n{text}"
 
 
+_shown = inspect.signature(TrainConfig)
+TrainConfig.__signature__ = _shown.replace(  # type: ignore[attr-defined]  # the docstring has the types
+    parameters=[one.replace(annotation=one.empty) for one in _shown.parameters.values()]
+)
 if TrainConfig.__doc__:  # python -OO removes docstrings
     TrainConfig.__doc__ = TrainConfig.__doc__.replace(
         "{parameters}", "\n    ".join(map(_documented, SETTINGS))
@@ -601,10 +606,8 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
     for key, value in found.items():
         option = key.replace("-", "_")
         if option not in known:
-            near = difflib.get_close_matches(option, known, 1)
-            hint = (
-                f"did you mean {near[0]}?" if near else "`pepg-fast train --help` lists the options"
-            )
+            near = " and ".join(_caller.suggestion(option, known))
+            hint = f"did you mean {near}?" if near else "`pepg-fast train --help` lists the options"
             raise ValueError(f"{name}: no option {_checks.shown(key)}; {hint}")
         if option in NAMES:
             try:

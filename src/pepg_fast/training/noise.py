@@ -94,8 +94,14 @@ class Noise:
         if state is None:
             return cls.of(episodes, population_size)
         count = _checks.integer("episodes", state["episodes"], at_least=1)
-        told = _checks.integer("generations", state["generations"], at_least=0)
-        return cls(count, population_size // 2, float(state["signal"]), float(state["noise"]), told)
+        n_generations = _checks.integer("generations", state["generations"], at_least=0)
+        return cls(
+            count,
+            population_size // 2,
+            float(state["signal"]),
+            float(state["noise"]),
+            n_generations,
+        )
 
     def to_state(self) -> dict[str, float]:
         """Return the state for a checkpoint."""

@@ -244,6 +244,15 @@ def find(name: str, folder: Path) -> Path:
         if _env_id_at(each) == name:
             return each
     inside = folder / name
+    if not (path.exists() or inside.exists()):  # an id without a version is that of the latest
+        ids = {_env_id_at(each) or "" for each in folder.glob("*")}
+        versions = [
+            int(version)
+            for each, _, version in (one.rpartition("-v") for one in ids)
+            if each == name and version.isdecimal()
+        ]
+        if versions:
+            return find(f"{name}-v{max(versions)}", folder)
     return (
         inside
         if inside.exists() and (_env_id_at(inside) is not None or not path.exists())

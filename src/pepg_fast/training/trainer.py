@@ -1,4 +1,4 @@
-"""The part of a training run besides the search: observation statistics, policies and seeds of episodes."""
+"""What a training run has in addition to the search: observation statistics, policies and seeds of episodes."""
 
 import dataclasses
 import uuid
@@ -65,7 +65,7 @@ class Trainer(Callback, Evaluations):
         self.notices: dict[str, str] = {}
         self.seconds_before = self.seconds = 0.0
         self.failed_episodes = 0  # in this run, including repeated episodes
-        # Statistics and noise that include a generation which has not been told yet, and the step at which they apply.
+        # Statistics and noise that include a generation whose rewards the search does not have yet, and their step.
         self._next: tuple[int, Statistics, Noise] | None = None
         self._used: Normalizer | None = None  # the normalizer of the last generation
         self._row_due: Row | None = None  # of a step whose center is still to be evaluated
@@ -111,7 +111,7 @@ class Trainer(Callback, Evaluations):
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
             seen = merged(statistics, parts)
             if is_first and not goes_on:
-                self._look_at_first(rewards[scored], seen)
+                self._look_at_first(rewards[scored], extras.get("returns", rewards)[scored], seen)
             if config.normalize_observations:
                 statistics = seen
         self._last = _Population(
@@ -132,9 +132,16 @@ class Trainer(Callback, Evaluations):
             es.sigma = config.sigma_init
         return config
 
-    def _look_at_first(self, rewards: NDArray[Any], seen: Statistics) -> None:
+    def _look_at_first(
+        self, rewards: NDArray[Any], returns: NDArray[Any], seen: Statistics
+    ) -> None:
         """Check the first generation for problems, before minutes are spent on others."""
-        if (rewards == rewards[0]).all():
+        if (rewards == rewards[0]).all() and returns.min() < returns.max():
+            self.notices["made equal"] = (
+                f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, although their "
+                f"returns were {returns.min():.6g} to {returns.max():.6g}"
+            )
+        elif (rewards == rewards[0]).all():
             self.notices["flat"] = (
                 f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, so that the search "
                 "does not know where to go"
@@ -222,7 +229,7 @@ class Trainer(Callback, Evaluations):
         return np.tile(seeds, (n // pairs, 1))
 
     def _settle(self) -> None:
-        """Adopt the statistics and the noise of a generation after it has been told."""
+        """Adopt the statistics and the noise of a generation after the search has got its rewards."""
         if self._next is not None and self._next[0] == self.es.step:
             (_, self.statistics, self.noise), self._next = self._next, None
 

@@ -57,6 +57,7 @@ class Batched:
     def __init__(self, task: Task, make_world: Callable[[int], World]) -> None:
         self.task, self._make_world = task, make_world
         self._world: World | None = None
+        self._slots = 0  # with which the world was made; a VectorEnv may have fewer
 
     def run_all(self, asked: Asked) -> Episodes:
         """Run E episodes of each policy.
@@ -73,9 +74,9 @@ class Batched:
     def _world_of(self, episodes: int) -> World:
         """Return a world with a slot for each episode, up to `MOST_SLOTS`."""
         n = min(episodes, MOST_SLOTS)
-        if self._world is None or self._world.n < n:
+        if self._world is None or self._slots < n:
             self.close()
-            self._world = self._make_world(n)
+            self._world, self._slots = self._make_world(n), n
         return self._world
 
     def close(self) -> None:
@@ -99,6 +100,8 @@ class _Run:
             np.zeros(n, np.int64),
         )  # fmt: skip
         self.first_error = ""
+        #: Errors of episodes that could not begin, by slot; their observations are NaN.
+        self.not_begun: dict[int, Exception] = {}
 
     def through(self, world: World, lo: int, hi: int) -> None:
         """Run the episodes from lo up to hi; a slot takes the next one when its episode has ended."""
@@ -114,17 +117,31 @@ class _Run:
             self._tick()
 
     def _begun(self, slots: NDArray[np.intp], episode: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Begin episodes; one by one if it fails, because the error does not say which of them failed."""
+        seeds = self.seeds[episode]
         try:
-            return self.world.reset(slots, self.seeds[episode])
+            return self.world.reset(slots, seeds)
         except Exception as error:
-            raise self._error(error, int(episode[0])) from error
+            if not self.world.refills:
+                raise self._error(error, int(episode[0])) from error
+        observations = np.full((len(slots), self.task.interface.observation_size), np.nan)
+        for k, slot in enumerate(slots.tolist()):
+            try:
+                observations[k] = self.world.reset(slots[k : k + 1], seeds[k : k + 1])[0]
+            except Exception as error:
+                self.not_begun[slot] = error
+        return observations
 
     def _tick(self) -> None:
         """Take a step in all slots."""
         observations = self.observations
         largest = np.finfo(float).max if self.moments is None else LARGEST
         if not np.abs(observations).max() <= largest:
-            return self._replace(unusable(observations, largest))
+            failed: dict[int, Exception] = {**unusable(observations, largest)}
+            for k, slot in enumerate(self.slots.tolist()):
+                if slot in self.not_begun:
+                    failed[k] = self.not_begun.pop(slot)
+            return self._replace(failed)
         seen = observations if self.normalizer is None else self.normalizer(observations)
         memory = copied(self.memory)
         outputs = outputs_of(self.task.network, self.rows, seen, memory)
