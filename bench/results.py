@@ -1,6 +1,8 @@
 """Published results, reproduced: ``python bench/results.py`` runs each setup with several seeds.
 
     python bench/results.py cartpole rastrigin xor --seeds 5 --plots docs/results
+    python bench/results.py swimmer              # a policy of policies.py, which keeps a file a seed
+    python bench/results.py --table              # what those files hold
 
 prints the tables of docs/results.md and draws its curves. Needs numba and gymnasium (CartPole) and matplotlib (curves):
 ``pip install ".[results]"``. tests/test_results.py asserts the figures.
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 
 import examples
 import numpy as np
+import policies
 from numpy.typing import NDArray
 
 import pepg_fast
@@ -273,16 +276,33 @@ def main() -> None:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(
-        "setups", nargs="*", metavar="SETUP", help=f"of {', '.join(SETUPS)}; all if none is named"
+        "setups",
+        nargs="*",
+        metavar="SETUP",
+        help=f"of {', '.join(SETUPS)}, all of which run if none is named, and the policies {', '.join(policies.ROWS)}",
     )
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
     parser.add_argument("--plots", type=Path, help="folder for the curves")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder for the runs of policies"
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="print the tables of the policies' files and end"
+    )
     options = parser.parse_args()
-    unknown = set(options.setups) - set(SETUPS)
+    if options.table:
+        print(policies.summary(), policies.table(list(policies.ROWS)), sep="\n\n")
+        return
+    unknown = set(options.setups) - set(SETUPS) - set(policies.ROWS)
     if unknown:
-        parser.error(f"no setup {', '.join(sorted(unknown))}: wanted some of {', '.join(SETUPS)}")
+        parser.error(
+            f"no setup {', '.join(sorted(unknown))}: wanted some of {', '.join([*SETUPS, *policies.ROWS])}"
+        )
     print(machine_line())
     for name in options.setups or SETUPS:
+        if name in policies.ROWS:
+            policies.reproduce(name, options.seeds, options.runs)
+            continue
         setup = SETUPS[name]
         runs = [setup.run(seed) for seed in range(options.seeds)]
         print(f"\n### {setup.title}\n\nPublished: {setup.published}.\n\n{table(runs)}")

@@ -3,19 +3,14 @@
     pip install ".[gym]" "gymnasium[box2d,classic-control]"
     python bench/training.py
     python bench/training.py --env BipedalWalker-v3 --generations 6
-    python bench/training.py --engines --env HalfCheetah-v5 Hopper-v5 Ant-v5 Humanoid-v5
 
 Each round has three turns, in the same worker processes: generations of a run that goes on from round to round;
 episodes with random actions (``action_space.sample()``); and the center's episodes once more with the actions known
 beforehand, which is what the environment alone costs, resets included. Training may have longer episodes than random
 actions have, and so fewer resets: the third figure is the strict one.
-
-With ``--engines``, the turns are those of the same run on the `gymnasium` and on the `mujoco` engine, with a linear
-policy. The searches must be equal in the end.
 """
 
 import argparse
-import contextlib
 import statistics
 import time
 from concurrent.futures import wait
@@ -26,7 +21,6 @@ from pepg_fast.run.limits import Limits
 from pepg_fast.run.loop import run_with
 from pepg_fast.training import TrainConfig
 from pepg_fast.training import config as configs
-from pepg_fast.training.engines import spaces_of
 from pepg_fast.training.places import InWorkers
 from pepg_fast.training.policy import Policy
 from pepg_fast.training.rollouts import Task, make_env, registered, remembers
@@ -93,46 +87,6 @@ def in_all(workers: Workers, function, *arguments) -> float:
     return sum(steps / seconds for steps, seconds in (future.result() for future in futures))
 
 
-def raced(env_id: str, generations: int, rounds: int) -> dict[str, list[float]]:
-    """Steps a second of a run on either engine, round by round."""
-    found: dict[str, list[float]] = {"gymnasium": [], "mujoco": []}
-    with contextlib.ExitStack() as stack:
-        trainers = {}
-        for engine in found:
-            config = configs.resolved(
-                TrainConfig(hidden_sizes=(), seed=0, center_every=0, normalize_observations=True)
-            )
-            interface, _ = spaces_of(engine, env_id, {}, None, config.scale_actions)
-            network = configs.make_network(
-                config, interface.observation_size, interface.output_size
-            )
-            task = Task(registered(env_id), {}, None, network, interface, engine=engine)
-            where = InWorkers(stack.enter_context(Workers(task, config.workers)))
-            es = configs.make_search(config, network)
-            trainers[engine] = Trainer(es, config, task, where, env_id)
-        for number in range(rounds + 1):
-            for engine, trainer in trainers.items():
-                before, began = trainer.es.interactions, time.perf_counter()
-                steps = generations if number else 1
-                run_with(trainer.es, trainer, Limits(max_steps=steps), trainer)
-                seconds = time.perf_counter() - began
-                if number:  # the first generation starts the workers
-                    found[engine].append((trainer.es.interactions - before) / seconds)
-        np.testing.assert_array_equal(*(trainer.es.mu for trainer in trainers.values()))
-    return found
-
-
-def print_race(options: argparse.Namespace) -> None:
-    """Print a table of both engines."""
-    print("| environment | gymnasium, steps/s | mujoco, steps/s | mujoco / gymnasium |")
-    print("| --- | ---: | ---: | ---: |")
-    for env_id in options.env:
-        found = raced(env_id, options.generations, options.rounds)
-        one, other = (statistics.median(values) for values in found.values())
-        ratio = statistics.median(np.divide(found["mujoco"], found["gymnasium"]))
-        print(f"| {env_id} | {one:,.0f} | {other:,.0f} | {ratio:.2f} |", flush=True)
-
-
 def measured(env_id: str, generations: int, rounds: int, seconds: float) -> dict[str, list[float]]:
     """Steps a second of the three turns, round by round."""
     config = TrainConfig(
@@ -174,12 +128,7 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=6, help="of training, in each round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each other turn")
-    parser.add_argument(
-        "--engines", action="store_true", help="compare the gymnasium and mujoco engines"
-    )
     options = parser.parse_args()
-    if options.engines:
-        return print_race(options)
     print(
         "| environment | training, steps/s | random actions | training / random | known actions | training / known |"
     )

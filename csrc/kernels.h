@@ -87,10 +87,11 @@ static inline ptrdiff_t widest_of(const pepg_network *network) {
     return widest;
 }
 
-/* Columns [col_lo, col_hi) of a layer of `in` inputs and `out` outputs. */
+/* Columns [col_lo, col_hi) of a layer of `in` inputs and `out` outputs. Weights that stream come from
+ * memory and are read once; others are expected in a cache. */
 typedef struct {
     ptrdiff_t in, out, col_lo, col_hi;
-    int bias;
+    int bias, streams;
 } pepg_layer;
 
 /* The place of a matrix in the factors of a pair, of which there are `stride`. */
@@ -144,10 +145,11 @@ typedef struct {
                 ptrdiff_t member_stride, ptrdiff_t input_stride, real *state, real *y);            \
         void (*pass_lanes)(                                                                        \
                 const pepg_network *network, const real *weights, const real *x, real *y);         \
-        void (*network)(const pepg_network *network, ptrdiff_t batch, const real *weights,         \
-                const real *x, ptrdiff_t x_stride, real *y, real *work);                           \
-        void (*recur)(const pepg_network *network, ptrdiff_t batch, const real *weights,           \
-                const real *x, ptrdiff_t x_stride, real *state, real *y, real *work);              \
+        void (*network)(const pepg_network *network, int streams, ptrdiff_t batch,                 \
+                const real *weights, const real *x, ptrdiff_t x_stride, real *y, real *work);      \
+        void (*recur)(const pepg_network *network, int streams, ptrdiff_t batch,                   \
+                const real *weights, const real *x, ptrdiff_t x_stride, real *state, real *y,      \
+                real *work);                                                                       \
         void (*recur_lanes)(const pepg_network *network, const real *weights, const real *x,       \
                 real *state, real *y);                                                             \
     }

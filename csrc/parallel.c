@@ -18,16 +18,6 @@
  * bench/README.md. */
 #define WORTH_A_TEAM 10000.0
 
-/* If other programs use the processors as well, a thread of a team may lose its processor for a whole
- * time slice, and the others wait for it: for 0.3 ms of work, 16 ms were measured. The thread that
- * opened the team notices such a wait, and works alone for a while, longer after each wait. Results
- * do not depend on the number of threads, so this affects only the time. Work that takes much longer
- * than such a wait always gets its team. */
-#define STALL_SECONDS 0.0005
-#define NEVER_ALONE 50e6
-#define SHORTEST_REST 0.01
-#define LONGEST_REST 0.16
-
 /* More than any machine has. */
 #define MOST_THREADS 1024
 
@@ -76,27 +66,6 @@ static void run_alone(ptrdiff_t n_tasks, pepg_task *task, void *context) {
 }
 
 #ifdef _OPENMP
-
-/* Until when the calling thread works alone, and for how long it will after the next stall;
- * seconds. */
-static _Thread_local double rest_until = 0.0, next_rest = SHORTEST_REST;
-
-static int is_resting(double work) {
-    if (rest_until == 0.0 || work >= NEVER_ALONE) return 0;
-    if (omp_get_wtime() < rest_until) return 1;
-    rest_until = 0.0;
-    return 0;
-}
-
-/* After a stall, the calling thread works alone for a while. */
-static void judge_wait(double now, double waited) {
-    if (waited <= STALL_SECONDS) {
-        if (next_rest > SHORTEST_REST) next_rest = next_rest / 2;
-        return;
-    }
-    rest_until = now + next_rest;
-    next_rest = next_rest < LONGEST_REST ? 2 * next_rest : LONGEST_REST;
-}
 
 typedef struct {
     ptrdiff_t n_tasks, run;
@@ -161,31 +130,17 @@ static int run_on_team(
     shared_tasks tasks = {n_tasks, run, task, context, 0};
     pepg_job job = {.work = take_tasks, .context = &tasks};
     team = open_team(&job, team);
-    const double started = omp_get_wtime();
     take_tasks(0, &tasks);
-    const double done = omp_get_wtime();
     close_team(&job, context, idle);
     if (forked) run_alone(n_tasks, task, context); /* work that other threads had begun is lost */
-    if (idle || forked) return team;
-    /* Other threads may still work on their last run of tasks: that time is not a stall. */
-    const double last_run = (done - started) * team * (double)run / (double)n_tasks;
-    const double now = omp_get_wtime();
-    judge_wait(now, now - done - 2 * last_run);
     return team;
-}
-
-#else
-
-static int is_resting(double work) {
-    (void)work;
-    return 0;
 }
 
 #endif
 
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
     if (n_threads == 1 || n_tasks < 2) return 1;
-    if (!are_teams_forced && (work < WORTH_A_TEAM || is_resting(work))) return 1;
+    if (!are_teams_forced && work < WORTH_A_TEAM) return 1;
     const int threads = pepg_available_threads(n_threads);
     return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
 }

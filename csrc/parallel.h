@@ -20,12 +20,12 @@ int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 
 /* The same for long tasks of unequal length: while the calling thread waits for the others, it calls
- * `idle` repeatedly, and a long wait does not count as a stall. */
+ * `idle` repeatedly. */
 void pepg_parallel_polled(
         ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context));
 
 /* For tests: the number of threads that this thread's last pepg_parallel requested; and teams that are
- * opened for any work and after any stall, and waited for while they wake up. */
+ * opened for any work, and waited for while they wake up. */
 int pepg_last_team(void);
 void pepg_force_teams(int forced);
 

@@ -41,6 +41,21 @@ def fitness_of(solution):
     return -float(np.abs(np.asarray(solution, float) - 0.7).sum())
 
 
+def coarse(solution):
+    """A fitness with plateaus, which a search does not leave for some steps."""
+    return float(np.floor(fitness_of(solution) / 4))
+
+
+def restarted(run) -> PEPG:
+    """A search with three attempts; `run` runs it."""
+    es = a_search("plain")
+    result = run(es, patience=3, restarts=2, max_steps=40)
+    assert [one.population_size for one in result.tried] == [14, 28, 56]
+    assert result.attempt is not None
+    np.testing.assert_array_equal(es.mu, result.mu)
+    return es
+
+
 def fitness_and_interactions(solution):
     return fitness_of(solution), 10
 

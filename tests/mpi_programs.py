@@ -14,8 +14,10 @@ from distributed_searches import (
     SPLITS,
     Shifting,
     a_search,
+    coarse,
     fitness_of,
     judge,
+    restarted,
     shifting_by_itself,
     slice_of,
 )
@@ -40,6 +42,13 @@ def bits(folder):
                 path = Path(folder, f"{name}-{split}-{runner.rank}")
                 es.save_checkpoint(path)
                 runner.barrier()
+
+
+def restarts(folder):
+    """A search with several attempts; each rank writes what it has in the end."""
+    with MPIRunner(split="columns") as runner:
+        es = restarted(lambda es, **ends: runner.run(es, each(coarse), **ends))
+        es.save_checkpoint(Path(folder, f"end-{runner.rank}"))
 
 
 def with_large_numbers(solutions, members):

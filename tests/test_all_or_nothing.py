@@ -16,6 +16,7 @@ from snapshots import state_of
 
 import pepg_fast
 from pepg_fast import PEPG, SGD, ClipUp, Decay, Optimizer
+from pepg_fast.search import attempts
 
 
 class Halving(Optimizer):
@@ -178,6 +179,26 @@ def test_nan_that_ranks_last():
         es.update([1.0, 2.0, np.nan, 3.0])
     es.get_parameters()
     assert_whole_wherever_it_ends(es, lambda es: es.update([1.0, np.nan, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("way", ["start anew", "put back"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fitness_shaping": "nes", "optimizer": SGD, "num_interactions": 10},
+        {"fitness_shaping": "top", "top": 2, "dtype": "float32", "optimizer": ClipUp},
+    ],
+)
+def test_restarts(way, options):
+    es = made(**options)
+    es.update(rewards_of(es.get_parameters()), **({"interactions": 10} if told(es) else {}))
+    es.get_parameters()
+    call = attempts.start_anew
+    if way == "put back":
+        attempts.start_anew(es, es.optimizer._anew())
+        es.get_parameters()
+        call = attempts.put_back
+    assert_whole_wherever_it_ends(es, lambda es: call(es, es.optimizer._anew()))
 
 
 def test_gradients_in_parts():

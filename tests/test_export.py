@@ -237,6 +237,7 @@ def test_an_activation_of_numpy_is_in_the_numpy_module_alone(tmp_path):
     [
         (lambda policy, path: policy.to_c(path / "p.c", dtype="float16"), "dtype: wanted 'float32' or 'float64'"),
         (lambda policy, path: policy.to_c(path / "p.txt"), r"filename: wanted a name that ends in \.c for"),
+        (lambda policy, path: policy.to_numpy(path / "numpy.py"), r"filename: .* imports, got numpy\.py"),
         (lambda policy, path: policy.export(path / "p", "java"), "format: wanted 'c', 'onnx', 'torch' or 'numpy'"),
     ],
 )  # fmt: skip
@@ -252,6 +253,21 @@ def test_weights_beyond_float32_are_refused(tmp_path):
     with pytest.raises(ValueError, match="weights: wanted numbers within the range of float32"):
         policy.to_c(tmp_path / "p.c")
     assert policy.to_c(tmp_path / "p.c", dtype="float64")
+
+
+@pytest.mark.parametrize("format", ["c", "onnx", "torch"])
+def test_actions_beyond_float32_are_refused(format, tmp_path):
+    env = envs.Words(spaces.Box(-1e300, 1e300, (2,), np.float64))
+    env.observation_space = spaces.Box(-1.0, 1.0, (5,))
+    interface = Interface.of(env, "Words", True)
+    network = NeuralNetwork(5, 2)
+    network.weights = np.zeros(network.number_of_parameters)
+    policy = Policy(network, interface)
+    message = "dtype: wanted 'float64' for actions with limits beyond the range of float32, got 'fl"
+    with pytest.raises(ValueError, match=message):
+        policy.export(tmp_path / "p", format)
+    assert not list(tmp_path.iterdir())
+    assert "1e+300" in policy.to_c(tmp_path / "p.c", dtype="float64")[1].read_text()
 
 
 def test_a_policy_without_weights_is_refused(tmp_path):

@@ -509,6 +509,7 @@ def test_no_inputs_give_no_outputs():
     es = search_of()
     assert es.forward(np.zeros((40, 0, 6))).shape == (40, 0, 3)
     assert es.forward(np.zeros((0, 6)), members=np.zeros(0, int)).shape == (0, 3)
+    assert es.forward(np.zeros((0, 6)), members=[]).shape == (0, 3)
 
 
 def test_noise_of_a_user_is_refused():

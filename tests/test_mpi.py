@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed_searches import CASES, SPLITS, by_itself, judge
+from distributed_searches import CASES, SPLITS, by_itself, coarse, judge, restarted
 from searches import assert_same
 
 from pepg_fast import PEPG, Checkpoints
@@ -73,6 +73,14 @@ def test_every_number_of_ranks_gives_the_bits_of_one_process(n, each_case):
             for rank in range(n):
                 es = type(wanted).load_checkpoint(done.folder / f"{name}-{split}-{rank}")
                 assert_same(es, wanted)
+
+
+@runs(3, "restarts")
+def test_attempts_have_the_bits_of_one_process(done):
+    printed(done)
+    wanted = restarted(lambda es, **ends: es.run(coarse, **ends))
+    for rank in range(3):
+        assert_same(PEPG.load_checkpoint(done.folder / f"end-{rank}"), wanted)
 
 
 @runs(3, "loop")

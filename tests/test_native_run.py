@@ -74,6 +74,17 @@ IN_PYTHON = {
 
 
 class TestBits:
+    def test_with_restarts(self, library, in_c):
+        function = FITNESS(("ball", library))
+        es, twin = (make(mu_init=3.0, sigma_init=0.5, sigma_max=0.6) for _ in range(2))
+        ends = {"patience": 5, "restarts": 2, "max_steps": 300}
+        result, other = es.run(function, **ends), twin.run(ball, **ends)
+        assert len(result.tried) == len(other.tried) > 1
+        assert sum(in_c) == es.step - len(result.tried)  # all but the first of each
+        assert_same(es, twin)
+        assert_same_rows(result.history, other.history)
+        np.testing.assert_array_equal(result.history["attempt"], other.history["attempt"])
+
     @pytest.mark.parametrize("n_threads", [1, 2, 4])
     @pytest.mark.parametrize("options", (IN_C | IN_PYTHON).values(), ids=IN_C | IN_PYTHON)
     @pytest.mark.usefixtures("teams")

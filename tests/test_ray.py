@@ -19,6 +19,7 @@ from distributed_searches import (
     Slowly,
     a_search,
     by_itself,
+    coarse,
     exits,
     fitness_of,
     judge,
@@ -26,6 +27,7 @@ from distributed_searches import (
     of_nan,
     one_too_many,
     raises,
+    restarted,
     shifting_by_itself,
     sleeps,
     slice_of,
@@ -67,6 +69,13 @@ def test_every_search_has_the_bits_of_one_process(three, name):
     es = a_search(name)
     three.run(es, slice_of(name), max_steps=3)
     assert_same(es, by_itself(name, 3))
+
+
+def test_attempts_have_the_bits_of_one_process(three):
+    before = three.n_sent
+    es = restarted(lambda es, **ends: three.run(es, each(coarse), **ends))
+    assert_same(es, restarted(lambda es, **ends: es.run(coarse, **ends)))
+    assert three.n_sent - before <= 3 * 3  # to each worker, for each attempt
 
 
 def test_evaluate_and_update_by_hand_with_extras(three):

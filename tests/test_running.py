@@ -31,7 +31,6 @@ from pepg_fast import (
     maximize,
     minimize,
 )
-from pepg_fast.run import callbacks
 from pepg_fast.run.history import COLUMNS
 
 
@@ -1255,72 +1254,3 @@ def test_a_start_outside_the_box_is_refused():
         ValueError, match=r"mu_init: wanted numbers from lower = -1.0 to upper = 1.0, got 3.0"
     ):
         minimize(valley, np.full(3, 3.0), 1.0, lower=-1, upper=1)
-
-
-def rastrigin(x):
-    return 10.0 * x.shape[-1] + (x * x - 10.0 * np.cos(2.0 * np.pi * x)).sum(axis=-1)
-
-
-class TestRestarts:
-    @pytest.mark.parametrize("sense", [1, -1])
-    def test_a_search_that_ends_in_a_local_optimum_is_rescued(self, sense):
-        def search(restarts, rng):
-            return (minimize if sense == 1 else maximize)(
-                lambda x: sense * rastrigin(x), np.full(5, 3.0), 2.0, vectorized=True, rng=rng, max_steps=4000,
-                target_fitness=sense * 1e-6, patience=100, restarts=restarts,
-            )  # fmt: skip
-
-        for rng in range(3):
-            alone, result = search(0, rng), search(6, rng)
-            assert (alone.reason, alone.tried) == ("patience", ())
-            assert sense * alone.best_fitness > 0.9
-            assert result.reason == "target_fitness"
-            assert result.tried[0].best_fitness == alone.best_fitness  # the first is as it was
-            assert result.best_fitness == result.tried[-1].best_fitness
-            sizes = [one.evaluations // one.step for one in result.tried]
-            assert sizes == [18 * 2**i for i in range(len(sizes))]
-            assert result.evaluations == sum(one.evaluations for one in result.tried)
-            assert f"tried: {len(sizes)} searches, best " in repr(result)
-            again = search(6, rng)
-            np.testing.assert_array_equal(again.best_theta, result.best_theta)
-
-    @pytest.mark.parametrize(
-        "limits", [{"max_steps": 500}, {"max_evaluations": 7000}, {"time_limit": 0.0}], ids=str
-    )
-    def test_limits_are_those_of_all_together(self, limits):
-        steps = []
-        result = minimize(
-            rastrigin, np.full(5, 3.0), 2.0, rng=0, restarts=9, patience=50,
-            callbacks=lambda es, row: steps.append(row), **limits,
-        )  # fmt: skip
-        assert result.reason == next(iter(limits))
-        assert (
-            len(steps)
-            == sum(one.step for one in result.tried)
-            == sum(len(one.history) for one in result.tried)
-        )
-        if "max_steps" in limits:
-            assert len(steps) == 500
-            assert len(result.tried) > 1
-        if "max_evaluations" in limits:
-            assert result.evaluations <= 7000
-        assert result.best_fitness == min(one.best_fitness for one in result.tried)
-
-    @pytest.mark.parametrize("rng", [None, np.random.SeedSequence(3), np.random.default_rng(3)])
-    def test_any_source_of_noise(self, rng):
-        with pytest.warns(UserWarning, match="same fitness"):
-            result = minimize(lambda x: 1.0, [0.0], 1.0, rng=rng, restarts=1, patience=12)
-        assert len(result.tried) == 2
-        assert result.reason == "patience"
-
-    def test_what_is_none_is_refused(self, tmp_path):
-        with pytest.raises(ValueError, match="restarts: wanted at least 0, got -1"):
-            minimize(rastrigin, np.zeros(2), 1.0, restarts=-1)
-        with pytest.raises(ValueError, match="restarts: wanted no CSVLog"):
-            minimize(
-                rastrigin,
-                np.zeros(2),
-                1.0,
-                restarts=1,
-                callbacks=callbacks.CSVLog(tmp_path / "log.csv"),
-            )

@@ -319,6 +319,20 @@ def test_a_constant_fitness_and_large_observations_are_reported_after_one_genera
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_shift_that_makes_all_fitness_equal_is_said(workers):
+    config = changed(max_steps=1, center_every=0, reward_shift=-1.0, workers=workers)
+    with pytest.warns(UserWarning, match="although") as caught:
+        result = train("CartPole-v1", config)
+    (text,) = result.diagnosis
+    assert [str(one.message) for one in caught] == [text]
+    assert (
+        "all candidates had the same fitness, 0, in the first generation, although their returns were"
+        in text
+    )
+    assert "reward_shift or reward_floor cancels the differences" in text
+
+
 @pytest.mark.parametrize("engine", [0, 1])
 def test_the_history_has_returns_and_lengths_besides_the_fitness(engine, tmp_path):
     config = changed(reward_shift=-100.0, reward_floor=-0.01, sigma_lr=0.0, workers=engine)
@@ -1000,7 +1014,9 @@ def test_the_checkpoint_of_another_run_is_noticed(tmp_path):
     train("Walk-v0", changed(max_steps=2, population_size=6), folder=tmp_path / "other")
     shutil.copy(tmp_path / "other" / "checkpoint.npz", tmp_path / "one")
     (tmp_path / "one" / "history.csv").unlink()
-    with pytest.raises(ValueError, match=r"wanted the settings of the checkpoint in the same folder"):
+    with pytest.raises(
+        ValueError, match=r"wanted the settings of the checkpoint in the same folder"
+    ):
         train(None, folder=tmp_path / "one", resume=True)
 
 

@@ -126,17 +126,48 @@ def test_a_search_that_cannot_move_is_in_the_summary(capsys):
 def test_a_stuck_run_is_followed_by_one_with_twice_the_population(capsys):
     flat = [*QUICK[:4], *QUICK[6:], "--max-episode-steps", 5, "--seed", 3]
     assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--patience", 2) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     found = [configs.read_toml(f"runs/CartPole-v1{end}/config.toml") for end in ("", "-2", "-3")]
     assert [(one["population_size"], one["seed"]) for one in found] == [(8, 3), (16, 4), (32, 5)]
     assert out.count("no new best fitness for `patience` steps") == 3
-    tried = "runs/CartPole-v1 (5.00), runs/CartPole-v1-2 (5.00), runs/CartPole-v1-3 (5.00)"
-    assert f"tried: {tried}; best center of each" in out
+    tried = [f"runs/CartPole-v1{end} (best center 5.00)" for end in ("", "-2", "-3")]
+    assert f"tried: {', '.join(tried)}\n" in out
     assert not Path("runs/CartPole-v1-4").exists()
+    assert "stuck:" not in out
+    assert err.count("profile: cartpole") == 1
+    assert run("train", "CartPole-v1", *flat, "--patience", 2, "--name", "alone") == 0
+    assert (
+        "           stuck: a new run with --restarts 2 tries two more seeds"
+        in capsys.readouterr().out
+    )
     assert run("train", "CartPole-v1", *flat, "--restarts", 2, "--max-steps", 1) == 0
     assert not Path("runs/CartPole-v1-5").exists()
     assert run("train", "--resume", "CartPole-v1", "--restarts", 1) == 2
     assert "--restarts: wanted a new run" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:all candidates had")
+def test_what_belongs_to_the_population_follows_it(capsys):
+    more = [
+        "--max-episode-steps", 5, "--patience", 1, "--restarts", 1, "--center-every", 0, "--max-population", 10,
+        "--interactions-per-generation", 60, "--fitness-shaping", "nes", "--optimizer", "sgd", "--l2-coeff", 0.02,
+        "--mu-lr", "0.2:0.1", "--schedule-interactions", 1000,
+    ]  # fmt: skip
+    flat = [*QUICK[:4], *QUICK[6:]]
+    assert run("train", "CartPole-v1", *flat, *more) == 0
+    found = [configs.read_toml(f"runs/CartPole-v1{end}/config.toml") for end in ("", "-2")]
+    for name in ("population_size", "interactions_per_generation", "max_population", "sigma_lr"):
+        assert found[1][name] == 2 * found[0][name]
+    assert [one["mu_lr"] for one in found] == [[0.2, 0.1], [0.4, 0.2]]
+    assert [one["l2_coeff"] for one in found] == [0.02, 0.01]
+    out = capsys.readouterr().out
+    assert "tried: runs/CartPole-v1, runs/CartPole-v1-2\n" in out
+
+
+def test_a_number_of_restarts_below_0_is_refused(capsys):
+    assert run("train", "CartPole-v1", *QUICK, "--restarts", -1) == 2
+    assert "--restarts: wanted at least 0, got -1" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_a_rate_given_on_resuming_counts_from_then_on(capsys):
@@ -267,6 +298,23 @@ def test_errors_are_one_line(capsys, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_a_run_is_found_by_an_id_without_a_version(capsys):
+    assert run("train", "CartPole", *QUICK, "--quiet") == 0
+    assert os.listdir("runs") == ["CartPole-v1"]
+    for words in (["train", "--resume", "CartPole"], ["train", "CartPole", "--resume"]):
+        steps = 1 + configs.read_toml("runs/CartPole-v1/config.toml")["max_steps"]
+        assert run(*words, "--max-steps", steps) == 0
+        assert f"runs/CartPole-v1: step limit reached at step {steps}" in capsys.readouterr().out
+    assert run("evaluate", "CartPole", "--episodes", 1, "--workers", 0) == 0
+    copied = shutil.copytree("runs/CartPole-v1", "runs/CartPole-v12")  # of a later version
+    config = Path(copied, "config.toml")
+    config.write_text(config.read_text().replace("CartPole-v1", "CartPole-v12"))
+    assert find("CartPole", Path("runs")) == Path("runs/CartPole-v12")
+    assert find("CartPole-v1", Path("runs")) == Path("runs/CartPole-v1")
+    assert run("evaluate", "CartPol") == 2
+    assert "CartPol: no run there" in capsys.readouterr().err
 
 
 def test_a_run_is_found_by_its_environments_id_whatever_that_has(capsys):

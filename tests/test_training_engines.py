@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -399,7 +400,33 @@ def test_the_examples_robot_can_be_trained():
     ("changes", "message"),
     [
         ({"model": "/nowhere.xml"}, "model: MuJoCo cannot load /nowhere.xml: .*/nowhere.xml"),
-        ({"observation": ["qpos", "speed"]}, "fields: wanted names of arrays .*, got 'speed'"),
+        ({"model": 3}, "model: wanted the path of a model, got 3"),
+        ({"observation": ["qpos", "speed"]}, "observation: wanted names of arrays .* 'speed'"),
+        ({"observation": "qpos"}, "observation: wanted a list of names of fields, got 'qpos'"),
+        ({"observation": []}, "observation: wanted at least one field, got none"),
+        (
+            {"observation": ["qvel", "qpos[2:]"]},
+            r"observation: wanted at least one number of each field, got 'qpos\[2:\]', where .* 2$",
+        ),
+        ({"observation": ["efc_force"]}, "observation: wanted arrays whose size is the same"),
+        ({"fields": ["efc_force"]}, "fields: wanted arrays whose size is the same"),
+        ({"fields": "xpos"}, "fields: wanted a list of names of fields, got 'xpos'"),
+        ({"frame_skip": 0}, "frame_skip: wanted at least 1, got 0"),
+        ({"frame_skip": 2.5}, "frame_skip: wanted a whole number, got 2.5"),
+        ({"max_episode_steps": 0}, "max_episode_steps: wanted at least 1, got 0"),
+        ({"reward": 1.0}, r"reward: wanted a function reward\(before, after, actions\), got 1.0"),
+        (
+            {"done": lambda: False},
+            r"done: wanted a function done\(after\), got one with the arguments \(\)",
+        ),
+        (
+            {"reset": lambda rng, qpos, qvel: (0.0, qvel)},
+            r"reset: wanted positions and velocities of shapes \(2,\) and \(2,\), got \(0.0, array",
+        ),
+        (
+            {"reset": lambda rng, qpos, qvel: (qpos, qvel + np.nan)},
+            r"reset: wanted finite positions and velocities up to 1e\+10, got",
+        ),
         ({"observation": ["qpos[1]"]}, r"observation: wanted fields such as .*, got 'qpos\[1\]'"),
         (
             {"reward": lambda before, after, actions: 1.0},
@@ -412,9 +439,112 @@ def test_the_examples_robot_can_be_trained():
     ],
 )
 def test_a_mistake_in_a_robot_is_named(robot, changes, message):
+    with pytest.raises((TypeError, ValueError, AttributeError), match=message):
+        train(dataclasses.replace(robot, **changes), TrainConfig(max_steps=1, workers=0))
+
+
+def moves_the_pole(before, after, actions):
+    after.qpos[:, 1] = 0.0
+    return after.qpos[:, 1]
+
+
+def moves_the_past(before, after, actions):
+    before.qpos[:, 1] = 0.0
+    return after.qpos[:, 1]
+
+
+def scales_the_actions(before, after, actions):
+    actions *= 2
+    return actions[:, 0]
+
+
+def stops(after):
+    after.qvel[:] = 0.0
+    return after.qvel[:, 0] > 1
+
+
+@pytest.mark.parametrize("engine", ["gymnasium", "mujoco"])
+@pytest.mark.parametrize(
+    "changes",
+    [{"reward": moves_the_pole}, {"reward": moves_the_past}, {"reward": scales_the_actions}, {"done": stops}],
+    ids=str,
+)  # fmt: skip
+def test_the_functions_of_a_robot_cannot_move_it(robot, changes, engine):
     robot = dataclasses.replace(robot, **changes)
-    with pytest.raises((ValueError, AttributeError), match=message):
-        train(robot, TrainConfig(max_steps=1, workers=0))
+    with pytest.raises((ValueError, RuntimeError), match="read-only"):
+        train(robot, TrainConfig(max_steps=1, workers=0, engine=engine))
+
+
+PLACE = np.zeros(2)
+
+
+def placed(rng, qpos, qvel):
+    """Return the same array each time."""
+    PLACE[:] = rng.uniform(-0.1, 0.1, 2)
+    return PLACE, PLACE
+
+
+def starts_rarely(rng, qpos, qvel):
+    if rng.random() < 0.4:
+        raise RuntimeError("the pole fell before the start")
+    return tilted(rng, qpos, qvel)
+
+
+@pytest.mark.parametrize(
+    ("changes", "config"),
+    [
+        ({"reset": placed}, {}),
+        ({"observation": ["sensordata", "cacc"]}, {}),
+        ({"fields": ["cfrc_int"], "reward": lambda b, a, x: a.cfrc_int[:, 1:].sum(axis=(1, 2))}, {}),
+        ({"reset": starts_rarely}, {"failed_episodes": "worst"}),
+    ],
+)  # fmt: skip
+def test_a_robot_in_many_slots_does_what_it_does_alone(robot, changes, config):
+    robot = dataclasses.replace(robot, **changes)
+    config = {"max_steps": 2, "population_size": 12, "seed": 1, **config}
+    runs = []
+    for engine in ("gymnasium", "mujoco"):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "an episode failed: RuntimeError: the pole fell")
+            runs.append(train(robot, TrainConfig(**config, engine=engine, workers=0)))
+    np.testing.assert_array_equal(runs[0].mu, runs[1].mu)
+    assert repr(rows(runs[0])) == repr(rows(runs[1]))
+
+
+def test_a_robot_that_cannot_start_names_its_candidate(robot):
+    def starts_unless(rng, qpos, qvel):
+        if rng.random() == np.random.default_rng(5).random():
+            raise RuntimeError("the pole fell")
+        return qpos, qvel
+
+    what = task(dataclasses.replace(robot, reset=starts_unless), engine="mujoco")
+    weights, seeds = (
+        np.zeros((4, what.network.number_of_parameters)),
+        np.array([[1], [5], [7], [9]]),
+    )
+    with pytest.raises(
+        EpisodeError, match=r"^RuntimeError: the pole fell \(reset with seed 5"
+    ) as caught:
+        rollouts_of(what).run_all(Asked(weights, seeds))
+    assert caught.value.index == 1
+
+
+def test_a_model_that_the_batch_cannot_step_is_left_to_gymnasium(robot):
+    text = Path(robot.model).read_text().replace("/>", '><flag sleep="enable"/></option>', 1)
+    Path(robot.model).write_text(text)
+    engine, said = chosen(task(robot), "auto")
+    assert engine == "gymnasium"
+    assert "mujoco.batch cannot step the model" in said
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_file(robot, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    Path("robot.mjb").write_bytes(b"no model")
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(ValueError, match=r"model: MuJoCo cannot load robot\.mjb"):
+        dataclasses.replace(robot, model="robot.mjb").simulated()
+    assert sorted(os.listdir(tmp_path)) == before
+    assert "WARNING" not in capfd.readouterr().err
 
 
 # ---- any world --------------------------------------------------------------------------------------------------
@@ -520,6 +650,22 @@ def test_a_run_in_a_vector_environment_is_the_same_when_it_is_resumed(tmp_path):
     train(pair_of_walks, dataclasses.replace(config, max_steps=1), folder=tmp_path)
     resumed = train(pair_of_walks, config, folder=tmp_path, resume=True)
     np.testing.assert_array_equal(resumed.mu, uncut.mu)
+
+
+def test_a_vector_environment_of_few_slots_is_made_once():
+    made = []
+
+    def vector():
+        made.append(pair_of_walks())
+        return made[-1]
+
+    what = task(vector, "vector")
+    del made[:]
+    weights, seeds = np.zeros((5, what.network.number_of_parameters)), np.arange(5)[:, None]
+    rollouts = rollouts_of(what)
+    for _ in range(3):
+        rollouts.run_all(Asked(weights, seeds))
+    assert len(made) == 1
 
 
 def test_an_object_that_is_not_a_vector_environment_is_refused():

@@ -134,8 +134,9 @@ def test_without_a_profile_there_are_the_defaults(capsys):
     settings = configs.read_toml("runs/Walk-v0/config.toml")
     assert (settings["hidden_sizes"], settings["sigma_init"]) == ([16, 16], 0.1)
     assert run("train", "CartPole-v1", *QUICK) == 0
-    text = "profile: none for CartPole-v1, so the defaults apply: --hidden-sizes 16,16 --population-size 64"
-    assert text in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "profile: none for CartPole-v1; 32 random linear policies" in error
+    assert "the defaults apply: --hidden-sizes 16,16 --population-size 64" in error
 
 
 @pytest.mark.usefixtures("of_walk")

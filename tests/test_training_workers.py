@@ -307,7 +307,7 @@ LEFT_BEHIND = {
     "work for nobody": """
         what = task(envs.Endless)
         pool, piece = workers.Workers(what, 1), np.zeros((1, what.network.number_of_parameters))
-        pool.submit(0, (piece, np.zeros(1, int), np.zeros(1, int), None, False))
+        pool.submit(0, workers.Asked(piece, np.zeros(1, int)), np.zeros(1, int))
         time.sleep(2.0)
         """,
     "work for a thread": """

@@ -56,8 +56,8 @@ static void R(cell_block)(int cell, ptrdiff_t n, const real *inputs, const real 
 
 /* `batch` inputs to y, row-major (batch, outputs), through one network; state (batch, state size).
  * `work` as for network_block. */
-static void R(recurrent_block)(const pepg_network *network, ptrdiff_t batch, const real *weights,
-        const real *x, ptrdiff_t x_stride, real *state, real *y, real *work) {
+static void R(recurrent_block)(const pepg_network *network, int streams, ptrdiff_t batch,
+        const real *weights, const real *x, ptrdiff_t x_stride, real *state, real *y, real *work) {
     const ptrdiff_t in = network->sizes[0], hidden = network->sizes[1], out = network->sizes[2];
     const ptrdiff_t gates = gates_of(network) * hidden, numbers = state_size_of(network);
     const ptrdiff_t stride = (gates + LANES - 1) / LANES * LANES;
@@ -68,15 +68,15 @@ static void R(recurrent_block)(const pepg_network *network, ptrdiff_t batch, con
     const real *last = own + (hidden + network->bias) * gates;
     for (ptrdiff_t lo = 0; lo < batch; lo += chunk, state += chunk * numbers) {
         const ptrdiff_t rows = batch - lo < chunk ? batch - lo : chunk;
-        R(layer_block)(rows, (pepg_layer){in, gates, 0, gates, network->bias}, weights,
+        R(layer_block)(rows, (pepg_layer){in, gates, 0, gates, network->bias, streams}, weights,
                 x + lo * x_stride, x_stride, work, stride);
-        R(layer_block)(rows, (pepg_layer){hidden, gates, 0, gates, network->bias}, own, state, numbers,
-                of_state, stride);
+        R(layer_block)(rows, (pepg_layer){hidden, gates, 0, gates, network->bias, streams}, own, state,
+                numbers, of_state, stride);
         for (ptrdiff_t r = 0; r < rows; ++r)
             R(cell_block)(network->hidden, hidden, work + r * stride, of_state + r * stride,
                     state + r * numbers);
-        R(layer_block)(rows, (pepg_layer){hidden, out, 0, out, network->bias}, last, state, numbers,
-                work, out_stride);
+        R(layer_block)(rows, (pepg_layer){hidden, out, 0, out, network->bias, streams}, last, state,
+                numbers, work, out_stride);
         R(activate_rows)(rows, out, out_stride, network->output, work);
         R(copy_rows)(rows, out, work, out_stride, y + lo * out);
     }

@@ -54,12 +54,17 @@ def parameters(value: Any) -> int:
     return integer("theta_size", value, at_least=1, at_most=MOST_PARAMETERS)
 
 
+def copied(value: Any) -> Any:
+    """Return a copy of an array that its owner may change; other values as they are."""
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
 def initial_sigma(sigma_init: Any, radius_init: Any, size: int) -> Any:
     """Return the initial sigma that one of the two arguments describes."""
     if radius_init is None:
         if sigma_init is None:
             raise TypeError("sigma_init: wanted a number above 0 (or radius_init), got None")
-        return sigma_init
+        return copied(sigma_init)
     if sigma_init is not None:
         raise ValueError(
             f"radius_init: wanted radius_init or sigma_init, got both ({shown(sigma_init)})"
@@ -372,16 +377,11 @@ def interactions(value: Any, size: int) -> int:
 
 def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
     """Accept a callable, or the name of a native activation."""
-    if isinstance(value, str):
-        if value not in by_name:
-            raise ValueError(
-                f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}"
-            )
+    if isinstance(value, str) and value in by_name:
         return by_name[value]
-    if not callable(value):
-        raise TypeError(
-            f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}"
-        )
+    if isinstance(value, str) or not callable(value):
+        kind = ValueError if isinstance(value, str) else TypeError
+        raise kind(f"{name}: wanted a callable or one of {', '.join(by_name)}, got {shown(value)}")
     function: Callable[..., Any] = value
     return function
 

@@ -19,9 +19,8 @@ def _begin() -> None:
     argv, words = getattr(sys, "argv", None) or [""], getattr(sys, "orig_argv", [])
     # What Python was told to run; for child processes of a command, this differs from sys.argv.
     word = words[-len(argv)] if len(argv) <= len(words) else ""
-    is_module = argv[0] == "-m" and _is_module(
-        word
-    )  # argv[0] is "-m" while Python looks for the module
+    # `argv[0]` is "-m" while Python looks for the module.
+    is_module = argv[0] == "-m" and _is_module(word)
     if is_module:
         _leave_folder()
     is_script = argv[0] == word and os.path.basename(word) in ("pepg-fast", "pepg-fast.exe")

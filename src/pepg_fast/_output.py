@@ -35,9 +35,8 @@ class Lossy:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def __eq__(
-        self, other: object
-    ) -> bool:  # tqdm compares streams to find those that share a terminal
+    def __eq__(self, other: object) -> bool:
+        # tqdm compares streams to find those that share a terminal.
         return other is self or other is self._stream
 
     __hash__ = None  # type: ignore[assignment]

@@ -34,9 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stop, status = caught, int(caught.code or 0)
         except KeyboardInterrupt:  # it came outside the block in `_run`
             status = _INTERRUPTED
-        at_ctrl_c = [
-            _INTERRUPTED
-        ]  # while the rest of the output is written, which a slow reader may delay
+        # For Ctrl-C while the rest of the output is written, which a slow reader may delay.
+        at_ctrl_c = [_INTERRUPTED]
         if arguments is None:
             _end_quietly(at_ctrl_c)
         status = _final_status(status)

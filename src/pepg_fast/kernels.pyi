@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 _Array = NDArray[Any]
+_Float32 = NDArray[np.float32]
+_Float64 = NDArray[np.float64]
 
 ACTIVATIONS: Final[dict[str, int]]
 CELLS: Final[dict[str, int]]
@@ -59,30 +61,19 @@ class GenerationCore:
     is_pending: bool
     scored: Any
     drawn: _Array
-    noise: NDArray[np.float32] | None
+    noise: _Float32 | None
     epsilon: _Array | None
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def theta_size(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def n_draws(self) -> int: ...
-    @property
-    def symmetric(self) -> bool: ...
-    @property
-    def lower(self) -> _Array | None: ...
-    @property
-    def upper(self) -> _Array | None: ...
-    @property
-    def array(self) -> RecycledArray: ...
-    @property
-    def part_array(self) -> RecycledArray: ...
-    @property
-    def rewards(self) -> NDArray[np.float64]: ...
-    @property
-    def weights(self) -> NDArray[np.float64]: ...
+    dtype: Final[np.dtype[Any]]
+    theta_size: Final[int]
+    size: Final[int]
+    n_draws: Final[int]
+    symmetric: Final[bool]
+    lower: Final[_Array | None]
+    upper: Final[_Array | None]
+    array: Final[RecycledArray]
+    part_array: Final[RecycledArray]
+    rewards: Final[_Float64]
+    weights: Final[_Float64]
     def refuse_in_run(self) -> None: ...
     def describe(
         self,
@@ -101,10 +92,8 @@ class GenerationCore:
 
 @disjoint_base
 class SigmaCore:
-    @property
-    def values(self) -> _Array: ...
-    @property
-    def limits(self) -> _Array | None: ...
+    values: Final[_Array]
+    limits: Final[_Array | None]
     def keep(
         self,
         values: _Array,
@@ -128,12 +117,13 @@ def commit(
     changes: tuple[tuple[dict[str, Any], dict[str, Any]], ...],
     g: GenerationCore | None = None,
     scored: object = None,
+    size: int = 0,
 ) -> None: ...
 def update(
     g: GenerationCore,
     noise: _Array | None,
     epsilon: _Array | None,
-    weights: NDArray[np.float64],
+    weights: _Float64,
     rule: dict[str, Any],
     l2: float,
     sigma_rate: float,
@@ -155,7 +145,7 @@ def sample(
     mu: _Array,
     sigma: _Array,
     drawn: _Array | None,
-    noise: NDArray[np.float32] | None,
+    noise: _Float32 | None,
     theta: _Array,
     n_threads: int = 0,
     symmetric: bool = True,
@@ -174,16 +164,16 @@ def mirror(
 ) -> None: ...
 def clip(lower: _Array, upper: _Array, values: _Array, n_threads: int = 0) -> None: ...
 def keep_distribution(mu: _Array, sigma: _Array, drawn: _Array) -> None: ...
-def read_rewards(rewards: object, out: NDArray[np.float64], maximize: bool = True) -> int: ...
-def centered_ranks(rewards: NDArray[np.float64], shaped: NDArray[np.float64]) -> None: ...
-def antithetic(shaped: NDArray[np.float64], weights: NDArray[np.float64]) -> None: ...
-def rank_weights(rewards: NDArray[np.float64], weights: NDArray[np.float64]) -> None: ...
+def read_rewards(rewards: object, out: _Float64, maximize: bool = True) -> int: ...
+def centered_ranks(rewards: _Float64, shaped: _Float64) -> None: ...
+def antithetic(shaped: _Float64, weights: _Float64) -> None: ...
+def rank_weights(rewards: _Float64, weights: _Float64) -> None: ...
 def gradients(
     key: int,
     generation: int,
-    noise: NDArray[np.float32] | None,
+    noise: _Float32 | None,
     epsilon: _Array | None,
-    weights: NDArray[np.float64],
+    weights: _Float64,
     drawn: _Array,
     g_mu: _Array,
     g_sigma: _Array,
@@ -193,7 +183,7 @@ def gradient_columns(
     key: int,
     generation: int,
     epsilon: _Array | None,
-    weights: NDArray[np.float64],
+    weights: _Float64,
     drawn: _Array,
     lo: int,
     g_mu: _Array,
@@ -225,9 +215,9 @@ def sigma_step(
 def update_adam(
     key: int,
     generation: int,
-    noise: NDArray[np.float32] | None,
+    noise: _Float32 | None,
     epsilon: _Array | None,
-    weights: NDArray[np.float64],
+    weights: _Float64,
     drawn: _Array,
     alpha: float,
     beta_1: float,
@@ -260,9 +250,9 @@ def velocity_step(
 def update_velocity(
     key: int,
     generation: int,
-    noise: NDArray[np.float32] | None,
+    noise: _Float32 | None,
     epsilon: _Array | None,
-    weights: NDArray[np.float64],
+    weights: _Float64,
     drawn: _Array,
     rule: int,
     alpha: float,
@@ -290,7 +280,7 @@ class Perceptron:
     n_parameters: Final[int]
     state_size: Final[int]
     def __new__(cls, sizes: Sequence[int], bias: bool, hidden: int, output: int) -> Self: ...
-    def one(self, weights: NDArray[np.float64], value: object) -> NDArray[np.float64] | None: ...
+    def one(self, weights: _Float64, value: object) -> _Float64 | None: ...
     def batch(self, weights: _Array, x: _Array, y: _Array, n_threads: int = 0) -> None: ...
     def population(self, solutions: _Array, inputs: _Array, n_threads: int = 0) -> _Array: ...
     def recur(
@@ -303,25 +293,15 @@ class Tensors:
     n_factors: Final[int]
     def __new__(cls, shapes: Sequence[tuple[int, int]], rank: int) -> Self: ...
     def sample(
-        self,
-        factors: NDArray[np.float32],
-        mu: _Array | None,
-        sigma: _Array,
-        theta: _Array,
-        n_threads: int = 0,
+        self, factors: _Float32, mu: _Array | None, sigma: _Array, theta: _Array, n_threads: int = 0
     ) -> None: ...
     def gradient(
-        self,
-        factors: NDArray[np.float32],
-        delta: NDArray[np.float64],
-        sigma: _Array,
-        g_mu: _Array,
-        n_threads: int = 0,
+        self, factors: _Float32, delta: _Float64, sigma: _Array, g_mu: _Array, n_threads: int = 0
     ) -> None: ...
     def forward(
         self,
         network: Perceptron,
-        factors: NDArray[np.float32],
+        factors: _Float32,
         mu: _Array,
         sigma: _Array,
         members: NDArray[np.intp] | None,
@@ -346,26 +326,26 @@ class Environment:
         make_context: int = 0,
         free_context: int = 0,
         n_choices: int = 0,
-        clip: NDArray[np.float64] | None = None,
-        scale: NDArray[np.float64] | None = None,
+        clip: _Float64 | None = None,
+        scale: _Float64 | None = None,
     ) -> Self: ...
     def simulate(
         self,
         network: Perceptron,
         solutions: _Array,
         seed: int,
-        returns: NDArray[np.float64],
+        returns: _Float64,
         steps: NDArray[np.int64],
         n_threads: int = 0,
         *,
         seeds: NDArray[np.uint64] | None = None,
         largest: float = 0.0,
-        mean: NDArray[np.float64] | None = None,
-        inverse_std: NDArray[np.float64] | None = None,
+        mean: _Float64 | None = None,
+        inverse_std: _Float64 | None = None,
         clip: float = ...,
         reward_floor: float = ...,
-        lifted: NDArray[np.float64] | None = None,
-        moments: NDArray[np.float64] | None = None,
+        lifted: _Float64 | None = None,
+        moments: _Float64 | None = None,
         faults: NDArray[np.intc] | None = None,
     ) -> None: ...
     def rollout(
@@ -373,37 +353,33 @@ class Environment:
         network: Perceptron,
         solution: _Array,
         seed: int,
-        observations: NDArray[np.float64],
-        actions: NDArray[np.float64],
-        rewards: NDArray[np.float64],
+        observations: _Float64,
+        actions: _Float64,
+        rewards: _Float64,
     ) -> int: ...
 
 def write_row(
-    table: NDArray[np.float64],
+    table: _Float64,
     index: int,
     step: float,
     evaluations: float,
     interactions: float,
     seconds: float,
     best_fitness: float,
-    rewards: NDArray[np.float64],
+    rewards: _Float64,
     maximize: bool,
     sigma: _Array,
     gradient: _Array | None,
     n_threads: int = 0,
 ) -> None: ...
 def evaluate_natively(
-    function: int,
-    data: int,
-    solutions: NDArray[np.float64],
-    rewards: NDArray[np.float64],
-    n_threads: int = 0,
+    function: int, data: int, solutions: _Float64, rewards: _Float64, n_threads: int = 0
 ) -> None: ...
 def run_natively(
     es: dict[str, Any],
     function: int,
     data: int,
-    rows: NDArray[np.float64],
+    rows: _Float64,
     taken: NDArray[np.int64],
     seconds: float,
     target: float,

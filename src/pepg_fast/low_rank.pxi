@@ -74,7 +74,6 @@ cdef class Tensors:
         """
         cdef int width = _width(mu, "mu"), input_dims = cnp.PyArray_NDIM(inputs)
         cdef Py_ssize_t item = cnp.PyArray_ITEMSIZE(mu), n_pairs = _rows(factors, "factors"), batch = 1, input_stride = 0, n
-        cdef cnp.npy_intp[3] shape
         cdef float* f = <float*>_data(factors, "factors", cnp.NPY_FLOAT, n_pairs * self.n_factors, False)
         cdef void* m = _data(mu, "mu", width, network.n_parameters, False)
         cdef void* s = _data(sigma, "sigma", width, self.c.n_tensors, False)
@@ -90,10 +89,7 @@ cdef class Tensors:
         if input_dims == 3:
             batch = cnp.PyArray_DIM(inputs, 1)
             input_stride = cnp.PyArray_STRIDE(inputs, 1) // item
-        shape[0], shape[1], shape[2] = n, batch, network.n_outputs
-        if input_dims == 2:
-            shape[1] = shape[2]
-        cdef cnp.ndarray y = cnp.PyArray_EMPTY(input_dims, shape, width, False)
+        cdef cnp.ndarray y = network._outputs(inputs, width, n, batch)
         cdef size_t needed = c_pepg_low_rank_forward_work_size(&network.c, self.c.rank, n_threads)
         cdef void* work = _scratch(needed * item, "inputs")
         try:

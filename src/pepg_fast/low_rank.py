@@ -208,7 +208,8 @@ class LowRankPEPG(PEPG):
         Returns
         -------
         ndarray, shape (P, out) or (P, B, out), with m instead of P if `members` is given
-            Row i equals, to rounding, the output of a network with the weights ``get_parameters()[i]``. The bits do not
+            Row i equals, to rounding, the output of a network with the weights of candidate i, which is ``theta[i]``
+            (`get_parameters` would draw new candidates). It ignores changes made to `theta` in place. The bits do not
             depend on the number of threads or on the other candidates.
 
         Raises
@@ -268,7 +269,7 @@ def _of_each(name: str, value: Any, counts: Any) -> Any:
 
 def _indices(members: "ArrayLike", size: int) -> NDArray[np.intp]:
     which = np.asarray(members)
-    if which.ndim != 1 or which.dtype.kind not in "iu":
+    if which.ndim != 1 or (which.size and which.dtype.kind not in "iu"):
         raise TypeError(f"members: wanted whole numbers, shape (m,), got {_checks.shown(members)}")
     if which.size and not (which.min() >= 0 and which.max() < size):
         raise ValueError(

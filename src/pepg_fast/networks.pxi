@@ -106,24 +106,7 @@ cdef class Perceptron:
         Both have the same dtype. Rows of `solutions` and vectors of `inputs` must be contiguous; strides between them
         are free, and may be 0.
         """
-        cdef int width = _width(solutions, "solutions")
-        cdef Py_ssize_t item = cnp.PyArray_ITEMSIZE(solutions), n = _rows(solutions, "solutions")
-        cdef Py_ssize_t batch = self._batch_of(solutions, inputs, width, n)
-        cdef Py_ssize_t input_stride = cnp.PyArray_STRIDE(inputs, 1) // item if cnp.PyArray_NDIM(inputs) == 3 else 0
-        cdef double[STACK_SCRATCH] stack
-        cdef void* allocated = NULL
-        cdef size_t needed = self.work_size(inputs, batch if n else 0, n_threads)
-        cdef cnp.ndarray y = self._outputs(inputs, width, n, batch)
-        if needed > sizeof(stack):
-            allocated = _scratch(needed, "inputs")
-        try:
-            run_forward_population(
-                width, &self.c, n, batch, cnp.PyArray_DATA(solutions), cnp.PyArray_STRIDE(solutions, 0) // item,
-                cnp.PyArray_DATA(inputs), cnp.PyArray_STRIDE(inputs, 0) // item, input_stride, cnp.PyArray_DATA(y),
-                stack if allocated == NULL else allocated, n_threads)
-        finally:
-            free(allocated)
-        return y
+        return self._forward(solutions, inputs, None, n_threads)
 
     def recur(self, cnp.ndarray solutions not None, cnp.ndarray inputs not None, cnp.ndarray state not None,
               int n_threads=0):
@@ -131,24 +114,34 @@ cdef class Perceptron:
 
         `state` (n, state size) or (n, batch, state size), contiguous, is read and written; it overlaps neither.
         """
+        if self.state_size == 0:
+            _fail("network", "one with a cell, which has a state", "one without")
+        return self._forward(solutions, inputs, state, n_threads)
+
+    # The outputs of `population`, or of `recur` with a state.
+    cdef cnp.ndarray _forward(self, cnp.ndarray solutions, cnp.ndarray inputs, cnp.ndarray state, int n_threads):
         cdef int width = _width(solutions, "solutions")
         cdef Py_ssize_t item = cnp.PyArray_ITEMSIZE(solutions), n = _rows(solutions, "solutions")
         cdef Py_ssize_t batch = self._batch_of(solutions, inputs, width, n)
         cdef Py_ssize_t input_stride = cnp.PyArray_STRIDE(inputs, 1) // item if cnp.PyArray_NDIM(inputs) == 3 else 0
         cdef double[STACK_SCRATCH] stack
         cdef void* allocated = NULL
-        if self.state_size == 0:
-            _fail("network", "one with a cell, which has a state", "one without")
-        cdef void* own = _data(state, "state", width, n * batch * self.state_size, True)
+        cdef void* own = _optional(state, "state", width, n * batch * self.state_size, True)
         cdef size_t needed = self.work_size(inputs, batch if n else 0, n_threads)
         cdef cnp.ndarray y = self._outputs(inputs, width, n, batch)
         if needed > sizeof(stack):
             allocated = _scratch(needed, "inputs")
+        cdef void* work = stack if allocated == NULL else allocated
+        cdef void* x = cnp.PyArray_DATA(inputs)
+        cdef void* theta = cnp.PyArray_DATA(solutions)
+        cdef Py_ssize_t row = cnp.PyArray_STRIDE(solutions, 0) // item, stride = cnp.PyArray_STRIDE(inputs, 0) // item
         try:
-            run_forward_recurrent(
-                width, &self.c, n, batch, cnp.PyArray_DATA(solutions), cnp.PyArray_STRIDE(solutions, 0) // item,
-                cnp.PyArray_DATA(inputs), cnp.PyArray_STRIDE(inputs, 0) // item, input_stride, own,
-                cnp.PyArray_DATA(y), stack if allocated == NULL else allocated, n_threads)
+            if own == NULL:
+                run_forward_population(width, &self.c, n, batch, theta, row, x, stride, input_stride, cnp.PyArray_DATA(y),
+                                       work, n_threads)
+            else:
+                run_forward_recurrent(width, &self.c, n, batch, theta, row, x, stride, input_stride, own,
+                                      cnp.PyArray_DATA(y), work, n_threads)
         finally:
             free(allocated)
         return y

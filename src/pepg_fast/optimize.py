@@ -1,6 +1,5 @@
 """A search in one call."""
 
-import dataclasses
 import functools
 import inspect
 import math
@@ -14,8 +13,6 @@ from numpy.typing import ArrayLike
 from . import _caller, _checks
 from .optimizers import SGD
 from .pepg import PEPG
-from .run.callback import callbacks_of
-from .run.callbacks import Checkpoints, CSVLog
 from .run.limits import Limits
 from .run.loop import Result, run
 from .search.keywords import CommonKeywords, FitnessShaping
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from .run.callback import AnyCallback
 
 #: Arguments of `PEPG.run` other than the limits; all others are arguments of `PEPG`.
-_RUN = ("callbacks", "vectorized", "executor", "center_every")
+_RUN = ("restarts", "callbacks", "vectorized", "executor", "center_every")
 
 #: Arguments of `PEPG` whose defaults differ here. None stands for one that the other arguments decide.
 _DEFAULTS: dict[str, Any] = {
@@ -64,9 +61,6 @@ class Keywords(CommonKeywords, total=False):
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-#: Steps without a better fitness after which a search with `restarts` counts as stuck.
-PATIENCE = 100
-
 
 def _with_keywords(function: _Function) -> _Function:
     """Replace a function's ``**options`` by the keywords that it takes, in its signature and its errors."""
@@ -86,8 +80,7 @@ def _with_keywords(function: _Function) -> _Function:
         for name, one in of_search.items()
         if name not in ("mu_init", "sigma_init", "maximize")
     ]
-    restarts = Parameter("restarts", Parameter.KEYWORD_ONLY, default=0)
-    parameters = [*first, *limits, restarts, *how_to_run, *search]
+    parameters = [*first, *limits, *how_to_run, *search]
     function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
     known = [one.name for one in parameters]
 
@@ -123,8 +116,8 @@ def maximize(
     max_steps, max_evaluations, target_fitness, patience, patience_tolerance, time_limit : optional
         Limits, as for `PEPG.run`; 1000 steps if there is none.
     restarts : int
-        How many times a search that its `patience` ended (100 steps by default) is followed by another one from the
-        same start, with another seed and twice the population. The limits apply to all of them together.
+        How many times a search that its `patience` ended (100 steps by default) starts anew, with other noise and
+        twice the population. The limits apply to all attempts together.
     callbacks, vectorized, executor, center_every : optional
         As for `PEPG.run`.
     population_size, theta_size, mu_lr, sigma_lr, l2_coeff, optimizer, optimizer_kwargs : optional
@@ -201,71 +194,13 @@ def _optimize(
     if not callable(f) and not native.is_function(f):
         raise TypeError(f"f: wanted a callable or a native function, got {type(f).__name__}")
     how_to_run = {name: options.pop(name) for name in _RUN if name in options}
-    restarts = _checks.integer("restarts", options.pop("restarts", 0), at_least=0)
     limits = Limits(*(options.pop(name, None) for name in Limits._fields))
     if limits._is_none:
+        restarts = _checks.integer("restarts", how_to_run.get("restarts", 0), at_least=0)
         limits = limits._replace(max_steps=1000 * (1 + restarts))
     size = _size(mu_init, sigma_init, options.pop("theta_size", None))
-
-    def search(limits: Limits, **again: Any) -> tuple[PEPG, Result]:
-        es = _search(mu_init, sigma_init, size, maximize, options | again)
-        return es, run(es, f, limits, **how_to_run)
-
-    if not restarts:
-        return search(limits)[1]
-    how_to_run["callbacks"] = callbacks_of(how_to_run.get("callbacks", ()))
-    if any(isinstance(one, CSVLog | Checkpoints) for one in how_to_run["callbacks"]):
-        raise ValueError(
-            "restarts: wanted no CSVLog and no Checkpoints among the callbacks, as their files hold a single search"
-        )
-    return _with_restarts(search, limits, options.get("rng"), restarts)
-
-
-def _with_restarts(search: Any, limits: Limits, rng: Any, restarts: int) -> Result:
-    """Search again with twice the population whenever a search is stuck, until the limits are reached (IPOP)."""
-    if limits.patience is None:
-        limits = limits._replace(patience=PATIENCE)
-    if isinstance(rng, int | np.integer | np.random.SeedSequence):
-        seeds = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(int(rng))
-        key = [int(word) for word in seeds.generate_state(4)]
-    else:  # the key is drawn anew, or the generator goes on
-        key = []
-    again: dict[str, Any] = {}
-    tried: list[Result] = []
-    while True:
-        es, result = search(limits, **again)
-        tried.append(result)
-        again["population_size"] = population_size = 2 * es.population_size
-        if key:
-            again["rng"] = np.random.SeedSequence([*key, len(tried)])
-        limits = _left(limits, result)
-        too_few = limits.max_evaluations is not None and limits.max_evaluations < population_size
-        if result.reason != "patience" or len(tried) > restarts or too_few:
-            break
-    best = (max if es.maximize else min)(tried, key=lambda one: one.best_fitness)
-    return dataclasses.replace(
-        best,
-        reason=result.reason,
-        evaluations=sum(one.evaluations for one in tried),
-        interactions=sum(one.interactions for one in tried),
-        seconds=sum(one.seconds for one in tried),
-        tried=tuple(tried),
-    )
-
-
-def _left(limits: Limits, used: Result) -> Limits:
-    """Return the limits that remain after a search."""
-    counts = {
-        "max_steps": used.step,
-        "max_evaluations": used.evaluations,
-        "time_limit": used.seconds,
-    }
-    left = {
-        name: max(limit - count, 0)
-        for name, count in counts.items()
-        if (limit := getattr(limits, name)) is not None
-    }
-    return limits._replace(**left)
+    es = _search(mu_init, sigma_init, size, maximize, options)
+    return run(es, f, limits, **how_to_run)
 
 
 def _search(

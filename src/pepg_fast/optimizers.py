@@ -3,6 +3,7 @@
 The built-in optimizers run inside the update's kernel; a subclass of one is called in Python, like any other optimizer.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
@@ -127,31 +128,21 @@ class BuiltIn(Optimizer):
             scaled = (step * each).astype(step.dtype)
         return np.where(np.isfinite(scaled), scaled, 0), (tuple(copies), changes)
 
+    def _anew(self) -> "BuiltIn":
+        """Return an optimizer with the same settings that has made no step."""
+        optimizer = copy.copy(self)
+        vars(optimizer).update(
+            dict.fromkeys(self._moments), **({"t": 0} if "t" in vars(self) else {})
+        )
+        return optimizer
+
     @abstractmethod
     def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
-        """Return the fields of ``pepg_step_rule`` for the next step, by name.
+        """Return the fields of ``pepg_step_rule`` for the next step of gradients like `like`, by name.
 
         All of them are checked, and nothing is changed yet. Moments are arrays that a kernel can update in place, zeros
-        before the first step; ``changes`` has the new values of attributes.
-
-        Parameters
-        ----------
-        alpha : float
-            Learning rate.
-        like : ndarray
-            An array of the gradients' shape and dtype.
-        n_threads : int
-            Threads for large work.
-
-        Returns
-        -------
-        dict
-            The fields.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an attribute is not as the class describes it.
+        before the first step; ``changes`` has the new values of attributes. Raises TypeError or ValueError if an
+        attribute is not as the class describes it.
         """
 
     def _refuse_unusable(self, size: int) -> None:

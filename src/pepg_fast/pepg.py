@@ -206,7 +206,7 @@ class PEPG:
         )
         of_fitness = options.of_part(kind, "_fitness", given)
         self._fitness = Fitness(of_fitness, given["symmetric"], self.dtype)
-        self.mu_init = mu_init
+        self.mu_init = _checks.copied(mu_init)  # a search may start anew
         self.sigma_init = _checks.initial_sigma(sigma_init, given["radius_init"], d)
         self.mu_lr = _checks.rate("mu_lr", mu_lr, d)
         self.sigma_lr = _checks.rate("sigma_lr", sigma_lr, d)
@@ -458,6 +458,7 @@ class PEPG:
         vectorized: bool = False,
         executor: "Executor | None" = None,
         center_every: int = 0,
+        restarts: int = 0,
     ) -> "Result":
         """Ask, evaluate and tell until a limit is reached.
 
@@ -487,11 +488,13 @@ class PEPG:
             shape (m,).
         executor : concurrent.futures.Executor, optional
             Evaluates several candidates at a time, in threads or processes: also loky's, mpi4py.futures' or Dask's
-            (``client.get_executor()``). For processes, `evaluate` must be picklable. Threads share what it uses: a
-            network whose weights it assigns needs a copy for each call. With `vectorized`, each worker gets an equal
-            part of the population.
+            (``client.get_executor()``). For processes, `evaluate` must pickle; in threads, each call needs its own copy
+            of a network whose weights it assigns. With `vectorized`, each worker gets an equal part.
         center_every : int
             Number of steps after which the center is evaluated as well; 0 for never.
+        restarts : int
+            How many times a search that its `patience` ended (100 steps by default) starts anew from `mu_init` and
+            `sigma_init`, with other noise and twice the population (IPOP). Limits are for all attempts together.
 
         Returns
         -------
@@ -502,32 +505,30 @@ class PEPG:
         Raises
         ------
         EvaluationError
-            If `evaluate` raised an exception; ``index`` says for which candidate, and ``result`` has the history so
-            far. The search is unchanged, and its population still waits for rewards. (With `vectorized` and without an
-            executor, the exception itself.)
+            If `evaluate` raised an exception, for the candidate ``index``; ``result`` is the run so far. The search is
+            unchanged, and its population still waits for rewards. (With `vectorized` alone, the exception itself.)
         TypeError, ValueError
             If an argument is not as described here, or `evaluate` returned NaN (see `nan_policy`) or not a number.
 
         Notes
         -----
         A population that waits for its rewards, after an interrupt, an error or a checkpoint, is evaluated first, so a
-        resumed search equals one that was never interrupted. Limits count from the start of the call. The loop and its
-        history take about 5 microseconds a step in addition to ask and tell.
+        resumed search equals one that was never interrupted. Limits count from the start of the call.
+
+        With `restarts`, each attempt is this search itself, with a new optimizer; schedules and callbacks start again,
+        `step` and `evaluations` go on. At the end, the search is the best attempt, as the result is, because the last
+        one may be incomplete. After an interrupt or an error, it is the attempt under way, which the next run resumes.
 
         A native function is called from several threads at once. It may read its data, which is the ``user_data`` of a
-        `scipy.LowLevelCallable`, or else NULL. Whole generations run in C if nothing needs to see each step: without
-        callbacks and `center_every`, in float64, on the native stream, with centered ranks, numbers as rates and an
-        optimizer of this package. Otherwise only the evaluations run in C. Both have the same bits, which are those of
-        a Python function with the same arithmetic. Candidates of a float32 search are passed as doubles. A signal
-        handler may read a search that C is running; if it changes the search, it gets a RuntimeError.
+        `scipy.LowLevelCallable`, or else NULL. Whole generations run in C, with the same bits, if nothing needs to see
+        each step: without callbacks and `center_every`, in float64, on the native stream, with centered ranks, numbers
+        as rates and an optimizer of this package. A signal handler that changes a search in C gets a RuntimeError.
         """
         from .run import limits, loop
 
         ends = limits.Limits(max_steps, max_evaluations, target_fitness, patience, time_limit,
                              patience_tolerance)  # fmt: skip
-        return loop.run(
-            self, evaluate, ends, callbacks, center_every, vectorized=vectorized, executor=executor
-        )
+        return loop.run(self, evaluate, ends, callbacks, center_every, vectorized, executor, restarts)  # fmt: skip
 
     # ---- state that users read and assign ---------------------------------------------------------------------
 
@@ -689,8 +690,7 @@ class PEPG:
 
         functions = {"mu_lr": mu_lr, "sigma_lr": sigma_lr, "l2_coeff": l2_coeff,
                      "fitness_shaping": fitness_shaping}  # fmt: skip
-        es: Self = checkpoints.load(cls, PEPG.__init__, filename, optimizer, functions)
-        return es
+        return checkpoints.load(cls, PEPG.__init__, filename, optimizer, functions)  # type: ignore[no-any-return]
 
     def save_best(self, filename: "str | PathLike[str]") -> None:
         """Write best_theta, best_mu and best_sigma to a file, whole or not at all.

@@ -472,11 +472,11 @@ cdef int _change(tuple changes, GenerationCore g, scored) except -1:
     return 0
 
 
-def commit(tuple copies not None, tuple changes not None, GenerationCore g=None, scored=None):
+def commit(tuple copies not None, tuple changes not None, GenerationCore g=None, scored=None, Py_ssize_t size=0):
     """Copy arrays into others, put new values into dicts, and end the wait of a population, all of it or nothing.
 
     `copies` are pairs (to, what), and `changes` are pairs (dict, items). If the generation continues, `scored` has its
-    populations with rewards.
+    populations with rewards. With `size`, the next population has this size.
     """
     cdef cnp.ndarray to, what
     if g is not None:
@@ -485,6 +485,8 @@ def commit(tuple copies not None, tuple changes not None, GenerationCore g=None,
         if not (_is_plain(to, what) and _is_plain(what, to)):
             _fail("copies", "arrays of one shape and dtype", "others")
     cdef list before = _before(changes)
+    if g is not None and size:
+        g.resize(size)
     for to, what in copies:
         memmove(cnp.PyArray_DATA(to), cnp.PyArray_DATA(what), cnp.PyArray_NBYTES(to))
     _change(changes, g, scored)

@@ -39,6 +39,7 @@ with atheris.instrument_imports(include=["pepg_fast", "zipfile", "json"]):
     )
     from pepg_fast.nn import CELLS, load_network, network_from_state, network_to_state
     from pepg_fast.run.history import COLUMNS
+    from pepg_fast.search import attempts
     from pepg_fast.search.options import may_be_functions
     from pepg_fast.storage import checkpoints
     from pepg_fast.training import config as configs
@@ -137,7 +138,12 @@ def use_network(network) -> None:
 
 def checkpoint(data: bytes) -> None:
     FILE.write_bytes(put_together(data))
-    use_search(refused(PEPG.load_checkpoint))
+    es = refused(PEPG.load_checkpoint)
+    use_search(es)
+    best = None if es is None else attempts.kept(es)
+    if best is not None and best["population_size"] * es.theta_size <= MOST_ELEMENTS:
+        attempts.put_back(es, Adam(0.1))
+        use_search(es)
 
 
 def best(data: bytes) -> None:
@@ -423,6 +429,8 @@ def searches():
             yield es
             es.get_parameters()
             es.note = "mine"
+            yield es
+            attempts.start_anew(es, Adam(0.1))  # with a best attempt before the current one
             yield es
 
 

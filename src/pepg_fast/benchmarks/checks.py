@@ -22,7 +22,10 @@ def check_generation(impl: Implementation, case: SearchCase) -> None:
     ours, original = (i.search(case, **SMOOTH_ADAM) for i in (impl, ORIGINAL))
     rewards = case.rewards()
     population = ours.get_parameters()
-    _set_noise(original, ours.epsilon)
+    original.epsilon = ours.epsilon.astype(np.float64)
+    original.theta = np.concatenate(
+        [original.mu + original.epsilon, original.mu - original.epsilon]
+    )
     _check_standard_normal(case, original.epsilon)
     _check_close(f"{case}: population", population, original.theta, impl.rtol)
     del population
@@ -46,12 +49,6 @@ def check_forward_population(impl: Implementation, case: NetworkCase) -> None:
         case.observations(impl.dtype).astype(np.float64),
     )
     _check_close(f"{case}: outputs", forward_population(impl, case)(), expected, impl.rtol)
-
-
-def _set_noise(es: Any, epsilon: NDArray[Any]) -> None:
-    """Give a search of pepg-es the noise `epsilon`, and the population that belongs to it."""
-    es.epsilon = epsilon.astype(np.float64)
-    es.theta = np.concatenate([es.mu + es.epsilon, es.mu - es.epsilon])
 
 
 def _check_standard_normal(case: SearchCase, noise: NDArray[Any]) -> None:

@@ -25,25 +25,17 @@ SLEEP, WAKE_UPS = 0.005, 50
 
 
 class Host(NamedTuple):
-    """Figures of this machine at the time of measurement.
+    """Figures of this machine at the time of measurement."""
 
-    Attributes
-    ----------
-    write, read : float
-        Bytes per second written to and read from warm memory, on as many threads as the kernels use, with the fastest
-        of NumPy's operations.
-    flops : float
-        Floating-point operations per second of one core, from NumPy's float32 product of 64x64 matrices.
-    wake_up : float
-        Median seconds from waking a sleeping thread until it runs.
-    threads : int
-        Number of threads that the kernels use.
-    """
-
+    #: Bytes per second written to and read from warm memory, on as many threads as the kernels use, with the fastest of
+    #: NumPy's operations.
     write: float
     read: float
+    #: Floating-point operations per second of one core, from NumPy's float32 product of 64x64 matrices.
     flops: float
+    #: Median seconds from waking a sleeping thread until it runs.
     wake_up: float
+    #: Number of threads that the kernels use.
     threads: int
 
     def __str__(self) -> str:

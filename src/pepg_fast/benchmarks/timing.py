@@ -20,19 +20,9 @@ SETTLE_SECONDS = 0.3
 def interleaved(
     contenders: Mapping[Name, Callable[[], object]], *, rounds: int
 ) -> dict[Name, float]:
-    """Time calls in turn: A B C A B C ...
+    """Time calls in turn, A B C A B C ..., in `rounds` batches of each.
 
-    Parameters
-    ----------
-    contenders : mapping of hashable to callable
-        What to call, by name. A short call is timed in batches.
-    rounds : int
-        Number of batches of each.
-
-    Returns
-    -------
-    dict of the same names to float
-        Median over the batches of the seconds a call takes.
+    Return the median over the batches of the seconds that a call takes, by name.
     """
     n_calls = {name: _calls_per_batch(run) for name, run in contenders.items()}
     seconds: dict[Name, list[float]] = {name: [] for name in contenders}

@@ -134,7 +134,6 @@ class MPIRunner(Runner):
                     packed = pickle.dumps(made, pickle.HIGHEST_PROTOCOL)
                 except (Exception, SystemExit) as error:
                     failure = error
-                    packed = b""
             received = self._send_from(0, packed)
             if failure is not None:
                 raise failure

@@ -112,10 +112,8 @@ class RayRunner(Runner):
         self._followed: PEPG | None = None
         self._updates: collections.deque[Update] = collections.deque(maxlen=_REMEMBERED)
         self._n_updates = 0
-        self._sent: tuple[Fingerprint | None, Any] = (
-            None,
-            None,
-        )  # the fingerprint of, and a reference to, the search
+        # The fingerprint of, and a reference to, the search.
+        self._sent: tuple[Fingerprint | None, Any] = None, None
         self._function: tuple[Any, Any] = (None, None)
         self._looked = -_GLANCE
         self._target = n_workers or 1

@@ -8,13 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks
 from ..pepg import PEPG
-from ..run import loop
 from ..run.callback import AnyCallback
 from ..run.evaluation import Evaluation, Evaluations
 from ..run.failures import EvaluationError
 from ..run.interrupts import AsExceptions, Interrupts
 from ..run.limits import Limits
-from ..run.loop import Result
+from ..run.loop import Result, run_with_restarts
 from .slices import Evaluated, Gathering, SliceFunction, unmade
 from .state import Fingerprint, check_search, fingerprint
 
@@ -145,6 +144,7 @@ class Runner:
         time_limit: float | None = None,
         callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
         center_every: int = 0,
+        restarts: int = 0,
     ) -> Result:
         """Ask, evaluate and tell until a limit is reached, as `PEPG.run` does.
 
@@ -173,6 +173,8 @@ class Runner:
             Called after each step by the root alone, while the others wait; they must not change the search.
         center_every : int
             Number of steps after which the center is evaluated as well; 0 for never.
+        restarts : int
+            Number of attempts that may follow the first, as for `PEPG.run`.
 
         Returns
         -------
@@ -191,11 +193,10 @@ class Runner:
             given = Limits(
                 max_steps, max_evaluations, target_fitness, patience, time_limit, patience_tolerance
             )
-            limits = given._checked(es.population_size)
-            evaluations = _Evaluations(self, evaluate)
-            return loop.run_with(
-                es, evaluations, limits, callbacks, center_every, calls_back=self.is_root
-            )
+            return run_with_restarts(
+                es, _Evaluations(self, evaluate), given, callbacks, restarts,
+                center_every=center_every, calls_back=self.is_root,
+            )  # fmt: skip
 
     def _check(self, es: Any, evaluate: Any) -> None:
         check_search(es)
@@ -258,6 +259,8 @@ class Runner:
 
 class _Evaluations(Evaluations):
     """Adapts a runner to the interface of the run loop."""
+
+    is_distributed = True
 
     def __init__(self, runner: Runner, evaluate: SliceFunction) -> None:
         self._runner, self._evaluate = runner, evaluate

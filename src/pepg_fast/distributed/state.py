@@ -25,15 +25,8 @@ _DEPTH = 8
 class Fingerprint:
     """Everything that determines the next candidates and how the search moves, in named parts.
 
-    Parameters
-    ----------
-    parts : mapping of str to object
-        Text, numbers and digests: values that differ if their `repr` does.
-
-    Attributes
-    ----------
-    digest : bytes
-        128 bits that represent all parts.
+    Parts are text, numbers and digests: values that differ if their `repr` does. `digest` has 128 bits that represent
+    all.
     """
 
     def __init__(self, parts: Mapping[str, Any]) -> None:
@@ -47,18 +40,7 @@ class Fingerprint:
         return hash(self.digest)
 
     def differences(self, other: "Fingerprint") -> str:
-        """Name the parts in which another fingerprint differs.
-
-        Parameters
-        ----------
-        other : Fingerprint
-            The fingerprint of another process.
-
-        Returns
-        -------
-        str
-            Names of the parts, with both values if they are numbers or short text.
-        """
+        """Name the parts in which another fingerprint differs, with both values if they are numbers or short text."""
         names = [*self.parts, *(name for name in other.parts if name not in self.parts)]
         return ", ".join(
             _difference(name, self.parts.get(name), other.parts.get(name))

@@ -7,33 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .description import Cell, Choices, Description, Layer, Ranges, ends_within
+from .description import Cell, Choices, Description, Layer, Ranges
 
 #: Allowed file names, because the source includes the header by its name.
 _STEM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .+-]*")
 
+_EACH = {"sigmoid": "sigmoid(y[i])", "tanh": "TANH(y[i])", "relu": "y[i] < 0 ? 0 : y[i]"}
 _ACTIVATIONS = {
-    "sigmoid": """\
-static void apply_sigmoid(int n, real *y) {
+    name: f"""\
+static void apply_{name}(int n, real *y) {{
     int i;
     for (i = 0; i < n; ++i)
-        y[i] = sigmoid(y[i]);
-}
-""",
-    "tanh": """\
-static void apply_tanh(int n, real *y) {
-    int i;
-    for (i = 0; i < n; ++i)
-        y[i] = TANH(y[i]);
-}
-""",
-    "relu": """\
-static void apply_relu(int n, real *y) {
-    int i;
-    for (i = 0; i < n; ++i)
-        y[i] = y[i] < 0 ? 0 : y[i];
-}
-""",
+        y[i] = {formula};
+}}
+"""
+    for name, formula in _EACH.items()
+} | {
     "softmax": """\
 static void apply_softmax(int n, real *y) {
     real largest = y[0], sum = 0;
@@ -97,16 +86,9 @@ static int largest(int n, const real *y) {
 
 
 def files(description: Description, stem: str, dtype: str) -> dict[str, str]:
-    """Render the header and the source; return their texts by file name.
+    """Render the header and the source of a policy; return their texts by file name.
 
-    Parameters
-    ----------
-    description : Description
-        The policy.
-    stem : str
-        Name of both files without the suffix, which is also the prefix of the names in C.
-    dtype : {"float32", "float64"}
-        Type of the numbers: C's float or double.
+    `stem` is the name of both files without the suffix, and the prefix of the names in C.
     """
     if not _STEM.fullmatch(stem):
         raise ValueError(
@@ -218,7 +200,7 @@ class _Writer:
         if policy.normalization:
             yield "mean", self.sum, policy.normalization.mean
             yield "scale", self.sum, policy.normalization.scale
-        for name, layer in self._layers():
+        for name, layer in policy.named_layers:
             yield f"weights_{name}", self.real, layer.weights.astype(self.dtype)
             if layer.bias is not None:
                 yield f"bias_{name}", self.real, layer.bias.astype(self.dtype)
@@ -229,21 +211,8 @@ class _Writer:
             yield "first", self._action_type(), actions.first
             return
         kind = "double" if actions.is_whole else self.real
-        dtype = "float64" if actions.is_whole else self.dtype
-        for name, row in zip(
-            ("bottom", "top"), ends_within(actions.bottom, actions.top, dtype), strict=True
-        ):
+        for name, row in actions.rows(self.dtype).items():
             yield name, kind, row
-        if actions.scale is not None:
-            half, middle, low, high = actions.scale
-            rows = half.astype(dtype), middle.astype(dtype), *ends_within(low, high, dtype)
-            for name, row in zip(("half", "middle", "low", "high"), rows, strict=True):
-                yield name, kind, row
-
-    def _layers(self) -> list[tuple[str, Layer]]:
-        cell = self.policy.cell
-        own = [("of_input", cell.of_input), ("of_state", cell.of_state)] if cell else []
-        return own + [(str(i), layer) for i, layer in enumerate(self.policy.layers)]
 
     def _table(self, name: str, kind: str, numbers: NDArray[Any]) -> str:
         width = {"int": 4, "float": 4}.get(kind, 8)

@@ -15,36 +15,23 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """``activation(x @ weights + bias)``.
+    """``activation(x @ weights + bias)``."""
 
-    Attributes
-    ----------
-    weights : ndarray, shape (inputs, outputs)
-        Weights, in float64.
-    bias : ndarray, shape (outputs,), or None
-        Biases, in float64.
-    activation : str
-        A name in `NATIVE`, ``numpy.NAME`` of a ufunc, or ``python:NAME`` of a function that cannot be exported.
-    """
-
+    #: Shape (inputs, outputs).
     weights: NDArray[np.float64]
+    #: Shape (outputs,).
     bias: NDArray[np.float64] | None
+    #: A name in `NATIVE`, ``numpy.NAME`` of a ufunc, or ``python:NAME`` of a function that cannot be exported.
     activation: str = "identity"
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A recurrent cell as in torch, whose hidden state is the input of the first layer.
+    """A recurrent cell as in torch, whose hidden state is the input of the first layer."""
 
-    Attributes
-    ----------
-    kind : {"gru", "lstm", "elman"}
-        ``GRUCell``, ``LSTMCell`` or ``RNNCell`` with tanh.
-    of_input, of_state : Layer
-        Layers from the observation and from the hidden state to all gates, in torch's order.
-    """
-
+    #: "gru", "lstm" or "elman": ``GRUCell``, ``LSTMCell`` or ``RNNCell`` with tanh.
     kind: str
+    #: Layers from the observation and from the hidden state to all gates, in torch's order.
     of_input: Layer
     of_state: Layer
 
@@ -70,20 +57,13 @@ class Normalization:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """Actions that are the index of the largest output, in each of several groups of outputs.
+    """Actions that are the index of the largest output, in each of several groups of outputs."""
 
-    Attributes
-    ----------
-    sizes : tuple of int
-        Number of outputs in each group.
-    first : ndarray of int, shape (groups,)
-        Number that is added to each index, in the dtype of the actions.
-    shape : tuple of int
-        Shape of an action; () for a single number.
-    """
-
+    #: Number of outputs in each group.
     sizes: tuple[int, ...]
+    #: Number that is added to each index, in the dtype of the actions; shape (groups,).
     first: NDArray[Any]
+    #: Shape of an action; () for a single number.
     shape: tuple[int, ...]
 
     @property
@@ -94,24 +74,16 @@ class Choices:
 
 @dataclass(frozen=True, eq=False)
 class Ranges:
-    """Actions that are the outputs, clipped to ``[bottom, top]``, then scaled and clipped to ``[low, high]``.
+    """Actions that are the outputs, clipped to ``[bottom, top]``, then scaled and clipped to ``[low, high]``."""
 
-    Attributes
-    ----------
-    bottom, top : ndarray, shape (outputs,)
-        Limits of the outputs.
-    scale : ndarray, shape (4, outputs), or None
-        Rows half, middle, low and high: ``clip(output * half + middle, low, high)``; None if outputs are not scaled.
-    shape : tuple of int
-        Shape of an action.
-    dtype : dtype
-        Dtype of the actions; integers are rounded half to even.
-    """
-
+    #: Limits of the outputs, shape (outputs,).
     bottom: NDArray[np.float64]
     top: NDArray[np.float64]
+    #: Rows half, middle, low and high of ``clip(output * half + middle, low, high)``; None if outputs are not scaled.
     scale: NDArray[np.float64] | None
+    #: Shape of an action.
     shape: tuple[int, ...]
+    #: Dtype of the actions; integers are rounded half to even.
     dtype: "np.dtype[Any]"
 
     @property
@@ -119,29 +91,29 @@ class Ranges:
         """Whether actions are rounded."""
         return self.dtype.kind != "f"
 
+    def rows(self, dtype: str) -> dict[str, NDArray[Any]]:
+        """Return limits and scale by name, in a dtype (float64 for whole actions), with limits rounded inward."""
+        dtype = "float64" if self.is_whole else dtype
+        rows: dict[str, NDArray[Any]] = {}
+        rows["bottom"], rows["top"] = ends_within(self.bottom, self.top, dtype)
+        if self.scale is not None:
+            half, middle, low, high = self.scale
+            rows["half"], rows["middle"] = half.astype(dtype), middle.astype(dtype)
+            rows["low"], rows["high"] = ends_within(low, high, dtype)
+        return rows
+
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A policy, from the observation through normalization, cell and layers to outputs and the action.
-
-    Attributes
-    ----------
-    normalization : Normalization or None
-        Normalization of the observations.
-    cell : Cell or None
-        The recurrent cell of a policy with memory.
-    layers : tuple of Layer
-        The layers, at least one.
-    actions : Choices or Ranges
-        Conversion of outputs to actions.
-    origin : tuple of str
-        Lines that say how the policy was trained.
-    """
+    """A policy, from the observation through normalization, cell and layers to outputs and the action."""
 
     normalization: Normalization | None
+    #: Of a policy with memory.
     cell: Cell | None
+    #: At least one.
     layers: tuple[Layer, ...]
     actions: Choices | Ranges
+    #: Lines that say how the policy was trained.
     origin: tuple[str, ...] = field(default=())
 
     @property
@@ -155,18 +127,19 @@ class Description:
         return int(self.layers[-1].weights.shape[1])
 
     @property
+    def named_layers(self) -> list[tuple[str, Layer]]:
+        """All layers by name: those of the cell, and the others by their number."""
+        cell = self.cell
+        own = [("of_input", cell.of_input), ("of_state", cell.of_state)] if cell else []
+        return own + [(str(i), layer) for i, layer in enumerate(self.layers)]
+
+    @property
     def parameters(self) -> int:
         """Number of weights and biases."""
         return sum(w.size for w in _numbers_of(self))
 
     def check(self, format: str, dtype: str = "float64") -> None:
-        """Refuse a policy that a format cannot hold.
-
-        Raises
-        ------
-        ValueError
-            If the format does not support an activation, or a number exceeds the range of the dtype.
-        """
+        """Refuse an activation that a format does not support, and numbers that exceed the range of the dtype."""
         _checks.choice("dtype", dtype, DTYPES)
         for layer in self.layers:
             refuse_activation(layer.activation, format)
@@ -176,6 +149,14 @@ class Description:
                 raise ValueError(
                     f"weights: wanted numbers within the range of {dtype}, got larger ones"
                 )
+        actions = self.actions
+        # Whole actions are scaled in float64.
+        if isinstance(actions, Choices) or actions.scale is None or actions.is_whole:
+            return
+        if (np.abs(actions.scale[:2]) > most).any():
+            raise ValueError(
+                f"dtype: wanted 'float64' for actions with limits beyond the range of {dtype}, got {dtype!r}"
+            )
 
 
 def refuse_activation(name: str, format: str) -> None:
@@ -213,6 +194,5 @@ def portable(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
 
 def _numbers_of(description: Description) -> list[NDArray[np.float64]]:
     """Return all weights and biases, in order."""
-    cell = description.cell
-    layers = (*((cell.of_input, cell.of_state) if cell else ()), *description.layers)
-    return [each for layer in layers for each in (layer.weights, layer.bias) if each is not None]
+    both = [each for _, layer in description.named_layers for each in (layer.weights, layer.bias)]
+    return [each for each in both if each is not None]

@@ -75,30 +75,21 @@ def text(description: Description) -> str:
     return "\n\n".join(parts)
 
 
-def _layers(description: Description) -> list[tuple[str, Layer]]:
-    cell = description.cell
-    own = [("OF_INPUT", cell.of_input), ("OF_STATE", cell.of_state)] if cell else []
-    return own + [(str(i), layer) for i, layer in enumerate(description.layers)]
-
-
 def _arrays(description: Description) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield name and numbers of each constant."""
     if (normal := description.normalization) is not None:
         yield "MEAN", normal.mean
         yield "SCALE", normal.scale
-    for name, layer in _layers(description):
-        yield f"WEIGHTS_{name}", layer.weights
+    for name, layer in description.named_layers:
+        yield f"WEIGHTS_{name.upper()}", layer.weights
         if layer.bias is not None:
-            yield f"BIAS_{name}", layer.bias
+            yield f"BIAS_{name.upper()}", layer.bias
     actions = description.actions
     if isinstance(actions, Choices):
         yield "FIRST", actions.first
         return
-    yield "BOTTOM", actions.bottom
-    yield "TOP", actions.top
-    if actions.scale is not None:
-        for name, row in zip(("HALF", "MIDDLE", "LOW", "HIGH"), actions.scale, strict=True):
-            yield name, row
+    for name, row in actions.rows("float64").items():
+        yield name.upper(), row
 
 
 def _constant(name: str, numbers: NDArray[Any]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
-from .description import Cell, Choices, Description, Layer, Ranges, ends_within, portable
+from .description import Cell, Choices, Description, Layer, Ranges, portable
 
 #: Versions of the operators and of the file format, which most runtimes support.
 _OPSET, _IR_VERSION = 17, 8
@@ -123,13 +123,12 @@ class _Graph:
     def _ranges(self, x: str, actions: Ranges) -> str:
         if actions.is_whole:
             x = self._cast(x, np.float64)
-        dtype = "float64" if actions.is_whole else self.dtype.name
-        x = self._clip(x, *ends_within(actions.bottom, actions.top, dtype))
+        rows = actions.rows(self.dtype.name)
+        x = self._clip(x, rows["bottom"], rows["top"])
         if actions.scale is not None:
-            half, middle, low, high = actions.scale
-            x = self._node("Mul", x, self._constant(half.astype(dtype)))
-            x = self._node("Add", x, self._constant(middle.astype(dtype)))
-            x = self._clip(x, *ends_within(low, high, dtype))
+            x = self._node("Mul", x, self._constant(rows["half"]))
+            x = self._node("Add", x, self._constant(rows["middle"]))
+            x = self._clip(x, rows["low"], rows["high"])
         return self._node("Round", x) if actions.is_whole else x  # half to even
 
     # ---- nodes -----------------------------------------------------------------------------------------------------

@@ -9,16 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..nn import NeuralNetwork
-from .description import (
-    Cell,
-    Choices,
-    Description,
-    Layer,
-    Normalization,
-    Ranges,
-    ends_within,
-    portable,
-)
+from .description import Cell, Choices, Description, Layer, Normalization, Ranges, portable
 
 _ACTIVATIONS = {
     "identity": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU, "softmax": nn.Softmax,
@@ -79,22 +70,9 @@ class RecurrentPolicy(nn.Module):
 
 
 def network_of(module: Any) -> NeuralNetwork:
-    """Make a network from the layers of a torch module.
+    """Make a network from a torch ``nn.Linear``, or an ``nn.Sequential`` of them with activations between them.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        An ``nn.Linear``, or an ``nn.Sequential`` of them with activations between them.
-
-    Returns
-    -------
-    NeuralNetwork
-        The network, with the module's weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the module has other parts, or a combination of layers that a `NeuralNetwork` cannot have.
+    Raises TypeError or ValueError for other parts, and for layers that a `NeuralNetwork` cannot have.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: wanted a torch.nn.Module, got {type(module).__name__}")
@@ -275,16 +253,11 @@ class _Range(nn.Module):
 
     def __init__(self, actions: Ranges, dtype: str) -> None:
         super().__init__()
-        width = "float64" if actions.is_whole else dtype
-        bottom, top = ends_within(actions.bottom, actions.top, width)
+        bottom, top, *scale = actions.rows(dtype).values()
         self.register_buffer("bottom", _tensor(bottom))
         self.register_buffer("top", _tensor(top))
         self.is_scaled, self.is_whole = actions.scale is not None, actions.is_whole
-        rows = np.zeros((4, 0))
-        if actions.scale is not None:
-            half, middle, low, high = actions.scale
-            rows = np.array([half, middle, *ends_within(low, high, width)])
-        self.register_buffer("rows", _tensor(rows, width))
+        self.register_buffer("rows", _tensor(scale or np.zeros((4, 0)), bottom.dtype))
         self.shape, self.dtype = list(actions.shape), getattr(torch, portable(actions.dtype).name)
 
     def forward(self, outputs: Tensor) -> Tensor:

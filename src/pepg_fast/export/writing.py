@@ -18,23 +18,10 @@ SUFFIXES = {"c": ".c", "onnx": ".onnx", "torch": ".pt", "numpy": ".py"}
 def write(
     description: Description, filename: "str | os.PathLike[str]", format: str, dtype: str
 ) -> list[Path]:
-    """Write a policy in a format.
+    """Write a policy in a format of `FORMATS`, and return the written files.
 
-    Parameters
-    ----------
-    description : Description
-        The policy.
-    filename : path
-        Name of the file, with the format's suffix or without one. The header of a C file has the same name.
-    format : {"c", "onnx", "torch", "numpy"}
-        Format of the file.
-    dtype : {"float32", "float64"}
-        Type of the numbers; the NumPy module always has float64.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The written files.
+    The filename may lack the format's suffix; the header of a C file has the same name. The numbers are of a dtype of
+    `DTYPES`, except that the NumPy module always has float64.
     """
     _checks.choice("format", format, FORMATS)
     path, suffix = files.absolute("filename", filename), SUFFIXES[format]
@@ -43,6 +30,10 @@ def write(
             f"filename: wanted a name that ends in {suffix} for the format {format}, got {path.name}"
         )
     path = path.with_suffix(suffix)
+    if format == "numpy" and path.stem in ("numpy", "base64"):
+        raise ValueError(
+            f"filename: wanted a name of no module that the file itself imports, got {path.name}"
+        )
     description.check(format, dtype)  # before a library is imported
     if format == "c":
         from . import c

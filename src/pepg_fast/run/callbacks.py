@@ -32,20 +32,14 @@ def bar_size() -> dict[str, Any]:
     except (OSError, ValueError, AttributeError):  # no terminal, or no file
         has_width = True
     size = {"dynamic_ncols": True} if has_width else {"ncols": 100, "nrows": 24}
-    return {
-        "file": _output.Lossy(sys.stderr)
-    } | size  # a closed standard error does not end the run
+    # A closed standard error does not end the run.
+    return {"file": _output.Lossy(sys.stderr)} | size
 
 
 class Bar(Callback):
     """Base class of progress bars: a bar on the terminal whose text is updated at intervals.
 
-    Parameters
-    ----------
-    name : str
-        What needs tqdm, for the message if it is not installed.
-    extra : str
-        The extra that installs tqdm.
+    If tqdm is not installed, the message says that `name` needs it and that `extra` installs it.
     """
 
     can_end = False
@@ -163,9 +157,8 @@ class CSVLog(Callback):
         At the start of the run: if the file lost rows that the search's checkpoint does not hold either.
     """
 
-    order = (
-        -1
-    )  # before checkpoints: a resumed search removes rows that its checkpoint does not have
+    # Before checkpoints: a resumed search removes rows that its checkpoint does not have.
+    order = -1
     can_end = False
 
     @_caller.suggesting
@@ -208,7 +201,7 @@ class CSVLog(Callback):
             text = history.comments(settings, {}) + history.header(self._columns)
         self._has_noise = bool(settings["noise"])
         files.write(self.filename, text.encode())
-        self._tail, self._unflushed = LogTail.of_text(es, text), 0
+        self._tail, self._unflushed = LogTail(es, text), 0
         self.overwrite, self._is_ours = False, True
         self._file = open(self.filename, "a", newline="", encoding="utf-8")  # noqa: SIM115
 

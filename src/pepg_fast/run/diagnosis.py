@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from ..search import attempts
 from ..search.sigma import LEAST_SIGMA
 from .history import COLUMNS, History
 
@@ -38,36 +39,18 @@ REMEDIES = {
 
 
 class Diagnosis:
-    """Checks the rows of a run at intervals, and reports each problem once.
+    """Checks the rows of a run at intervals, and reports each problem once: in `found`, by a warning if it is heard.
 
-    Parameters
-    ----------
-    es : PEPG
-        The search.
-    history : History
-        History of the run, which is about to start.
-    by : Evaluations
-        Evaluations of the run, with their own `remedies` in the form of `REMEDIES`, and their own `notices`.
-    is_heard : bool
-        Whether to warn.
-
-    Attributes
-    ----------
-    found : dict of str to str
-        The problem and the advice, by kind.
-    due : float
-        Time of the next check, in seconds since the start of the run.
-
-    Notes
-    -----
-    Each check covers all rows since the previous one, so a streak that has ended in the meantime is also found.
+    Each check covers all rows since the previous one, so a streak that has ended in the meantime is also found. The
+    evaluations of the run have their own `remedies`, in the form of `REMEDIES`, and their own `notices`, and the
+    kinds of problems that were `heard` in earlier attempts.
     """
 
     def __init__(self, es: Any, history: History, by: Any, is_heard: bool) -> None:
         self.found: dict[str, str] = {}
         self.due = INTERVAL
         self._es, self._history, self._by, self._is_heard = es, history, by, is_heard
-        self._seen, self._is_new = 0, es.step == 0
+        self._seen, self._is_new = 0, not attempts.age(es)
         self._sigma = float(es.sigma.min()), float(es.sigma.max())  # at the start of the run
 
     def look_at_start(self) -> None:
@@ -115,8 +98,9 @@ class Diagnosis:
         """Report a problem once in a run."""
         if kind not in self.found:
             self.found[kind] = f"{what}: {self._by.remedies[kind]}"
-            if self._is_heard:
+            if self._is_heard and kind not in self._by.heard:
                 _caller.warn(self.found[kind])
+            self._by.heard |= {kind}
 
     # ---- the kinds --------------------------------------------------------------------------------------------
 
@@ -147,9 +131,8 @@ class Diagnosis:
 
     def _say_of_rewards(self, kind: str, row: dict[str, float]) -> None:
         """Report a problem with the steps up to the step of a row."""
-        has_closed_in = (
-            row["sigma_largest"] < 0.01 * self._sigma[1]
-        )  # on an optimum, which is no problem
+        # The search has closed in on an optimum, which is no problem.
+        has_closed_in = row["sigma_largest"] < 0.01 * self._sigma[1]
         steps = f"{SEVERAL} steps in a row (up to step {row['step']:.0f})"
         if kind == "no fitness":
             self._say(kind, f"no candidate had a fitness in {steps}")

@@ -69,6 +69,12 @@ class Evaluations:
     #: Problems that the evaluation of candidates has found, by kind; `remedies` has the advice.
     notices: Mapping[str, str] = {}
 
+    #: Kinds of problems of which the user was warned: once, even if a run has several attempts.
+    heard: frozenset[str] = frozenset()
+
+    #: Whether other processes take part, which must agree on everything that the run does.
+    is_distributed = False
+
     #: Whether `several` can take steps.
     takes_several = False
 

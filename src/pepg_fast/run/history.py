@@ -46,7 +46,8 @@ class History:
     ``gradient_norm``                           length of g_mu
     =========================================== =====================================================================
 
-    In training runs, `TRAINING_COLUMNS` follow these.
+    In training runs, `TRAINING_COLUMNS` follow these. The history of a run with `restarts` has a further column, the
+    index of the ``attempt``, whose own `best_fitness` it has.
 
     Parameters
     ----------
@@ -57,9 +58,8 @@ class History:
     def __init__(self, more: tuple[str, ...] = ()) -> None:
         self._columns = COLUMNS + more
         self._table, self._length = np.empty((64, len(COLUMNS))), 0
-        self._more = np.empty(
-            (64, len(more))
-        )  # separate, because kernels write whole rows of `_table`
+        # Separate, because kernels write whole rows of `_table`.
+        self._more = np.empty((64, len(more)))
 
     def append(self, row: Row) -> None:
         """Add a step.
@@ -148,6 +148,18 @@ class History:
 
     def __repr__(self) -> str:
         return f"<History of {len(self)} steps: {', '.join(self._columns)}>"
+
+
+def joined(parts: Iterable[tuple[History, float]]) -> History:
+    """Return the rows of several attempts, each with its duration, with their index in a further column ``attempt``."""
+    parts = list(parts)
+    more = parts[0][0].keys()[len(COLUMNS) :]
+    whole, began = History((*more, "attempt")), 0.0
+    for attempt, (history, seconds) in enumerate(parts):
+        for row in history:
+            whole.append(row | {"attempt": attempt, "seconds": row["seconds"] + began})
+        began += seconds
+    return whole
 
 
 class Recorder:

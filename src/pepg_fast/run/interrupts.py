@@ -31,21 +31,11 @@ class Interrupts:
     """Handles signals while it is entered, and raises KeyboardInterrupt only at points where this is safe.
 
     It handles signals only in the main thread, and only those that have no other handler. While the search is updated
-    or a file is written, a signal waits.
+    or a file is written, a signal waits. `signal` is the first one that was received.
 
-    Parameters
-    ----------
-    finishes_step : bool
-        Whether the first signal, which may also be SIGTERM or SIGHUP, ends the run after the current step, and only the
-        second one interrupts the step (after SIGTERM and SIGHUP, it is also interrupted after `GRACE` seconds).
-        Otherwise Ctrl-C interrupts the step at once, and a second Ctrl-C is raised wherever it arrives.
-
-    Attributes
-    ----------
-    signal : int or None
-        The first signal that was received.
-    requested : bool
-        Whether the run is to end.
+    If it `finishes_step`, the first signal, which may also be SIGTERM or SIGHUP, ends the run after the current step,
+    and only the second one interrupts the step (after SIGTERM and SIGHUP, it is also interrupted after `GRACE`
+    seconds). Otherwise Ctrl-C interrupts the step at once, and a second Ctrl-C is raised wherever it arrives.
     """
 
     def __init__(self, *, finishes_step: bool = False) -> None:

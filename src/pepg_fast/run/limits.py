@@ -21,6 +21,9 @@ REASONS = {
     "error": "an evaluation failed",
 }
 
+#: Steps without a better fitness after which a search with `restarts` starts anew.
+PATIENCE = 100
+
 
 class _Given(NamedTuple):
     max_steps: float | None = None
@@ -42,8 +45,13 @@ class Limits(_Given):
     #: Further columns of the run's history.
     more_columns: tuple[str, ...] = ()
 
-    def _checked(self, population_size: int) -> "Limits":
-        """Return the checked limits; raise TypeError or ValueError for an invalid one."""
+    def _checked(self, population_size: int, restarts: int = 0) -> "Limits":
+        """Return the checked limits; raise TypeError or ValueError for an invalid one.
+
+        With restarts, something must end an attempt: `PATIENCE` if there is no other patience.
+        """
+        if restarts and self.patience is None:
+            return self._replace(patience=PATIENCE)._checked(population_size)
         time_limit = _number("time_limit", self.time_limit)
         if time_limit is not None and time_limit < 0:
             raise ValueError(f"time_limit: wanted at least 0 seconds, got {time_limit}")

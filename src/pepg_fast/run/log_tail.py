@@ -25,35 +25,19 @@ def _kept(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class LogTail:
-    """The last rows of a log, without their seconds, and the header if no row has been dropped.
+    """The last rows of a log, without their seconds, and the header if no row has been dropped (else it is empty).
 
-    Parameters
-    ----------
-    es : PEPG
-        The search of the log. It gets the rows as an attribute, which its checkpoints include.
-    header : str
-        The text of the file before the first row; empty if older rows have been dropped.
-    rows : ndarray, shape (m, columns)
-        The rows so far.
-    columns : tuple of str
-        Names of the columns of `rows`.
+    The search gets the rows as an attribute, which its checkpoints include.
     """
 
-    def __init__(
-        self, es: Any, header: str, rows: NDArray[np.float64], columns: tuple[str, ...]
-    ) -> None:
-        self.header, self._columns, self._count = header, columns, 0
-        self._buffer = np.empty((max(256, len(rows)), len(columns)))
-        self._extend(rows)
-        self.attach(es)
-
-    @classmethod
-    def of_text(cls, es: Any, text: str) -> "LogTail":
-        """Make the tail of a log with this text."""
+    def __init__(self, es: Any, text: str) -> None:
         content = _parsed(text, Path())
-        columns = _kept(content.history.keys())
-        rows = np.column_stack([content.history[name] for name in columns])
-        return cls(es, content.header if len(rows) <= KEPT else "", rows[-KEPT:], columns)
+        self._columns, self._count = _kept(content.history.keys()), 0
+        rows = np.column_stack([content.history[name] for name in self._columns])
+        self._buffer = np.empty((256, len(self._columns)))
+        self._extend(rows[-KEPT:])
+        self.header = content.header if len(rows) <= KEPT else ""
+        self.attach(es)
 
     @property
     def rows(self) -> NDArray[np.float64]:
@@ -124,27 +108,9 @@ def read_and_restore(
     """Read the log of a search up to a step, and restore rows that the file lost and the search still has.
 
     A file that does not exist, or that ends before its first row, is started again. Restored rows have the seconds of
-    the last row in the file.
-
-    Parameters
-    ----------
-    filename : Path
-        The log.
-    es : PEPG
-        The search that is resumed.
-    configuration : dict of str to str
-        Configuration of the search, for a file that lost its header.
-    up_to : int
-        The last step whose row is kept.
-    columns : tuple of str
-        Columns of the log; missing ones are added to the file.
-    is_whole : bool
-        Whether the log has a row for every step of the search.
-
-    Warns
-    -----
-    UserWarning
-        If rows are lost that cannot be restored.
+    the last row in the file. Columns that the file lacks are added to it; `configuration` is for a file that lost its
+    header. A log that `is_whole` has a row for every step: if rows are lost that cannot be restored, there is a
+    warning.
     """
     header, rows = _held(es, up_to, columns)
     start = header or history.comments(configuration, {}) + history.header(columns)

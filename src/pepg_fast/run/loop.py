@@ -19,6 +19,7 @@ from .failures import EvaluationError
 from .history import COLUMNS, History, Recorder, Row
 from .interrupts import Interrupts
 from .limits import REASONS, Limits
+from .restarting import run_attempts
 
 #: Steps that are taken at once in C are interrupted and diagnosed after this many seconds.
 SECONDS_AT_ONCE = 1.0
@@ -45,12 +46,18 @@ class Result:
         Copies of the search distribution at the end, with `mu` clipped to the bounds. If the fitness is noisy, the
         mean is a better answer than the luckiest candidate.
     history : History
-        One row for each step of this run.
+        One row for each step of this run. With `restarts`, the rows of all attempts, whose index in `tried` is in a
+        further column, ``attempt``.
     diagnosis : tuple of str
         The warnings of the run about what kept the search from moving, with advice; empty if nothing was found.
+    population_size : int
+        Size of the population at the end.
     tried : tuple of Result
-        With `restarts` (`minimize`, `maximize`), the results of all searches in order, of which this is the best.
-        `evaluations`, `interactions` and `seconds` are then totals, and `reason` says why no other search followed.
+        With `restarts`, the results of all attempts in order. This result then has `best_fitness`, `best_theta`, `mu`,
+        `sigma`, `population_size` and `diagnosis` of the best one, and `reason` says why no other attempt followed.
+    attempt : int or None
+        Index of the best attempt in `tried`. None without restarts, and if the best attempt was in an earlier run,
+        which was interrupted in another one.
     """
 
     reason: str
@@ -64,7 +71,9 @@ class Result:
     sigma: NDArray[Any]
     history: History = field(default_factory=History)
     diagnosis: tuple[str, ...] = ()
+    population_size: int = 0
     tried: tuple["Result", ...] = ()
+    attempt: int | None = None
 
     def __repr__(self) -> str:
         lines = [f"Result: {REASONS[self.reason]}"]
@@ -83,7 +92,8 @@ class Result:
             shown["interactions"] = self.interactions
         if self.tried:
             each = ", ".join(f"{one.best_fitness:.6g}" for one in self.tried)
-            shown["tried"] = f"{len(self.tried)} searches, best {each}"
+            sizes = ", ".join(str(one.population_size) for one in self.tried)
+            shown["tried"] = f"best {each} with populations of {sizes}"
         parts = [*shown.items(), *(("diagnosis", each) for each in self.diagnosis)]
         return "\n".join([*lines, *(f"{name:>13}: {value}" for name, value in parts)])
 
@@ -94,13 +104,30 @@ def run(
     limits: Limits,
     callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
     center_every: int = 0,
-    *,
     vectorized: bool = False,
     executor: Executor | None = None,
+    restarts: int = 0,
 ) -> Result:
     """Search until a limit is reached; `PEPG.run` has the documentation."""
     by = evaluator_of(evaluate, vectorized, executor)
-    return run_with(es, by, limits._checked(es.population_size), callbacks, center_every)
+    return run_with_restarts(es, by, limits, callbacks, restarts, center_every=center_every)
+
+
+def run_with_restarts(
+    es: Any,
+    evaluations: Evaluations,
+    limits: Limits,
+    callbacks: "Iterable[AnyCallback] | AnyCallback",
+    restarts: int,
+    **options: Any,
+) -> Result:
+    """Search with any evaluations and limits that have not been checked; `options` are those of `run_with`."""
+    restarts = _checks.integer("restarts", restarts, at_least=0)
+    limits = limits._checked(es.population_size, restarts)
+    if not restarts:
+        return run_with(es, evaluations, limits, callbacks, **options)
+    result: Result = run_attempts(run_with, es, evaluations, limits, callbacks, restarts, **options)
+    return result
 
 
 def run_with(
@@ -180,7 +207,7 @@ class _Loop:
         theta = None if es.best_theta is None else es.best_theta.copy()
         return Result(
             reason, es.step, es.evaluations, es.interactions, seconds, float(es.best_fitness), theta,
-            es.center, es.sigma.copy(), self.rows.history, tuple(self.diagnosis.found.values()),
+            es.center, es.sigma.copy(), self.rows.history, tuple(self.diagnosis.found.values()), es.population_size,
         )  # fmt: skip
 
     def until_a_limit(self, callbacks: list[Callback], interrupts: Interrupts) -> str:

@@ -31,16 +31,8 @@ def checked_shaping(name: str, value: Any, size: int = 0) -> "str | Shaping":
 class Fitness(kernels.FitnessCore):
     """The reading and shaping of rewards; no rewards are kept.
 
-    Parameters
-    ----------
-    options : dict
-        ``fitness_shaping``, ``ties``, ``maximize``, ``nan_policy`` and ``top``, all checked.
-    symmetric : bool
-        Whether candidates come in mirrored pairs.
-    dtype : dtype
-        Type of the search's arrays.
-    has_warned : bool
-        Whether there was a warning about NaN; there is one per search.
+    `options` are ``fitness_shaping``, ``ties``, ``maximize``, ``nan_policy`` and ``top``, all checked. `has_warned` is
+    about NaN: there is one warning per search.
     """
 
     def __init__(
@@ -53,9 +45,8 @@ class Fitness(kernels.FitnessCore):
         self.nan_policy, self.maximize = options["nan_policy"], options["maximize"]
         self.top: int | None = options.get("top")
         self.is_usual = self.shaping == "centered" and self.ties == "average"
-        self._greatest = math.sqrt(
-            np.finfo(self.dtype).max
-        )  # the largest number whose square does not overflow
+        # The largest number whose square does not overflow.
+        self._greatest = math.sqrt(np.finfo(self.dtype).max)
 
     def changed(self, name: str, value: Any) -> "Fitness":
         """Return a copy with a changed option."""

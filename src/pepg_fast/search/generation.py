@@ -33,23 +33,9 @@ NOTHING_SCORED = Scored(0, (), (), 0)
 class Generation(kernels.GenerationCore):
     """The last population: ``theta = [mu + epsilon; mu - epsilon]``, or ``mu + epsilon`` if not symmetric.
 
-    A draw is a row of noise: a mirrored pair, or one candidate. A generation may have several populations, whose draws
-    are numbered consecutively; those in `scored` have their rewards.
-
-    Parameters
-    ----------
-    size : int
-        Number of candidates in a population.
-    theta_size : int
-        Number of parameters.
-    dtype : dtype
-        Type of the search's arrays.
-    symmetric : bool
-        Whether candidates come in mirrored pairs.
-    bounds : tuple of ndarray, optional
-        Lower and upper bounds to which candidates are clipped.
-    rng : object
-        Source of the noise, as the user gave it.
+    A draw is a row of noise: a mirrored pair, or one candidate. A generation may have several populations of `size`
+    candidates, whose draws are numbered consecutively; those in `scored` have their rewards. Candidates are clipped to
+    `bounds`; `rng` is the source of the noise as the user gave it.
     """
 
     def __init__(

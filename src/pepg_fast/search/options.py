@@ -60,17 +60,7 @@ def thread_count(name: str, value: Any, size: int) -> int:
 
 
 class Argument:
-    """A keyword of the constructor that does not become an attribute.
-
-    Parameters
-    ----------
-    kind : str
-        The type that the documentation states.
-    default : object
-        The value used when the keyword is not given.
-    doc : str
-        What the keyword does.
-    """
+    """A keyword of the constructor that does not become an attribute, with the type that the documentation states."""
 
     def __init__(self, kind: str, default: Any, doc: str) -> None:
         self.kind, self.default, self.doc = kind, default, doc

@@ -7,22 +7,16 @@ from numpy.typing import NDArray
 
 from .. import _checks, kernels, schedules
 from ..optimizers import BUILT_IN, Planned, check_callable
+from . import attempts
 from .gradients import GradientWork
 
 _NOTHING: Planned = (), {}
 
 
 class Update:
-    """One update of a search, from its rewards to `commit`.
+    """One update of a search, from the rewards and interactions as the user gave them to `commit`.
 
-    Parameters
-    ----------
-    es : PEPG
-        The search; before `commit`, nothing of it changes except the state of a user's own optimizer.
-    rewards : array_like
-        Rewards as the user gave them.
-    interactions : object
-        Interactions as the user gave them.
+    Before `commit`, nothing of the search changes except the state of a user's own optimizer.
     """
 
     def __init__(self, es: Any, rewards: Any, interactions: Any) -> None:
@@ -63,10 +57,10 @@ class Update:
         es = self._es
         mu_lr, sigma_lr, l2_coeff = es.mu_lr, es.sigma_lr, es.l2_coeff
         if not kernels.are_finite(mu_lr, sigma_lr, l2_coeff):
-            self._is_scheduled = callable(mu_lr)
-            mu_lr = schedules.at("mu_lr", mu_lr, es.step, es.theta_size)
-            sigma_lr = schedules.at("sigma_lr", sigma_lr, es.step, es.theta_size)
-            l2_coeff = schedules.at("l2_coeff", l2_coeff, es.step, es.theta_size)
+            self._is_scheduled, step = callable(mu_lr), attempts.age(es)
+            mu_lr = schedules.at("mu_lr", mu_lr, step, es.theta_size)
+            sigma_lr = schedules.at("sigma_lr", sigma_lr, step, es.theta_size)
+            l2_coeff = schedules.at("l2_coeff", l2_coeff, step, es.theta_size)
         optimizer, self._mu_lr = es.optimizer, mu_lr
         if self._is_scheduled:
             check_callable(optimizer)

@@ -100,9 +100,8 @@ def compute_ranks(fitness_scores: "ArrayLike") -> NDArray[np.int_]:
     """
     if _checks.numbers("fitness_scores", fitness_scores).ndim != 1:
         raise ValueError(f"fitness_scores: wanted shape (n,), got shape {np.shape(fitness_scores)}")
-    scores = np.asarray(
-        fitness_scores
-    )  # as given, because argsort may order ties differently in another dtype
+    # As given, because argsort may order ties differently in another dtype.
+    scores = np.asarray(fitness_scores)
     ranks = np.empty(scores.size, dtype=int)
     ranks[scores.argsort()] = np.arange(scores.size)
     return ranks

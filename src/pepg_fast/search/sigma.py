@@ -15,18 +15,9 @@ LEAST_SIGMA = 1e-20
 class Sigma(kernels.SigmaCore):
     """The standard deviations of a search, and the limits of their steps.
 
-    To change a limit, another object with the same array is made, so that no thread sees a partial change.
-
-    Parameters
-    ----------
-    size : int
-        Number of parameters.
-    dtype : dtype
-        Type of the search's arrays.
-    options : dict
-        ``sigma_max_change``, ``sigma_min``, ``sigma_max``, ``sigma_decay`` and ``sigma_decay_limit``, all checked.
-    values : ndarray, optional
-        The array that holds sigma; a new one by default.
+    To change a limit, another object with the same array `values` is made, so that no thread sees a partial change. The
+    `options` are ``sigma_max_change``, ``sigma_min``, ``sigma_max``, ``sigma_decay`` and ``sigma_decay_limit``,
+    checked.
     """
 
     def __init__(

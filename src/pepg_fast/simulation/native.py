@@ -32,12 +32,7 @@ class Pointer(NamedTuple):
 def function_pointer(name: str, value: Any, wanted: str) -> Pointer:
     """Accept a native function.
 
-    Raises
-    ------
-    TypeError
-        If `value` is not a native function, or declares another number of arguments.
-    ValueError
-        If it is a null pointer.
+    Raises TypeError for anything else and for another number of arguments, ValueError for a null pointer.
     """
     found = _found(value)
     if found is None:
@@ -84,10 +79,7 @@ def _found(value: Any) -> tuple[int, int | None] | None:
 def data_pointer(name: str, value: Any) -> Pointer:
     """Accept data for a native function: None, an array, a ctypes or cffi pointer, or a PyCapsule.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `value` has no memory, or its memory is not contiguous.
+    Raises TypeError or ValueError if `value` has no memory, or its memory is not contiguous.
     """
     if value is None:
         return Pointer(0, None)
@@ -102,10 +94,7 @@ def data_pointer(name: str, value: Any) -> Pointer:
         if isinstance(value, np.generic):  # it has a buffer, but is probably meant as an address
             raise TypeError
         view = memoryview(value)
-    except (
-        TypeError,
-        ValueError,
-    ):  # NumPy raises ValueError for dtypes that buffers do not support
+    except (TypeError, ValueError):  # ValueError for dtypes that buffers do not support
         raise TypeError(
             f"{name}: wanted None, an array, a ctypes or cffi pointer or a PyCapsule, got {_described(value)}"
         ) from None

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _caller, _checks, schedules
 from ..optimizers import BUILT_IN, Optimizer
-from ..search import options
+from ..search import attempts, options
 from ..search.fitness import checked_shaping
 from ..search.generation import MOST_COUNT
 from ..search.options import RATES, may_be_functions
@@ -26,7 +26,7 @@ _BEST = ("best_mu", "best_sigma", "best_theta")
 #: Attributes that need special treatment. All others, except options, were added by users.
 _OWN = frozenset(
     {"population_size", "theta_size", "mu_init", "sigma_init", "best_fitness", "optimizer", "gradient", "mu", "sigma",
-     "_mu", "_sigma", "_fitness", "_generation", LOG_TAIL, *RATES, *_COUNTS, *_BEST}
+     "_mu", "_sigma", "_fitness", "_generation", LOG_TAIL, *attempts.ATTRIBUTES, *RATES, *_COUNTS, *_BEST}
 )  # fmt: skip
 
 
@@ -70,6 +70,7 @@ def _refuse_what_cannot_be_loaded(es: Any, state: dict[str, Any]) -> None:
         if isinstance(es.optimizer, Optimizer):
             _optimizer_from_state(type(es.optimizer), state)
         es._generation.check_state(state)
+        attempts.checked(es, state)
         _checks.attributes(type(es), state["extra"], _own(type(es)))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise ValueError(f"save_checkpoint: it could not be loaded again: {error}") from error
@@ -115,7 +116,7 @@ def load(
         es: Any = object.__new__(kind)  # the __init__ of a subclass may take other arguments
         _restore(es, construct, state | given, optimizer or BUILT_IN[class_name], is_legacy)
     if "mu_lr" in given:
-        es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, es.step, es.theta_size)
+        es.optimizer.alpha = schedules.at("mu_lr", es.mu_lr, attempts.age(es), es.theta_size)
     return es
 
 
@@ -183,7 +184,7 @@ def to_state(es: Any) -> dict[str, Any]:
         "class": type(es.optimizer).__qualname__,
         "state": _storable(of_optimizer(es.optimizer), "optimizer."),
     }
-    state |= es._generation.to_state(es.n_threads)
+    state |= es._generation.to_state(es.n_threads) | attempts.to_state(es)
     own = _own(kind)
     extra = {name: value for name, value in vars(es).items() if name not in own}
     return state | {"extra": _storable(extra, "")}
@@ -223,6 +224,7 @@ def _restore(
     vars(es).update(arrays)
     counts = ("step",) if is_legacy else _COUNTS
     vars(es).update({name: state[name] for name in counts})
+    vars(es).update(attempts.checked(es, state))
     vars(es).update(_checks.attributes(kind, state["extra"], _own(kind)))
     if not is_legacy:
         es._generation.put_state(state)
@@ -260,9 +262,8 @@ def _checked(state: dict[str, Any], dtype: "np.dtype[Any]") -> dict[str, Any]:
 
 def _optimizer_from_state(kind: type[Optimizer], state: dict[str, Any]) -> Optimizer:
     """Return the stored optimizer; one of this package's is refused if it could not make a step."""
-    optimizer = kind.from_state(
-        dict(state["optimizer"]["state"])
-    )  # a copy, as it may change the dict
+    # A copy, as it may change the dict.
+    optimizer = kind.from_state(dict(state["optimizer"]["state"]))
     if kind in BUILT_IN.values():
         optimizer._refuse_unusable(state["theta_size"])  # type: ignore[attr-defined]
     return optimizer

@@ -45,17 +45,10 @@ def save(
 ) -> Path:
     """Write `state` as a file of this kind and return its absolute path.
 
-    The bytes go to a temporary file in the same folder, which is flushed to the disk and renamed: a
-    crash leaves the old file or the new one. If the process is killed, the temporary file may stay.
-
-    Raises
-    ------
-    TypeError
-        If the state has something that a file cannot hold, before anything is written.
-    FileExistsError
-        If the file exists and `overwrite` is false.
-    OSError
-        If the file cannot be written; no temporary file is left.
+    The bytes go to a temporary file in the same folder, which is flushed to the disk and renamed: a crash leaves the
+    old file or the new one. If the process is killed, the temporary file may stay; after an OSError, none is left. A
+    state with something that a file cannot hold is a TypeError before anything is written; an existing file is a
+    FileExistsError unless it may be overwritten.
     """
     return write(filename, _encode(kind, state), overwrite=overwrite)
 
@@ -67,17 +60,10 @@ def write(
     overwrite: bool = True,
     like: Path | None = None,
 ) -> Path:
-    """Write a file whole or not at all, as `save` does, and return its absolute path.
+    """Write a file whole or not at all, with the errors of `save`, and return its absolute path.
 
     A file that replaces another has its permissions from the first byte on. A new file has those of `like`, or by
     default those of the umask.
-
-    Raises
-    ------
-    FileExistsError
-        If the file exists and `overwrite` is false.
-    OSError
-        If the file cannot be written; no temporary file is left.
     """
     path = Path(os.path.abspath(absolute("filename", filename)))
     if path.is_dir():
@@ -135,12 +121,7 @@ def naming(path: Path) -> Iterator[None]:
 def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
     """Read a state written by `save`.
 
-    Raises
-    ------
-    ValueError
-        If the file is damaged, is of another kind, or has a newer format version; the message names it.
-    OSError
-        If the file cannot be read.
+    Raises ValueError, with its name, if the file is damaged, is of another kind, or has a newer format version.
     """
     with opened(filename) as file:
         content = file.read()

@@ -40,15 +40,7 @@ _NETWORK = {
 
 
 def is_pickle(filename: "str | os.PathLike[str]") -> bool:
-    """Return whether a file starts like the pickles of pepg-es.
-
-    Raises
-    ------
-    TypeError
-        If `filename` is not a path.
-    OSError
-        If there is no readable file of that name.
-    """
+    """Return whether a file starts like the pickles of pepg-es."""
     with files.opened(filename) as file:
         return file.read(1) == pickle.PROTO
 

@@ -103,14 +103,9 @@ class _Bytes:
 
 
 def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str) -> Any:
-    """Read the value that a pickle holds.
+    """Read the value that a pickle holds; ValueError if it is damaged, or has contents that pepg-es never writes.
 
     `admitted` has the qualified names of callables that the caller passed; `hint` names the arguments for more.
-
-    Raises
-    ------
-    ValueError
-        If the file has contents that files of pepg-es do not have, or is damaged.
     """
     with files.opened(filename) as file:
         size = os.fstat(file.fileno()).st_size

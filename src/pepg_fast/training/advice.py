@@ -14,6 +14,7 @@ def remedies(config: TrainConfig, interface: Interface) -> dict[str, str]:
         "normalize_observations": interface.observations is None and not config.normalize_observations,
         "a network without hidden layers (hidden_sizes)": config.cell == "none" and bool(config.hidden_sizes),
         "several episodes for each candidate": config.episodes == 1,
+        "another reward_shift or reward_floor": config.reward_shift != 0.0 or config.reward_floor is not None,
     }  # fmt: skip
     tried = [text for text, is_open in options.items() if is_open]
     likely = ", ".join(
@@ -24,6 +25,7 @@ def remedies(config: TrainConfig, interface: Interface) -> dict[str, str]:
         "equal": f"try {likely}",
         "at the best": f"if this is the best possible fitness, a target ends the run there; if not, try {likely}",
         "flat": f"unless one of them differs soon, try {likely}",
+        "made equal": "reward_shift or reward_floor cancels the differences, so try another one",
         "alike": f"try {likely}",
         "scale": "try normalize_observations",
         "noise": noisy,

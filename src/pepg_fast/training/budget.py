@@ -8,17 +8,7 @@ from .config import TrainConfig
 
 
 class Budget(Limits):
-    """The limits in a run's settings, which include earlier runs.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The settings.
-    es : PEPG
-        The search, as earlier runs left it.
-    seconds : float
-        Duration of the earlier runs.
-    """
+    """The limits in a run's settings, which include earlier runs: the search as they left it, and their seconds."""
 
     more_columns = TRAINING_COLUMNS
 

@@ -13,6 +13,7 @@ from .._output import say
 from ..export.description import DTYPES, FORMATS
 from ..export.writing import SUFFIXES
 from ..run.callback import Callback
+from ..run.limits import PATIENCE
 from ..run.logs import LOGS
 from ..storage import files
 from . import config as configs
@@ -29,9 +30,6 @@ images and spaces of varying size; actions may be Box, Discrete, MultiDiscrete o
 The run's folder receives the settings, history, checkpoints, policies and a curve.
 Ctrl-C ends the run after the current generation; a second Ctrl-C ends it at once.
 """
-
-#: Default of --patience with --restarts: generations without a new best fitness.
-PATIENCE = 100
 
 _EPILOG = """\
 examples:
@@ -219,6 +217,7 @@ def train(options: argparse.Namespace) -> int:
     if options.address is not None and not options.ray:
         raise ValueError("--address: wanted --ray with it")
     ranks = _ranks(options)
+    _checks.integer("--restarts", options.restarts, at_least=0)
     if options.restarts and (options.resume is not None or ranks is not None):
         raise ValueError("--restarts: wanted a new run in a single process")
     settled = _settled_by_root(options, ranks)
@@ -231,17 +230,40 @@ def train(options: argparse.Namespace) -> int:
     tried = [_train(options, ranks, *settled)]
     while tried[-1][1].reason == "patience" and len(tried) <= options.restarts:
         env_id, config, folder, *_ = settled
-        config = dataclasses.replace(
-            config, seed=config.seed + 1, population_size=2 * config.population_size
-        )
+        config = _with_twice_the_population(config)
+        options.about_profile = ""  # it was said, and is not about other populations
         folder = new_folder(folder.parent, options.name or env_id or "run")
         settled = (env_id, config, folder, files.absolute("folder", folder, folder=True), True, ())
         tried.append(_train(options, ranks, *settled))
+    is_quiet = options.quiet or not (ranks is None or ranks.is_root)
+    if tried[-1][1].reason == "patience" and not options.restarts and not is_quiet:
+        print(
+            "           stuck: a new run with --restarts 2 tries two more seeds, with twice the population each time"
+        )
     if len(tried) > 1 and not options.quiet:
         print("           tried: " + ", ".join(
-            f"{folder} ({result.best_center.score:.2f})" if result.best_center is not None else f"{folder}"
-            for folder, result, _ in tried) + "; best center of each")  # fmt: skip
+            f"{folder} (best center {result.best_center.score:.2f})" if result.best_center is not None else f"{folder}"
+            for folder, result, _ in tried))  # fmt: skip
     return tried[-1][2]
+
+
+def _with_twice_the_population(config: TrainConfig) -> TrainConfig:
+    """Return the settings of a run that follows a stuck one: another seed, and what `PEPG.run` doubles in a restart."""
+    changes: dict[str, Any] = {
+        name: None if value is None else 2 * value
+        for name in ("population_size", "interactions_per_generation", "max_population", "top")
+        for value in [getattr(config, name)]
+    }
+    if config.fitness_shaping == "nes":  # whose gradient is in inverse proportion to the population
+        factors = {"sigma_lr": 2.0}
+        if config.optimizer == "sgd":
+            factors |= {"mu_lr": 2.0, "l2_coeff": 0.5}
+        for name, factor in factors.items():
+            rate = getattr(config, name)
+            is_ramp = isinstance(rate, tuple)
+            changes[name] = tuple(factor * each for each in rate) if is_ramp else factor * rate
+    seed = _checks.integer("seed", config.seed, at_least=0) + 1
+    return dataclasses.replace(config, seed=seed, **changes)
 
 
 def _train(
@@ -348,12 +370,14 @@ def _with_profile(
 ) -> TrainConfig:
     """Combine the given settings with a profile's for the rest; keep the message about the profile for later."""
     if profile is None:
-        if options.resume is None and options.profile != profiles.NONE:
-            named = profiles.defaults_in_short()
-            options.about_profile = (
-                f"profile: none for {env_id}, so the defaults apply: {named} and others"
-            )
-        return TrainConfig(**given)
+        config = TrainConfig(**given)
+        if options.resume is not None or options.profile == profiles.NONE:
+            return config
+        from .running import probed
+
+        probe = probed(env_id, config, given)
+        options.about_profile = f"profile: none for {env_id}; {probe.text}"
+        return dataclasses.replace(config, **probe.settings)
     taken = {name: value for name, value in profile.settings.items() if name not in given}
     options.about_profile = (
         f"profile: {profile.name} ({profiles.as_options(taken) or 'the defaults'}; --profile none turns it off)\n"

@@ -483,23 +483,10 @@ def resolved(config: TrainConfig, threshold: float | None = None) -> TrainConfig
 
 def make_network(config: TrainConfig, inputs: int, outputs: int) -> Network:
     """Make the policy's network, without weights."""
+    sizes, last = config.hidden_sizes, (config.output_activation, config.bias)
     if config.cell != "none":
-        return RecurrentNetwork(
-            inputs,
-            outputs,
-            config.hidden_sizes[0],
-            config.cell,
-            config.output_activation,
-            config.bias,
-        )
-    return NeuralNetwork(
-        inputs,
-        outputs,
-        config.hidden_sizes,
-        config.activation,
-        config.output_activation,
-        config.bias,
-    )
+        return RecurrentNetwork(inputs, outputs, sizes[0], config.cell, *last)
+    return NeuralNetwork(inputs, outputs, sizes, config.activation, *last)
 
 
 def make_search(config: TrainConfig, network: Network) -> PEPG:

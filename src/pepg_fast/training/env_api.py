@@ -20,10 +20,7 @@ _RESET = "reset: wanted two values (observation, info)"
 def first_observation(reset: Callable[..., Any], seed: int) -> Any:
     """Begin an episode by an environment's `reset`, and return the first observation.
 
-    Raises
-    ------
-    TypeError
-        If `reset` does not have the arguments and return values of Gymnasium's.
+    Raises TypeError if `reset` does not have the arguments and return values of Gymnasium's.
     """
     try:
         came = reset(seed=seed)

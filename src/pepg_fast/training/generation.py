@@ -17,38 +17,23 @@ from .rollouts import Asked, EpisodeError, Episodes, RunsEpisodes, Task
 
 @dataclass(eq=False)
 class Generation:
-    """Episodes of a population or of the center, as a function of slices for `pepg_fast.distributed`.
-
-    Attributes
-    ----------
-    task : Task
-        Description of an episode.
-    seeds : ndarray of int, shape (members, E)
-        Seeds with which the environments are reset.
-    normalizer : Normalizer or None
-        Normalization of the observations.
-    with_statistics : bool
-        Whether to collect statistics of the observations.
-    reward_shift : float
-        Number added to the reward of each step in the fitness.
-    limit : int or None
-        Number of steps after which episodes are truncated, if it is below the task's limit.
-    as_it_is : bool
-        Whether the fitness is the plain return, without floor and shift.
-    name : str
-        Unique name, which identifies the task in pickled copies.
-    last_error : str
-        Error of the last failed episode that this process knows of; empty if none failed.
-    """
+    """Episodes of a population or of the center, as a function of slices for `pepg_fast.distributed`."""
 
     task: Task
+    #: Seeds with which the environments are reset, shape (members, E).
     seeds: NDArray[np.int64]
     normalizer: Normalizer | None
+    #: Whether to collect statistics of the observations.
     with_statistics: bool
+    #: Number added to the reward of each step in the fitness.
     reward_shift: float = 0.0
+    #: Number of steps after which episodes are truncated, if it is below the task's limit.
     limit: int | None = None
+    #: Whether the fitness is the plain return, without floor and shift.
     as_it_is: bool = False
+    #: Unique name, which identifies the task in pickled copies.
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    #: Error of the last failed episode that this process knows of; empty if none failed.
     last_error: str = ""
     _rollouts: RunsEpisodes | None = None
 

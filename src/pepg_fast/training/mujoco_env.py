@@ -24,7 +24,7 @@ class MujocoTaskEnv(gymnasium.Env[Any, Any]):
         model = self._world.model
         fps = round(1.0 / self._world.dt)
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": max(1, fps)}
-        size = self._world.reset(_SLOT, np.zeros(1, np.int64)).shape[1]
+        size = self._world.observation_size
         self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float64)
         low, high = np.where(
             model.actuator_ctrllimited[:, None], model.actuator_ctrlrange, (-np.inf, np.inf)

@@ -17,13 +17,8 @@ _said: set[str] = set()
 def heard(env: Any) -> Iterator[None]:
     """Pass on MuJoCo's warnings in this block, each kind once per process, if the environment may use MuJoCo.
 
-    By default, MuJoCo prints every warning and appends it to MUJOCO_LOG.TXT in the working folder. A handler that
-    the user has set is not replaced.
-
-    Parameters
-    ----------
-    env : str, EnvSpec or callable
-        What makes the environment.
+    By default, MuJoCo prints every warning and appends it to MUJOCO_LOG.TXT in the working folder. A handler that the
+    user has set is not replaced.
     """
     mujoco = _module(env)
     if mujoco is None or mujoco.get_mju_user_warning() is not None:

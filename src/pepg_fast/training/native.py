@@ -45,15 +45,7 @@ def check(config: TrainConfig) -> None:
 
 
 class NativeRollouts:
-    """Runs episodes of a Simulation, as `Rollouts` does for environments.
-
-    Parameters
-    ----------
-    task : Task
-        Description of an episode, whose `env` is a Simulation.
-    n_threads : int
-        Number of threads that run episodes.
-    """
+    """Runs episodes of a task whose `env` is a Simulation, on threads, as `Rollouts` does for environments."""
 
     def __init__(self, task: Task, n_threads: int) -> None:
         self.task, self.n_threads = task, n_threads

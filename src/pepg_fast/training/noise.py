@@ -26,19 +26,6 @@ _AMPLE = 4.0
 class Noise:
     """Running estimates of signal and noise in the difference in fitness between the two candidates of a pair.
 
-    Attributes
-    ----------
-    episodes : int
-        Number of episodes of each candidate.
-    pairs : int
-        Number of pairs in a generation.
-    signal : float
-        Variance of the true difference, which would remain with infinitely many episodes; NaN until it is known.
-    noise : float
-        Variance of the difference in a single episode around the true one; NaN until it is known.
-    generations : int
-        Number of generations in which both were measured.
-
     Notes
     -----
     This is a one-way analysis of variance. With n pairs and E episodes, d[i, e] is the difference in episode e of pair
@@ -46,10 +33,15 @@ class Noise:
     signal is the mean of mean(d[i, :])^2, minus noise / E. Sums are exact, so their bits do not depend on the order.
     """
 
+    #: Number of episodes of each candidate.
     episodes: int
+    #: Number of pairs in a generation.
     pairs: int
+    #: Variance of the true difference, which would remain with infinitely many episodes; NaN until it is known.
     signal: float = math.nan
+    #: Variance of the difference in a single episode around the true one; NaN until it is known.
     noise: float = math.nan
+    #: Number of generations in which both were measured.
     generations: int = 0
 
     @classmethod

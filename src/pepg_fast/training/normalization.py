@@ -21,16 +21,11 @@ class Statistics:
     """Count, mean and sum of squared deviations of observations.
 
     Statistics are merged as in Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
-
-    Attributes
-    ----------
-    count : float
-        Number of observations.
-    mean, squares : ndarray, shape (observation_size,)
-        Mean of the observations, and sum of squared deviations from it.
     """
 
+    #: Number of observations.
     count: float
+    #: Mean of the observations, and sum of squared deviations from it, shape (observation_size,).
     mean: NDArray[np.float64]
     squares: NDArray[np.float64]
 
@@ -122,18 +117,12 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Normalizer:
-    """``clip((observation - mean) * inverse_std, -clip, clip)``.
+    """``clip((observation - mean) * inverse_std, -clip, clip)``."""
 
-    Attributes
-    ----------
-    mean, inverse_std : ndarray, shape (observation_size,)
-        In units of the observation; `inverse_std` is 0 for a constant.
-    clip : float
-        Limit of normalized observations, in standard deviations.
-    """
-
+    #: In units of the observation, shape (observation_size,); `inverse_std` is 0 for a constant.
     mean: NDArray[np.float64]
     inverse_std: NDArray[np.float64]
+    #: Limit of normalized observations, in standard deviations.
     clip: float
 
     def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:

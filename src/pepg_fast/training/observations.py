@@ -58,14 +58,9 @@ class Numbers:
 
 @dataclass(frozen=True, eq=False)
 class OneHot:
-    """A Discrete or MultiDiscrete: a one-hot vector for each of its numbers.
+    """A Discrete or MultiDiscrete: a one-hot vector for each of its numbers."""
 
-    Attributes
-    ----------
-    first, n : ndarray of int64, shape (numbers,)
-        First choice of each number, and number of choices.
-    """
-
+    #: First choice of each number, and number of choices, shape (numbers,).
     first: NDArray[np.int64]
     n: NDArray[np.int64]
 
@@ -101,17 +96,11 @@ class OneHot:
 
 @dataclass(frozen=True, eq=False)
 class Several:
-    """A Dict or Tuple: the vectors of its parts one after the other.
+    """A Dict or Tuple: the vectors of its parts one after the other."""
 
-    Attributes
-    ----------
-    keys : tuple of str, or None
-        Names of a Dict's parts.
-    parts : tuple
-        The parts; None for text, which is left out, such as the missions of MiniGrid.
-    """
-
+    #: Names of a Dict's parts.
     keys: tuple[str, ...] | None
+    #: The parts; None for text, which is left out, such as the missions of MiniGrid.
     parts: "tuple[Numbers | OneHot | Several | None, ...]"
 
     @property
@@ -158,10 +147,7 @@ Observations = Numbers | OneHot | Several
 def observations_of(space: Any, name: str) -> Observations:
     """Read a space of observations.
 
-    Raises
-    ------
-    ValueError
-        If the space or a part of it is not supported or is an image, or if there is nothing but text.
+    Raises ValueError if the space or a part of it is not supported or is an image, or if there is nothing but text.
     """
     try:
         found = _part(space, name, "")

@@ -24,9 +24,8 @@ def play(
     episodes = _checks.integer("episodes", episodes, at_least=1)
     seed = _checks.integer("seed", seed, at_least=0)
     if video is not None:
-        video = files.absolute(
-            "video", video
-        )  # before the environment may change the working folder
+        # Absolute, before the environment may change the working folder.
+        video = files.absolute("video", video)
     task = task_of(policy)
     there = Policy(policy.network, task.interface, policy.normalizer, env_id=policy.env_id)
     if video is None:
@@ -49,7 +48,10 @@ def _shown(task: Task, policy: Policy, seeds: range) -> Iterator[tuple[int, floa
                 pass
         except Exception:
             raise error from error.__cause__
-        raise _no_screen(in_a_line(error.__cause__ or error)) from error
+        reason = in_a_line(error.__cause__ or error)
+        raise RuntimeError(
+            f"no screen to play on ({reason}): --video FILE records a video instead"
+        ) from error
 
 
 def _played(
@@ -102,10 +104,6 @@ def _episode(env: Any, policy: Policy, seed: int, film: "_Film | None") -> tuple
 
 def _failure(error: BaseException, policy: Policy, seed: int) -> EvaluationError:
     return EvaluationError(f"{policy.env_id}: {in_a_line(error)} (reset with seed {seed})", 0)
-
-
-def _no_screen(reason: str) -> RuntimeError:
-    return RuntimeError(f"no screen to play on ({reason}): --video FILE records a video instead")
 
 
 def _driver_that_shows_nothing() -> str | None:

@@ -3,7 +3,7 @@
 import copy
 import os
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -249,9 +249,6 @@ def _of_network(network: Network, env: Any, env_args: dict[str, Any]) -> Policy:
     return Policy(network, interface, env_id=name, env_args=env_args)
 
 
-_Self = TypeVar("_Self", bound="PolicyFile")
-
-
 @dataclass
 class PolicyFile:
     """The policies of a run, the content of ``policy.npz``."""
@@ -296,14 +293,14 @@ class PolicyFile:
         files.save(filename, "policy", state)
 
     @classmethod
-    def load(cls: type[_Self], filename: "str | os.PathLike[str]") -> _Self:
+    def load(cls, filename: "str | os.PathLike[str]") -> Self:
         """Read the file."""
         state = files.load(filename, "policy")
         with files.contents_of(filename, "policy"):
             return cls._from_state(state)
 
     @classmethod
-    def _from_state(cls: type[_Self], state: dict[str, Any]) -> _Self:
+    def _from_state(cls, state: dict[str, Any]) -> Self:
         network = network_from_state(state)
         sizes = network.input_size, network.output_size
         interface = Interface.from_state(state["interface"])

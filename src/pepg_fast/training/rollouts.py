@@ -42,47 +42,30 @@ MOST_TOGETHER = 32
 
 @dataclass(frozen=True)
 class Task:
-    """Description of an episode: everything that a worker needs to know about a run.
+    """Description of an episode: everything that a worker needs to know about a run."""
 
-    Attributes
-    ----------
-    env : str, EnvSpec or callable
-        Id of a Gymnasium environment, its EnvSpec, or a function that returns an environment.
-    env_args : dict
-        Keyword arguments for making the environment.
-    max_episode_steps : int or None
-        Number of steps after which an episode is truncated; None for the environment's own limit.
-    network : NeuralNetwork or RecurrentNetwork
-        Shape of the network; the weights are passed with each call.
-    interface : Interface
-        Conversion of observations and actions.
-    new_env : bool
-        Whether each episode has its own environment.
-    reward_floor : float or None
-        Lower limit of a reward, which applies only in `Episodes.fitness`.
-    retries : int
-        How often a failed episode is run again, each time in a new environment.
-    on_failure : {"raise", "worst"}
-        Whether an episode that still fails is an error, or has no return.
-    time_limit : float or None
-        Maximum number of seconds that an episode may spend in its environment.
-    engine : str
-        Name of the engine, as in `engines.rollouts_of`; never "auto".
-    frame_stack : int
-        Number of most recent observations that the network sees together.
-    """
-
+    #: Id of a Gymnasium environment, its EnvSpec, or a function that returns an environment.
     env: EnvMaker
+    #: Keyword arguments for making the environment.
     env_args: dict[str, Any]
+    #: Number of steps after which an episode is truncated; None for the environment's own limit.
     max_episode_steps: int | None
+    #: Shape of the network; the weights are passed with each call.
     network: Network
     interface: Interface
+    #: Whether each episode has its own environment.
     new_env: bool = False
+    #: Lower limit of a reward, which applies only in `Episodes.fitness`.
     reward_floor: float | None = None
+    #: How often a failed episode is run again, each time in a new environment.
     retries: int = 0
+    #: Whether an episode that still fails is an error ("raise") or has no return ("worst").
     on_failure: str = "raise"
+    #: Maximum number of seconds that an episode may spend in its environment.
     time_limit: float | None = None
+    #: Name of the engine, as in `engines.rollouts_of`; never "auto".
     engine: str = "gymnasium"
+    #: Number of most recent observations that the network sees together.
     frame_stack: int = 1
 
     def __post_init__(self) -> None:
@@ -97,26 +80,16 @@ class Task:
 
 
 class Asked(NamedTuple):
-    """A request for episodes.
+    """A request for episodes."""
 
-    Attributes
-    ----------
-    weights : ndarray, shape (rows, parameters), or Unmade
-        Weights of the policies.
-    seeds : ndarray of int, shape (rows,) or (rows, E)
-        Seeds with which the environments are reset, for one or E episodes of each policy.
-    normalizer : Normalizer or None
-        Normalization of the observations.
-    with_statistics : bool
-        Whether to collect statistics of the observations.
-    limit : int or None
-        Number of steps after which episodes are truncated, if it is below the task's limit.
-    """
-
+    #: Weights of the policies: an array, shape (rows, parameters), or Unmade.
     weights: Any
+    #: Seeds with which the environments are reset, for one or E episodes of each policy: shape (rows,) or (rows, E).
     seeds: NDArray[np.int64]
     normalizer: Normalizer | None = None
+    #: Whether to collect statistics of the observations.
     with_statistics: bool = False
+    #: Number of steps after which episodes are truncated, if it is below the task's limit.
     limit: int | None = None
 
     @property
@@ -130,29 +103,19 @@ class Asked(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """Results of n episodes.
+    """Results of n episodes."""
 
-    Attributes
-    ----------
-    returns : ndarray, shape (n,)
-        Sums of rewards; NaN for an episode that failed.
-    lengths : ndarray of int, shape (n,)
-        Number of steps; 0 for an episode that failed.
-    lifted : ndarray, shape (n,)
-        Sum of the amounts by which rewards are below the task's floor.
-    statistics : list of (count, mean, squares), or None
-        Statistics of the observations of each episode, if requested.
-    failures : ndarray of int, shape (n,)
-        Number of failures of each episode.
-    first_error : str
-        Error of the first failure; empty if there was none.
-    """
-
+    #: Sums of rewards, shape (n,); NaN for an episode that failed.
     returns: NDArray[np.float64]
+    #: Number of steps, shape (n,); 0 for an episode that failed.
     lengths: NDArray[np.int64]
+    #: Sum of the amounts by which rewards are below the task's floor, shape (n,).
     lifted: NDArray[np.float64]
+    #: (count, mean, squares) of the observations of each episode, in a list, if requested.
     statistics: Any
+    #: Number of failures of each episode, shape (n,).
     failures: NDArray[np.int64]
+    #: Error of the first failure; empty if there was none.
     first_error: str = ""
 
     def fitness(self, reward_shift: float) -> NDArray[np.float64]:
@@ -189,15 +152,7 @@ class Episodes(NamedTuple):
 
 
 class EpisodeError(EvaluationError):
-    """An episode failed.
-
-    Attributes
-    ----------
-    index : int
-        Index of the episode in the request.
-    seed : int
-        Seed with which its environment was reset.
-    """
+    """The episode of this index in the request failed, in an environment reset with this seed."""
 
     def __init__(self, message: str, index: int, seed: int) -> None:
         super().__init__(message, index)
@@ -246,9 +201,8 @@ def registered(env: EnvMaker) -> EnvMaker:
             importlib.import_module(module)
         spec: Any = gymnasium.spec(name)
     entry = spec.entry_point
-    if (
-        isinstance(entry, str) and entry.partition(":")[0] == "__main__"
-    ):  # a different module in other processes
+    # `__main__` is a different module in other processes.
+    if isinstance(entry, str) and entry.partition(":")[0] == "__main__":
         spec = copy.copy(spec)
         spec.entry_point = gymnasium.envs.registration.load_env_creator(entry)
     return spec
@@ -443,13 +397,9 @@ class Rollouts:
     def run(self, asked: Asked) -> Episodes:
         """Run one episode for each row of weights, in an environment reset with its seed.
 
-        A failed episode is run again in a new environment, as often as the task allows.
-
-        Raises
-        ------
-        EpisodeError
-            If an episode fails for good and the task does not tolerate it: the environment raised an exception or
-            returned invalid values, or the network returned NaN for an action. The cause is that error.
+        A failed episode is run again in a new environment, as often as the task allows. If it fails for good and the
+        task does not tolerate it, an EpisodeError is raised: the environment raised an exception or returned invalid
+        values, or the network returned NaN for an action. The cause is that error.
         """
         with heard(self.task.env):
             return self._until_none_fails(asked)
@@ -653,9 +603,8 @@ class Rollouts:
             self.close()
         envs: list[Any] = self._envs[:n]
         for i in range(len(envs), n):
-            if (
-                self.is_worker and not task.new_env
-            ):  # all alike, because episodes may use any of them
+            # All environments are alike, because episodes may use any of them.
+            if self.is_worker and not task.new_env:
                 generators.seed(0)
             try:
                 made = make_env(task.env, task.env_args, task.max_episode_steps, task.frame_stack)

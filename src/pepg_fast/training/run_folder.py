@@ -25,10 +25,7 @@ from .trainer import Trainer
 class RunFolder:
     """The files of one run.
 
-    Parameters
-    ----------
-    path : path
-        The folder. A relative path is resolved at once, since an environment may change the working folder.
+    A relative path is resolved at once, since an environment may change the working folder.
     """
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
@@ -45,13 +42,7 @@ class RunFolder:
         self._is_mine = False  # whether this run made the folder
 
     def create(self, env_id: str | None, config: TrainConfig) -> None:
-        """Make the folder of a new run, with its settings.
-
-        Raises
-        ------
-        FileExistsError
-            If the folder already contains a run.
-        """
+        """Make the folder of a new run, with its settings; FileExistsError if it already contains a run."""
         self._refuse_devices()
         self._is_mine = not self.path.is_dir()
         self.path.mkdir(parents=True, exist_ok=True)
@@ -68,10 +59,7 @@ class RunFolder:
     def settings(self) -> "tuple[str | None, dict[str, Any], list[str]]":
         """Return the environment's id, the settings of the run, and names of `env_args` that the file lacks.
 
-        Raises
-        ------
-        FileNotFoundError
-            If the folder contains no run.
+        Raises FileNotFoundError if the folder contains no run.
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
@@ -85,10 +73,7 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Lock the folder in this block against training by other processes; a lock ends with its process.
 
-        Raises
-        ------
-        RuntimeError
-            If another process trains in the folder.
+        Raises RuntimeError if another process trains in the folder.
         """
         with _caller.optional_dependency("train", "filelock", "gym"):
             from filelock import FileLock, Timeout
@@ -145,22 +130,9 @@ class RunFolder:
         self._is_damaged = False
 
     def load_checkpoint(self, kind: type[PEPG] = PEPG) -> PEPG | None:
-        """Read the newest intact checkpoint; None if the run ended before its first one.
+        """Read the newest intact checkpoint, with a warning if the newest is damaged; None before a run's first one.
 
-        Parameters
-        ----------
-        kind : type
-            The class of the search.
-
-        Raises
-        ------
-        ValueError
-            If there are checkpoints, but none is intact.
-
-        Warns
-        -----
-        UserWarning
-            If the newest checkpoint is damaged.
+        Raises ValueError if there are checkpoints, but none is intact.
         """
         error: Exception | None = None
         for path in (self.checkpoint, self.previous):
@@ -272,6 +244,15 @@ def find(name: str, folder: Path) -> Path:
         if _env_id_at(each) == name:
             return each
     inside = folder / name
+    if not (path.exists() or inside.exists()):  # an id without a version is that of the latest
+        ids = {_env_id_at(each) or "" for each in folder.glob("*")}
+        versions = [
+            int(version)
+            for each, _, version in (one.rpartition("-v") for one in ids)
+            if each == name and version.isdecimal()
+        ]
+        if versions:
+            return find(f"{name}-v{max(versions)}", folder)
     return (
         inside
         if inside.exists() and (_env_id_at(inside) is not None or not path.exists())

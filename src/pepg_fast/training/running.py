@@ -1,9 +1,10 @@
 """Training a policy in an environment, from the start of the search to its files."""
 
+import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..distributed.runner import Runner
 from ..low_rank import LowRankPEPG
 from ..pepg import PEPG
 from ..run.callback import AnyCallback, callbacks_of
+from ..run.failures import EvaluationError
 from ..run.interrupts import Interrupts
 from ..run.loop import Result, run_with
 from ..simulation import Simulation
@@ -25,6 +27,7 @@ from .config import TrainConfig
 from .engines import chosen, spaces_of
 from .places import InWorkers
 from .policy import Policy
+from .probe import Probe, look
 from .rollouts import EnvMaker, Task, name_of, registered, with_version
 from .run_folder import RunFiles, RunFolder, RunHistory
 from .starting import start_from
@@ -106,8 +109,9 @@ def train(
         the history says from which step on they apply.
     profile : str
         Tuned settings for a family of tasks, which replace the settings that `config` leaves at their defaults: the
-        name of a profile, or "auto" for the profile of the environment's id, if there is one. A resumed run keeps its
-        own settings.
+        name of a profile, or "auto" for the profile of the environment's id. If there is none, "auto" looks at a few
+        short episodes of random policies, and normalizes observations whose scales differ. A resumed run keeps its own
+        settings.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
@@ -186,6 +190,9 @@ def train(
                     _change_rates(files, env_id, dataclasses.replace(before, **changes), es)
                 return path, env_id, settled, es
             asked = profiles.with_profile(profile, env_id, config or TrainConfig())
+            if profile == profiles.AUTO and not profiles.chosen(profile, env_id, asked.env_args):
+                probe = probed(given or env_id, asked, profiles.given_in(asked))
+                asked = dataclasses.replace(asked, **probe.settings)
             settled = configs.resolved(asked, _threshold_of(given or env_id, asked.engine))
             run = _Run(given or env_id, settled, None)  # before anything is written
             if runner is None and settled.workers and run.task.engine == "gymnasium":
@@ -235,6 +242,22 @@ def train(
             run.es, trainer, limits, called, config.center_every, calls_back=is_root, interrupts=interrupts
         )  # fmt: skip
         return _result(trainer, result, interrupts.signal, files)
+
+
+def probed(env: EnvMaker, config: TrainConfig, given: Collection[str]) -> Probe:
+    """Look at a task that has no profile, and choose settings, except for those with names in `given`."""
+    if "normalize_observations" in given:
+        return Probe.of_defaults()
+    if config.start_from is not None:
+        return Probe.of_run(config.start_from)
+    if isinstance(env, str) and config.engine != "envpool":
+        env = with_version(env)
+    linear = configs.resolved(dataclasses.replace(config, hidden_sizes=(), cell="none", rank=None))
+    try:
+        with contextlib.chdir(os.curdir):  # which an environment may change
+            return look(_Run(env, linear, None).task, linear)
+    except EvaluationError:  # the run will say so
+        return Probe.of_defaults()
 
 
 class _Run:

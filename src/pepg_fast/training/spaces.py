@@ -31,37 +31,24 @@ _ADVICE = "gymnasium.wrappers.TransformAction can compute its actions from a Box
 
 @dataclass(frozen=True, eq=False)
 class Interface:
-    """The spaces of an environment, and how a network reads and writes them.
+    """The spaces of an environment, and how a network reads and writes them."""
 
-    Attributes
-    ----------
-    observation_size : int
-        Size of a flattened observation.
-    action_shape : tuple of int, or None
-        Shape of an action; None for Discrete actions.
-    dtype : str
-        Dtype of the actions.
-    low, high : ndarray, shape (action_size,)
-        Limits of the Box, flattened, in float64. For Discrete and MultiDiscrete actions, the first and last choice of
-        each number, in the dtype of the space. A MultiBinary action is a Box of integers from 0 to 1.
-    scaled : bool
-        Whether outputs from -1 to 1 are scaled to the Box (in coordinates with two finite limits). Otherwise an output
-        is the action, clipped to the Box.
-    limits : tuple of ndarray, optional
-        Limits to which actions are finally clipped if the policy acts in another environment than its own.
-    observations : Observations, optional
-        How an observation becomes a vector; by default, it is an array of numbers.
-    is_multi_discrete : bool
-        Whether actions are MultiDiscrete.
-    """
-
+    #: Size of a flattened observation.
     observation_size: int
+    #: Shape of an action; None for Discrete actions.
     action_shape: tuple[int, ...] | None
+    #: Of the actions.
     dtype: str
+    #: Limits of the Box, flattened, in float64. For Discrete and MultiDiscrete actions, first and last choice of each
+    #: number, in the dtype of the space. A MultiBinary action is a Box of integers from 0 to 1.
     low: NDArray[Any]
     high: NDArray[Any]
+    #: Whether outputs from -1 to 1 are scaled to the Box (in coordinates with two finite limits). Otherwise an output
+    #: is the action, clipped to the Box.
     scaled: bool
+    #: Limits to which actions are finally clipped if the policy acts in another environment than its own.
     limits: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    #: How an observation becomes a vector; by default, it is an array of numbers.
     observations: Observations | None = None
     is_multi_discrete: bool = False
 
@@ -113,10 +100,7 @@ class Interface:
     def within(self, other: "Interface") -> "Interface":
         """Return the interface for acting in another environment with the same number of outputs.
 
-        Raises
-        ------
-        ValueError
-            If the kinds of actions or the numbers of choices differ.
+        Raises ValueError if the kinds of actions or the numbers of choices differ.
         """
         mine, theirs = self._kind, other._kind
         if mine != theirs:
@@ -175,10 +159,7 @@ class Interface:
     def actions(self, outputs: NDArray[Any]) -> Any:
         """Return an action for each row of outputs, of the type that the space samples; environments may change it.
 
-        Raises
-        ------
-        ValueError
-            If an output for a Box is NaN.
+        Raises ValueError if an output for a Box is NaN.
         """
         if self.action_shape is None:
             best = outputs.argmax(axis=1).astype(self.dtype, copy=False)

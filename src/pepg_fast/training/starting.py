@@ -7,35 +7,21 @@ import numpy as np
 from ..nn import Network, network_to_state
 from ..pepg import PEPG
 from .normalization import Normalizer, Statistics
-from .policy import PolicyFile
+from .policy import PolicyFile, Weights
 
 #: Weight of the other run's statistics, as a number of observations.
 COUNT = 1e5
 
 
 def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
-    """Start a new search from the best center of a run, with that run's observation statistics.
+    """Start a new search from the best center of a run (its folder or its policy.npz), with its observation statistics.
 
-    Parameters
-    ----------
-    run : str
-        Folder of the run, or its policy.npz.
-    es : PEPG
-        The search. Its mean is set, and so is its attribute `training`, from which a `Trainer` continues.
-    network : NeuralNetwork or RecurrentNetwork
-        Network of the new search.
-    normalizes : bool
-        Whether observations will be normalized.
+    This sets the mean of the search, and its attribute `training`, from which a `Trainer` continues.
     """
-    path = Path(run)
-    try:
-        policies = PolicyFile.load(path / "policy.npz" if path.is_dir() else path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"start_from: wanted a run with a policy, got {error}") from error
+    policies, chosen = _read(run)
     theirs, mine = network_to_state(policies.network), network_to_state(network)
     if theirs != mine:
         raise ValueError(f"start_from: wanted a policy of the same network, {mine}, got {theirs}")
-    chosen = policies.policies.get("best_center") or policies.policies["center"]
     if (chosen.normalizer is not None) != normalizes:
         raise ValueError(
             f"start_from: wanted normalize_observations={not normalizes} as in {run}, got {normalizes}"
@@ -45,6 +31,21 @@ def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
         "statistics": vars(_statistics(chosen.normalizer, int(network.input_size))),
         "floor": None, "policies": {}, "seconds": 0.0, "center_score": np.nan,
     }  # fmt: skip
+
+
+def normalizes(run: str) -> bool:
+    """Return whether a run from which a search may start has normalized observations."""
+    return _read(run)[1].normalizer is not None
+
+
+def _read(run: str) -> tuple[PolicyFile, Weights]:
+    """Read a run's policies, and its best center."""
+    path = Path(run)
+    try:
+        policies = PolicyFile.load(path / "policy.npz" if path.is_dir() else path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"start_from: wanted a run with a policy, got {error}") from error
+    return policies, policies.policies.get("best_center") or policies.policies["center"]
 
 
 def _statistics(normalizer: Normalizer | None, size: int) -> Statistics:

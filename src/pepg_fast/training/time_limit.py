@@ -17,18 +17,12 @@ _AGAIN = 1.0
 
 
 class TimeLimit:
-    """Raises a TimeoutError when the calls of an episode have together taken longer than its limit.
+    """Raises a TimeoutError when the calls of an episode have together taken longer than its limit, if there is one.
 
     If possible, the call is interrupted by SIGALRM, which works in the main thread if the signal has no other handler.
     It interrupts Python code, sleeping, and waiting for sockets and locks, but not compiled code. A call that cannot be
-    interrupted fails when it returns; a worker process in which a call does not return is ended.
-
-    Parameters
-    ----------
-    seconds : float or None
-        The limit; with None, calls are not timed.
-    ends_process : bool
-        Whether a call that takes more than twice the limit may end this process, as in a worker, which is replaced.
+    interrupted fails when it returns. In a worker process, which is replaced, a call that takes more than twice the
+    limit may end the process (`ends_process`).
     """
 
     def __init__(self, seconds: float | None, *, ends_process: bool = False) -> None:

@@ -71,10 +71,8 @@ class Trainer(Callback, Evaluations):
         self._row_due: Row | None = None  # of a step whose center is still to be evaluated
         scored: _Population | None = None
         if es.step or config.start_from is not None or es._generation.so_far.n_draws:
-            (
-                self.seconds_before, self.statistics, self._floor, self.policies, self.center_score, self.best_return,
-                self._row_due, self.noise, scored,
-            ) = self._read(es.training)  # type: ignore[attr-defined]  # fmt: skip
+            found, scored = self._read(es.training)  # type: ignore[attr-defined]
+            vars(self).update(found)
         nothing = _Population(np.empty(0), 0, 0, self.noise.episodes, self.statistics, self.noise)
         self._last = nothing  # the population that was evaluated last
         self._scored = scored or nothing  # all populations of the last generation
@@ -113,7 +111,7 @@ class Trainer(Callback, Evaluations):
             parts = zip(extras["count"], extras["mean"], extras["squares"], strict=True)
             seen = merged(statistics, parts)
             if is_first and not goes_on:
-                self._look_at_first(rewards[scored], seen)
+                self._look_at_first(rewards[scored], extras.get("returns", rewards)[scored], seen)
             if config.normalize_observations:
                 statistics = seen
         self._last = _Population(
@@ -134,9 +132,16 @@ class Trainer(Callback, Evaluations):
             es.sigma = config.sigma_init
         return config
 
-    def _look_at_first(self, rewards: NDArray[Any], seen: Statistics) -> None:
+    def _look_at_first(
+        self, rewards: NDArray[Any], returns: NDArray[Any], seen: Statistics
+    ) -> None:
         """Check the first generation for problems, before minutes are spent on others."""
-        if (rewards == rewards[0]).all():
+        if (rewards == rewards[0]).all() and returns.min() < returns.max():
+            self.notices["made equal"] = (
+                f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, although their "
+                f"returns were {returns.min():.6g} to {returns.max():.6g}"
+            )
+        elif (rewards == rewards[0]).all():
             self.notices["flat"] = (
                 f"all candidates had the same fitness, {rewards[0]:.6g}, in the first generation, so that the search "
                 "does not know where to go"
@@ -283,14 +288,8 @@ class Trainer(Callback, Evaluations):
         self._read(state)  # refuse to save a state that could not be loaded
         return state
 
-    def _read(
-        self, state: dict[str, Any]
-    ) -> tuple[
-        float, Statistics, float | None, dict[str, Weights], float, float, Row | None, Noise, "_Population | None"
-    ]:  # fmt: skip
-        """Read a checkpoint's state: seconds, statistics, their floor, policies, score of the center, return of the
-        best candidate, a row that is due, the noise, and the scored populations of an incomplete generation.
-        """
+    def _read(self, state: dict[str, Any]) -> "tuple[dict[str, Any], _Population | None]":
+        """Read a checkpoint's state: attributes, and the scored populations of an incomplete generation."""
         size, n = self.task.interface.observation_size, self.es.theta_size
         try:
             statistics = _statistics(state["statistics"], size)
@@ -300,17 +299,19 @@ class Trainer(Callback, Evaluations):
             policies = {
                 name: Weights.from_state(each, n, size) for name, each in state["policies"].items()
             }
-            seconds = _checks.number("seconds", state["seconds"])
             row = state.get("row_due")
             if row is not None:
                 known = {name: float(row[name]) for name in COLUMNS}
                 row = known | {name: float(row.get(name, "nan")) for name in TRAINING_COLUMNS}
-            scores = float(state["center_score"]), float(state.get("best_return", "nan"))
             members = self.config.population_size
-            noise = Noise.from_state(state.get("noise"), self.config.episodes, members)
             scored = state.get("scored")
             scored = None if scored is None else _Population.from_state(scored, size, members)
-            return seconds, statistics, floor, policies, *scores, row, noise, scored
+            return {
+                "seconds_before": _checks.number("seconds", state["seconds"]),
+                "statistics": statistics, "_floor": floor, "policies": policies, "_row_due": row,
+                "center_score": float(state["center_score"]), "best_return": float(state.get("best_return", "nan")),
+                "noise": Noise.from_state(state.get("noise"), self.config.episodes, members),
+            }, scored  # fmt: skip
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint: its training state is not usable: {error}") from error
 
@@ -332,27 +333,18 @@ class Trainer(Callback, Evaluations):
 
 @dataclass(frozen=True, eq=False)
 class _Population:
-    """Results of a population, or of several populations of one generation.
+    """Results of a population, or of several populations of one generation."""
 
-    Attributes
-    ----------
-    returns : ndarray
-        Return of each candidate.
-    steps, scored : int
-        Number of steps, and of candidates whose episodes did not fail.
-    episodes : int
-        Number of episodes of each candidate.
-    statistics : Statistics
-        Statistics of all observations of the run so far, if they are normalized.
-    noise : Noise
-        Estimates of the noise so far.
-    """
-
+    #: Return of each candidate.
     returns: NDArray[Any]
+    #: Number of steps, and of candidates whose episodes did not fail.
     steps: int
     scored: int
+    #: Number of episodes of each candidate.
     episodes: int
+    #: Statistics of all observations of the run so far, if they are normalized.
     statistics: Statistics
+    #: Estimates of the noise so far.
     noise: Noise
 
     def with_another(self, later: "_Population") -> "_Population":

@@ -64,19 +64,11 @@ def _in_some_folder() -> Iterator[None]:
 
 
 class Workers:
-    """Worker processes, each of which steps several episodes together.
+    """Worker processes, each of which steps several episodes together; with a count of 0, this process runs them.
 
-    Each worker is a loky executor of one process, so that it is known which worker has died.
+    Each worker is a loky executor of one process, so that it is known which worker has died. For an engine with
+    threads, the count is that of its threads.
 
-    Parameters
-    ----------
-    task : Task
-        Description of an episode.
-    count : int
-        Number of processes; with 0, this process runs the episodes itself. For an engine with threads, their number.
-
-    Notes
-    -----
     Pieces of work are handed out as workers become free, and become smaller toward the end (guided self-scheduling,
     Polychronopoulos and Kuck 1987), so that no worker waits long for another. The results do not depend on which worker
     runs which episode.
@@ -100,18 +92,10 @@ class Workers:
         self.close(GRACE if kind is None else GRACE_AFTER_ERROR)
 
     def run(self, solutions: NDArray[Any], work: Generation) -> Episodes:
-        """Run the episodes of candidates, shape (members, parameters).
+        """Run the episodes of candidates, shape (members, parameters); return the results member by member.
 
-        Returns
-        -------
-        Episodes
-            Results, member by member.
-
-        Raises
-        ------
-        EpisodeError
-            If an environment raises an exception, or workers die during the same episode: twice, plus once for each
-            time that it may be run again.
+        Raises EpisodeError if an environment raises an exception, or workers die during the same episode: twice, plus
+        once for each time that it may be run again.
         """
         if not self.count:
             return self._own.run_all(work.asked(solutions, work.seeds))
@@ -121,17 +105,15 @@ class Workers:
             self.close(GRACE_AFTER_ERROR if isinstance(error, Exception) else 0.0)
             raise
 
-    def submit(self, worker: int, piece: tuple[Any, ...]) -> "Future[Any]":
+    def submit(self, worker: int, *piece: Any) -> "Future[Any]":
         """Hand a piece to a worker, which is started if it does not exist or has died while idle."""
         if self._executors[worker] is not None:
             try:
                 return self._executors[worker].submit(_work, *piece)  # type: ignore[no-any-return]
             except RuntimeError:  # broken, or shut down because of it
                 self.replace(worker)
-        with (
-            processes.starting(self.count),
-            _in_some_folder(),
-        ):  # the first piece starts the process
+        # The first piece starts the process.
+        with processes.starting(self.count), _in_some_folder():
             executor = processes.new_executor(_start, packed(self.task))
             future: Future[Any] = processes.first_submit(executor, _work, *piece)
             self._executors[worker] = executor
@@ -220,22 +202,13 @@ class _Round:
             share = max(-(-left // (AHEAD * self.workers.count)), self.workers.least())
             hi = lo + min(MOST_TOGETHER, share, left)
             self.next = hi
-        future = self.workers.submit(worker, self._piece(lo, hi))
+        first, last = (
+            lo // self.each,
+            -(-hi // self.each),
+        )  # members, whose episodes are numbered in order
+        asked = self.work.asked(self.solutions[first:last], self.seeds[lo:hi])
+        future = self.workers.submit(worker, asked, np.arange(lo, hi) // self.each - first)
         self.running[future] = worker, lo, hi, self.workers.executor_of(worker)
-
-    def _piece(self, lo: int, hi: int) -> tuple[Any, ...]:
-        """Arguments of `_work` for the episodes from lo up to hi, numbered member by member."""
-        first, last = lo // self.each, -(-hi // self.each)
-        member = np.arange(lo, hi) // self.each - first
-        work = self.work
-        return (
-            self.solutions[first:last],
-            member,
-            self.seeds[lo:hi],
-            work.normalizer,
-            work.with_statistics,
-            work.limit,
-        )
 
     def _has_suspect(self, worker: int) -> bool:
         """Whether a worker is running an episode during which a worker has died before."""
@@ -316,21 +289,14 @@ def _close() -> None:
         _rollouts.close()
 
 
-def _work(
-    weights: NDArray[Any],
-    member: NDArray[np.intp],
-    seeds: Any,
-    normalizer: Any,
-    with_statistics: bool,
-    limit: int | None,
-) -> "tuple[Episodes | Failure, float]":
-    """Run a piece of work; return the result and the seconds that it took."""
+def _work(asked: Asked, member: NDArray[np.intp]) -> "tuple[Episodes | Failure, float]":
+    """Run an episode for each seed, whose weights are those of `member`; return the result and the seconds it took."""
     began = time.perf_counter()
     result: Episodes | Failure
     try:
         if _unusable is not None:
             raise _unusable
-        result = _rollouts.run(Asked(weights[member], seeds, normalizer, with_statistics, limit))
+        result = _rollouts.run(asked._replace(weights=asked.weights[member]))
     except EpisodeError as error:
         result = Failure.of(error, error.index)
     except Exception as error:  # before an episode began
@@ -338,7 +304,7 @@ def _work(
             f"{in_a_line(error)} (a worker process cannot make the environment, but the process that started it could; "
             "workers=0 runs the episodes there)"
         )
-        failure = EpisodeError(text, 0, int(seeds[0]))
+        failure = EpisodeError(text, 0, int(asked.seeds[0]))
         failure.__cause__ = error
         result = Failure.of(failure, 0)
     return result, time.perf_counter() - began

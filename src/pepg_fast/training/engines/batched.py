@@ -20,39 +20,25 @@ class Unsupported(ValueError):
 
 
 class Step(NamedTuple):
-    """Results of a step of n slots.
+    """Results of a step of n slots."""
 
-    Attributes
-    ----------
-    observations : ndarray, shape (n, observation_size)
-        Observations, in a new array.
-    rewards : ndarray, shape (n,)
-        Rewards, in float64.
-    terminated, truncated : ndarray of bool, shape (n,)
-        Whether the slot's episode has ended.
-    errors : dict
-        Messages of slots whose step failed, by slot.
-    """
-
+    #: In a new array, shape (n, observation_size).
     observations: NDArray[np.float64]
+    #: In float64, shape (n,).
     rewards: NDArray[np.float64]
+    #: Whether the slot's episode has ended, shape (n,).
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    #: Messages of slots whose step failed, by slot.
     errors: dict[int, str] = {}  # noqa: RUF012
 
 
 class World(Protocol):
-    """Slots in which episodes run. An episode depends only on its seed and its actions, and not on other slots.
+    """Slots in which episodes run. An episode depends only on its seed and its actions, and not on other slots."""
 
-    Attributes
-    ----------
-    n : int
-        Number of slots.
-    refills : bool
-        Whether `reset` can reset any slots. If not, it resets the first ones, as many as there are seeds.
-    """
-
+    #: Number of slots.
     n: int
+    #: Whether `reset` can reset any slots. If not, it resets the first ones, as many as there are seeds.
     refills: bool
 
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -66,27 +52,17 @@ class World(Protocol):
 
 
 class Batched:
-    """Runs episodes in a world, as `Rollouts` does in single environments.
-
-    Parameters
-    ----------
-    task : Task
-        Description of an episode.
-    make_world : callable
-        Makes a world with a number of slots.
-    """
+    """Runs episodes in a world with a number of slots, as `Rollouts` does in single environments."""
 
     def __init__(self, task: Task, make_world: Callable[[int], World]) -> None:
         self.task, self._make_world = task, make_world
         self._world: World | None = None
+        self._slots = 0  # with which the world was made; a VectorEnv may have fewer
 
     def run_all(self, asked: Asked) -> Episodes:
         """Run E episodes of each policy.
 
-        Raises
-        ------
-        EpisodeError
-            If an episode fails and the task does not tolerate it. It is not repeated, because it would fail again.
+        Raises EpisodeError if one fails and the task does not tolerate it. It is not repeated: it would fail again.
         """
         run, n = _Run(self.task, asked), asked.seeds.size
         with heard(self.task.env):
@@ -98,9 +74,9 @@ class Batched:
     def _world_of(self, episodes: int) -> World:
         """Return a world with a slot for each episode, up to `MOST_SLOTS`."""
         n = min(episodes, MOST_SLOTS)
-        if self._world is None or self._world.n < n:
+        if self._world is None or self._slots < n:
             self.close()
-            self._world = self._make_world(n)
+            self._world, self._slots = self._make_world(n), n
         return self._world
 
     def close(self) -> None:
@@ -124,6 +100,8 @@ class _Run:
             np.zeros(n, np.int64),
         )  # fmt: skip
         self.first_error = ""
+        #: Errors of episodes that could not begin, by slot; their observations are NaN.
+        self.not_begun: dict[int, Exception] = {}
 
     def through(self, world: World, lo: int, hi: int) -> None:
         """Run the episodes from lo up to hi; a slot takes the next one when its episode has ended."""
@@ -139,17 +117,31 @@ class _Run:
             self._tick()
 
     def _begun(self, slots: NDArray[np.intp], episode: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Begin episodes; one by one if it fails, because the error does not say which of them failed."""
+        seeds = self.seeds[episode]
         try:
-            return self.world.reset(slots, self.seeds[episode])
+            return self.world.reset(slots, seeds)
         except Exception as error:
-            raise self._error(error, int(episode[0])) from error
+            if not self.world.refills:
+                raise self._error(error, int(episode[0])) from error
+        observations = np.full((len(slots), self.task.interface.observation_size), np.nan)
+        for k, slot in enumerate(slots.tolist()):
+            try:
+                observations[k] = self.world.reset(slots[k : k + 1], seeds[k : k + 1])[0]
+            except Exception as error:
+                self.not_begun[slot] = error
+        return observations
 
     def _tick(self) -> None:
         """Take a step in all slots."""
         observations = self.observations
         largest = np.finfo(float).max if self.moments is None else LARGEST
         if not np.abs(observations).max() <= largest:
-            return self._replace(unusable(observations, largest))
+            failed: dict[int, Exception] = {**unusable(observations, largest)}
+            for k, slot in enumerate(self.slots.tolist()):
+                if slot in self.not_begun:
+                    failed[k] = self.not_begun.pop(slot)
+            return self._replace(failed)
         seen = observations if self.normalizer is None else self.normalizer(observations)
         memory = copied(self.memory)
         outputs = outputs_of(self.task.network, self.rows, seen, memory)

@@ -15,23 +15,15 @@ Array = NDArray[Any]
 
 
 class Moment(NamedTuple):
-    """Several simulations at one time.
+    """Several simulations at one time."""
 
-    Attributes
-    ----------
-    model : MjModel
-        The model that is simulated.
-    args : dict
-        The arguments of the environment's constructor.
-    dt : float
-        Seconds between two observations.
-    fields : dict
-        MuJoCo's fields by name, each of shape (n, ...).
-    """
-
+    #: The MjModel that is simulated.
     model: Any
+    #: The arguments of the environment's constructor.
     args: dict[str, Any]
+    #: Seconds between two observations.
     dt: float
+    #: MuJoCo's fields by name, each of shape (n, ...).
     fields: dict[str, Array]
 
     def __getattr__(self, name: str) -> Array:
@@ -50,26 +42,17 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Formulas:
-    """The functions that turn a simulation into a task.
+    """The functions that turn a simulation into a task."""
 
-    Attributes
-    ----------
-    start : callable
-        Maps the initial qpos and qvel, the arguments and a generator to the qpos and qvel of an episode.
-    observe : callable
-        Maps a `Moment` to the parts of the observations, each of shape (n, ...).
-    judge : callable
-        Maps a `Moment`, the results of `track` before and after the step, and the actions to rewards and ends.
-    track : callable, optional
-        Returns a copy of what `judge` compares before and after a step.
-    derived : tuple of str
-        Fields that are read in addition to qpos and qvel.
-    """
-
+    #: Maps the initial qpos and qvel, the arguments and a generator to the qpos and qvel of an episode.
     start: Callable[..., tuple[Array, Array]]
+    #: Maps a `Moment` to the parts of the observations, each of shape (n, ...).
     observe: Callable[[Moment], list[Array]]
+    #: Maps a `Moment`, the results of `track` before and after the step, and the actions to rewards and ends.
     judge: Callable[[Moment, Any, Any, Array], tuple[Array, Any]]
+    #: Returns a copy of what `judge` compares before and after a step.
     track: Callable[[Moment], Any] = lambda m: None
+    #: Fields that are read in addition to qpos and qvel.
     derived: tuple[str, ...] = ()
 
 

@@ -13,28 +13,17 @@ from .mujoco_tasks import TASKS, Formulas, Moment
 #: Where Gymnasium has the tasks.
 _HOME = "gymnasium.envs.mujoco."
 
+#: Fields of forces and accelerations that are computed after a step, from the full data of a simulation.
+_AFTER_STEPS = {"cacc", "cfrc_int", "cfrc_ext"}
+
 #: Wrappers of `gymnasium.make` whose work `MujocoWorld` does itself.
 _WRAPPERS = {"TimeLimit", "OrderEnforcing"}
 
 
 class MujocoWorld:
-    """Slots that each simulate a model.
+    """Slots that each simulate a model, on MuJoCo's threads; Unsupported if MuJoCo is too old.
 
-    Parameters
-    ----------
-    simulated : Simulated
-        The model and its task.
-    n : int
-        Number of slots.
-    threads : int
-        Number of MuJoCo's threads.
-    has_data : bool
-        Whether `data` of the first slot is needed.
-
-    Raises
-    ------
-    Unsupported
-        If MuJoCo is too old.
+    `has_data` says whether `data` of the first slot is needed.
     """
 
     refills = True
@@ -48,11 +37,10 @@ class MujocoWorld:
         self.dt = self.model.opt.timestep * self._frame_skip
         self._init = simulated.qpos, simulated.qvel
         derived = self._formulas.derived
-        # Contact forces are computed after a step, from the full data of a simulation.
         kind: Any = _Simulations
         if not has_data:
             rows = _rows()
-            kind = kind if "cfrc_ext" in derived else rows
+            kind = rows if _AFTER_STEPS.isdisjoint(derived) else kind
         self._simulations = kind(self.model, n, threads, ("qpos", "qvel", *derived))
         self._lengths = np.zeros(n, np.int64)
 
@@ -95,7 +83,13 @@ class MujocoWorld:
     def _observed(self, moment: Moment) -> NDArray[np.float64]:
         parts = self._formulas.observe(moment)
         n = len(parts[0])
-        return np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
+        rows = [part.reshape(n, -1) for part in parts]
+        return np.concatenate(rows, axis=1, dtype=np.float64)
+
+    @property
+    def observation_size(self) -> int:
+        """Size of an observation."""
+        return int(self._observed(self._moment(np.arange(1))).shape[1])
 
     def close(self) -> None:
         """End the threads."""
@@ -103,41 +97,25 @@ class MujocoWorld:
 
 
 class Simulated(NamedTuple):
-    """A model, and the functions that make a task of it.
+    """A model, and the functions that make a task of it."""
 
-    Attributes
-    ----------
-    model : MjModel
-        The model.
-    frame_skip : int
-        Number of substeps in each step.
-    qpos, qvel : ndarray
-        Initial positions and velocities.
-    limit : int or None
-        Maximum number of steps of an episode.
-    formulas : Formulas
-        Observations, rewards and ends.
-    args : dict
-        Arguments of the formulas.
-    """
-
+    #: The MjModel.
     model: Any
+    #: Number of substeps in each step.
     frame_skip: int
+    #: Initial positions and velocities.
     qpos: NDArray[np.float64]
     qvel: NDArray[np.float64]
+    #: Maximum number of steps of an episode.
     limit: int | None
+    #: Observations, rewards and ends.
     formulas: Formulas
+    #: Arguments of the formulas.
     args: dict[str, Any]
 
 
 def simulated_by(env: Any) -> Simulated:
-    """Return the simulation of one of Gymnasium's environments.
-
-    Raises
-    ------
-    Unsupported
-        If `env` is not one of the tasks, or is wrapped or changed.
-    """
+    """Return the simulation of one of Gymnasium's tasks; Unsupported for others, and for wrapped or changed ones."""
     formulas, args = _task_of(env)
     task, limit = env.unwrapped, env.spec.max_episode_steps
     return Simulated(
@@ -183,7 +161,11 @@ def _rows() -> Any:
         """Simulations as rows of MuJoCo's batch."""
 
         def __init__(self, model: Any, n: int, threads: int, fields: tuple[str, ...]) -> None:
-            self._n, self._batch = n, batch.Batch(model, n, threads)
+            try:
+                self._batch = batch.Batch(model, n, threads)
+            except ValueError as error:  # a model with sleeping bodies
+                raise Unsupported(f"mujoco.batch cannot step the model: {error}") from error
+            self._n = n
             self._ctrl = self._batch.bind("ctrl")
             self.arrays = {name: self._batch.bind(name) for name in fields}
 

@@ -13,21 +13,7 @@ from .batched import Step, Unsupported
 
 
 class PoolWorld:
-    """An EnvPool pool, made again for each set of episodes because its seeds are fixed at that time.
-
-    Parameters
-    ----------
-    env : str
-        Id in EnvPool.
-    env_args : dict
-        Arguments of ``envpool.make``.
-    max_episode_steps : int or None
-        Limit of steps instead of the environment's own.
-    n : int
-        Number of slots.
-    threads : int
-        Number of threads of the pool.
-    """
+    """An EnvPool pool, made again for each set of episodes because its seeds are fixed at that time."""
 
     refills = False
 
@@ -65,10 +51,8 @@ class PoolWorld:
                 pool = self._envpool.make(
                     self._id, env_type="gymnasium", num_envs=len(seeds), seed=seeds, **self._options
                 )
-                _ = (
-                    pool.observation_space,
-                    pool.action_space,
-                )  # EnvPool makes them on access
+                # EnvPool makes them on access.
+                _ = pool.observation_space, pool.action_space
                 return pool
         except (TypeError, ValueError, AssertionError) as error:
             raise ValueError(f"env_args: EnvPool cannot make {self._id}: {error}") from error
@@ -102,16 +86,7 @@ class PoolWorld:
 class VectorWorld:
     """A `gymnasium.vector.VectorEnv` that a function returns, or a `SyncVectorEnv` of an id.
 
-    Parameters
-    ----------
-    env : str, EnvSpec or callable
-        The id, its EnvSpec, or the function.
-    env_args : dict
-        Keyword arguments for either.
-    max_episode_steps : int or None
-        Limit of steps instead of the environment's own; for a function's `VectorEnv`, in addition to its own.
-    n : int
-        Number of slots, unless the function determines it.
+    A function determines the number of slots, and its `VectorEnv` has its own limit of steps in addition to this one.
     """
 
     refills = False

@@ -77,11 +77,15 @@ def with_profile(name: str, env_id: str | None, config: TrainConfig) -> TrainCon
     profile = chosen(name, env_id, config.env_args)
     if profile is None:
         return config
+    return TrainConfig(**profile.settings | given_in(config))
+
+
+def given_in(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that differ from the defaults."""
     default = TrainConfig()
-    given = {
+    return {
         each: value for each in NAMES if (value := getattr(config, each)) != getattr(default, each)
     }
-    return TrainConfig(**profile.settings | given)
 
 
 def as_options(settings: dict[str, Any]) -> str:

@@ -1,0 +1,292 @@
+"""The trainer's engines in turns, and what the simulators take by themselves.
+
+    pip install ".[mujoco,envpool]"
+    python bench/engines.py                           # MuJoCo, linear and 64-64 policies; half an hour
+    python bench/engines.py --env HalfCheetah-v5 --hidden none
+    python bench/engines.py --pool BipedalWalker-v3 Ant-v5
+
+Observations are normalized, and the center is not evaluated. Each race begins with a policy that was trained for
+``--warm-up`` steps, because robots that fall at once would measure resets. The turns of a MuJoCo task, in one process:
+generations of the same run on the `gymnasium` and on the `mujoco` engine, whose searches must be equal in the end; the
+same on examples/embedding/mujoco_c, where there is one (C that drives MuJoCo, with other initial states); and
+`mujoco.rollout`, which replays controls of the center from the same initial states and does nothing else. With
+``--pool``, the turns are generations on the `envpool` engine, and its pool stepped with known actions, resets included.
+
+Processor time is that of all threads of this process: the `gymnasium` engine's is in its workers, and not counted.
+"""
+
+import argparse
+import contextlib
+import functools
+import os
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import examples
+import numpy as np
+
+from pepg_fast import Simulation, training
+from pepg_fast.benchmarks.report import machine_line, markdown
+from pepg_fast.run.limits import Limits
+from pepg_fast.run.loop import run_with
+from pepg_fast.training import TrainConfig
+from pepg_fast.training import config as configs
+from pepg_fast.training.places import InWorkers
+from pepg_fast.training.rollouts import make_env
+from pepg_fast.training.running import _Run
+from pepg_fast.training.trainer import Trainer
+from pepg_fast.training.workers import Workers
+
+TASKS = ("HalfCheetah-v5", "Hopper-v5", "Swimmer-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5")
+#: Episodes of the center that are replayed, and most steps of each.
+EPISODES, MOST_STEPS = 4, 300
+
+
+class Turn(NamedTuple):
+    """Environment steps of a turn, and the wall and processor seconds that they took."""
+
+    steps: int
+    wall: float
+    processor: float
+
+
+def timed(work: Callable[[], int]) -> Turn:
+    """Measure work that returns its number of steps."""
+    wall, processor = time.perf_counter(), time.process_time()
+    steps = work()
+    return Turn(steps, time.perf_counter() - wall, time.process_time() - processor)
+
+
+def warmed_up(env_id: str, hidden: tuple[int, ...], steps: int, folder: Path) -> None:
+    """A run from whose policy the race begins."""
+    settings = TrainConfig(
+        hidden_sizes=hidden, seed=0, normalize_observations=True, population_size=16, sigma_init=0.05, mu_lr=0.03,
+        max_interactions=steps,
+    )  # fmt: skip
+    training.train(env_id, settings, folder=folder)
+
+
+@contextlib.contextmanager
+def trainer_of(
+    env: Any, engine: str, hidden: tuple[int, ...], start: Path | None = None
+) -> Iterator[Trainer]:
+    """A run that goes on from turn to turn."""
+    settings = TrainConfig(
+        hidden_sizes=hidden, seed=0, center_every=0, normalize_observations=True, engine=engine, sigma_init=0.02,
+        mu_lr=0.005, start_from=None if start is None else str(start),
+    )  # fmt: skip
+    config = configs.resolved(settings)
+    run = _Run(env, config, None)
+    with Workers(run.task, config.workers or 0) as workers:
+        trainer = Trainer(run.es, config, run.task, InWorkers(workers), run.name)
+        try:
+            yield trainer
+        finally:
+            trainer.close()
+
+
+def train(trainer: Trainer, generations: int) -> int:
+    """Train for some generations; the environment steps they took."""
+    before = trainer.es.interactions
+    run_with(trainer.es, trainer, Limits(max_steps=generations), trainer)
+    return int(trainer.es.interactions - before)
+
+
+# ---- MuJoCo ------------------------------------------------------------------------------------------------------
+
+
+def controls_of(trainer: Trainer, env_id: str) -> list[tuple[Any, Any]]:
+    """Initial states and controls, one for each substep, of episodes of the center."""
+    import mujoco
+
+    policy, env, found = trainer.policy_file().policy("center"), make_env(env_id, {}, None), []
+    world, kind = env.unwrapped, mujoco.mjtState.mjSTATE_FULLPHYSICS
+    for seed in range(EPISODES):
+        observation, _ = env.reset(seed=seed)
+        state = np.empty(mujoco.mj_stateSize(world.model, kind))
+        mujoco.mj_getState(world.model, world.data, state, kind)
+        controls, is_over = [], False
+        while not is_over and len(controls) < MOST_STEPS:
+            action = policy(observation)
+            observation, _, terminated, truncated, _ = env.step(action)
+            controls.append(world.data.ctrl.copy())
+            is_over = terminated or truncated
+        found.append((state, np.repeat(controls, world.frame_skip, axis=0)))
+    env.close()
+    return found
+
+
+def replay(env_id: str, episodes: list[tuple[Any, Any]], seconds: float) -> Turn:
+    """Roll out known controls on all threads, as many copies of an episode at a time as there are threads."""
+    import mujoco
+    from mujoco import rollout
+
+    env = make_env(env_id, {}, None)
+    model, skip = env.unwrapped.model, env.unwrapped.frame_skip
+    n = len(os.sched_getaffinity(0))
+    data = [mujoco.MjData(model) for _ in range(n)]
+
+    def work() -> int:
+        steps, end = 0, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for state, controls in episodes:
+                pool.rollout(model, data, np.tile(state, (n, 1)), controls[None])
+                steps += n * len(controls) // skip
+        return steps
+
+    with rollout.Rollout(nthread=n) as pool:
+        turn = timed(work)
+    env.close()
+    return turn
+
+
+def race(
+    env_id: str, hidden: tuple[int, ...], options: argparse.Namespace, folder: Path
+) -> dict[str, list[Turn]]:
+    """The turns of a task, round by round."""
+    found: dict[str, list[Turn]] = defaultdict(list)
+    worlds: dict[str, tuple[Any, str]] = {name: (env_id, name) for name in ("gymnasium", "mujoco")}
+    if env_id == "HalfCheetah-v5":
+        cheetah: Simulation = examples.load("embedding/mujoco_c/train.py").simulation()
+        worlds["C"] = (cheetah, "auto")
+    warmed_up(env_id, hidden, options.warm_up, folder)
+    with contextlib.ExitStack() as stack:
+        trainers = {
+            name: stack.enter_context(trainer_of(env, engine, hidden, folder))
+            for name, (env, engine) in worlds.items()
+        }
+        for trainer in trainers.values():  # starts the workers
+            train(trainer, 1)
+        for _ in range(options.rounds):
+            for name, trainer in trainers.items():
+                work = functools.partial(train, trainer, options.generations)
+                found[name].append(timed(work))
+            episodes = controls_of(trainers["mujoco"], env_id)
+            found["rollout"].append(replay(env_id, episodes, options.seconds))
+        np.testing.assert_array_equal(trainers["gymnasium"].es.mu, trainers["mujoco"].es.mu)
+    return found
+
+
+# ---- EnvPool -----------------------------------------------------------------------------------------------------
+
+
+def known_actions(trainer: Trainer, env_id: str, seeds: np.ndarray) -> tuple[Any, list[Any]]:
+    """A world of EnvPool, and the slots and actions of each tick of the center's episodes."""
+    from pepg_fast.training.engines.vector_worlds import PoolWorld
+
+    world = PoolWorld(env_id, {}, None, len(seeds), trainer.config.workers or 1)
+    policy, slots, ticks = trainer.policy_file().policy("center"), np.arange(len(seeds)), []
+    observations = world.reset(slots, seeds)
+    while len(slots):
+        actions = np.stack([np.asarray(policy(each)) for each in observations])
+        ticks.append((slots, actions))
+        step = world.step(slots, actions)
+        going = ~(step.terminated | step.truncated)
+        slots, observations = slots[going], step.observations[going]
+    return world, ticks
+
+
+def race_pool(env_id: str, generations: int, rounds: int) -> dict[str, list[Turn]]:
+    """Generations on the engine, and its pool with known actions, round by round."""
+    found: dict[str, list[Turn]] = defaultdict(list)
+    with trainer_of(env_id, "envpool", ()) as trainer:
+        train(trainer, 1)
+        for _ in range(rounds):
+            found["training"].append(timed(lambda: train(trainer, generations)))
+            seeds = np.arange(trainer.config.population_size, dtype=np.int64)
+            world, ticks = known_actions(trainer, env_id, seeds)
+
+            def work(world: Any = world, ticks: Any = ticks, seeds: Any = seeds) -> int:
+                for _ in range(generations):
+                    world.reset(np.arange(len(seeds)), seeds)
+                    for slots, actions in ticks:
+                        world.step(slots, actions)
+                return generations * sum(len(slots) for slots, _ in ticks)
+
+            found["known actions"].append(timed(work))
+            world.close()
+    return found
+
+
+# ---- tables ------------------------------------------------------------------------------------------------------
+
+
+def rates(turns: list[Turn]) -> float:
+    """Median of the steps a second."""
+    return statistics.median(turn.steps / turn.wall for turn in turns)
+
+
+def ratio(one: list[Turn], other: list[Turn]) -> float:
+    """Median, over the rounds, of the ratio of two rates."""
+    return statistics.median(
+        (a.steps / a.wall) / (b.steps / b.wall) for a, b in zip(one, other, strict=True)
+    )
+
+
+def processor(turns: list[Turn]) -> float:
+    """Median of the processor's microseconds a step."""
+    return statistics.median(1e6 * turn.processor / turn.steps for turn in turns)
+
+
+def row_of(env_id: str, hidden: tuple[int, ...], found: dict[str, list[Turn]]) -> list[str]:
+    """One race as a row of the table."""
+    engine, floor = processor(found["mujoco"]), processor(found["rollout"])
+    c = processor(found["C"]) if "C" in found else 0.0
+    return [
+        env_id,
+        "-".join(map(str, hidden)) or "linear",
+        f"{rates(found['gymnasium']):,.0f}",
+        f"{rates(found['mujoco']):,.0f}",
+        f"{ratio(found['mujoco'], found['gymnasium']):.2f}",
+        f"{floor:.0f}",
+        f"{engine:.0f} ({engine / floor:.2f}x)",
+        f"{c:.0f} ({c / floor:.2f}x)" if c else "",
+    ]
+
+
+HEAD = [
+    "task", "policy", "gymnasium, steps/s", "mujoco, steps/s", "ratio",
+    "rollout, processor µs a step", "mujoco, µs", "C, µs",
+]  # fmt: skip
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--env", nargs="*", default=TASKS, help="MuJoCo tasks of Gymnasium")
+    parser.add_argument("--hidden", nargs="*", default=["none", "64,64"], help="hidden layers")
+    parser.add_argument("--pool", nargs="*", default=[], help="tasks of EnvPool, instead")
+    parser.add_argument("--warm-up", type=int, default=400_000, help="steps of the first policy")
+    parser.add_argument("--generations", type=int, default=2, help="of training, in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each replay")
+    options = parser.parse_args()
+    print(machine_line(), "\n")
+    if options.pool:
+        rows = []
+        for env_id in options.pool:
+            found = race_pool(env_id, options.generations, options.rounds)
+            each = [f"{rates(turns):,.0f}" for turns in found.values()]
+            rows.append([env_id, *each, f"{ratio(*found.values()):.0%}"])
+        print(markdown(["task", "training, steps/s", "pool, steps/s", "training / pool"], rows))
+        return
+    rows = []
+    for hidden in options.hidden:
+        sizes = () if hidden == "none" else tuple(map(int, hidden.split(",")))
+        for env_id in options.env:
+            with tempfile.TemporaryDirectory() as folder:
+                turns = race(env_id, sizes, options, Path(folder, "run"))
+            rows.append(row_of(env_id, sizes, turns))
+            print(" | ".join(rows[-1]), flush=True)
+    print("\n" + markdown(HEAD, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Policies for classic tasks, trained by the command alone: a row a task, a file a seed.
+
+    pip install ".[gym,mujoco]" "gymnasium[box2d,classic-control]"
+    python bench/results.py swimmer                    # or another row of ROWS, with its own seeds
+    python bench/results.py swimmer --seeds 3          # the first three of them
+
+Each seed is one ``pepg-fast train`` followed by ``pepg-fast evaluate``. What came out is written to
+docs/results/policies/ROW-SEED.json; a seed that has its file is not run again, and a run that was interrupted goes on
+from its last checkpoint. docs/results.md has the table of all files, by ``python bench/results.py --table``.
+
+Seeds below 10 were used to choose settings. The rows have other seeds.
+"""
+
+import json
+import math
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pepg_fast.benchmarks.report import machine, markdown
+from pepg_fast.run.history import History
+
+FOLDER = Path(__file__).parent.parent / "docs/results/policies"
+#: Test episodes, which have the seeds 0, 1, ...
+EPISODES = 100
+#: Points that a curve keeps.
+POINTS = 60
+
+
+class Row(NamedTuple):
+    """A task of the table: its command, and what is to be reached."""
+
+    env: str
+    options: str
+    bar: float  # mean return of the test episodes
+    needed: int  # seeds that must reach it
+    published: str
+    seeds: tuple[int, ...] = (10, 11, 12, 13, 14)
+
+
+#: For runs that stop at a center which is somewhat better than the bar.
+SURE = "--center-episodes 20"
+
+ROWS = {
+    "swimmer": Row(
+        "Swimmer-v5", f"--max-interactions 12e6 --target 360 {SURE}", 345, 4,
+        "355 (ARS, 2M steps, v3)",
+    ),
+    "hopper": Row(
+        "Hopper-v5", f"--max-interactions 25e6 --target 3450 {SURE}", 3400, 3,
+        "3344 (ARS, 7M steps, v3); 3403 (OpenAI-ES, 31.6M, v1)",
+    ),
+    "halfcheetah": Row(
+        "HalfCheetah-v5", f"--max-interactions 60e6 --target 5100 {SURE}", 5000, 3,
+        "4815 (ARS, 12M steps, v3); 2386 (OpenAI-ES, 2.9M, v1)",
+    ),
+    "walker2d": Row(
+        "Walker2d-v5", f"--max-interactions 70e6 --target 5300 {SURE}", 3500, 2,
+        "5232 (PGPE with ClipUp, 37.5M steps); 2994 (ARS, 75M, v3)", (10, 11, 12),
+    ),
+    "ant": Row(
+        "Ant-v5", f"--max-interactions 50e6 --target 2600 {SURE}", 1500, 2, "2334 (ARS, 75M steps, v3)", (10, 11, 12),
+    ),
+    "humanoid": Row(
+        "Humanoid-v5", f"--max-interactions 60e6 --target 6100 {SURE}", 3000, 1,
+        "6000 (ARS, v1); 10184 (PGPE with ClipUp, 150M steps)", (10,),
+    ),
+    "bipedalwalker": Row(
+        "BipedalWalker-v3", "--engine envpool --max-interactions 16e6 --target 306", 300, 4, "300 counts as solved",
+    ),
+    "bipedalwalker-hardcore": Row(
+        "BipedalWalkerHardcore-v3", "--engine envpool --max-interactions 16e6 --target 300", 300, 1,
+        "122 (PPO); 235 (TQC)", (10,),
+    ),
+    "pendulum": Row("Pendulum-v1", "--profile none --max-interactions 4e6", -200, 5, "-200 counts as solved"),
+    "lunarlander": Row(
+        "LunarLander-v3", "--profile none --max-interactions 2e6", 200, 5, "200 counts as solved",
+    ),
+    "lunarlander-continuous": Row(
+        "LunarLander-v3", "--env-arg continuous=True --profile none --max-interactions 2e6", 250, 5,
+        "200 counts as solved",
+    ),
+    "acrobot": Row("Acrobot-v1", "--profile none --max-interactions 1e6", -100, 5, "-100 counts as solved"),
+    "mountaincar-continuous": Row(
+        "MountainCarContinuous-v0", "--profile none --max-interactions 1e6", 90, 5, "90 counts as solved",
+    ),
+    "cartpole": Row("CartPole-v1", "--profile none --max-interactions 1e6", 500, 5, "475 counts as solved"),
+}  # fmt: skip
+
+
+def command_of(row: Row, seed: int) -> list[str]:
+    """The arguments that train a row's seed, after ``pepg-fast``."""
+    return ["train", row.env, *row.options.split(), "--seed", str(seed)]
+
+
+def output_of(arguments: list[str]) -> str:
+    """Run ``pepg-fast`` with arguments, show what it says, and return it."""
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "pepg_fast", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise SystemExit(f"pepg-fast {' '.join(arguments)} ended with status {process.returncode}")
+    return "".join(lines)
+
+
+def scores(text: str) -> dict[str, dict[str, float]]:
+    """Mean, deviation and minimum of each policy, as ``pepg-fast evaluate`` prints them."""
+    number = r"(-?[\d.]+)"
+    found = re.findall(
+        rf"^([\w ]+?): +mean {number} ± {number}, minimum {number}", text, re.MULTILINE
+    )
+    return {
+        name: {"mean": float(mean), "deviation": float(deviation), "minimum": float(minimum)}
+        for name, mean, deviation, minimum in found
+    }
+
+
+def curve_of(history: History) -> dict[str, list[float]]:
+    """Environment steps and returns of the center, thinned to `POINTS` of them."""
+    center = np.asarray(history["center"], dtype=float)
+    at = np.flatnonzero(~np.isnan(center))
+    at = np.unique(at[np.linspace(0, len(at) - 1, min(POINTS, len(at))).round().astype(int)])
+    interactions = np.asarray(history["interactions"])[at]
+    return {
+        "interactions": [int(each) for each in interactions],
+        "center": [round(float(each), 2) for each in center[at]],
+    }
+
+
+def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
+    """Train and test one seed of a row; a run that was interrupted goes on."""
+    row, arguments = ROWS[name], command_of(ROWS[name], seed)
+    folder = runs / f"{name}-{seed}"
+    where = ["--runs", str(runs), "--name", folder.name]
+    if (folder / "checkpoint.npz").exists():
+        print(f"going on with {folder}")
+        arguments = ["train", "--resume", str(folder)]
+        where = []
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    began = time.perf_counter()
+    output_of([*arguments, *where])
+    wall = time.perf_counter() - began
+    history = History.read_csv(folder / "history.csv")
+    tested = scores(output_of(["evaluate", str(folder), "--episodes", str(EPISODES)]))
+    return {
+        "row": name,
+        "command": " ".join(["pepg-fast", *command_of(row, seed)]),
+        "seed": seed,
+        "test": tested,
+        "interactions": int(history["interactions"][-1]),
+        "generations": int(history["step"][-1]),
+        "seconds": round(float(history["seconds"][-1]), 1),
+        "wall": round(wall, 1),
+        "curve": curve_of(history),
+        "machine": {
+            **machine(),
+            **{each: metadata.version(each) for each in ("gymnasium", "mujoco", "envpool") if _has(each)},
+            "system": platform.platform(),
+        },
+        "date": time.strftime("%Y-%m-%d"),
+    }  # fmt: skip
+
+
+def _has(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def reproduce(name: str, seeds: int, runs: Path) -> None:
+    """Run the seeds of a row that have no file yet, and print its table."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for seed in ROWS[name].seeds[:seeds]:
+        file = FOLDER / f"{name}-{seed}.json"
+        if not file.exists():
+            found = run(name, seed, runs)
+            file.write_text(json.dumps(found, indent=1) + "\n")
+    print(table([name]))
+
+
+def results_of(name: str) -> list[dict[str, Any]]:
+    """What the files of a row hold, by seed."""
+    found = [json.loads(file.read_text()) for file in FOLDER.glob(f"{name}-[0-9]*.json")]
+    return sorted(found, key=lambda each: each["seed"])
+
+
+def score_of(found: dict[str, Any]) -> float:
+    """Mean test return of the last center."""
+    return float(found["test"]["center"]["mean"])
+
+
+def table(names: list[str]) -> str:
+    """A row a seed."""
+    rows = []
+    for name in names:
+        row = ROWS[name]
+        for k, found in enumerate(results_of(name)):
+            last, best = found["test"]["center"], found["test"].get("best center")
+            rows.append([
+                row.env + (" (continuous)" if "continuous=True" in row.options else "") if not k else "",
+                str(found["seed"]),
+                f"{last['mean']:.1f} ± {last['deviation']:.1f}",
+                f"{last['minimum']:.1f}",
+                f"{best['mean']:.1f}" if best else "",
+                f"{found['interactions'] / 1e6:.2f} million",
+                _minutes(found["seconds"]),
+            ])  # fmt: skip
+    head = ["task", "seed", "center", "minimum", "best center", "environment steps", "time"]
+    return markdown(head, rows)
+
+
+def summary() -> str:
+    """A row a task: the bar, the seeds that reach it, and what was published."""
+    rows = []
+    for name, row in ROWS.items():
+        found = [score_of(each) for each in results_of(name)]
+        reached = sum(score >= row.bar for score in found)
+        rows.append([
+            f"`{name}`",
+            row.published,
+            f"{row.bar:g} by {row.needed} of {len(row.seeds)}",
+            f"{reached} of {len(found)}" if found else "not run",
+            f"{np.median(found):.1f} ({min(found):.1f} to {max(found):.1f})" if found else "",
+        ])  # fmt: skip
+    return markdown(["row", "published", "to reach", "reached by", "median (range)"], rows)
+
+
+def _minutes(seconds: float) -> str:
+    minutes = math.floor(seconds / 60)
+    return f"{minutes} min {seconds - 60 * minutes:.0f} s" if minutes else f"{seconds:.0f} s"

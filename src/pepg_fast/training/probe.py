@@ -1,0 +1,103 @@
+"""A look at an unknown task before training: short episodes of random policies, which choose some of the settings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import profiles
+from .config import TrainConfig
+from .generation import Generation
+from .normalization import LEAST_STD, Statistics, merged
+from .rollouts import Episodes, Task
+from .starting import normalizes
+from .workers import Workers
+
+#: Number of random policies, and most steps of their episodes.
+POLICIES, MOST_STEPS = 32, 300
+
+#: Observations are normalized if their deviations, and 1, differ by more than this factor. It is 4 to 15 in tasks that
+#: are learned without normalization (Acrobot, CartPole, Pendulum, Swimmer), and 20 or more in those that need it
+#: (LunarLander, BipedalWalker, HalfCheetah, Hopper, MountainCar).
+FACTOR = 16.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was seen, and the settings that follow.
+
+    Attributes
+    ----------
+    settings : dict
+        Chosen settings that differ from the defaults.
+    text : str
+        What was seen and chosen, in a sentence.
+    """
+
+    settings: dict[str, Any]
+    text: str
+
+    @classmethod
+    def of_defaults(cls, seen: str = "") -> "Probe":
+        """Choose nothing."""
+        return cls({}, f"{seen}the defaults apply: {profiles.defaults_in_short()} and others")
+
+    @classmethod
+    def of_run(cls, run: str) -> "Probe":
+        """Choose what a run has from whose policy the search starts."""
+        settings = {"normalize_observations": normalizes(run)}
+        return cls(settings, f"as in {run}: {profiles.as_options(settings)}")
+
+
+def look(task: Task, config: TrainConfig) -> Probe:
+    """Run short episodes of random linear policies in a task.
+
+    Parameters
+    ----------
+    task : Task
+        Description of an episode, with a linear network.
+    config : TrainConfig
+        The settings so far; the episodes depend only on the task, and not on the seed or the number of workers.
+
+    Raises
+    ------
+    EvaluationError
+        If an episode fails for good.
+    """
+    size = task.interface.observation_size
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((POLICIES, task.network.number_of_parameters)) / np.sqrt(size)
+    seeds = np.arange(POLICIES, dtype=np.int64)[:, None]
+    with Workers(task, min(config.workers or 0, 2)) as workers:
+        episodes = workers.run(weights, Generation(task, seeds, None, True, limit=MOST_STEPS))
+    seen = merged(Statistics.none(task.interface.observation_size), episodes.statistics)
+    return _probe_of(episodes, seen, task.interface.observations is None)
+
+
+def _probe_of(episodes: Episodes, seen: Statistics, are_numbers: bool) -> Probe:
+    """Choose settings by what was seen."""
+    text = f"{POLICIES} random linear policies took {episodes.lengths.sum():,} steps"
+    settings: dict[str, Any] = {}
+    factor = _factor_of(seen)
+    if are_numbers and factor > FACTOR:
+        settings["normalize_observations"] = True
+        text += f"; the scales of their observations differ by a factor of {factor:.3g}"
+    returns: NDArray[np.float64] = episodes.returns[~np.isnan(episodes.returns)]
+    if len(returns) and (returns == returns[0]).all():
+        text += f"; all of them had the same return, {returns[0]:.6g}, so the first progress may take long"
+    if settings:
+        return Probe(
+            settings,
+            f"{text}; chosen: {profiles.as_options(settings)} (--profile none for the defaults)",
+        )
+    return Probe.of_defaults(f"{text}; ")
+
+
+def _factor_of(seen: Statistics) -> float:
+    """The factor by which the deviations of observations, without constants, and 1 differ."""
+    if not seen.count:
+        return 1.0
+    deviations = np.sqrt(seen.squares / seen.count)
+    deviations = deviations[deviations > LEAST_STD * np.maximum(1.0, np.abs(seen.mean))]
+    return float(deviations.max(initial=1.0) / deviations.min(initial=1.0))

@@ -1,0 +1,160 @@
+"""What is chosen for a task that has no profile."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gymnasium")
+pytest.importorskip("loky")
+
+import envs  # noqa: F401  Walk-v0
+
+from pepg_fast import cli
+from pepg_fast.training import TrainConfig, probe, running, train
+from pepg_fast.training import config as configs
+from pepg_fast.training.normalization import Statistics
+from pepg_fast.training.rollouts import Episodes
+
+QUICK = [
+    "--population-size",
+    "4",
+    "--max-steps",
+    "1",
+    "--workers",
+    "0",
+    "--center-every",
+    "0",
+    "--seed",
+    "3",
+]
+SMALL = TrainConfig(population_size=4, max_steps=1, workers=0, center_every=0, seed=3)
+pytestmark = [
+    pytest.mark.usefixtures("no_picture"),
+    pytest.mark.filterwarnings("ignore:all candidates had the same fitness"),
+]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def found(env_id, **settings):
+    return running.probed(env_id, TrainConfig(workers=0, **settings), settings)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "normalizes"),
+    [("MountainCar-v0", True), ("CartPole-v1", False), ("Pendulum-v1", False), ("FrozenLake-v1", False)],
+)  # fmt: skip
+def test_observations_of_different_scales_are_normalized(env_id, normalizes):
+    assert found(env_id).settings == ({"normalize_observations": True} if normalizes else {})
+
+
+def test_it_says_what_was_seen_and_chosen():
+    text = found("MountainCar-v0").text
+    assert "32 random linear policies took 6,400 steps" in text
+    assert "all of them had the same return, -200," in text
+    assert text.endswith("chosen: --normalize-observations (--profile none for the defaults)")
+    assert (
+        "the defaults apply: --hidden-sizes 16,16 --population-size 64" in found("CartPole-v1").text
+    )
+
+
+@pytest.mark.parametrize(
+    "setting", [{"seed": 7}, {"cell": "gru"}, {"hidden_sizes": (3,)}, {"rank": 1}]
+)
+def test_it_depends_on_the_task_alone(setting):
+    assert found("MountainCar-v0", **setting) == found("MountainCar-v0")
+
+
+def test_workers_see_the_same():
+    config = TrainConfig(workers=2)
+    assert running.probed("MountainCar-v0", config, ()) == found("MountainCar-v0")
+
+
+def test_what_is_given_is_not_looked_for(monkeypatch):
+    monkeypatch.setattr(running, "look", None)  # which would fail
+    found = running.probed("MountainCar-v0", TrainConfig(), {"normalize_observations"})
+    assert found == probe.Probe.of_defaults()
+
+
+@pytest.mark.parametrize("normalizes", [False, True])
+def test_a_start_from_a_run_has_its_normalization(monkeypatch, tmp_path, normalizes):
+    train(
+        "MountainCar-v0",
+        dataclasses.replace(SMALL, normalize_observations=normalizes),
+        folder="first",
+    )
+    monkeypatch.setattr(running, "look", None)
+    second = dataclasses.replace(SMALL, start_from="first")
+    assert (
+        train("MountainCar-v0", second, profile="auto").policy.normalizer is not None
+    ) == normalizes
+
+
+def test_the_command_looks_at_tasks_without_a_profile(capsys):
+    assert cli.main(["train", "MountainCar-v0", *QUICK]) == 0
+    assert "profile: none for MountainCar-v0; 32 random" in capsys.readouterr().err
+    assert configs.read_toml("runs/MountainCar-v0/config.toml")["normalize_observations"]
+
+    assert cli.main(["train", "MountainCar-v0", *QUICK, "--no-normalize-observations"]) == 0
+    assert "profile: none for MountainCar-v0; the defaults apply" in capsys.readouterr().err
+    assert not configs.read_toml("runs/MountainCar-v0-2/config.toml")["normalize_observations"]
+
+    assert cli.main(["train", "MountainCar-v0", *QUICK, "--profile", "none"]) == 0
+    assert "profile" not in capsys.readouterr().err
+    assert not configs.read_toml("runs/MountainCar-v0-3/config.toml")["normalize_observations"]
+
+
+def test_train_looks_if_it_is_asked_to():
+    automatic = train("MountainCar-v0", SMALL, profile="auto")
+    chosen = TrainConfig(**vars(SMALL) | {"normalize_observations": True})
+    assert automatic.policy.normalizer is not None
+    np.testing.assert_array_equal(automatic.mu, train("MountainCar-v0", chosen).mu)
+    assert train("MountainCar-v0", SMALL).policy.normalizer is None
+
+
+def failing():
+    """An environment whose first step fails."""
+    import gymnasium
+
+    def step(action):
+        raise OSError("no motor")
+
+    env = gymnasium.make("CartPole-v1")
+    env.step = step
+    return env
+
+
+def test_a_task_that_fails_is_left_to_the_run():
+    assert running.probed(failing, TrainConfig(workers=0), ()) == probe.Probe.of_defaults()
+    with pytest.raises(RuntimeError, match="no motor"):
+        train(failing, SMALL, profile="auto")
+
+
+def seen(*deviations, mean=0.0):
+    squares = 10.0 * np.square(np.array(deviations))
+    return Statistics(10.0, np.full(len(deviations), mean), squares)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "factor"),
+    [
+        (seen(1.0, 1.0), 1.0),
+        (seen(0.1, 2.0), 20.0),
+        (seen(0.1, 0.2), 10.0),  # compared with 1
+        (seen(50.0), 50.0),
+        (seen(0.5, 0.0), 2.0),  # a constant
+        (seen(0.5, 1e-3, mean=1e6), 2.0),  # constant within rounding
+        (Statistics.none(3), 1.0),
+    ],
+)
+def test_scales_differ_by_a_factor(statistics, factor):
+    assert probe._factor_of(statistics) == pytest.approx(factor)
+
+
+def test_episodes_that_failed_do_not_count():
+    episodes = Episodes.failed(1, "error", None)
+    assert "same return" not in probe._probe_of(episodes, Statistics.none(2), True).text
