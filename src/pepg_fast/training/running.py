@@ -139,10 +139,10 @@ def train(
     -----
     Ctrl-C, SIGTERM and SIGHUP end the run after the current generation; a second signal ends it at once. After SIGTERM,
     SIGHUP or the time limit, the run waits for the generation for at most 3 seconds. In every case all files are
-    written, and a resumed run repeats a generation that was not finished. Signals that the process already handles (such
-    as SIGTERM after `ray.init`) are left to their handlers. Rewards do not depend on the number of workers, because the
-    seed of an episode depends only on the run's seed, the generation and the pair. An environment is used for many
-    episodes unless `new_env` is set.
+    written, and a resumed run repeats a generation that was not finished. Signals that the process already handles
+    (such as SIGTERM after `ray.init`) are left to their handlers. Rewards do not depend on the number of workers,
+    because the seed of an episode depends only on the run's seed, the generation and the pair. An environment is used
+    for many episodes unless `new_env` is set.
     """
     if config is not None and not isinstance(config, TrainConfig):
         raise TypeError(f"config: wanted a TrainConfig, got {config!r:.60}")
