@@ -109,9 +109,8 @@ def train(
         the history says from which step on they apply.
     profile : str
         Tuned settings for a family of tasks, which replace the settings that `config` leaves at their defaults: the
-        name of a profile, or "auto" for the profile of the environment's id. If there is none, "auto" looks at a few
-        short episodes of random policies, and normalizes observations whose scales differ. A resumed run keeps its own
-        settings.
+        name of a profile, or "auto" for the profile of the environment's id. If there is none, "auto" normalizes
+        observations whose scales differ in a few short episodes of random policies. A resumed run keeps its settings.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
@@ -134,16 +133,16 @@ def train(
         If `folder` already contains a run, or contains none to resume.
     EvaluationError
         If an environment raises an exception, or worker processes die twice during the same episode. All files are
-        written, and the run can be resumed. With `episode_retries` and `failed_episodes`, the run can go on instead.
+        written, and the run can be resumed. With `episode_retries` and `failed_episodes`, the run can continue instead.
 
     Notes
     -----
     Ctrl-C, SIGTERM and SIGHUP end the run after the current generation; a second signal ends it at once. After SIGTERM,
     SIGHUP or the time limit, the run waits for the generation for at most 3 seconds. In every case all files are
-    written, and a resumed run repeats a generation that was not finished. Signals that the process handles already, as
-    SIGTERM after `ray.init`, are left to their handlers. Rewards do not depend on the number of workers, because the
-    seed of an episode depends only on the run's seed, the generation and the pair. An environment is used for many
-    episodes unless `new_env` is set.
+    written, and a resumed run repeats a generation that was not finished. Signals that the process already handles
+    (such as SIGTERM after `ray.init`) are left to their handlers. Rewards do not depend on the number of workers,
+    because the seed of an episode depends only on the run's seed, the generation and the pair. An environment is used
+    for many episodes unless `new_env` is set.
     """
     if config is not None and not isinstance(config, TrainConfig):
         raise TypeError(f"config: wanted a TrainConfig, got {config!r:.60}")
