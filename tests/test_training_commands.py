@@ -412,7 +412,6 @@ def test_debug_shows_where(capsys):
         (["--max-steps", "1.5"], "wanted a whole number, got '1.5'"),
         (["--hidden-sizes", "a"], "wanted a whole number, got 'a'"),
         (["--activation", "swish"], "invalid choice: 'swish'"),
-        (["--mu-lr", "a:b"], "wanted a number, or two as in 0.03:0.01, got 'a:b'"),
     ],
 )
 def test_invalid_values_are_reported_in_one_line(capsys, arguments, message):
@@ -421,6 +420,13 @@ def test_invalid_values_are_reported_in_one_line(capsys, arguments, message):
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_ramp_without_numbers_is_said_in_a_line(capsys):
+    assert run("train", "Walk-v0", "--mu-lr", "a:b") == 2
+    error = capsys.readouterr().err
+    assert "mu_lr: wanted a number, or two as in 0.03:0.01, got 'a:b'" in error
     assert error.count("\n") == 1
 
 

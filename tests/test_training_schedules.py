@@ -77,7 +77,7 @@ SPAN = {"max_interactions": 1000}
         ({"mu_lr": (0.1, 0.01)}, "mu_lr: wanted max_interactions or schedule_interactions with"),
         (SPAN | {"mu_lr": (0.1, 0.0)}, "mu_lr: wanted a number above 0, got 0"),
         (SPAN | {"mu_lr": (0.1, 0.1, 0.1)}, "mu_lr: wanted one number, or two as in 0.03:0.01"),
-        (SPAN | {"mu_lr": "fast:slow"}, "mu_lr: wanted a number, or two as in 0.03:0.01, got 'fast'"),
+        (SPAN | {"mu_lr": "fast:slow"}, "mu_lr: wanted a number, or two as in 0.03:0.01, got 'fast:slow'"),
         (SPAN | {"sigma_init": (0.1, 0.01)}, "sigma_init: wanted sigma_lr=0 with"),
         (SPAN | {"max_episode_steps": (20, 20)}, "max_episode_steps: wanted episodes that grow"),
         ({"top": 2}, "top: wanted fitness_shaping='top' with it, got 'centered'"),

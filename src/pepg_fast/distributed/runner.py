@@ -157,18 +157,8 @@ class Runner:
             function of one candidate. If it has a method ``gathered(es, evaluated)``, every process that runs the loop
             calls this method after each update, before the callbacks, with the result of the method `evaluate`: for
             statistics of all evaluations.
-        max_steps : int, optional
-            Maximum number of steps of this call.
-        max_evaluations : int, optional
-            Maximum number of evaluations of this call.
-        target_fitness : float, optional
-            The run ends when `best_fitness` is at least as good.
-        patience : int, optional
-            The run ends after this many steps without a new best fitness.
-        patience_tolerance : float, optional
-            A new best fitness counts only if it improves on the last one that counted by more than this; 0 by default.
-        time_limit : float, optional
-            Number of seconds, by the root's clock, after which no further population is evaluated.
+        max_steps, max_evaluations, target_fitness, patience, patience_tolerance, time_limit : optional
+            Limits, as for `PEPG.run`. The seconds are those of the root's clock.
         callbacks : callable, Callback, or several
             Called after each step by the root alone, while the others wait; they must not change the search.
         center_every : int

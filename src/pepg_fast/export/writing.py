@@ -9,6 +9,7 @@ from typing import Any
 from .. import _caller, _checks
 from ..nn import NeuralNetwork
 from ..storage import files
+from . import c, numpy_module, onnx_model
 from .description import FORMATS, Description
 
 #: Suffixes of the files of each format.
@@ -36,17 +37,11 @@ def write(
         )
     description.check(format, dtype)  # before a library is imported
     if format == "c":
-        from . import c
-
         found = c.files(description, path.stem, dtype)
         return [files.write(path.with_name(name), text.encode()) for name, text in found.items()]
     if format == "numpy":
-        from . import numpy_module
-
         return [files.write(path, numpy_module.text(description).encode())]
     if format == "onnx":
-        from . import onnx_model
-
         return [files.write(path, onnx_model.model(description, dtype).SerializeToString())]
     return [files.write(path, _scripted(description, dtype))]
 

@@ -80,11 +80,8 @@ class Limits(_Given):
     def _reached(self, run: Any) -> str | None:
         """Return the name of the first limit that a run has reached.
 
-        Parameters
-        ----------
-        run : object
-            The search ``es``; the ``steps``, ``evaluations`` and ``seconds()`` of this run, the step of its
-            ``last_improvement``, and the fitness of the ``center``, NaN if it is not known.
+        The run has its search ``es``; its ``steps``, ``evaluations`` and ``seconds()``; the step of its
+        ``last_improvement``; and the fitness of the ``center``, NaN if it is not known.
         """
         es, (steps, evaluations, _) = run.es, self.earlier
         if self.target_fitness is not None:
@@ -125,12 +122,7 @@ class Limits(_Given):
     def _share(self, es: Any, seconds: float) -> float:
         """Return the used share of the limit that will be reached first, from 0 to 1; NaN without a limit.
 
-        Parameters
-        ----------
-        es : PEPG
-            The search; all of its runs count.
-        seconds : float
-            Duration of this run so far.
+        All runs of the search count; `seconds` is the duration of this one so far.
         """
         used = (
             (es.step, self.max_steps),

@@ -27,14 +27,7 @@ def run_attempts(
 ) -> Any:
     """Run the search, and start it anew at most `restarts` times; return the Result.
 
-    Parameters
-    ----------
-    run_with : callable
-        Runs one attempt, as `loop.run_with` does.
-    es, evaluations, limits, callbacks, **options
-        Its arguments; the limits apply to all attempts together.
-    restarts : int
-        Number of attempts that may follow the first.
+    `run_with` runs one attempt, and takes the other arguments; the limits apply to all attempts together.
     """
     several = _Several(es, limits, callbacks_of(callbacks), restarts)
     is_local = not evaluations.is_distributed
@@ -73,9 +66,7 @@ class _Several:
     def __init__(self, es: Any, limits: Limits, callbacks: list[Callback], restarts: int) -> None:
         self.es, self.limits, self.callbacks, self.restarts = es, limits, callbacks, restarts
         self.new_optimizer = attempts.new_optimizers(es)
-        attempts.start(
-            es
-        )  # raises an error for an assigned start that is none, before the first attempt
+        attempts.start(es)  # before the first attempt, raises the error of a start that is none
         self.results: list[Any] = []
         self._began = self._attempt_began = es.step, es.evaluations
         self._best: int | None = None  # index of the best of the attempts before the current one

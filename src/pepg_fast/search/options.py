@@ -60,7 +60,7 @@ def thread_count(name: str, value: Any, size: int) -> int:
 
 
 class Argument:
-    """A keyword of the constructor that does not become an attribute, with the type that the documentation states."""
+    """A keyword of the constructor that does not become an attribute: documented type, default, and what it does."""
 
     def __init__(self, kind: str, default: Any, doc: str) -> None:
         self.kind, self.default, self.doc = kind, default, doc
@@ -76,7 +76,7 @@ class Option(Argument, Generic[T]):
     Parameters
     ----------
     kind, default, doc
-        As for `Argument`.
+        The type that the documentation states, the value used when the keyword is not given, and what it does.
     check : callable, optional
         Takes (name, value, number of parameters); if there is none, the constructor checks the value.
     part : str

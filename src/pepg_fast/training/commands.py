@@ -148,7 +148,7 @@ def _add_option(group: Any, setting: "dataclasses.Field[Any]") -> None:
     elif choices := setting.metadata["choices"]:
         options["choices"] = choices
     elif setting.metadata["ramp"]:
-        options |= {"type": _ramp, "metavar": "N[:N]" if kind.startswith("int") else "X[:X]"}
+        options["metavar"] = "N[:N]" if kind.startswith("int") else "X[:X]"
     elif name == "episodes":
         options |= {"type": _whole_or_auto, "metavar": f"N|{AUTO}"}
     elif kind.startswith("int"):
@@ -173,17 +173,6 @@ def _whole(text: str) -> int:
         if float(text).is_integer():
             return int(float(text))
     raise argparse.ArgumentTypeError(f"wanted a whole number, got {text!r}")
-
-
-def _ramp(text: str) -> Any:
-    """Parse one number, or two as in 0.03:0.01."""
-    try:
-        found = tuple(float(part) for part in text.split(":"))
-    except ValueError:
-        found = ()
-    if not 1 <= len(found) <= 2:
-        raise argparse.ArgumentTypeError(f"wanted a number, or two as in 0.03:0.01, got {text!r}")
-    return found[0] if len(found) == 1 else found
 
 
 def _whole_or_auto(text: str) -> "int | str":

@@ -25,17 +25,11 @@ FACTOR = 16.0
 
 @dataclass(frozen=True)
 class Probe:
-    """What was seen, and the settings that follow.
+    """What was seen, and the settings that follow."""
 
-    Attributes
-    ----------
-    settings : dict
-        Chosen settings that differ from the defaults.
-    text : str
-        What was seen and chosen, in a sentence.
-    """
-
+    #: Chosen settings that differ from the defaults.
     settings: dict[str, Any]
+    #: What was seen and chosen, in a sentence.
     text: str
 
     @classmethod
@@ -51,19 +45,10 @@ class Probe:
 
 
 def look(task: Task, config: TrainConfig) -> Probe:
-    """Run short episodes of random linear policies in a task.
+    """Run short episodes of random linear policies in a task, which has a linear network.
 
-    Parameters
-    ----------
-    task : Task
-        Description of an episode, with a linear network.
-    config : TrainConfig
-        The settings so far; the episodes depend only on the task, and not on the seed or the number of workers.
-
-    Raises
-    ------
-    EvaluationError
-        If an episode fails for good.
+    The episodes depend only on the task, and not on the seed or the number of workers. Raises EvaluationError if one
+    fails for good.
     """
     size = task.interface.observation_size
     rng = np.random.default_rng(0)

@@ -12,8 +12,7 @@ def or_ramp(check: Check) -> Check:
 
     def checked(name: str, value: Any) -> Any:
         if isinstance(value, str):
-            value = tuple(_number(name, part) for part in value.split(":"))
-            value = value[0] if len(value) == 1 else value
+            value = _numbers(name, value)
         if not isinstance(value, tuple | list):
             return check(name, value)
         if len(value) != 2:
@@ -25,13 +24,14 @@ def or_ramp(check: Check) -> Check:
     return checked
 
 
-def _number(name: str, text: str) -> float:
+def _numbers(name: str, text: str) -> Any:
     try:
-        return float(text)
+        first, *others = map(float, text.split(":"))
     except ValueError:
         raise ValueError(
             f"{name}: wanted a number, or two as in 0.03:0.01, got {text!r:.60}"
         ) from None
+    return (first, *others) if others else first
 
 
 def is_ramp(value: Any) -> bool:

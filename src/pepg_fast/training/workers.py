@@ -202,10 +202,7 @@ class _Round:
             share = max(-(-left // (AHEAD * self.workers.count)), self.workers.least())
             hi = lo + min(MOST_TOGETHER, share, left)
             self.next = hi
-        first, last = (
-            lo // self.each,
-            -(-hi // self.each),
-        )  # members, whose episodes are numbered in order
+        first, last = lo // self.each, -(-hi // self.each)  # episodes are numbered by member
         asked = self.work.asked(self.solutions[first:last], self.seeds[lo:hi])
         future = self.workers.submit(worker, asked, np.arange(lo, hi) // self.each - first)
         self.running[future] = worker, lo, hi, self.workers.executor_of(worker)
