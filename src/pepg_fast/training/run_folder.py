@@ -72,6 +72,8 @@ class RunFolder:
         ------
         FileNotFoundError
             If the folder contains no run.
+        ValueError
+            If the file's settings are no settings, or contradict each other.
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
@@ -79,6 +81,10 @@ class RunFolder:
         env_id, left_out = settings.pop("env_id", None), settings.pop(configs.LEFT_OUT, [])
         if not (isinstance(left_out, list) and all(isinstance(name, str) for name in left_out)):
             raise ValueError(f"{self.config}: {configs.LEFT_OUT}: wanted names, got {left_out!r}")
+        try:
+            TrainConfig(**settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.config}: {error}") from error
         return env_id, settings, left_out
 
     @contextlib.contextmanager
