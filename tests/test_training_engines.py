@@ -668,6 +668,30 @@ def test_a_vector_environment_of_few_slots_is_made_once():
     assert len(made) == 1
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ((0, np.zeros((3, 2))), r"observations: wanted 2 of 2 numbers from the VectorEnv, got shape \(3, 2\)"),
+        ((0, np.zeros((2, 3))), r"observations: wanted 2 of 2 numbers .*, got shape \(2, 3\)"),
+        ((1, np.zeros(3)), r"rewards: wanted shape \(2,\) from the VectorEnv, got shape \(3,\) of float64"),
+        ((1, np.zeros((2, 1))), r"rewards: wanted shape \(2,\) .*, got shape \(2, 1\)"),
+        ((1, ["a", "b"]), r"rewards: wanted shape \(2,\) .* of <U1"),
+        ((2, False), r"terminated: wanted shape \(2,\) .*, got shape \(\) of bool"),
+        ((3, None), r"truncated: wanted shape \(2,\) .*, got shape \(\) of object"),
+        ((5, {}), r"step: wanted five values \(.*\), got (6|more) values"),
+    ],
+)  # fmt: skip
+def test_what_a_vector_environment_returns_is_checked(changed, message):
+    class Wrong(gymnasium.vector.SyncVectorEnv):
+        def step(self, actions):
+            came = [*super().step(actions), None]
+            came[changed[0]] = changed[1]
+            return tuple(came[: max(5, changed[0] + 1)])
+
+    with pytest.raises(RuntimeError, match=message):
+        train(lambda: Wrong([envs.Walk] * 2), TrainConfig(engine="vector", max_steps=1))
+
+
 def test_what_is_no_vector_environment_is_refused():
     with pytest.raises(Unsupported, match="wanted a function that returns a VectorEnv, got Walk"):
         train(envs.Walk, TrainConfig(engine="vector", max_steps=1))
