@@ -15,7 +15,7 @@ import pytest
 gymnasium = pytest.importorskip("gymnasium")
 import envs  # noqa: E402
 
-from pepg_fast import NeuralNetwork  # noqa: E402
+from pepg_fast import EvaluationError, NeuralNetwork  # noqa: E402
 from pepg_fast.training import MujocoTask, TrainConfig, mujoco_log, score, train  # noqa: E402
 from pepg_fast.training.engines import chosen, rollouts_of, spaces_of  # noqa: E402
 from pepg_fast.training.engines.batched import MOST_SLOTS, Batched, Step, Unsupported  # noqa: E402
@@ -319,6 +319,32 @@ def test_what_mujoco_cannot_load_is_named(args, message):
         train("Hopper-v5", TrainConfig(engine="mujoco", env_args=args, max_steps=1))
 
 
+@pytest.mark.usefixtures("mujoco")
+def test_what_only_gymnasium_can_do_is_left_to_it():
+    what = task("HalfCheetah-v5", env_args={"ctrl_cost_weight": np.array([0.1])})
+    engine, said = chosen(what, "auto")
+    assert engine == "gymnasium"
+    assert "it fails with TypeError: " in said
+
+
+@pytest.mark.usefixtures("mujoco")
+@pytest.mark.parametrize("engine", ["gymnasium", "mujoco"])
+@pytest.mark.parametrize(
+    ("env", "args", "message"),
+    [
+        ("Hopper-v5", {"reset_noise_scale": -1}, "ValueError: high - low < 0"),
+        ("Ant-v5", {"main_body": "no"}, "KeyError: .*Invalid name 'no'"),
+        ("Humanoid-v5", {"include_cvel_in_observation": 1}, "ValueError: observation: wanted 348 numbers, got .*270"),
+    ],
+)  # fmt: skip
+def test_arguments_with_which_no_episode_runs_are_named(env, args, message, engine):
+    config = TrainConfig(max_steps=1, population_size=4, workers=0, engine=engine, env_args=args)
+    with pytest.raises(
+        EvaluationError, match=rf"^{env}: candidate 0: {message}.*\(reset with seed "
+    ):
+        train(env, config)
+
+
 # ---- a robot of one's own ---------------------------------------------------------------------------------------
 
 ROBOT = """
@@ -430,16 +456,16 @@ def test_the_examples_robot_can_be_trained():
         ({"observation": ["qpos[1]"]}, r"observation: wanted fields such as .*, got 'qpos\[1\]'"),
         (
             {"reward": lambda before, after, actions: 1.0},
-            "reward: wanted one value for each of the 1 sim",
+            "MujocoTask: candidate 0: .*reward: wanted one value for each of the 64 sim",
         ),
         (
             {"reward": lambda before, after, actions: after.xpos[:, 0, 0]},
-            "xpos: wanted one of the fields",
+            "MujocoTask: candidate 0: .*xpos: wanted one of the fields",
         ),
     ],
 )
 def test_what_is_wrong_with_a_robot_is_named(robot, changes, message):
-    with pytest.raises((TypeError, ValueError, AttributeError), match=message):
+    with pytest.raises((TypeError, ValueError, EvaluationError), match=message):
         train(dataclasses.replace(robot, **changes), TrainConfig(max_steps=1, workers=0))
 
 
