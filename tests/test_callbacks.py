@@ -963,6 +963,23 @@ def test_a_row_that_is_damaged_with_rows_after_it_is_an_error(tmp_path, damage):
     assert file.read_text() == "".join(lines)
 
 
+@pytest.mark.parametrize("step", ["2", "3", "0", "-1"])
+def test_steps_that_do_not_increase_are_an_error(tmp_path, step):
+    file = tmp_path / "history.csv"
+    es = make()
+    es.run(hill, max_steps=5, callbacks=CSVLog(file))
+    lines = file.read_text().splitlines(keepends=True)
+    lines[-2] = step + lines[-2].removeprefix("4")
+    file.write_text("".join(lines))
+    for read in (History.read_csv, lambda file: es.run(hill, max_steps=1, callbacks=CSVLog(file))):
+        with pytest.raises(
+            ValueError,
+            match=rf"history.csv: wanted steps that increase, got {step} after 3 in line {len(lines) - 1}",
+        ):
+            read(file)
+    assert file.read_text() == "".join(lines)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="limits of files")
 def test_a_log_that_may_not_grow_is_named(tmp_path):
     program = f"""

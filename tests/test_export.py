@@ -255,6 +255,21 @@ def test_weights_beyond_float32_are_refused(tmp_path):
     assert policy.to_c(tmp_path / "p.c", dtype="float64")
 
 
+@pytest.mark.parametrize("suffix", [".c", ".h", ".py"])
+def test_a_file_says_what_its_policy_reads(suffix, tmp_path):
+    env = envs.Words(spaces.Discrete(2))
+    env.observation_space = spaces.MultiDiscrete([[2, 3]] * 4)
+    interface = Interface.of(env, "Words", True)
+    network = NeuralNetwork(20, 2)
+    network.weights = np.zeros(network.number_of_parameters)
+    policy = Policy(network, interface, frame_stack=4)
+    policy.to_c(tmp_path / "p.c")
+    policy.to_numpy(tmp_path / "p.py")
+    text = " ".join((tmp_path / f"p{suffix}").read_text().split())
+    assert "reads the last 4 observations together, the oldest first" in text
+    assert "reads observations as gymnasium.spaces.utils.flatten returns them" in text
+
+
 @pytest.mark.parametrize("format", ["c", "onnx", "torch"])
 def test_actions_beyond_float32_are_refused(format, tmp_path):
     env = envs.Words(spaces.Box(-1e300, 1e300, (2,), np.float64))

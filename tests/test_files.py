@@ -616,6 +616,9 @@ def test_a_right_checksum_does_not_make_a_file(tmp_path, body):
      "[" * 100_000, '{"a":' * 100_000, "9" * 5000, '{"format": "pepg_fast", "version": NaN}',
      '{"format": "pepg_fast", "version": true, "kind": "checkpoint", "state": {}}',
      '{"format": "pepg_fast", "version": -1, "kind": "checkpoint", "state": {}}',
+     '{"format": "pepg_fast", "version": 1, "kind": "checkpoint", "state": null}',
+     '{"format": "pepg_fast", "version": 1, "kind": "checkpoint", "state": [1]}',
+     '{"format": "pepg_fast", "version": 1, "kind": "checkpoint", "state": "text"}',
      '{"format": "pepg_fast", "version": 1, "kind": "checkpoint", "state": ' + "[" * 900 + "]" * 900 + "}"],
     ids=lambda meta: meta[:40],
 )  # fmt: skip

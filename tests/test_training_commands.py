@@ -649,6 +649,40 @@ def test_a_run_of_any_name(monkeypatch, no_picture, name, encoding):
     sys.stdout.detach()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("reward_shift = 0.0", "reward_shift = [1, 2]", "reward_shift: wanted max_interactions or"),
+        ("center_every = 2", "center_every = 0\ntarget = 3", "target: wanted center_every of at least 1"),
+        ('env_id = "Walk-v0"', 'env_id = "Wall-v0"', "env: cannot make 'Wall-v0'"),
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_run_name_the_file_they_are_in(old, new, message, capsys):
+    assert run("train", "Walk-v0", *QUICK, "--quiet") == 0
+    config = Path("runs/Walk-v0/config.toml")
+    assert old in config.read_text()
+    config.write_text(config.read_text().replace(old, new))
+    before = {path: path.read_bytes() for path in config.parent.iterdir()}
+    assert run("train", "--resume", "runs/Walk-v0", "--max-steps", "9") == 2
+    assert f"Walk-v0/config.toml: {message}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in config.parent.iterdir()} == before
+
+
+def test_settings_of_a_file_that_fit_no_run_name_the_file(capsys):
+    Path("mine.toml").write_text("reward_shift = [1, 2]\n")
+    assert run("train", "Walk-v0", *QUICK, "--config", "mine.toml") == 2
+    assert "got neither (with the settings of mine.toml)" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_a_run_whose_environment_is_not_in_its_file_says_so(capsys):
+    run("train", "Walk-v0", *QUICK, "--quiet")
+    config = Path("runs/Walk-v0/config.toml")
+    config.write_text(config.read_text().replace('env_id = "Walk-v0"\n', ""))
+    assert run("train", "--resume", "runs/Walk-v0", "--max-steps", "9") == 2
+    assert "Walk-v0/config.toml has no env_id" in capsys.readouterr().err
+
+
 def test_a_pipe_in_the_place_of_a_history_is_not_waited_for(capsys):
     run("train", "Walk-v0", *QUICK, "--quiet")
     history = Path("runs/Walk-v0/history.csv")

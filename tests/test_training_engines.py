@@ -15,7 +15,7 @@ import pytest
 gymnasium = pytest.importorskip("gymnasium")
 import envs  # noqa: E402
 
-from pepg_fast import NeuralNetwork  # noqa: E402
+from pepg_fast import EvaluationError, NeuralNetwork  # noqa: E402
 from pepg_fast.training import MujocoTask, TrainConfig, mujoco_log, score, train  # noqa: E402
 from pepg_fast.training.engines import chosen, rollouts_of, spaces_of  # noqa: E402
 from pepg_fast.training.engines.batched import MOST_SLOTS, Batched, Step, Unsupported  # noqa: E402
@@ -319,6 +319,32 @@ def test_a_model_that_mujoco_cannot_load_is_named(args, message):
         train("Hopper-v5", TrainConfig(engine="mujoco", env_args=args, max_steps=1))
 
 
+@pytest.mark.usefixtures("mujoco")
+def test_what_only_gymnasium_can_do_is_left_to_it():
+    what = task("HalfCheetah-v5", env_args={"ctrl_cost_weight": np.array([0.1])})
+    engine, said = chosen(what, "auto")
+    assert engine == "gymnasium"
+    assert "it fails with TypeError: " in said
+
+
+@pytest.mark.usefixtures("mujoco")
+@pytest.mark.parametrize("engine", ["gymnasium", "mujoco"])
+@pytest.mark.parametrize(
+    ("env", "args", "message"),
+    [
+        ("Hopper-v5", {"reset_noise_scale": -1}, "ValueError: high - low < 0"),
+        ("Ant-v5", {"main_body": "no"}, "KeyError: .*Invalid name 'no'"),
+        ("Humanoid-v5", {"include_cvel_in_observation": 1}, "ValueError: observation: wanted 348 numbers, got .*270"),
+    ],
+)  # fmt: skip
+def test_arguments_with_which_no_episode_runs_are_named(env, args, message, engine):
+    config = TrainConfig(max_steps=1, population_size=4, workers=0, engine=engine, env_args=args)
+    with pytest.raises(
+        EvaluationError, match=rf"^{env}: candidate 0: {message}.*\(reset with seed "
+    ):
+        train(env, config)
+
+
 # ---- a robot of one's own ---------------------------------------------------------------------------------------
 
 ROBOT = """
@@ -430,16 +456,16 @@ def test_the_examples_robot_can_be_trained():
         ({"observation": ["qpos[1]"]}, r"observation: wanted fields such as .*, got 'qpos\[1\]'"),
         (
             {"reward": lambda before, after, actions: 1.0},
-            "reward: wanted one value for each of the 1 sim",
+            "MujocoTask: candidate 0: .*reward: wanted one value for each of the 64 sim",
         ),
         (
             {"reward": lambda before, after, actions: after.xpos[:, 0, 0]},
-            "xpos: wanted one of the fields",
+            "MujocoTask: candidate 0: .*xpos: wanted one of the fields",
         ),
     ],
 )
 def test_a_mistake_in_a_robot_is_named(robot, changes, message):
-    with pytest.raises((TypeError, ValueError, AttributeError), match=message):
+    with pytest.raises((TypeError, ValueError, EvaluationError), match=message):
         train(dataclasses.replace(robot, **changes), TrainConfig(max_steps=1, workers=0))
 
 
@@ -666,6 +692,30 @@ def test_a_vector_environment_of_few_slots_is_made_once():
     for _ in range(3):
         rollouts.run_all(Asked(weights, seeds))
     assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ((0, np.zeros((3, 2))), r"observations: wanted 2 of 2 numbers from the VectorEnv, got shape \(3, 2\)"),
+        ((0, np.zeros((2, 3))), r"observations: wanted 2 of 2 numbers .*, got shape \(2, 3\)"),
+        ((1, np.zeros(3)), r"rewards: wanted shape \(2,\) from the VectorEnv, got shape \(3,\) of float64"),
+        ((1, np.zeros((2, 1))), r"rewards: wanted shape \(2,\) .*, got shape \(2, 1\)"),
+        ((1, ["a", "b"]), r"rewards: wanted shape \(2,\) .* of <U1"),
+        ((2, False), r"terminated: wanted shape \(2,\) .*, got shape \(\) of bool"),
+        ((3, None), r"truncated: wanted shape \(2,\) .*, got shape \(\) of object"),
+        ((5, {}), r"step: wanted five values \(.*\), got (6|more) values"),
+    ],
+)  # fmt: skip
+def test_what_a_vector_environment_returns_is_checked(changed, message):
+    class Wrong(gymnasium.vector.SyncVectorEnv):
+        def step(self, actions):
+            came = [*super().step(actions), None]
+            came[changed[0]] = changed[1]
+            return tuple(came[: max(5, changed[0] + 1)])
+
+    with pytest.raises(RuntimeError, match=message):
+        train(lambda: Wrong([envs.Walk] * 2), TrainConfig(engine="vector", max_steps=1))
 
 
 def test_an_object_that_is_not_a_vector_environment_is_refused():

@@ -83,6 +83,10 @@ def test_a_missing_policy_is_reported(policies, tmp_path):
         lambda state: state["interface"].update(action_shape=(-1, -1)),
         lambda state: state["interface"].update(action_shape=np.zeros((10**12, 0))),
         lambda state: state["interface"].update(scaled="no"),
+        lambda state: state["interface"].update(low=np.array(["-1"])),
+        lambda state: state["interface"].update(low=np.array([-1j])),
+        lambda state: state.update(env_id=7),
+        lambda state: state.update(env_args=[]),
     ],
 )
 def test_a_file_that_makes_no_policy_is_refused_with_its_name(policies, tmp_path, damage):

@@ -202,6 +202,7 @@ class LowRankPEPG(PEPG):
         ----------
         inputs : array_like of float, shape (P, in) or (P, B, in)
             One input, or a batch of B inputs, for each candidate. The shape (1, B, in) is one batch for all candidates.
+            An infinite input gives NaN, because its products with the mean and with the noise may cancel.
         members : array_like of int, shape (m,), optional
             Indices of the m candidates to which the inputs belong; by default all P.
 

@@ -242,7 +242,7 @@ def parsed(lines: Iterable[str], name: str, up_to: float = np.inf) -> CSVContent
     """Parse the lines of a file with this name, as `read` does."""
     configuration: dict[str, str] = {}
     history, kept, has_header, damaged = History(), [], False, 0
-    before = ""
+    before, last_step = "", 0.0
     for number, text in enumerate(lines, 1):
         if text.startswith("# "):
             if not text.endswith("\n"):
@@ -266,8 +266,14 @@ def parsed(lines: Iterable[str], name: str, up_to: float = np.inf) -> CSVContent
                     f"{name}: wanted a row of {len(history.keys())} numbers in line {damaged}, "
                     "got something else; repair or delete the line"
                 )
+            if not row["step"] > last_step:
+                raise ValueError(
+                    f"{name}: wanted steps that increase, got {row['step']:.0f} after {last_step:.0f} in line "
+                    f"{number}; repair or delete the line"
+                )
             if row["step"] > up_to:
                 break
+            last_step = row["step"]
             history.append(row)
         kept.append(text)
         if not len(history):

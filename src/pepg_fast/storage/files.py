@@ -144,7 +144,9 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
             )
         if meta["kind"] != kind:
             raise ValueError(f"it holds a {str(meta['kind'])[:50]}")
-        state: dict[str, Any] = _unpack(meta["state"], arrays)
+        state = _unpack(meta["state"], arrays)
+        if not isinstance(state, dict):
+            raise ValueError(f"wanted names and values, got {_checks.shown(state)}")
         return state
 
 

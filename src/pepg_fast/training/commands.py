@@ -346,7 +346,12 @@ def _settled(options: argparse.Namespace) -> tuple[Any, ...]:
         raise ValueError("ENV_ID: wanted an environment, as in `pepg-fast train CartPole-v1`")
     if "start_from" in given:
         settings["start_from"] = str(find(given["start_from"], Path(options.runs)).absolute())
-    config = _with_profile(options, profile, env_id, settings)
+    try:
+        config = _with_profile(options, profile, env_id, settings)
+    except (TypeError, ValueError) as error:
+        if not from_file:
+            raise
+        raise ValueError(f"{error} (with the settings of {options.config})") from error
     if env_id is not None and options.resume is None and config.engine != "envpool":
         env_id = with_version(env_id)  # part of the folder's name
     had_runs = os.path.exists(options.runs)

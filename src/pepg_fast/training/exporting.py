@@ -20,6 +20,7 @@ class Exporting:
     normalizer: Normalizer | None
     env_id: str
     env_args: dict[str, Any]
+    frame_stack: int
     score: float
 
     def to_c(self, filename: "str | os.PathLike[str]", *, dtype: str = "float32") -> list[Path]:
@@ -164,6 +165,13 @@ class Exporting:
             lines.append(
                 f"It was trained by an evolution strategy (PEPG) and reached a mean return of {self.score:.6g}."
             )
+        if self.frame_stack > 1:
+            lines.append(
+                f"It reads the last {self.frame_stack} observations together, the oldest first; at the start of an "
+                "episode they are copies of the first one."
+            )
+        if self.interface.observations is not None:
+            lines.append("It reads observations as gymnasium.spaces.utils.flatten returns them.")
         return lines
 
 

@@ -311,9 +311,12 @@ class PolicyFile:
             str(name): Weights.from_state(each, network.number_of_parameters, sizes[0])
             for name, each in state["policies"].items()
         }
+        for key, kind in (("env_id", str), ("env_args", dict)):
+            if not isinstance(state[key], kind):
+                raise ValueError(f"{key}: wanted {kind.__name__}, got {_checks.shown(state[key])}")
         return cls(
-            str(state["env_id"]),
-            dict(state["env_args"]),
+            state["env_id"],
+            state["env_args"],
             None if limit is None else _checks.integer("max_episode_steps", limit, at_least=1),
             network,
             interface,

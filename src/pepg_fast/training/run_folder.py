@@ -59,7 +59,8 @@ class RunFolder:
     def settings(self) -> "tuple[str | None, dict[str, Any], list[str]]":
         """Return the environment's id, the settings of the run, and names of `env_args` that the file lacks.
 
-        Raises FileNotFoundError if the folder contains no run.
+        Raises FileNotFoundError if the folder contains no run, and ValueError if the file's settings are no settings or
+        contradict each other.
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
@@ -67,6 +68,10 @@ class RunFolder:
         env_id, left_out = settings.pop("env_id", None), settings.pop(configs.LEFT_OUT, [])
         if not (isinstance(left_out, list) and all(isinstance(name, str) for name in left_out)):
             raise ValueError(f"{self.config}: {configs.LEFT_OUT}: wanted names, got {left_out!r}")
+        try:
+            TrainConfig(**settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.config}: {error}") from error
         return env_id, settings, left_out
 
     @contextlib.contextmanager

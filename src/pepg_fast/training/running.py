@@ -320,14 +320,12 @@ def _settings_to_resume(
     before_id, stored, left_out = files.settings()
     if before_id is None and not has_function:
         raise ValueError(
-            "env: wanted the function that makes the run's environment, or its Simulation, got None"
+            "env: wanted the function that makes the run's environment, or its Simulation, because "
+            f"{files.config} has no env_id; got None"
         )
     if env_id is not None and env_id != before_id:
         raise ValueError(f"env: wanted the run's environment, {before_id!r}, got {env_id!r}")
-    try:
-        before = TrainConfig(**stored)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{files.config}: {error}") from error
+    before = TrainConfig(**stored)
     files.fingerprints = configs.fingerprints(before_id, before)
     if config is None:
         config = before
@@ -355,7 +353,11 @@ def _settings_to_resume(
     )
     if changed:
         raise ValueError(f"{files.path}: a resumed run cannot change these settings: {changed}")
-    return before_id, configs.resolved(config, _threshold_of(before_id, config.engine)), before
+    try:
+        threshold = _threshold_of(before_id, config.engine)
+    except ValueError as error:  # the id was edited, or its package is not installed here
+        raise ValueError(f"{files.config}: {error}") from error
+    return before_id, configs.resolved(config, threshold), before
 
 
 def _rates(name: str, given: Iterable[str]) -> tuple[str, ...]:

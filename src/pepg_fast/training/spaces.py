@@ -240,7 +240,12 @@ class Interface:
             raise ValueError(f"interface: wanted a dtype of actions, got {dtype}")
         # Large integers cannot be represented in float64.
         kind = dtype if is_choice else np.dtype(np.float64)
-        low, high = (np.array(state[end]).astype(kind) for end in ("low", "high"))
+        ends = [_checks.numbers(end, state[end]) for end in ("low", "high")]
+        if is_choice and any(end.dtype.kind not in "iu" for end in ends):
+            raise ValueError(
+                f"interface: wanted choices as whole numbers, got {ends[0]} and {ends[1]}"
+            )
+        low, high = (np.array(end, kind) for end in ends)
         if shape is not None and not isinstance(shape, list | tuple):
             raise ValueError(f"interface: wanted the shape of actions, got {_checks.shown(shape)}")
         shape = shape and tuple(_checks.integer("action_shape", n, at_least=0) for n in shape)

@@ -120,16 +120,23 @@ class _Run:
         """Begin episodes; one by one if it fails, because the error does not say which of them failed."""
         seeds = self.seeds[episode]
         try:
-            return self.world.reset(slots, seeds)
+            return self._reset(slots, seeds)
         except Exception as error:
             if not self.world.refills:
                 raise self._error(error, int(episode[0])) from error
         observations = np.full((len(slots), self.task.interface.observation_size), np.nan)
         for k, slot in enumerate(slots.tolist()):
             try:
-                observations[k] = self.world.reset(slots[k : k + 1], seeds[k : k + 1])[0]
+                observations[k] = self._reset(slots[k : k + 1], seeds[k : k + 1])[0]
             except Exception as error:
                 self.not_begun[slot] = error
+        return observations
+
+    def _reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
+        observations = self.world.reset(slots, seeds)
+        size, got = self.task.interface.observation_size, observations.shape[1]
+        if got != size:
+            raise ValueError(f"observation: wanted {size} numbers, got {got}")
         return observations
 
     def _tick(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import _caller
+from .. import env_api
 from ..observations import Observations, OneHot, Several, observations_of
 from ..rollouts import make_env
 from .batched import Step, Unsupported
@@ -123,20 +124,44 @@ class VectorWorld:
         self._actions, self._steps = None, 0
         observations, _ = self._env.reset(seed=all_seeds.tolist())
         self._parts = observations_of(self._env.single_observation_space, "env")
-        return _rows(self._parts, observations)[slots]
+        return self._seen(observations)[slots]
 
     def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
         """Step all slots; slots whose episodes have ended repeat their last actions."""
         if self._actions is None:
             self._actions = np.repeat(actions[:1], self.n, axis=0)
         self._actions[slots] = actions
-        observations, rewards, terminated, truncated, _ = self._env.step(self._actions.copy())
+        stepped = self._env.step(self._actions.copy())
+        try:
+            observations, rewards, terminated, truncated, _ = stepped
+        except (TypeError, ValueError) as error:
+            raise env_api.of_step(error) from error
         self._steps += 1
         is_cut = self._limit is not None and self._steps >= self._limit
         return Step(
-            _rows(self._parts, observations)[slots], np.asarray(rewards, np.float64)[slots],
-            np.asarray(terminated, bool)[slots], np.asarray(truncated, bool)[slots] | is_cut,
+            self._seen(observations)[slots], self._of_each("rewards", rewards, "biuf")[slots].astype(np.float64),
+            self._of_each("terminated", terminated, "biu")[slots].astype(bool),
+            self._of_each("truncated", truncated, "biu")[slots].astype(bool) | is_cut,
         )  # fmt: skip
+
+    def _seen(self, observations: Any) -> NDArray[np.float64]:
+        """Return observations of all slots as rows of vectors."""
+        shape = self.n, self._parts.size
+        rows = _rows(self._parts, observations)
+        if rows.shape != shape:
+            raise ValueError(
+                f"observations: wanted {shape[0]} of {shape[1]} numbers from the VectorEnv, got shape {rows.shape}"
+            )
+        return rows
+
+    def _of_each(self, name: str, given: Any, kinds: str) -> NDArray[Any]:
+        """Return an array of one value for each slot."""
+        values = np.asarray(given)
+        if values.shape != (self.n,) or values.dtype.kind not in kinds:
+            raise ValueError(
+                f"{name}: wanted shape ({self.n},) from the VectorEnv, got shape {values.shape} of {values.dtype}"
+            )
+        return values
 
     def close(self) -> None:
         """Close the environments."""
@@ -159,5 +184,5 @@ def _rows(parts: Observations, batch: Any) -> NDArray[np.float64]:
         return np.concatenate(rows, axis=1)
     if isinstance(parts, OneHot):
         return np.stack([next(parts.vectors(one, "observation")) for one in batch])
-    numbers: NDArray[np.float64] = batch.reshape(len(batch), -1).astype(np.float64)
-    return numbers
+    numbers = np.asarray(batch)
+    return numbers.reshape(len(numbers), -1).astype(np.float64)
