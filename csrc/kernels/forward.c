@@ -95,17 +95,19 @@ PEPG_INLINE void R(add_rows)(const int rows, const int streams, ptrdiff_t lo, pt
     memcpy(y + whole, &sum, sizeof sum);
 }
 
-/* One input through a layer wider than a tile, the sums in the first-level cache. Weights in a cache
- * are read eight rows at a time. Weights that stream are read in the order of their addresses and
- * prefetched: eight rows at a time, from memory, take half as long again (float64) or twice as long
- * (float32) on one core of a Zen 4. */
+/* One input through a layer wider than a tile, the sums in the first-level cache, eight rows of
+ * weights at a time. If weights stream and rows are long, eight rows are so far apart that they are
+ * eight streams for the prefetchers; one row after another, prefetched, takes two thirds (float64)
+ * or half (float32) of the time on one core of a Zen 4. */
+#undef LONG_ROW
+#define LONG_ROW 1024 /* bytes */
 static void R(wide_row)(pepg_layer layer, const real *weights, const real *x, real *y) {
     const ptrdiff_t lo = layer.col_lo, hi = layer.col_hi, out = layer.out;
     const real *biases = weights + layer.in * out;
     for (ptrdiff_t j = lo; j < hi; ++j) y[j] = layer.bias ? biases[j] : 0;
     for (ptrdiff_t j = hi; (j - lo) % LANES; ++j) y[j] = 0;
     ptrdiff_t i = 0;
-    if (layer.streams)
+    if (layer.streams && (hi - lo) * (ptrdiff_t)sizeof(real) >= LONG_ROW)
         for (; i < layer.in; ++i) R(add_rows)(1, 1, lo, hi, out, weights + i * out, x + i, y);
     for (; i + 8 <= layer.in; i += 8) R(add_rows)(8, 0, lo, hi, out, weights + i * out, x + i, y);
     for (; i < layer.in; ++i) R(add_rows)(1, 0, lo, hi, out, weights + i * out, x + i, y);
