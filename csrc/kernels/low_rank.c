@@ -198,7 +198,7 @@ static void R(low_rank_network_block)(const pepg_network *network, const pepg_po
     ptrdiff_t offset = 0; /* of the layer's factors */
     for (int l = 0; l < network->n_layers; ++l) {
         const ptrdiff_t in = network->sizes[l], out = network->sizes[l + 1];
-        const pepg_layer layer = {in, out, 0, out, network->bias};
+        const pepg_layer layer = {in, out, 0, out, network->bias, 0};
         const int activation = l == network->n_layers - 1 ? network->output : network->hidden;
         const real of_weights = sigma[0] / R(root)((real)who->rank);
         const real of_biases = network->bias ? sigma[1] : 0;
