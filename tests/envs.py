@@ -10,6 +10,20 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+#: Arguments of a run of one small generation in this process.
+QUICK = [
+    "--population-size",
+    "4",
+    "--max-steps",
+    "1",
+    "--workers",
+    "0",
+    "--center-every",
+    "0",
+    "--seed",
+    "3",
+]
+
 
 class Walk(gymnasium.Env):
     """A point that is pushed along a line and should stay near 0; an episode's length depends on its seed."""

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from pepg_fast import PEPG
+from pepg_fast import PEPG, Optimizer
 from pepg_fast.storage import checkpoints
 
 SMALL = {
@@ -108,3 +108,14 @@ def sleeps(solution):
 
 def returns_a_lock(solution):
     return threading.Lock()
+
+
+class Halving(Optimizer):
+    """A user's own optimizer, which counts its calls."""
+
+    def __init__(self, alpha):
+        self.alpha, self.calls = alpha, 0
+
+    def __call__(self, gradients):
+        self.calls += 1
+        return -self.alpha * gradients / self.calls

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from searches import assert_same, hill, hills, make
+from searches import Halving, assert_same, hill, hills, make
 
 from pepg_fast import (
     PEPG,
@@ -18,7 +18,6 @@ from pepg_fast import (
     Decay,
     EvaluationError,
     LowRankPEPG,
-    Optimizer,
     maximize,
     minimize,
     plot_history,
@@ -36,17 +35,6 @@ def rastrigin(x):
 def ripples(solutions):
     """Many hills, the highest where all parameters are 0."""
     return -rastrigin(solutions)
-
-
-class Halving(Optimizer):
-    """A user's own optimizer, which counts its calls."""
-
-    def __init__(self, alpha):
-        self.alpha, self.calls = alpha, 0
-
-    def __call__(self, gradients):
-        self.calls += 1
-        return -self.alpha * gradients / self.calls
 
 
 def stuck(**changes) -> PEPG:

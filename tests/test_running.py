@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from searches import assert_same, by_hand, hill, hills, make
+from searches import Halving, assert_same, by_hand, hill, hills, make
 
 from pepg_fast import (
     PEPG,
@@ -26,7 +26,6 @@ from pepg_fast import (
     ClipUp,
     Decay,
     EvaluationError,
-    Optimizer,
     Result,
     maximize,
     minimize,
@@ -36,17 +35,6 @@ from pepg_fast.run.history import COLUMNS
 
 def valley(solution) -> float:
     return -hill(solution)
-
-
-class Halving(Optimizer):
-    """An optimizer of a user's."""
-
-    def __init__(self, alpha):
-        self.alpha, self.calls = alpha, 0
-
-    def __call__(self, gradients):
-        self.calls += 1
-        return -self.alpha * gradients / self.calls
 
 
 class Counted:

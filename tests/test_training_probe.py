@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
 
-import envs  # noqa: F401  Walk-v0
+from envs import QUICK  # which registers Walk-v0
 
 from pepg_fast import cli
 from pepg_fast.training import TrainConfig, probe, running, train
@@ -16,18 +16,6 @@ from pepg_fast.training import config as configs
 from pepg_fast.training.normalization import Statistics
 from pepg_fast.training.rollouts import Episodes
 
-QUICK = [
-    "--population-size",
-    "4",
-    "--max-steps",
-    "1",
-    "--workers",
-    "0",
-    "--center-every",
-    "0",
-    "--seed",
-    "3",
-]
 SMALL = TrainConfig(population_size=4, max_steps=1, workers=0, center_every=0, seed=3)
 pytestmark = [
     pytest.mark.usefixtures("no_picture"),

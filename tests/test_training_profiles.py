@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("gymnasium")
 pytest.importorskip("loky")
 
-import envs  # noqa: F401  Walk-v0
+from envs import QUICK  # which registers Walk-v0
 
 from pepg_fast import cli
 from pepg_fast.training import TrainConfig, commands, profiles, train
@@ -17,18 +17,6 @@ from pepg_fast.training import config as configs
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "src/pepg_fast/training/profiles").glob("*.toml"))
-QUICK = [
-    "--population-size",
-    "4",
-    "--max-steps",
-    "1",
-    "--workers",
-    "0",
-    "--center-every",
-    "0",
-    "--seed",
-    "3",
-]
 pytestmark = [
     pytest.mark.usefixtures("no_picture"),
     pytest.mark.filterwarnings("ignore:the network sees observations"),

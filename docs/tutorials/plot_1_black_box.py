@@ -19,7 +19,7 @@ def rosenbrock(x):
     return 100.0 * (x[..., 1] - x[..., 0] ** 2) ** 2 + (1.0 - x[..., 0]) ** 2
 
 
-es = PEPG(
+settings = dict(
     population_size=50,
     theta_size=2,
     mu_init=[-1.2, 1.0],
@@ -31,6 +31,7 @@ es = PEPG(
     maximize=False,
     rng=0,
 )
+es = PEPG(**settings)
 
 # %%
 # ``ask`` draws a generation and ``tell`` updates the distribution. We keep every mean and a few generations.
@@ -62,18 +63,7 @@ axes.legend()
 # %%
 # ``run`` is the same loop with limits, callbacks and a history, which can be plotted.
 
-es = PEPG(
-    population_size=50,
-    theta_size=2,
-    mu_init=[-1.2, 1.0],
-    sigma_init=0.3,
-    mu_lr=0.1,
-    sigma_lr=0.1,
-    l2_coeff=0.0,
-    sigma_max_change=0.2,
-    maximize=False,
-    rng=0,
-)
+es = PEPG(**settings)
 result = es.run(rosenbrock, vectorized=True, max_steps=1000, target_fitness=1e-6)
 print(result.reason, "after", result.evaluations, "evaluations")
 plot_history(result)
