@@ -58,7 +58,7 @@ def test_each_activation_in_each_place(isa, hidden, output, rng):
     )
 
 
-@pytest.mark.parametrize("sizes", [[2, 2, 1], [4, 16, 1], [24, 64, 64, 4], [30, 200, 9]], ids=str)
+@pytest.mark.parametrize("sizes", [[2, 2, 1], [4, 16, 1], [24, 64, 64, 4], [30, 300, 9]], ids=str)
 def test_one_in_a_batch_and_in_a_population_are_the_same_bits(isa, dtype, teams, sizes, rng):
     network = kernels.Perceptron(sizes, True, CODES["tanh"], CODES["sigmoid"])
     population = rng.standard_normal((6, network.n_parameters)).astype(dtype)
