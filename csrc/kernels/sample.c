@@ -36,26 +36,32 @@ PEPG_INLINE void R(sample_row)(const int stream, ptrdiff_t n, const real *mu, co
                 n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
 }
 
-/* Whole cache lines go past the caches, and the rest at both ends through them: to write a part of a
- * line past the caches, memory would have to read it first. The rows of a pair are written together,
- * unless their lines do not match or lie at nearly the same offset in a page: the processor confuses
- * such addresses, which costs as much as writing them. */
-static void R(stream_row)(
-        ptrdiff_t n, const real *mu, const real *sigma, const float *z, real *plus, real *minus) {
+/* A row whose stores begin at a cache line: one that lies across two lines costs twice as much, and to
+ * write a part of a line past the caches, memory would have to read it first. */
+PEPG_INLINE void R(aligned_row)(const int stream, ptrdiff_t n, const real *mu, const real *sigma,
+        const float *z, real *plus, real *minus) {
     const ptrdiff_t line = CACHE_LINE / (ptrdiff_t)sizeof(real);
-    const uintptr_t apart = ((uintptr_t)plus - (uintptr_t)minus) % PAGE;
-    if (plus && minus && (apart % CACHE_LINE || apart < PAGE / 4 || apart > PAGE / 4 * 3)) {
-        R(stream_row)(n, mu, sigma, z, plus, NULL);
-        R(stream_row)(n, mu, sigma, z, NULL, minus);
-        return;
-    }
     const ptrdiff_t head = elements_to_line(plus ? plus : minus, sizeof(real), n);
     const ptrdiff_t whole = (n - head) / line * line, tail = head + whole;
     R(sample_row)(0, head, mu, sigma, z, plus, minus);
-    R(sample_row)(1, whole, mu + head, sigma + head, z + head, plus ? plus + head : NULL,
+    R(sample_row)(stream, whole, mu + head, sigma + head, z + head, plus ? plus + head : NULL,
             minus ? minus + head : NULL);
     R(sample_row)(0, n - tail, mu + tail, sigma + tail, z + tail, plus ? plus + tail : NULL,
             minus ? minus + tail : NULL);
+}
+
+/* The rows of a pair are written together, unless their lines do not match or, past the caches, lie at
+ * nearly the same offset in a page: the processor confuses such addresses, which costs as much as
+ * writing them. */
+PEPG_INLINE void R(sample_pair)(const int stream, ptrdiff_t n, const real *mu, const real *sigma,
+        const float *z, real *plus, real *minus) {
+    const uintptr_t apart = ((uintptr_t)plus - (uintptr_t)minus) % PAGE;
+    const int near = apart < PAGE / 4 || apart > PAGE / 4 * 3;
+    if (plus && minus && (apart % CACHE_LINE || (stream && near))) {
+        R(aligned_row)(stream, n, mu, sigma, z, plus, NULL);
+        R(aligned_row)(stream, n, mu, sigma, z, NULL, minus);
+    } else
+        R(aligned_row)(stream, n, mu, sigma, z, plus, minus);
 }
 
 static void R(mirror_block)(
@@ -67,6 +73,9 @@ static void R(mirror_block)(
                 plus ? plus + at : NULL, minus ? minus + at : NULL);
     }
 }
+
+/* Rows of fewer columns are not aligned: that would take longer than the stores. */
+#define SHORT_ROW 96
 
 /* One tile of a generation, as many rows at a time as keep their normals in the first-level cache.
  * `noise`, if given, receives the normals; `plus` or `minus` may be left out. `stream`: write past
@@ -97,12 +106,13 @@ R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *mu, const rea
         for (ptrdiff_t row = rows.row_lo; row < rows.row_hi; ++row, z += stride) {
             const ptrdiff_t at = row * dim + col;
             real *p = plus ? plus + at : NULL, *m = minus ? minus + at : NULL;
-            if (!stream) {
+            if (stream)
+                R(sample_pair)(1, n_columns, mu + col, sigma + col, z, p, m);
+            else if (n_columns < SHORT_ROW)
                 R(sample_row)(0, n_columns, mu + col, sigma + col, z, p, m);
-                continue;
-            }
-            R(stream_row)(n_columns, mu + col, sigma + col, z, p, m);
-            if (noise) stream_copy(n_columns, z, noise + at);
+            else
+                R(sample_pair)(0, n_columns, mu + col, sigma + col, z, p, m);
+            if (stream && noise) stream_copy(n_columns, z, noise + at);
         }
         tile.row_lo = rows.row_hi;
     }
