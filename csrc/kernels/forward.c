@@ -113,8 +113,8 @@ static void R(wide_row)(pepg_layer layer, const real *weights, const real *x, re
     for (; i < layer.in; ++i) R(add_rows)(1, 0, lo, hi, out, weights + i * out, x + i, y);
 }
 
-/* Compute the pre-activations of `batch` inputs. Row r begins at y[r * y_stride] and consists of whole
- * vectors. */
+/* Compute the pre-activations of `batch` inputs. Row r begins at y[r * y_stride] and consists of
+ * whole vectors. */
 static void R(layer_block)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,
         ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     const ptrdiff_t wide = TILE_VECTORS * LANES, narrow = wide / 2, n = layer.col_hi - layer.col_lo;
