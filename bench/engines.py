@@ -1,18 +1,23 @@
-"""The trainer's engines in turns, and what the simulators take by themselves.
+"""Time the trainer's engines alternately, and compare them with the simulators alone.
 
     pip install ".[mujoco,envpool]"
     python bench/engines.py                           # MuJoCo, linear and 64-64 policies; half an hour
     python bench/engines.py --env HalfCheetah-v5 --hidden none
     python bench/engines.py --pool BipedalWalker-v3 Ant-v5
 
-Observations are normalized, and the center is not evaluated. Each race begins with a policy that was trained for
-``--warm-up`` steps, because robots that fall at once would measure resets. The turns of a MuJoCo task, in one process:
-generations of the same run on the `gymnasium` and on the `mujoco` engine, whose searches must be equal in the end; the
-same on examples/embedding/mujoco_c, where there is one (C that drives MuJoCo, with other initial states); and
-`mujoco.rollout`, which replays controls of the center from the same initial states and does nothing else. With
-``--pool``, the turns are generations on the `envpool` engine, and its pool stepped with known actions, resets included.
+Observations are normalized, and the center is not evaluated. Each comparison begins with a policy that was trained for
+``--warm-up`` steps, because robots that fall at once would measure the time of resets. For a MuJoCo task, these take
+turns in one process:
 
-Processor time is that of all threads of this process: the `gymnasium` engine's is in its workers, and not counted.
+- generations of the same run on the `gymnasium` engine and on the `mujoco` engine, whose searches must be equal in the
+  end;
+- the same in examples/embedding/mujoco_c (C code that drives MuJoCo, with other initial states), if it has the task;
+- `mujoco.rollout`, which replays controls of the center from the same initial states and does nothing else.
+
+With ``--pool``, generations on the `envpool` engine take turns with its pool alone, stepped with known actions and
+reset as in training.
+
+Processor time counts all threads of this process, but not the worker processes of the `gymnasium` engine.
 """
 
 import argparse
@@ -43,12 +48,12 @@ from pepg_fast.training.trainer import Trainer
 from pepg_fast.training.workers import Workers
 
 TASKS = ("HalfCheetah-v5", "Hopper-v5", "Swimmer-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5")
-#: Episodes of the center that are replayed, and most steps of each.
+#: Number of the center's episodes that are replayed, and maximum number of steps of each.
 EPISODES, MOST_STEPS = 4, 300
 
 
 class Turn(NamedTuple):
-    """Environment steps of a turn, and the wall and processor seconds that they took."""
+    """Environment steps of a turn, and the seconds of wall time and processor time that they took."""
 
     steps: int
     wall: float
@@ -63,7 +68,7 @@ def timed(work: Callable[[], int]) -> Turn:
 
 
 def warmed_up(env_id: str, hidden: tuple[int, ...], steps: int, folder: Path) -> None:
-    """A run from whose policy the race begins."""
+    """Train the policy with which a comparison begins."""
     settings = TrainConfig(
         hidden_sizes=hidden, seed=0, normalize_observations=True, population_size=16, sigma_init=0.05, mu_lr=0.03,
         max_interactions=steps,
@@ -75,7 +80,7 @@ def warmed_up(env_id: str, hidden: tuple[int, ...], steps: int, folder: Path) ->
 def trainer_of(
     env: Any, engine: str, hidden: tuple[int, ...], start: Path | None = None
 ) -> Iterator[Trainer]:
-    """A run that goes on from turn to turn."""
+    """Yield the trainer of a run that continues from turn to turn."""
     settings = TrainConfig(
         hidden_sizes=hidden, seed=0, center_every=0, normalize_observations=True, engine=engine, sigma_init=0.02,
         mu_lr=0.005, start_from=None if start is None else str(start),
@@ -91,7 +96,7 @@ def trainer_of(
 
 
 def train(trainer: Trainer, generations: int) -> int:
-    """Train for some generations; the environment steps they took."""
+    """Train for some generations; return the number of their environment steps."""
     before = trainer.es.interactions
     run_with(trainer.es, trainer, Limits(max_steps=generations), trainer)
     return int(trainer.es.interactions - before)
@@ -101,7 +106,7 @@ def train(trainer: Trainer, generations: int) -> int:
 
 
 def controls_of(trainer: Trainer, env_id: str) -> list[tuple[Any, Any]]:
-    """Initial states and controls, one for each substep, of episodes of the center."""
+    """Return the initial state and the controls of each substep of the center's episodes."""
     import mujoco
 
     policy, env, found = trainer.policy_file().policy("center"), make_env(env_id, {}, None), []
@@ -122,7 +127,7 @@ def controls_of(trainer: Trainer, env_id: str) -> list[tuple[Any, Any]]:
 
 
 def replay(env_id: str, episodes: list[tuple[Any, Any]], seconds: float) -> Turn:
-    """Roll out known controls on all threads, as many copies of an episode at a time as there are threads."""
+    """Replay known controls on all threads, with a copy of the episode on each thread."""
     import mujoco
     from mujoco import rollout
 
@@ -148,7 +153,7 @@ def replay(env_id: str, episodes: list[tuple[Any, Any]], seconds: float) -> Turn
 def race(
     env_id: str, hidden: tuple[int, ...], options: argparse.Namespace, folder: Path
 ) -> dict[str, list[Turn]]:
-    """The turns of a task, round by round."""
+    """Return the turns of each contender, one for each round."""
     found: dict[str, list[Turn]] = defaultdict(list)
     worlds: dict[str, tuple[Any, str]] = {name: (env_id, name) for name in ("gymnasium", "mujoco")}
     if env_id == "HalfCheetah-v5":
@@ -176,7 +181,7 @@ def race(
 
 
 def known_actions(trainer: Trainer, env_id: str, seeds: np.ndarray) -> tuple[Any, list[Any]]:
-    """A world of EnvPool, and the slots and actions of each tick of the center's episodes."""
+    """Return a world of EnvPool, and the slots and actions of each step of the center's episodes."""
     from pepg_fast.training.engines.vector_worlds import PoolWorld
 
     world = PoolWorld(env_id, {}, None, len(seeds), trainer.config.workers or 1)
@@ -192,7 +197,7 @@ def known_actions(trainer: Trainer, env_id: str, seeds: np.ndarray) -> tuple[Any
 
 
 def race_pool(env_id: str, generations: int, rounds: int) -> dict[str, list[Turn]]:
-    """Generations on the engine, and its pool with known actions, round by round."""
+    """Return the turns of generations on the engine and of its pool with known actions, one for each round."""
     found: dict[str, list[Turn]] = defaultdict(list)
     with trainer_of(env_id, "envpool", ()) as trainer:
         train(trainer, 1)
@@ -217,24 +222,24 @@ def race_pool(env_id: str, generations: int, rounds: int) -> dict[str, list[Turn
 
 
 def rates(turns: list[Turn]) -> float:
-    """Median of the steps a second."""
+    """Return the median number of steps per second."""
     return statistics.median(turn.steps / turn.wall for turn in turns)
 
 
 def ratio(one: list[Turn], other: list[Turn]) -> float:
-    """Median, over the rounds, of the ratio of two rates."""
+    """Return the median, over the rounds, of the ratio of two rates."""
     return statistics.median(
         (a.steps / a.wall) / (b.steps / b.wall) for a, b in zip(one, other, strict=True)
     )
 
 
 def processor(turns: list[Turn]) -> float:
-    """Median of the processor's microseconds a step."""
+    """Return the median number of microseconds of processor time per step."""
     return statistics.median(1e6 * turn.processor / turn.steps for turn in turns)
 
 
 def row_of(env_id: str, hidden: tuple[int, ...], found: dict[str, list[Turn]]) -> list[str]:
-    """One race as a row of the table."""
+    """Return one comparison as a row of the table."""
     engine, floor = processor(found["mujoco"]), processor(found["rollout"])
     c = processor(found["C"]) if "C" in found else 0.0
     return [
@@ -251,7 +256,7 @@ def row_of(env_id: str, hidden: tuple[int, ...], found: dict[str, list[Turn]]) -
 
 HEAD = [
     "task", "policy", "gymnasium, steps/s", "mujoco, steps/s", "ratio",
-    "rollout, processor µs a step", "mujoco, µs", "C, µs",
+    "rollout, processor µs per step", "mujoco, µs", "C, µs",
 ]  # fmt: skip
 
 
@@ -261,12 +266,20 @@ def main() -> None:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--env", nargs="*", default=TASKS, help="MuJoCo tasks of Gymnasium")
-    parser.add_argument("--hidden", nargs="*", default=["none", "64,64"], help="hidden layers")
-    parser.add_argument("--pool", nargs="*", default=[], help="tasks of EnvPool, instead")
-    parser.add_argument("--warm-up", type=int, default=400_000, help="steps of the first policy")
-    parser.add_argument("--generations", type=int, default=2, help="of training, in each round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each replay")
+    parser.add_argument(
+        "--hidden", nargs="*", default=["none", "64,64"], help="widths of hidden layers"
+    )
+    parser.add_argument(
+        "--pool", nargs="*", default=[], help="tasks of EnvPool, instead of MuJoCo's"
+    )
+    parser.add_argument(
+        "--warm-up", type=int, default=400_000, help="number of steps that train the first policy"
+    )
+    parser.add_argument(
+        "--generations", type=int, default=2, help="number of generations in each turn"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each replay")
     options = parser.parse_args()
     print(machine_line(), "\n")
     if options.pool:

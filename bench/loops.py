@@ -1,8 +1,9 @@
-"""What more threads are worth inside a user's loop: ``python bench/loops.py``.
+"""Measure how much additional threads gain in a user's loop: ``python bench/loops.py``.
 
-Short calls alternate with other work, a neighbor keeps a processor busy, or other libraries' threads spin. In each
-situation, a process of its own lets calls on one thread and calls on the usual number of threads take turns. Takes
-some ten minutes; ``--quick`` takes one. torch and numba are left out where they are not installed.
+In the situations that are measured, short calls alternate with other work, another process keeps a processor busy, or
+the threads of other libraries spin. A separate process measures each situation: calls on one thread and calls on the
+usual number of threads take turns. The program takes about ten minutes, or one minute with ``--quick``. It leaves out
+torch and numba if they are not installed.
 """
 
 import argparse
@@ -27,22 +28,22 @@ ALTERNATIONS = 30
 
 @dataclass(frozen=True)
 class Situation:
-    """What goes on beside the calls.
+    """What happens besides the calls.
 
     Attributes
     ----------
     name : str
-        For the table.
+        Name of the situation in the table.
     gap : float
         Seconds of the caller's own work between two calls.
     neighbors : int
-        Processes that compute without end.
+        Number of other processes that compute all the time.
     pool : str
-        Whose threads work between two calls.
+        Library whose threads work between two calls; "" for none.
     processors : int or None
-        How many the process may use.
+        Number of processors that the process may use; None for all.
     environment : dict
-        Variables that it is started with.
+        Environment variables with which the process is started.
     """
 
     name: str
@@ -71,7 +72,7 @@ SITUATIONS = (
 
 
 def search(population_size: int, dtype: str) -> Callable[[int | None], Callable[[], object]]:
-    """A whole generation of 6,020 parameters."""
+    """Return a function that makes a search of 6,020 parameters and returns the call for one generation."""
 
     def on(n_threads: int | None) -> Callable[[], object]:
         es = PEPG(
@@ -89,7 +90,7 @@ def search(population_size: int, dtype: str) -> Callable[[int | None], Callable[
 
 
 def forward(n_threads: int | None) -> Callable[[], object]:
-    """One observation each through 256 networks."""
+    """Return the call that passes one observation through each of 256 networks."""
     network = NeuralNetwork(24, 4, [64, 64], "tanh", "tanh")
     rng = np.random.default_rng(0)
     solutions = rng.standard_normal((256, network.number_of_parameters))
@@ -106,7 +107,7 @@ CASES = {
 
 
 def work_of(situation: Situation) -> Callable[[], object]:
-    """What the process does between two calls."""
+    """Return the work of the process between two calls."""
     if situation.pool == "torch":
         import torch
 
@@ -137,7 +138,7 @@ def work_of(situation: Situation) -> Callable[[], object]:
 
 
 def measured(situation: Situation, alternations: int) -> dict[str, list[tuple[float, float]]]:
-    """Mean seconds of a call on one thread and on the usual number, alternately, for each case."""
+    """Return, for each case, the mean seconds of a call on one thread and on the usual number, in turns."""
     between = work_of(situation)
     between()
     calls = 5 if situation.gap >= 0.02 else 40
@@ -148,19 +149,19 @@ def measured(situation: Situation, alternations: int) -> dict[str, list[tuple[fl
         for i in range(alternations + 1):
             turn = [0.0, 0.0]
             for k in (0, 1) if i % 2 else (1, 0):
-                time.sleep(0.02)  # each begins with threads that sleep
+                time.sleep(0.02)  # so that all threads sleep at the beginning
                 for _ in range(calls):
                     between()
                     start = time.perf_counter()
                     contenders[k]()
                     turn[k] += (time.perf_counter() - start) / calls
-            if i:  # the first one warms up
+            if i:  # the first alternation is a warm-up
                 found[name].append((turn[0], turn[1]))
     return found
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
-    """Median, and the order statistics between which it lies with 95 % (binomial, normal approximation)."""
+    """Return the median and its 95 % interval, between two order statistics (binomial, normal approximation)."""
     ordered, n = sorted(values), len(values)
     reach = 0.98 * n**0.5
     low, high = int(max(0, n / 2 - reach)), int(min(n - 1, n / 2 + reach))
@@ -168,7 +169,7 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 
 def rows(situation: Situation, alternations: int) -> list[list[str]]:
-    """What a process of its own measures in a situation; none where that pool is not installed."""
+    """Measure a situation in a separate process; return no rows if its library is not installed."""
     if situation.pool and importlib.util.find_spec(situation.pool) is None:
         return []
     spin = "while True: pass"
@@ -202,8 +203,10 @@ def rows(situation: Situation, alternations: int) -> list[list[str]]:
 def main() -> None:
     """Measure each situation and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few alternations")
-    parser.add_argument("--only", default="", help="situations whose name has this text")
+    parser.add_argument("--quick", action="store_true", help="measure only a few alternations")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="only situations whose names contain this text"
+    )
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -221,7 +224,7 @@ def main() -> None:
         for row in rows(situation, alternations)
     ]
     threads = kernels.available_threads()
-    columns = ["beside the calls", "call", "1 thread", f"{threads} threads", "ratio (95 %)"]
+    columns = ["besides the calls", "call", "1 thread", f"{threads} threads", "ratio (95 %)"]
     print(markdown(columns, found, n_text=2))
 
 

@@ -1,11 +1,11 @@
-"""Low-rank noise against full rank in tasks of Gymnasium, at equal evaluations: a policy with two layers of 256.
+"""Compare low-rank and full-rank noise in tasks of Gymnasium, with equal evaluations and policies of two layers of 256.
 
     pip install ".[gym]" "gymnasium[box2d,mujoco]"
     python bench/low_rank_tasks.py --json docs/results/low-rank-tasks.json
 
-All searches of a seed begin at the same random network and have episodes of the same seeds: `LowRankPEPG` of rank 1 and
-4, `PEPG` with one sigma for all weights, which stays as it is, and the usual `PEPG`, whose sigma moves. Runs that the
-file has are not run again. What is compared is the mean return of the last center in 20 further episodes.
+The searches are `LowRankPEPG` of rank 1 and 4, a `PEPG` whose sigma is not adapted, and the usual `PEPG`, which adapts
+sigma. For one seed, all of them begin with the same random network and have episodes with the same seeds. The program
+compares the mean return of the last center over 20 further episodes. Runs that the file already holds are not repeated.
 """
 
 import argparse
@@ -27,7 +27,7 @@ NOISE = ("rank 1", "rank 4", "full rank, sigma fixed", "full rank")
 
 
 class Setting(NamedTuple):
-    """What steps an environment, and what is spent on it."""
+    """The engine for an environment, and the settings and budget of a search in it."""
 
     engine: str
     max_episode_steps: int | None
@@ -44,7 +44,7 @@ SETTINGS = {
 
 
 def start_of(network: NeuralNetwork, seed: int) -> np.ndarray:
-    """Random weights, small ones in the last layer."""
+    """Return random weights, which are smaller in the last layer."""
     rng, parts = np.random.default_rng(seed), []
     for n, m in zip(network.sizes, network.sizes[1:], strict=False):
         scale = (0.1 if m == network.sizes[-1] else 1.0) / np.sqrt(n)
@@ -53,7 +53,7 @@ def start_of(network: NeuralNetwork, seed: int) -> np.ndarray:
 
 
 def search_for(noise: str, network: NeuralNetwork, setting: Setting, seed: int) -> PEPG:
-    """A search from a random network."""
+    """Make a search that begins with a random network."""
     start = start_of(network, seed)
     common: dict[str, Any] = {"rng": seed, "dtype": "float32", "optimizer": ClipUp}
     if noise.startswith("rank"):
@@ -67,7 +67,7 @@ def search_for(noise: str, network: NeuralNetwork, setting: Setting, seed: int) 
 
 
 def candidates_of(es: PEPG) -> Any:
-    """A new population; one of low rank is not made."""
+    """Draw a population; with low-rank noise, candidates are not generated."""
     if not isinstance(es, LowRankPEPG):
         return es.get_parameters()
     es.get_parameters(members=slice(0, 0))
@@ -75,7 +75,7 @@ def candidates_of(es: PEPG) -> Any:
 
 
 def run(env: str, noise: str, seed: int) -> dict[str, Any]:
-    """Mean returns of the generations, and what the last center is worth."""
+    """Run a search; return the mean return of the last center and of each generation."""
     setting = SETTINGS[env]
     limit = setting.max_episode_steps
     interface, new_env = spaces_of(setting.engine, env, {}, limit, True)
@@ -101,7 +101,7 @@ def run(env: str, noise: str, seed: int) -> dict[str, Any]:
 
 
 def table(runs: dict[str, Any]) -> str:
-    """Medians of the seeds with the least and the most, a row a task."""
+    """Return a table of the medians over seeds, with minimum and maximum, and one row for each task."""
     rows = []
     for env in SETTINGS:
         row = [env]
@@ -117,12 +117,16 @@ def table(runs: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run what the file has not."""
+    """Run the searches that the file does not hold, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("envs", nargs="*", default=[], help="of the tasks; all if none is named")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1")
-    parser.add_argument("--noise", nargs="*", default=NOISE, choices=NOISE)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the runs are kept")
+    parser.add_argument("envs", nargs="*", default=[], help="tasks to run (default: all)")
+    parser.add_argument(
+        "--seeds", type=int, default=5, metavar="N", help="number of seeds: 0 to N - 1"
+    )
+    parser.add_argument(
+        "--noise", nargs="*", default=NOISE, choices=NOISE, help="searches to run (default: all)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file that keeps the runs")
     options = parser.parse_args()
     settings = {env: setting._asdict() for env, setting in SETTINGS.items()}
     settings |= {"hidden": HIDDEN, "sigma": SIGMA}

@@ -1,14 +1,14 @@
-"""Policies for classic tasks, trained by the command alone: a row a task, a file a seed.
+"""Policies for classic tasks, trained by the command line alone: one row for each task, one file for each seed.
 
     pip install ".[gym,mujoco]" "gymnasium[box2d,classic-control]"
     python bench/results.py swimmer                    # or another row of ROWS, with its own seeds
-    python bench/results.py swimmer --seeds 3          # the first three of them
+    python bench/results.py swimmer --seeds 3          # the first three of its seeds
 
-Each seed is one ``pepg-fast train`` followed by ``pepg-fast evaluate``. What came out is written to
-docs/results/policies/ROW-SEED.json; a seed that has its file is not run again, and a run that was interrupted goes on
-from its last checkpoint. docs/results.md has the table of all files, by ``python bench/results.py --table``.
+Each seed is one ``pepg-fast train`` followed by ``pepg-fast evaluate``. The results are written to
+docs/results/policies/ROW-SEED.json. A seed whose file exists is not run again, and an interrupted run continues from
+its last checkpoint. ``python bench/results.py --table`` prints the table of all files.
 
-Seeds below 10 were used to choose settings. The rows have other seeds.
+Seeds below 10 were used to choose settings; the rows use other seeds.
 """
 
 import json
@@ -29,24 +29,24 @@ from pepg_fast.benchmarks.report import machine, markdown
 from pepg_fast.run.history import History
 
 FOLDER = Path(__file__).parent.parent / "docs/results/policies"
-#: Test episodes, which have the seeds 0, 1, ...
+#: Number of test episodes, whose seeds are 0, 1, ...
 EPISODES = 100
-#: Points that a curve keeps.
+#: Maximum number of points of a curve.
 POINTS = 60
 
 
 class Row(NamedTuple):
-    """A task of the table: its command, and what is to be reached."""
+    """A task of the table: its command, and what it has to reach."""
 
     env: str
     options: str
-    bar: float  # mean return of the test episodes
-    needed: int  # seeds that must reach it
+    bar: float  # mean return of the test episodes that a seed has to reach
+    needed: int  # number of seeds that have to reach it
     published: str
     seeds: tuple[int, ...] = (10, 11, 12, 13, 14)
 
 
-#: For runs that stop at a center which is somewhat better than the bar.
+#: An option for runs that end at a center somewhat better than the bar.
 SURE = "--center-episodes 20"
 
 ROWS = {
@@ -97,12 +97,12 @@ ROWS = {
 
 
 def command_of(row: Row, seed: int) -> list[str]:
-    """The arguments that train a row's seed, after ``pepg-fast``."""
+    """Return the arguments of ``pepg-fast`` that train a seed of a row."""
     return ["train", row.env, *row.options.split(), "--seed", str(seed)]
 
 
 def output_of(arguments: list[str]) -> str:
-    """Run ``pepg-fast`` with arguments, show what it says, and return it."""
+    """Run ``pepg-fast`` with these arguments; show and return its output."""
     lines = []
     with subprocess.Popen(
         [sys.executable, "-m", "pepg_fast", *arguments],
@@ -118,7 +118,7 @@ def output_of(arguments: list[str]) -> str:
 
 
 def scores(text: str) -> dict[str, dict[str, float]]:
-    """Mean, deviation and minimum of each policy, as ``pepg-fast evaluate`` prints them."""
+    """Return the mean, deviation and minimum of each policy from the output of ``pepg-fast evaluate``."""
     number = r"(-?[\d.]+)"
     found = re.findall(
         rf"^([\w ]+?): +mean {number} ± {number}, minimum {number}", text, re.MULTILINE
@@ -130,7 +130,7 @@ def scores(text: str) -> dict[str, dict[str, float]]:
 
 
 def curve_of(history: History) -> dict[str, list[float]]:
-    """Environment steps and returns of the center, thinned to `POINTS` of them."""
+    """Return environment steps and returns of the center, at no more than `POINTS` points."""
     center = np.asarray(history["center"], dtype=float)
     at = np.flatnonzero(~np.isnan(center))
     at = np.unique(at[np.linspace(0, len(at) - 1, min(POINTS, len(at))).round().astype(int)])
@@ -142,12 +142,12 @@ def curve_of(history: History) -> dict[str, list[float]]:
 
 
 def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
-    """Train and test one seed of a row; a run that was interrupted goes on."""
+    """Train and test one seed of a row, or continue its interrupted run."""
     row, arguments = ROWS[name], command_of(ROWS[name], seed)
     folder = runs / f"{name}-{seed}"
     where = ["--runs", str(runs), "--name", folder.name]
     if (folder / "checkpoint.npz").exists():
-        print(f"going on with {folder}")
+        print(f"continuing {folder}")
         arguments = ["train", "--resume", str(folder)]
         where = []
     else:
@@ -196,18 +196,18 @@ def reproduce(name: str, seeds: int, runs: Path) -> None:
 
 
 def results_of(name: str) -> list[dict[str, Any]]:
-    """What the files of a row hold, by seed."""
+    """Return the contents of the files of a row, in the order of their seeds."""
     found = [json.loads(file.read_text()) for file in FOLDER.glob(f"{name}-[0-9]*.json")]
     return sorted(found, key=lambda each: each["seed"])
 
 
 def score_of(found: dict[str, Any]) -> float:
-    """Mean test return of the last center."""
+    """Return the mean test return of the last center."""
     return float(found["test"]["center"]["mean"])
 
 
 def table(names: list[str]) -> str:
-    """A row a seed."""
+    """Return a table with one row for each seed."""
     rows = []
     for name in names:
         row = ROWS[name]
@@ -227,7 +227,7 @@ def table(names: list[str]) -> str:
 
 
 def summary() -> str:
-    """A row a task: the bar, the seeds that reach it, and what was published."""
+    """Return a table with one row for each task: the bar, the seeds that reach it, and published results."""
     rows = []
     for name, row in ROWS.items():
         found = [score_of(each) for each in results_of(name)]

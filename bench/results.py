@@ -1,11 +1,11 @@
 """Published results, reproduced: ``python bench/results.py`` runs each setup with several seeds.
 
     python bench/results.py cartpole rastrigin xor --seeds 5 --plots docs/results
-    python bench/results.py swimmer              # a policy of policies.py, which keeps a file a seed
-    python bench/results.py --table              # what those files hold
+    python bench/results.py swimmer              # a policy of policies.py, which keeps one file for each seed
+    python bench/results.py --table              # the tables of those files
 
-prints the tables of docs/results.md and draws its curves. Needs numba and gymnasium (CartPole) and matplotlib (curves):
-``pip install ".[results]"``. tests/test_results.py asserts the figures.
+The program prints the tables of docs/results.md and draws its curves. It needs numba and gymnasium (for CartPole) and
+matplotlib (for curves): ``pip install ".[results]"``. tests/test_results.py checks the figures.
 """
 
 import argparse
@@ -27,17 +27,17 @@ from pepg_fast.benchmarks.report import duration, machine_line, markdown
 
 
 class Run(NamedTuple):
-    """One seed's outcome."""
+    """The result of one seed."""
 
     seed: int
     seconds: float
     x: NDArray[Any]
     y: NDArray[Any]  # the curve
-    figures: dict[str, float]  # what the table shows
+    figures: dict[str, float]  # the columns of the table
 
 
 class Setup(NamedTuple):
-    """A published setup: how to run it with a seed, and what its curve shows."""
+    """A published setup: how to run it with a seed, and the axes of its curve."""
 
     title: str
     published: str
@@ -48,7 +48,7 @@ class Setup(NamedTuple):
 
 
 def timed(seed: int, run: Callable[[], tuple[Any, Any, dict[str, float]]]) -> Run:
-    """Run with a clock beside it."""
+    """Run a setup and measure its time."""
     start = time.perf_counter()
     x, y, figures = run()
     return Run(seed, time.perf_counter() - start, np.asarray(x), np.asarray(y), figures)
@@ -59,7 +59,7 @@ def timed(seed: int, run: Callable[[], tuple[Any, Any, dict[str, float]]]) -> Ru
 
 @functools.cache
 def cartpole_simulation() -> Simulation:
-    """CartPole-v1 with an output for each of the two actions; the larger acts."""
+    """Make CartPole-v1 with one output for each of the two actions; the larger output chooses the action."""
     import numba
 
     cartpole = examples.load("embedding/numba_cartpole/cartpole.py")
@@ -75,12 +75,12 @@ def cartpole_simulation() -> Simulation:
 
 
 def cartpole_network() -> NeuralNetwork:
-    """pgpelib's policy."""
+    """Make the network of pgpelib's example."""
     return NeuralNetwork(4, 2, [8], "tanh")
 
 
 def cartpole(seed: int, generations: int = 50) -> Run:
-    """Median return of each generation, and the first from which it stays at 500."""
+    """Return the median return of each generation, and the generation from which it stays at 500."""
     simulation, network = cartpole_simulation(), cartpole_network()
     es = presets.pgpelib(
         solution_length=network.number_of_parameters, popsize=250, center_init=0.0, stdev_init=0.08,
@@ -91,7 +91,7 @@ def cartpole(seed: int, generations: int = 50) -> Run:
     def search() -> tuple[Any, Any, dict[str, float]]:
         medians = []
         for generation in range(generations):
-            # Each member has an episode of its own, as where environments are reset without a seed.
+            # Each candidate has its own episode, as in an environment that is reset without a seed.
             population = es.get_parameters()
             returns = [
                 simulation.evaluate(
@@ -117,7 +117,7 @@ def cartpole(seed: int, generations: int = 50) -> Run:
 def center_in_gymnasium(
     network: NeuralNetwork, weights: NDArray[Any], episodes: int = 100
 ) -> float:
-    """Mean return of a policy over episodes of gymnasium's own CartPole-v1."""
+    """Return the mean return of a policy over episodes of gymnasium's own CartPole-v1."""
     import gymnasium
 
     network.weights = weights
@@ -139,13 +139,13 @@ def center_in_gymnasium(
 
 
 def rastrigin(solutions: NDArray[Any]) -> NDArray[Any]:
-    """Rastrigin's function, negative, with its top at 10 in each of its coordinates."""
+    """Return the negative of Rastrigin's function, with the optimum at 10 in each coordinate."""
     x = solutions - 10.0
     return -(10.0 * x.shape[1] + (x**2 - 10.0 * np.cos(2.0 * np.pi * x)).sum(axis=1))
 
 
 def rastrigin_as_estool(seed: int, generations: int = 4000) -> Run:
-    """estool's settings (its rewards are not ranked), with the mean reward as baseline."""
+    """Search with estool's settings (without ranks), and with the mean reward as baseline."""
     es = presets.estool(
         num_params=100, popsize=100, sigma_init=0.5, sigma_alpha=0.2, sigma_decay=0.999, sigma_limit=0.01,
         sigma_max_change=0.2, learning_rate=0.1, learning_rate_decay=1.0, average_baseline=True, weight_decay=0.0,
@@ -157,7 +157,7 @@ def rastrigin_as_estool(seed: int, generations: int = 4000) -> Run:
 
 
 def rastrigin_by_default(seed: int, generations: int = 4000) -> Run:
-    """`maximize` with estool's start and population, and a sigma that reaches half way to the top."""
+    """Search by `maximize` with estool's start and population, and a sigma of half the distance to the optimum."""
     return timed(seed, lambda: _best_fitness(maximize(
         rastrigin, np.zeros(100), 5.0, population_size=100, max_steps=generations, vectorized=True, rng=seed,
     )))  # fmt: skip
@@ -173,7 +173,7 @@ def _best_fitness(result: pepg_fast.Result) -> tuple[Any, Any, dict[str, float]]
 
 
 def xor_steps(seed: int) -> Run:
-    """Steps until a member of the population computes XOR."""
+    """Return the number of steps until a candidate computes XOR."""
     network = xor.make_network()
     es: PEPG = xor.make_search(network, rng=seed)
 
@@ -190,11 +190,11 @@ def xor_steps(seed: int) -> Run:
     return timed(seed, search)
 
 
-#: Medians that pgpelib's notebook prints.
+#: Medians from pgpelib's notebook, by generation.
 CARTPOLE_PUBLISHED = dict(enumerate(
     [10] * 7 + [13, 22, 29, 34, 44, 47.5, 54, 62.5, 70, 82, 80, 103, 134.5, 202, 261, 382, 475] + [500] * 26, 1,
 ))  # fmt: skip
-#: Best fitness that estool's notebook prints, to whole numbers.
+#: Best fitness from estool's notebook, by generation, rounded to whole numbers.
 RASTRIGIN_PUBLISHED = {
     100: -3482, 200: -1215, 300: -1014, 400: -841, 500: -582, 600: -509, 700: -404, 800: -314, 900: -245, 1000: -236,
     1200: -188, 1400: -158, 1600: -148, 2000: -145, 2500: -143, 3000: -142, 3500: -141, 4000: -140,
@@ -221,7 +221,7 @@ SETUPS = {
 
 
 def table(runs: list[Run]) -> str:
-    """One row a seed and their median; of many seeds, quartiles."""
+    """Return a table with one row for each seed and the median; for many seeds, only the quartiles."""
     names = list(runs[0].figures)
     columns = [np.array([run.figures[name] for run in runs]) for name in names]
     seconds = np.array([run.seconds for run in runs])
@@ -241,7 +241,7 @@ def table(runs: list[Run]) -> str:
 
 
 def draw(setup: Setup, runs: list[Run], filename: Path) -> None:
-    """The curve of each seed."""
+    """Draw the curve of each seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 3.5), layout="constrained")
@@ -259,7 +259,7 @@ def draw(setup: Setup, runs: list[Run], filename: Path) -> None:
         axes.plot(
             list(setup.curve), list(setup.curve.values()), "k--", linewidth=1, label="published"
         )
-    if min(run.y.min() for run in runs) < -1000:  # from far below
+    if min(run.y.min() for run in runs) < -1000:  # a linear axis would hide the end
         axes.set_yscale("symlog", linthresh=10)
     axes.set(xlabel=setup.x, ylabel=setup.y)
     axes.set_title(setup.title, loc="left")
@@ -271,7 +271,7 @@ def draw(setup: Setup, runs: list[Run], filename: Path) -> None:
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the setups that the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -279,7 +279,7 @@ def main() -> None:
         "setups",
         nargs="*",
         metavar="SETUP",
-        help=f"of {', '.join(SETUPS)}, all of which run if none is named, and the policies {', '.join(policies.ROWS)}",
+        help=f"one of {', '.join(SETUPS)} (default: all of these), or one of the policies {', '.join(policies.ROWS)}",
     )
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
     parser.add_argument("--plots", type=Path, help="folder for the curves")
@@ -287,7 +287,7 @@ def main() -> None:
         "--runs", type=Path, default=Path("runs"), help="folder for the runs of policies"
     )
     parser.add_argument(
-        "--table", action="store_true", help="print the tables of the policies' files and end"
+        "--table", action="store_true", help="only print the tables of the policies' files"
     )
     options = parser.parse_args()
     if options.table:
@@ -296,7 +296,7 @@ def main() -> None:
     unknown = set(options.setups) - set(SETUPS) - set(policies.ROWS)
     if unknown:
         parser.error(
-            f"no setup {', '.join(sorted(unknown))}: wanted some of {', '.join([*SETUPS, *policies.ROWS])}"
+            f"SETUP: wanted some of {', '.join([*SETUPS, *policies.ROWS])}, got {', '.join(sorted(unknown))}"
         )
     print(machine_line())
     for name in options.setups or SETUPS:

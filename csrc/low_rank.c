@@ -1,14 +1,14 @@
-/* Low-rank noise: candidates, gradients, and forward passes that make no candidate. */
+/* Low-rank noise: candidates, gradients, and forward passes that generate no candidates. */
 #include "dispatch.h"
 #include "network.h"
 #include "tasks.h"
 
 #include <math.h>
 
-/* Columns of a task of a gradient. */
+/* Maximum number of columns in a task of a gradient. */
 #define TASK_COLUMNS 512
 
-/* Numbers of tensors: of all, and of the factors of a pair; 0 if they cannot be. */
+/* The number of parameters of all tensors, or of the factors of a pair; 0 for impossible sizes. */
 static ptrdiff_t count(const pepg_tensors *tensors, int of_factors) {
     const ptrdiff_t most = PTRDIFF_MAX / 16;
     ptrdiff_t total = 0;
@@ -33,7 +33,7 @@ ptrdiff_t pepg_tensors_factors(const pepg_tensors *tensors) {
     return count(tensors, 0) ? count(tensors, 1) : 0;
 }
 
-/* A tensor, and where its numbers and its factors begin. */
+/* A tensor, with the offsets of its parameters and of its factors. */
 typedef struct {
     ptrdiff_t index, at, factor_at;
     pepg_factor factor;
@@ -45,7 +45,7 @@ static pepg_tensor first_tensor(const pepg_tensors *tensors) {
     return (pepg_tensor){0, 0, 0, factor};
 }
 
-/* Go on to the next tensor; whether there is one. */
+/* Continue with the next tensor; return whether there is one. */
 static int next_tensor(const pepg_tensors *tensors, pepg_tensor *tensor) {
     pepg_factor *factor = &tensor->factor;
     const ptrdiff_t rows = factor->rows, columns = factor->columns;
@@ -57,16 +57,16 @@ static int next_tensor(const pepg_tensors *tensors, pepg_tensor *tensor) {
     return 1;
 }
 
-/* Tasks of a tensor's gradient: blocks of rows by blocks of columns. */
 static ptrdiff_t blocks(ptrdiff_t n, ptrdiff_t size) { return n / size + (n % size != 0); }
 
+/* The number of tasks of a tensor's gradient: blocks of rows times blocks of columns. */
 static ptrdiff_t tasks_of(pepg_factor factor) {
     const ptrdiff_t high = factor.rows ? blocks(factor.rows, PEPG_GROUPED) : 1;
     return high * blocks(factor.columns, TASK_COLUMNS);
 }
 
-/* Elements that a row of scratch has: not a power of two, so that rows do not share places of the
- * first-level cache. */
+/* The number of elements in a row of scratch. It is not a power of two, because the rows would then
+ * compete for the same sets of the first-level cache. */
 static ptrdiff_t scratch_row(const pepg_network *network) {
     const ptrdiff_t widest = widest_of(network), first = network->sizes[0];
     return PEPG_PADDED(first > widest ? first : widest) + COLUMN_SHARE;
@@ -87,7 +87,7 @@ size_t pepg_low_rank_forward_work_size(const pepg_network *network, ptrdiff_t ra
     return (size_t)(workers * scratch_per_worker(network));
 }
 
-/* Numbers in the factors of a network's pair; 0 if they cannot be. */
+/* The number of factors of a pair of networks; 0 for impossible sizes. */
 static ptrdiff_t factors_of(const pepg_network *network, ptrdiff_t rank) {
     ptrdiff_t total = 0;
     for (int l = 0; l < network->n_layers; ++l) {
@@ -98,7 +98,7 @@ static ptrdiff_t factors_of(const pepg_network *network, ptrdiff_t rank) {
     return total;
 }
 
-/* Whether all members are of this population. */
+/* Whether all members belong to a population of n_pairs pairs. */
 static int are_members(ptrdiff_t n, const ptrdiff_t *members, ptrdiff_t n_pairs) {
     if (!members) return n <= 2 * n_pairs;
     for (ptrdiff_t i = 0; i < n; ++i)

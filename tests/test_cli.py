@@ -37,14 +37,14 @@ def test_xor_repeats_with_a_seed_and_differs_without(capsys):
 
 def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
     assert cli.main(["xor", "--seed", "4", "--max-steps", "2"]) == 1
-    assert "No solution within 2 steps; the best fitness was" in capsys.readouterr().err
+    assert "No solution by step 2; the best fitness was" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--population-size", "7"], "population_size: wanted an even number"),
-        (["--seed", "-1"], "rng: wanted"),
+        (["--seed", "-1"], "--seed: wanted at least 0, got -1"),
     ],
 )
 def test_bad_values_get_plain_messages(capsys, arguments, message):

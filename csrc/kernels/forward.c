@@ -16,13 +16,13 @@
 #undef WEIGHTS_AHEAD
 #define WEIGHTS_AHEAD 8192 /* bytes; 4096 to 16384 are as good */
 
-/* Results go to scratch rows of whole vectors (a stride that is a multiple of LANES): the next
- * layer then reads what was stored as it was stored. A masked store that is read back at once
- * stalls until it has left the core. */
+/* Results go to rows of scratch that consist of whole vectors (their stride is a multiple of LANES),
+ * so that the next layer loads the same vectors that were stored. A masked store that is read back
+ * at once would stall until it has left the core. */
 
-/* `rows` inputs by `vectors` vectors of outputs, all sums in registers; `last` lanes of the last
- * vector, or all if 0. rows, vectors and the truth of `last` are compile-time constants. w and y
- * point at the tile's first column. */
+/* Compute `vectors` vectors of outputs of `rows` inputs, with all sums in registers. The last vector
+ * has `last` lanes, or all if `last` is 0. `rows`, `vectors` and whether `last` is 0 are compile-time
+ * constants. w and y point at the tile's first column. */
 PEPG_INLINE void R(tile)(const int rows, const int vectors, ptrdiff_t last, pepg_layer layer,
         const real *w, const real *x, ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     v_real sum[TILE_ROWS][TILE_VECTORS];
@@ -72,8 +72,8 @@ PEPG_INLINE void R(tile_of)(
 #undef TILE_CASE
 }
 
-/* y += x_i w_i over `rows` rows of weights, for columns [lo, hi). rows and streams are compile-time
- * constants. */
+/* y += x_i w_i over `rows` rows of weights, for columns [lo, hi). `rows` and `streams` are
+ * compile-time constants. */
 PEPG_INLINE void R(add_rows)(const int rows, const int streams, ptrdiff_t lo, ptrdiff_t hi,
         ptrdiff_t out, const real *w, const real *x, real *y) {
     const ptrdiff_t whole = lo + (hi - lo) / LANES * LANES;
@@ -95,10 +95,10 @@ PEPG_INLINE void R(add_rows)(const int rows, const int streams, ptrdiff_t lo, pt
     memcpy(y + whole, &sum, sizeof sum);
 }
 
-/* One input through a layer wider than a tile, the sums in the first-level cache, eight rows of
- * weights at a time. If weights stream and rows are long, eight rows are so far apart that they are
- * eight streams for the prefetchers; one row after another, prefetched, takes two thirds (float64)
- * or half (float32) of the time on one core of a Zen 4. */
+/* Compute the outputs of one input for a layer wider than a tile, with the sums in the first-level
+ * cache and eight rows of weights at a time. Long rows of weights that come from memory are read one
+ * after another, with prefetching: eight of them at a time are eight separate streams for the
+ * prefetchers, which takes 1.5 times (float64) or twice (float32) as long on one core of a Zen 4. */
 #undef LONG_ROW
 #define LONG_ROW 1024 /* bytes */
 static void R(wide_row)(pepg_layer layer, const real *weights, const real *x, real *y) {
@@ -113,7 +113,8 @@ static void R(wide_row)(pepg_layer layer, const real *weights, const real *x, re
     for (; i < layer.in; ++i) R(add_rows)(1, 0, lo, hi, out, weights + i * out, x + i, y);
 }
 
-/* Pre-activations of `batch` inputs, row r at y[r * y_stride], a whole number of vectors each. */
+/* Compute the pre-activations of `batch` inputs. Row r begins at y[r * y_stride] and consists of
+ * whole vectors. */
 static void R(layer_block)(ptrdiff_t batch, pepg_layer layer, const real *weights, const real *x,
         ptrdiff_t x_stride, real *y, ptrdiff_t y_stride) {
     const ptrdiff_t wide = TILE_VECTORS * LANES, narrow = wide / 2, n = layer.col_hi - layer.col_lo;
@@ -134,7 +135,7 @@ static void R(layer_block)(ptrdiff_t batch, pepg_layer layer, const real *weight
     }
 }
 
-/* Rows of pre-activations, `padded` elements each, in place. */
+/* Apply the activation to rows of `padded` pre-activations each, in place. */
 PEPG_INLINE void R(activate_rows)(
         ptrdiff_t rows, ptrdiff_t out, ptrdiff_t padded, int activation, real *values) {
     if (activation == PEPG_SOFTMAX)
@@ -150,8 +151,8 @@ PEPG_INLINE void R(copy_rows)(
         for (ptrdiff_t j = 0; j < out; ++j) y[r * out + j] = values[r * padded + j];
 }
 
-/* `batch` inputs through all layers to y, row-major (batch, outputs). `work` holds 2 * min(batch,
- * PEPG_BATCH) rows of PEPG_PADDED(widest layer) elements. */
+/* Pass `batch` inputs through all layers, to y, row-major (batch, outputs). `work` holds 2 *
+ * min(batch, PEPG_BATCH) rows of PEPG_PADDED(widest layer) elements. */
 static void R(network_block)(const pepg_network *network, int streams, ptrdiff_t batch,
         const real *weights, const real *x, ptrdiff_t x_stride, real *y, real *work) {
     const ptrdiff_t chunk = batch < PEPG_BATCH ? batch : PEPG_BATCH;
@@ -177,7 +178,7 @@ static void R(network_block)(const pepg_network *network, int streams, ptrdiff_t
     }
 }
 
-/* Pre-activations of a layer of LANES networks, one a lane. */
+/* Compute the pre-activations of a layer of LANES networks, one network in each lane. */
 PEPG_INLINE void R(lane_layer)(
         ptrdiff_t in, ptrdiff_t out, int bias, const v_real *w, const v_real *x, v_real *y) {
     for (ptrdiff_t o = 0; o < out; ++o) {
@@ -187,10 +188,10 @@ PEPG_INLINE void R(lane_layer)(
     }
 }
 
-/* LANES small networks at once, one a lane: networks so small that a layer would leave most of a
- * vector empty. At most PEPG_FEW_PARAMETERS parameters, element-wise activations. Number p of lane l
- * is at [p * LANES + l] of `weights`, `x` (inputs) and `y` (outputs), all aligned to whole vectors;
- * y may be x. */
+/* Compute the outputs of LANES small networks at once, one in each lane, because a layer of one such
+ * network would leave most of a vector empty. A network has at most PEPG_FEW_PARAMETERS parameters,
+ * and its activations are element-wise. Number p of lane l is at [p * LANES + l] of `weights`, `x`
+ * (inputs) and `y` (outputs), which are all aligned to whole vectors; y may be x. */
 static void
 R(lanes_block)(const pepg_network *network, const real *weights, const real *x, real *y) {
     v_real values[2][PEPG_FEW_PARAMETERS];

@@ -1,14 +1,14 @@
-/* Low-rank noise (Sarkar et al. 2025, "EGGROLL"): E = U^T V / sqrt(rank), U (rank, rows) and V (rank,
- * columns) of one pair and one matrix.
+/* Low-rank noise (Sarkar et al. 2025, "EGGROLL"): E = U^T V / sqrt(rank), with U (rank, rows) and
+ * V (rank, columns) for each pair and matrix.
  *
- * Candidates and gradients round the same on every instruction set: they do not fuse, and each
- * number is a sum of its own in the order of the pairs. The forward pass fuses, as the other
- * networks' does.
+ * Candidates and gradients have the same bits on every instruction set: multiplications and additions
+ * are not fused, and each element is summed by itself in the order of the pairs. The forward pass
+ * fuses them, as in forward.c.
  */
 
 #undef PANEL_VECTORS
 #undef PANEL
-#define PANEL_VECTORS (PEPG_VECTOR_BYTES == 64 ? 4 : 2) /* with PEPG_GROUP rows: the registers */
+#define PANEL_VECTORS (PEPG_VECTOR_BYTES == 64 ? 4 : 2) /* sums of PEPG_GROUP rows fit registers */
 #define PANEL (PANEL_VECTORS * LANES)
 
 /* theta = mu + scale U^T V for rows of one matrix; mu may be NULL. */
@@ -45,9 +45,9 @@ PEPG_INLINE void R(copy_numbers)(ptrdiff_t columns, const real *restrict from, r
         for (ptrdiff_t c = 0; c < PANEL; ++c) to[c] = c < columns ? from[c] : 0;
 }
 
-/* sum[a][c] += x[a, k] panel[k, c] for PEPG_GROUP rows and n columns of x, whose numbers are row_step and
- * step apart, and `vectors` vectors of a panel. Fused or not, and `vectors`, are compile-time
- * constants. A row's number is spread over a vector as x - 0, which is x, -0 too. */
+/* sum[a][c] += x[a, k] panel[k, c] for PEPG_GROUP rows and n columns of x, and `vectors` vectors of a
+ * panel. Rows of x are row_step apart, and columns step. `is_fused` and `vectors` are compile-time
+ * constants. A number is spread over a vector as x - 0, which keeps -0. */
 PEPG_INLINE void R(add_products)(const int is_fused, const int vectors, ptrdiff_t n, const real *x,
         ptrdiff_t row_step, ptrdiff_t step, const real *panel, v_real sum[][PANEL_VECTORS]) {
     v_real column[PANEL_VECTORS];
@@ -62,8 +62,8 @@ PEPG_INLINE void R(add_products)(const int is_fused, const int vectors, ptrdiff_
     }
 }
 
-/* g[a, c] += sum over n terms of u[k, a] v[k, c], PEPG_GROUP rows by PANEL columns, of which `rows`
- * by `columns` are written. */
+/* g[a, c] += sum over n terms of u[k, a] v[k, c]. PEPG_GROUP rows by PANEL columns are computed, and
+ * `rows` by `columns` of them are written. */
 static void R(outer_tile)(ptrdiff_t n, const real *u, const real *v, real *g, ptrdiff_t stride,
         ptrdiff_t rows, ptrdiff_t columns) {
     v_real sum[PEPG_GROUP][PANEL_VECTORS] = {{{0}}};
@@ -74,7 +74,8 @@ static void R(outer_tile)(ptrdiff_t n, const real *u, const real *v, real *g, pt
         for (ptrdiff_t c = 0; c < columns; ++c) g[a * stride + c] += values[a][c];
 }
 
-/* y[a, c] = x[a, k] panel[k, c] + the panel's last row if there are biases, PEPG_GROUP rows. */
+/* y[a, c] = sum_k x[a, k] panel[k, c] for PEPG_GROUP rows, plus the panel's last row if there are
+ * biases. */
 PEPG_INLINE void R(mean_tile)(const int vectors, ptrdiff_t in, int bias, const real *panel,
         const real *x, real *y, ptrdiff_t stride) {
     v_real sum[PEPG_GROUP][PANEL_VECTORS];
@@ -87,8 +88,8 @@ PEPG_INLINE void R(mean_tile)(const int vectors, ptrdiff_t in, int bias, const r
         memcpy(y + a * stride, sum[a], (size_t)vectors * sizeof(v_real));
 }
 
-/* Rows [tile.row_lo, tile.row_hi), at most PEPG_GROUPED, by columns of the sum over all pairs of delta
- * U^T V, times `scale`, in g (rows, columns). `work` has PEPG_OUTER_WORK elements. */
+/* g = scale * sum over all pairs of delta U^T V, in the rows (at most PEPG_GROUPED) and columns of
+ * `tile`; g is the whole matrix (rows, columns). `work` has PEPG_OUTER_WORK elements. */
 static void R(low_rank_sum_block)(pepg_tile tile, pepg_factor factor, ptrdiff_t n_pairs,
         const float *factors, const double *delta, real scale, real *g, real *work) {
     const ptrdiff_t n = factor.columns, rows = tile.row_hi - tile.row_lo, step = PEPG_GROUP;
@@ -144,9 +145,9 @@ static void R(add_noise)(ptrdiff_t n, real a, const float *restrict v, real *res
     for (ptrdiff_t j = 0; j < n; ++j) y[j] += a * (real)v[j];
 }
 
-/* x (rows, in) by the mean's weights, with biases, to y: a panel of columns at a time, which is copied
- * to `panel`, so that it is read in order. Both have rows `stride` apart and as many as whole groups
- * want. */
+/* y = x (rows, in) times the mean's weights, plus biases, one panel of columns after another. Each
+ * panel is first copied to `panel`, so that it is read in order. Rows of x and y are `stride` apart,
+ * and both have a whole number of groups of rows. */
 static void R(mean_block)(ptrdiff_t rows, pepg_layer layer, const real *weights, const real *x,
         real *y, ptrdiff_t stride, real *panel) {
     for (ptrdiff_t j = 0; j < layer.out; j += PANEL) {
@@ -171,7 +172,7 @@ static void R(mean_block)(ptrdiff_t rows, pepg_layer layer, const real *weights,
     }
 }
 
-/* One layer's noise for one row: y += sigma (x U^T) V / sqrt(rank), and that of the biases. */
+/* Add a layer's noise for one row: y += sigma (x U^T) V / sqrt(rank), and the noise of the biases. */
 static void R(add_layer_noise)(pepg_layer layer, ptrdiff_t rank, const float *u, real of_weights,
         real of_biases, const real *x, real *y) {
     const float *v = u + rank * layer.in;
@@ -180,7 +181,7 @@ static void R(add_layer_noise)(pepg_layer layer, ptrdiff_t rank, const float *u,
     if (layer.bias) R(add_noise)(layer.out, of_biases, v + rank * layer.out, y);
 }
 
-/* Rows [lo, hi), at most PEPG_ROWS, of a population through all layers. `work` has
+/* Pass rows [lo, hi) of a population, at most PEPG_ROWS, through all layers. `work` has
  * PEPG_FORWARD_WORK(widest of all sizes) elements. */
 static void R(low_rank_network_block)(const pepg_network *network, const pepg_population *who,
         ptrdiff_t lo, ptrdiff_t hi, const real *mu, const real *sigma, const real *x, real *y,

@@ -1,10 +1,10 @@
-/* Forward passes of networks with a cell (networks.h has their formulas): one step of each.
+/* Forward passes of networks with a cell (networks.h has the formulas): one step of each network.
  *
- * The gates of the inputs and those of the state are rows that a layer makes, so all that forward.c
- * says of bits holds here. What makes a state of them looks at each unit by itself.
+ * The contributions of the inputs and of the state to the gates are computed as layers, so what
+ * forward.c says about bits holds here, too. The new state of a unit depends only on its own gates.
  */
 
-/* Up to LANES elements. */
+/* Load up to LANES elements. */
 PEPG_INLINE v_real R(load_some)(const real *p, ptrdiff_t count) {
     return count < LANES ? R(load_first)(p, count) : R(load)(p);
 }
@@ -16,8 +16,8 @@ PEPG_INLINE void R(store_some)(real *p, v_real v, ptrdiff_t count) {
         memcpy(p, &v, sizeof v);
 }
 
-/* The state of n units from their gates, a row of n for each gate; `cell` is a compile-time
- * constant. */
+/* Compute the state of n units from their gates. `inputs` and `own` have the contributions of the
+ * inputs and of the state, in a row of n for each gate. `cell` is a compile-time constant. */
 PEPG_INLINE void R(cell_units)(
         const int cell, ptrdiff_t n, const real *inputs, const real *own, real *state) {
     for (ptrdiff_t j = 0; j < n; j += LANES) {
@@ -54,8 +54,8 @@ static void R(cell_block)(int cell, ptrdiff_t n, const real *inputs, const real 
     }
 }
 
-/* `batch` inputs to y, row-major (batch, outputs), through one network; state (batch, state size).
- * `work` as for network_block. */
+/* Pass `batch` inputs through one network, to y, row-major (batch, outputs), with the states (batch,
+ * state size). `work` is as for network_block. */
 static void R(recurrent_block)(const pepg_network *network, int streams, ptrdiff_t batch,
         const real *weights, const real *x, ptrdiff_t x_stride, real *state, real *y, real *work) {
     const ptrdiff_t in = network->sizes[0], hidden = network->sizes[1], out = network->sizes[2];
@@ -82,7 +82,8 @@ static void R(recurrent_block)(const pepg_network *network, int streams, ptrdiff
     }
 }
 
-/* LANES small networks at once, one a lane, as lanes_block has them; so is `state`. */
+/* Compute the outputs of LANES small networks at once, laid out as for lanes_block, and so is
+ * `state`. */
 static void R(recurrent_lanes_block)(
         const pepg_network *network, const real *weights, const real *x, real *state, real *y) {
     v_real of_input[PEPG_FEW_PARAMETERS], of_state[PEPG_FEW_PARAMETERS];

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _checks
 from .nn import NeuralNetwork
 from .pepg import PEPG
 from .run.history import Row
@@ -45,6 +46,8 @@ def fitness(network: NeuralNetwork, solutions: NDArray[Any]) -> NDArray[np.float
 
 def run(options: argparse.Namespace) -> int:
     """Search until the truth table is right or the step limit is reached; return the exit status."""
+    if options.seed is not None:
+        _checks.integer("--seed", options.seed, at_least=0)
     network = make_network()
     es = make_search(network, population_size=options.population_size, rng=options.seed)
     live = sys.stdout is not None and sys.stdout.isatty()
@@ -62,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     if result.reason == "interrupted":
         raise KeyboardInterrupt
     if result.reason != "target_fitness":
-        print(f"No solution within {options.max_steps} steps; the best fitness was "
+        print(f"No solution by step {options.max_steps}; the best fitness was "
               f"{result.best_fitness:g} of {SOLVED:g}", file=sys.stderr)  # fmt: skip
         return 1
     print("Solution Found")

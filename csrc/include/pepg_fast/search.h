@@ -84,18 +84,19 @@ PEPG_API pepg_status pepg_search_init_f32(
 PEPG_API pepg_status pepg_search_ask(pepg_search *search, double *theta);
 PEPG_API pepg_status pepg_search_ask_f32(pepg_search *search, float *theta);
 
-/* Takes the rewards (population_size,) of the last population: keeps the best candidate, and moves
- * the distribution by centered average ranks, gradients and the rules. The status is PEPG_ESTATE if
+/* Take the rewards (population_size,) of the last population: keep the best candidate, and move the
+ * distribution by centered average ranks, gradients and the rules. The status is PEPG_ESTATE if
  * no population waits for its rewards, PEPG_ENAN if a reward is NaN, and PEPG_EINVAL if a rate is
  * infinite, NaN or out of its range: the search is then unchanged, and the population still waits. */
 PEPG_API pepg_status pepg_search_tell(pepg_search *search, const double *rewards);
 PEPG_API pepg_status pepg_search_tell_f32(pepg_search *search, const double *rewards);
 
-/* The fitness of a candidate (dim,). Called from several threads at once: it may read `data`. */
+/* The fitness of a candidate (dim,). It is called from several threads at once, and may only read
+ * `data`. */
 typedef double pepg_fitness(const double *theta, ptrdiff_t dim, void *data);
 typedef double pepg_fitness_f32(const float *theta, ptrdiff_t dim, void *data);
 
-/* Runs `steps` whole generations (ask, evaluate, tell) on all threads. A population that waits for
+/* Run `steps` whole generations (ask, evaluate, tell) on all threads. A population that waits for
  * its rewards comes first. If a fitness is NaN (PEPG_ENAN), or `interrupted` (called on the calling
  * thread, may be NULL) stops a generation (PEPG_EINTERRUPTED), the search is as it was before that
  * generation, and the next call repeats it with the same bits. The result equals that of
@@ -109,9 +110,9 @@ PEPG_API pepg_status pepg_search_run_f32(pepg_search *search, pepg_fitness_f32 *
 PEPG_API size_t pepg_search_simulate_size(const pepg_search *search,
         const pepg_environment *environment, const pepg_network *network, ptrdiff_t episodes);
 
-/* The same as pepg_search_run for candidates that are the weights of a network in an environment: the fitness
- * is the mean return of `episodes` episodes (see pepg_simulate). All members of a generation get the
- * same episodes, whose seeds begin at seed + search->step * episodes. */
+/* The same as pepg_search_run for candidates that are the weights of a network in an environment: the
+ * fitness is the mean return of `episodes` episodes (see pepg_simulate). All members of a generation
+ * get the same episodes, whose seeds begin at seed + search->step * episodes. */
 PEPG_API pepg_status pepg_search_simulate(pepg_search *search, const pepg_environment *environment,
         const pepg_network *network, ptrdiff_t episodes, uint64_t seed, ptrdiff_t steps, void *work,
         pepg_interrupted *interrupted, void *context);

@@ -89,7 +89,7 @@ PEPG_API size_t pepg_simulate_work_size(const pepg_environment *environment,
 PEPG_API size_t pepg_simulate_work_size_f32(const pepg_environment *environment,
         const pepg_network *network, const pepg_episode_options *options, int n_threads);
 
-/* Runs episodes of every member of a population: episode e of each starts from seed + e, and ends
+/* Run episodes of every member of a population: episode e of each starts from seed + e, and ends
  * when `step` returns 1 or after max_steps. returns[i * episodes + e] is the sum of its rewards in
  * order, or NaN after a fault, which ends the episode; steps[...] counts its calls of `step`. The
  * weights of member i begin at weights[i * weights_stride]; the network has the bits of pepg_forward.
@@ -105,7 +105,7 @@ PEPG_API pepg_status pepg_simulate_f32(const pepg_environment *environment,
         ptrdiff_t episodes, uint64_t seed, const pepg_episode_options *options, double *returns,
         int64_t *steps, void *work, pepg_interrupted *interrupted, void *context, int n_threads);
 
-/* Records episode `seed` of one member: observations (max_steps + 1, inputs), actions (max_steps,
+/* Record episode `seed` of one member: observations (max_steps + 1, inputs), actions (max_steps,
  * numbers of an action) and rewards (max_steps,), of which the first *n_rows rows (of observations
  * one more) are written. The last reward is NaN if its action was not finite and was not passed to
  * the environment. Scratch as for pepg_simulate on one thread. */

@@ -25,10 +25,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"{QUICK_ROUNDS} rounds and no large shapes: half a minute",
+        help=f"run {QUICK_ROUNDS} rounds without the large shapes, in half a minute",
     )
     parser.add_argument(
-        "--rounds", type=_rounds, help=f"timed batches of each rival (default: {ROUNDS})"
+        "--rounds",
+        type=_rounds,
+        metavar="N",
+        help=f"number of timed batches of each rival (default: {ROUNDS})",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write all figures to this file"

@@ -27,11 +27,11 @@ def run_attempts(
 ) -> Any:
     """Run the search, and start it anew at most `restarts` times; return the Result.
 
-    `run_with` runs one attempt, and takes the other arguments; the limits apply to all attempts together.
+    `run_with` runs one attempt and receives the other arguments. The limits apply to all attempts together.
     """
     several = _Several(es, limits, callbacks_of(callbacks), restarts)
     is_local = not evaluations.is_distributed
-    # One for all attempts, so that a signal between two of them waits.
+    # All attempts share one handler, so that a signal between two of them waits for the next one.
     with Interrupts() as interrupts:
         reason = None
         while reason is None:
@@ -66,24 +66,24 @@ class _Several:
     def __init__(self, es: Any, limits: Limits, callbacks: list[Callback], restarts: int) -> None:
         self.es, self.limits, self.callbacks, self.restarts = es, limits, callbacks, restarts
         self.new_optimizer = attempts.new_optimizers(es)
-        attempts.start(es)  # before the first attempt, raises the error of a start that is none
+        attempts.start(es)  # refuses an invalid start before the first attempt
         self.results: list[Any] = []
         self._began = self._attempt_began = es.step, es.evaluations
-        self._best: int | None = None  # index of the best of the attempts before the current one
+        self._best: int | None = None  # index of the best attempt before the current one
 
     def start(self, is_local: bool) -> None:
-        """Start the search anew, unless this is the first attempt; MemoryError if this process cannot hold it."""
+        """Start the search anew, except for the first attempt; MemoryError if its population is larger than memory."""
         es = self.es
         self._attempt_began = es.step, es.evaluations
         if not self.results:
             return
         if is_local and _bytes(2 * es.population_size, es) > _physical_memory():
-            raise MemoryError  # few systems would refuse to allocate it
+            raise MemoryError  # because few systems would refuse the allocation itself
         if attempts.start_anew(es, self.new_optimizer()):
             self._best = len(self.results) - 1
 
     def limits_left(self) -> Limits:
-        """Return the limits, toward which the earlier attempts count."""
+        """Return the limits, toward which the steps, evaluations and seconds of earlier attempts count."""
         limits, (step, evaluations) = self.limits._replace(), self._began
         seconds = sum(one.seconds for one in self.results)
         limits.earlier = self.es.step - step, self.es.evaluations - evaluations, seconds
@@ -107,7 +107,7 @@ class _Several:
         return "time_limit" if is_over else None
 
     def lacks_memory(self) -> bool:
-        """Whether the population of an attempt after the first was too large, so that it could not take a step."""
+        """Return whether memory did not suffice for the first step of an attempt after the first; warn if so."""
         size = 2 * self.results[-1].population_size if self.results else 0
         if not size or self._attempt_began != (self.es.step, self.es.evaluations):
             return False
@@ -117,14 +117,14 @@ class _Several:
         return True
 
     def result(self, reason: str) -> Any:
-        """Return the result of the best attempt, and what all of them took."""
+        """Return the result of the best attempt, with the steps, evaluations and seconds of all attempts."""
         es, tried = self.es, tuple(self.results)
         best, which = attempts.kept(es), self._best
         if best is None:
             shown, which = tried[-1], len(tried) - 1
         elif which is not None:
             shown = tried[which]
-        else:  # it is from an earlier run, which was interrupted
+        else:  # the best attempt is from an earlier run, which was interrupted
             shown = _of_earlier_run(es, best, tried[-1])
         return dataclasses.replace(
             shown,
@@ -140,12 +140,12 @@ class _Several:
 
 
 def _bytes(population_size: int, es: Any) -> int:
-    """Return the size of a population of a search in memory."""
+    """Return the number of bytes that a population of this size needs."""
     return population_size * int(es.theta_size) * int(es.dtype.itemsize)
 
 
 def _physical_memory() -> float:
-    """Return the bytes of memory of this machine; infinity if unknown."""
+    """Return the number of bytes of this machine's memory; infinity if unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
@@ -153,6 +153,7 @@ def _physical_memory() -> float:
 
 
 def _of_earlier_run(es: Any, best: attempts.Attempt, last: Any) -> Any:
+    """Return a result for the best attempt of an earlier run."""
     mu = best["mu"].copy()
     es._generation.clip(mu, 1)
     theta = None if best["best_theta"] is None else best["best_theta"].copy()

@@ -1,4 +1,4 @@
-"""Attempts: a search that starts anew with another population, and what is kept of its best attempt so far."""
+"""Attempts: a search that starts anew with another population and keeps its best attempt so far."""
 
 import copy
 import functools
@@ -12,8 +12,8 @@ from .. import _checks, kernels
 from ..optimizers import BUILT_IN, SGD
 from .generation import MOST_COUNT
 
-#: Attributes of a search that was started anew: the step at which it was, how often, the best attempt before, and a
-#: user's own optimizer as it was at the start (which no file holds).
+#: Attributes of a search that was started anew: the step at which this happened, the number of restarts, the best
+#: earlier attempt, and an unused copy of a user's own optimizer (which no file holds).
 ATTRIBUTES = "_attempt_began", "_attempt_number", "_best_attempt", "_unused_optimizer"
 BEGAN, NUMBER, KEPT, UNUSED = ATTRIBUTES
 
@@ -49,7 +49,7 @@ def start(es: Any) -> Attempt:
 
 
 def start_anew(es: Any, optimizer: Any) -> bool:
-    """Bring a search to its start, with twice the population; return whether it was the best attempt so far."""
+    """Start a search anew with twice the population; return whether the attempt that ends is the best so far."""
     best, is_best = kept(es), False
     if best is None:
         is_best, best = True, {
@@ -83,7 +83,7 @@ def _put(es: Any, attempt: Attempt, optimizer: Any, best: Attempt | None) -> Non
         changes["_fitness"] = es._fitness.changed("top", max(1, int(es.top * factor)))
     if es.fitness_shaping == "nes":  # whose gradient is in inverse proportion to the population
         changes["sigma_lr"] = _times(es.sigma_lr, factor)
-        if type(optimizer) is SGD:  # the steps of others do not follow the length of the gradient
+        if type(optimizer) is SGD:  # other optimizers' steps do not depend on the gradient's length
             changes["mu_lr"] = _times(es.mu_lr, factor)
             changes["l2_coeff"] = _times(es.l2_coeff, 1 / factor)
             optimizer.alpha = _times(optimizer.alpha, factor)
@@ -99,7 +99,7 @@ def _times(rate: Any, factor: float) -> Any:
 
 
 def new_optimizers(es: Any) -> Callable[[], Any]:
-    """Return a function that makes the search's optimizer as it was at the start; ValueError if that is not known."""
+    """Return a function that makes the search's optimizer in its initial state; ValueError if that is unknown."""
     optimizer = es.optimizer
     if type(optimizer) in BUILT_IN.values():
         return lambda: es.optimizer._anew()
@@ -114,8 +114,8 @@ def new_optimizers(es: Any) -> Callable[[], Any]:
     unused = vars(es).get(UNUSED)
     if type(unused) is not type(optimizer):
         raise ValueError(
-            f"restarts: wanted a search at its start, as only your {name} itself knows how it was there, got one after "
-            f"{age(es)} steps"
+            f"restarts: wanted a search at its start, because only your {name} knows its own initial state, got one "
+            f"after {age(es)} steps"
         )
     return functools.partial(copy.deepcopy, unused)
 

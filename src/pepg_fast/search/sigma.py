@@ -66,7 +66,7 @@ class Sigma(kernels.SigmaCore):
         if (given < least).any() or (given > most).any():
             raise ValueError(
                 f"{name}: wanted numbers from sigma_min = {least} to sigma_max = {most}, "
-                f"got {given.min()} to {given.max()}"
+                f"got {given.min()}" + (f" to {given.max()}" if given.size > 1 else "")
             )
         clipped: NDArray[Any] = np.clip(sigma, self.lowest, self.highest)
         return clipped

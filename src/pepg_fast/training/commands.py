@@ -557,7 +557,7 @@ def _policies_of(options: argparse.Namespace) -> PolicyFile:
         return PolicyFile.load(options.run_or_env)
     folder = RunFolder(find(options.run_or_env, Path(options.runs)))
     if not folder.policy.is_file():
-        raise FileNotFoundError(f"{folder.path}: no run there (it has no {folder.policy.name})")
+        raise FileNotFoundError(f"{folder.path}: no run there ({folder.policy.name} is missing)")
     return PolicyFile.load(folder.policy)
 
 
@@ -669,7 +669,7 @@ def plot(options: argparse.Namespace) -> int:
         path = find(name, Path(options.runs))
         history = RunFolder(path).history if path.is_dir() else path
         if not history.is_file():
-            raise FileNotFoundError(f"{path}: no run there (it has no history.csv)")
+            raise FileNotFoundError(f"{path}: no run there (history.csv is missing)")
         whole = path.resolve()
         label = whole.name if path.is_dir() else whole.parent.name
         label = (label if label not in sources else str(path)).replace("$", r"\$")  # not a formula

@@ -19,7 +19,7 @@ from .mujoco_log import heard
 #: A field, or a slice of it.
 _PART = re.compile(r"(\w+)(?:\[(-?\d*):(-?\d*)\])?")
 
-#: Largest position or velocity that MuJoCo simulates (mjMAXVAL). It would begin with the model's own instead.
+#: Largest position or velocity that MuJoCo simulates (mjMAXVAL). It would replace larger ones by the model's own.
 _LARGEST = 1e10
 
 #: Arguments with which the functions are called.
@@ -175,7 +175,7 @@ def _check_function(name: str, function: Any, arguments: tuple[str, ...]) -> Non
         raise TypeError(f"{wanted}, got {_checks.shown(function)}")
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # of some compiled functions
+    except (TypeError, ValueError):  # some compiled functions have no signature
         return
     try:
         signature.bind(*arguments)
@@ -199,7 +199,7 @@ def _array(argument: str, name: str, data: Any) -> NDArray[Any]:
 
 
 def _begun(given: Any, *sizes: int) -> tuple[NDArray[np.float64], ...]:
-    """Return copies of the positions and velocities that `reset` returned, which may be used again by it."""
+    """Return copies of the positions and velocities that `reset` returned, because it may use its arrays again."""
     try:
         arrays = tuple(np.array(each, np.float64) for each in given)
     except (TypeError, ValueError):
@@ -221,7 +221,7 @@ def _copied(m: Moment) -> Moment:
 
 
 def _read_only(m: Moment) -> Moment:
-    """Return the moment as the functions may see it: what they write would change the simulation."""
+    """Return the moment with read-only arrays, because writing to them would change the simulation."""
     return m._replace(fields={name: _view(array) for name, array in m.fields.items()})
 
 

@@ -14,18 +14,19 @@ from .rollouts import Episodes, Task
 from .starting import normalizes
 from .workers import Workers
 
-#: Number of random policies, and most steps of their episodes.
+#: Number of random policies, and maximum number of steps of their episodes.
 POLICIES, MOST_STEPS = 32, 300
 
-#: Observations are normalized if their deviations, and 1, differ by more than this factor. It is 4 to 15 in tasks that
-#: are learned without normalization (Acrobot, CartPole, Pendulum, Swimmer), and 20 or more in those that need it
-#: (LunarLander, BipedalWalker, HalfCheetah, Hopper, MountainCar).
+#: Observations are normalized if their standard deviations differ from one another, or from 1, by more than this
+#: factor. In tasks that are learned without normalization (Acrobot, CartPole, Pendulum, Swimmer), they differ by a
+#: factor of 4 to 15; in those that need it (LunarLander, BipedalWalker, HalfCheetah, Hopper, MountainCar), by 20 or
+#: more.
 FACTOR = 16.0
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What was seen, and the settings that follow."""
+    """What was seen in the task, and the settings that were chosen."""
 
     #: Chosen settings that differ from the defaults.
     settings: dict[str, Any]
@@ -39,16 +40,16 @@ class Probe:
 
     @classmethod
     def of_run(cls, run: str) -> "Probe":
-        """Choose what a run has from whose policy the search starts."""
+        """Choose the normalization of the run from whose policy the search starts."""
         settings = {"normalize_observations": normalizes(run)}
         return cls(settings, f"as in {run}: {profiles.as_options(settings)}")
 
 
 def look(task: Task, config: TrainConfig) -> Probe:
-    """Run short episodes of random linear policies in a task, which has a linear network.
+    """Run short episodes of random linear policies in a task, whose network must be linear.
 
-    The episodes depend only on the task, and not on the seed or the number of workers. Raises EvaluationError if one
-    fails for good.
+    The episodes depend only on the task, and not on the seed or the number of workers. Raises EvaluationError if an
+    episode fails and is not repeated.
     """
     size = task.interface.observation_size
     rng = np.random.default_rng(0)
@@ -61,7 +62,7 @@ def look(task: Task, config: TrainConfig) -> Probe:
 
 
 def _probe_of(episodes: Episodes, seen: Statistics, are_numbers: bool) -> Probe:
-    """Choose settings by what was seen."""
+    """Choose settings from returns and statistics of observations."""
     text = f"{POLICIES} random linear policies took {episodes.lengths.sum():,} steps"
     settings: dict[str, Any] = {}
     factor = _factor_of(seen)
@@ -80,7 +81,7 @@ def _probe_of(episodes: Episodes, seen: Statistics, are_numbers: bool) -> Probe:
 
 
 def _factor_of(seen: Statistics) -> float:
-    """The factor by which the deviations of observations, without constants, and 1 differ."""
+    """Return the ratio of the largest and smallest of 1 and the standard deviations of observations that vary."""
     if not seen.count:
         return 1.0
     deviations = np.sqrt(seen.squares / seen.count)

@@ -63,7 +63,7 @@ class RunFolder:
         contradict each other.
         """
         if not self.config.is_file():
-            raise FileNotFoundError(f"{self.path}: no run there (it has no {self.config.name})")
+            raise FileNotFoundError(f"{self.path}: no run there ({self.config.name} is missing)")
         settings = configs.read_toml(self.config)
         env_id, left_out = settings.pop("env_id", None), settings.pop(configs.LEFT_OUT, [])
         if not (isinstance(left_out, list) and all(isinstance(name, str) for name in left_out)):

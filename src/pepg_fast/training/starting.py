@@ -44,7 +44,7 @@ def _read(run: str) -> tuple[PolicyFile, Weights]:
     try:
         policies = PolicyFile.load(path / "policy.npz" if path.is_dir() else path)
     except (OSError, ValueError) as error:
-        raise ValueError(f"start_from: wanted a run with a policy, got {error}") from error
+        raise ValueError(f"start_from: wanted a run with a policy, got {run!r}: {error}") from error
     return policies, policies.policies.get("best_center") or policies.policies["center"]
 
 

@@ -22,7 +22,7 @@ def rollouts_of(
 ) -> RunsEpisodes:
     """Return the object that runs the episodes of a task in this process, by the task's engine.
 
-    `threads` is for an engine that has threads; the other arguments are those of `Rollouts`.
+    `threads` is their number for an engine that has threads; the other arguments are those of `Rollouts`.
     """
     if task.engine == "native":
         return NativeRollouts(task, max(threads, 1))
@@ -146,7 +146,7 @@ def _check_mujoco(task: Task) -> None:
             world = _world("mujoco", given, 1, 1)
             try:
                 different = _difference(env, world, task)
-            except Exception as error:  # where the environment raises none
+            except Exception as error:  # although the environment raised none
                 raise Unsupported(f"it fails with {type(error).__name__}: {error}") from error
             finally:
                 world.close()

@@ -57,12 +57,13 @@ class Batched:
     def __init__(self, task: Task, make_world: Callable[[int], World]) -> None:
         self.task, self._make_world = task, make_world
         self._world: World | None = None
-        self._slots = 0  # with which the world was made; a VectorEnv may have fewer
+        self._slots = 0  # how many slots the world was asked for; a VectorEnv may have fewer
 
     def run_all(self, asked: Asked) -> Episodes:
         """Run E episodes of each policy.
 
-        Raises EpisodeError if one fails and the task does not tolerate it. It is not repeated: it would fail again.
+        Raises EpisodeError if an episode fails and the task does not tolerate that. A failed episode is not repeated,
+        because it would fail again.
         """
         run, n = _Run(self.task, asked), asked.seeds.size
         with heard(self.task.env):
@@ -117,7 +118,7 @@ class _Run:
             self._tick()
 
     def _begun(self, slots: NDArray[np.intp], episode: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Begin episodes; one by one if it fails, because the error does not say which of them failed."""
+        """Begin episodes; after an error, begin them one by one, because it does not say which of them failed."""
         seeds = self.seeds[episode]
         try:
             return self._reset(slots, seeds)
@@ -226,7 +227,7 @@ class _Run:
         if task.on_failure == "raise":
             raise failure from error
         self.found.put_failed(i)
-        self.found.failures[i] += task.retries  # each would fail in the same way
+        self.found.failures[i] += task.retries  # each of which would fail in the same way
         self.first_error = self.first_error or str(failure)
 
     def _error(self, error: Exception, i: int) -> EpisodeError:

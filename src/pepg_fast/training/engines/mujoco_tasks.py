@@ -191,7 +191,7 @@ def _humanoid_observes(m: Moment) -> list[Array]:
 
 
 def _mass_center(m: Moment) -> Array:
-    """Return its x."""
+    """Return the x coordinate of the center of mass, shape (n,)."""
     mass = m.model.body_mass
     center: Array = (np.einsum("b,nbj->nj", mass, m.xipos) / mass.sum())[:, 0]
     return center
@@ -233,7 +233,7 @@ def _double_pendulum(m: Moment, before: Any, after: Any, actions: Array) -> Any:
     x, y = m.site_xpos[:, 0, 0], m.site_xpos[:, 0, 2]
     terminated = y <= 1
 
-    def squares(values: Array) -> Array:  # a scalar's are the C library's, an array's are not
+    def squares(values: Array) -> Array:  # by the C library, like Gymnasium's scalars
         return np.array([value**2 for value in values.tolist()])
 
     distance = 0.01 * squares(x) + squares(y - 2)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .batched import Step, Unsupported
 from .mujoco_tasks import TASKS, Formulas, Moment
 
-#: Where Gymnasium has the tasks.
+#: The package of Gymnasium's tasks.
 _HOME = "gymnasium.envs.mujoco."
 
 #: Fields of forces and accelerations that are computed after a step, from the full data of a simulation.

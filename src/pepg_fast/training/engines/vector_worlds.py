@@ -14,7 +14,7 @@ from .batched import Step, Unsupported
 
 
 class PoolWorld:
-    """An EnvPool pool, made again for each set of episodes because its seeds are fixed at that time."""
+    """An EnvPool pool, which is made again for each set of episodes, because its seeds are fixed when it is made."""
 
     refills = False
 
@@ -52,7 +52,7 @@ class PoolWorld:
                 pool = self._envpool.make(
                     self._id, env_type="gymnasium", num_envs=len(seeds), seed=seeds, **self._options
                 )
-                # EnvPool makes them on access.
+                # EnvPool makes the spaces, and the warnings, on access.
                 _ = pool.observation_space, pool.action_space
                 return pool
         except (TypeError, ValueError, AssertionError) as error:
