@@ -1,6 +1,9 @@
 """Episodes in a world that steps many slots at once, with one forward pass and one step for all of them."""
 
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -52,12 +55,16 @@ class World(Protocol):
 
 
 class Batched:
-    """Runs episodes in a world with a number of slots, as `Rollouts` does in single environments."""
+    """Runs episodes in worlds with a number of slots, as `Rollouts` does in single environments.
 
-    def __init__(self, task: Task, make_world: Callable[[int], World]) -> None:
-        self.task, self._make_world = task, make_world
-        self._world: World | None = None
-        self._slots = 0  # how many slots the world was asked for; a VectorEnv may have fewer
+    With two groups of slots, each in a world and a Python thread of its own, one computes actions, observations and
+    rewards while the other one is in its simulator, so that no processor waits for Python.
+    """
+
+    def __init__(self, task: Task, make_world: Callable[[int], World], groups: int = 1) -> None:
+        self.task, self._make_world, self._groups = task, make_world, groups
+        self._worlds: list[World] = []
+        self._slots = 0  # how many slots each world was asked for; a VectorEnv may have fewer
 
     def run_all(self, asked: Asked) -> Episodes:
         """Run E episodes of each policy.
@@ -67,28 +74,32 @@ class Batched:
         """
         run, n = _Run(self.task, asked), asked.seeds.size
         with heard(self.task.env):
-            world = self._world_of(n)
-            for lo in range(0, n, n if world.refills else world.n):
-                run.through(world, lo, n if world.refills else min(lo + world.n, n))
-        return run.found._replace(first_error=run.first_error)
+            worlds = self._worlds_of(n)
+            together = n if worlds[0].refills else worlds[0].n
+            for lo in range(0, n, together):
+                run.through(worlds, lo, min(lo + together, n))
+        errors = run.errors
+        return run.found._replace(first_error=errors[min(errors)] if errors else "")
 
-    def _world_of(self, episodes: int) -> World:
-        """Return a world with a slot for each episode, up to `MOST_SLOTS`."""
-        n = min(episodes, MOST_SLOTS)
-        if self._world is None or self._slots < n:
+    def _worlds_of(self, episodes: int) -> list[World]:
+        """Return worlds with a slot for each episode, up to `MOST_SLOTS` in total."""
+        n = min(-(-episodes // self._groups), MOST_SLOTS // self._groups)
+        if self._slots < n:
             self.close()
-            self._world, self._slots = self._make_world(n), n
-        return self._world
+            for _ in range(self._groups):
+                self._worlds.append(self._make_world(n))
+            self._slots = n
+        return self._worlds
 
     def close(self) -> None:
-        """Close the world; the next episodes get a new one."""
-        world, self._world = self._world, None
-        if world is not None:
+        """Close the worlds; the next episodes get new ones."""
+        worlds, self._worlds, self._slots = self._worlds, [], 0
+        for world in worlds:
             world.close()
 
 
 class _Run:
-    """The state of episodes that are run in a world."""
+    """Episodes that are run in some worlds, and what has been found so far."""
 
     def __init__(self, task: Task, asked: Asked) -> None:
         self.task, self.weights, self.normalizer = task, asked.weights, asked.normalizer
@@ -100,26 +111,65 @@ class _Run:
             np.zeros(n), np.zeros(n, np.int64), np.zeros(n), [nothing] * n if asked.with_statistics else None,
             np.zeros(n, np.int64),
         )  # fmt: skip
-        self.first_error = ""
+        #: Errors of failed episodes, by episode.
+        self.errors: dict[int, str] = {}
+        #: Whether the groups must not take another step, because one of them has failed.
+        self.is_stopped = False
+        self._lock = threading.Lock()
+
+    def through(self, worlds: list[World], lo: int, hi: int) -> None:
+        """Run the episodes from lo up to hi, each world in a thread of its own."""
+        self._next, self._end = lo, hi
+        self.n_threads = None if len(worlds) == 1 else 1
+        first, *others = (_Group(self, world) for world in worlds)
+        if not others:
+            return first.run()
+        with ThreadPoolExecutor(len(others)) as pool:
+            try:
+                # With the caller's context, which holds NumPy's error handling.
+                running = [pool.submit(copy_context().run, other.run) for other in others]
+                first.run()
+                for each in running:
+                    each.result()
+            finally:
+                self.is_stopped = True  # after an error or an interrupt
+
+    def taken(self, most: int) -> NDArray[np.intp]:
+        """Take up to this many of the episodes that have not begun."""
+        with self._lock:
+            lo, self._next = self._next, min(self._next + most, self._end)
+            return np.arange(lo, self._next)
+
+
+class _Group:
+    """Slots of a world, which take the next episode when theirs has ended."""
+
+    def __init__(self, run: _Run, world: World) -> None:
+        self.world, self.task = world, run.task
+        self._run = run
         #: Errors of episodes that could not begin, by slot; their observations are NaN.
         self.not_begun: dict[int, Exception] = {}
 
-    def through(self, world: World, lo: int, hi: int) -> None:
-        """Run the episodes from lo up to hi; a slot takes the next one when its episode has ended."""
-        n = min(world.n, hi - lo)
-        self.world, self.next, self.end = world, lo + n, hi
-        self.slots, self.episode = np.arange(n), np.arange(lo, lo + n)
-        self.rows = self.weights[self.member[self.episode]]
-        self.memory = memory_of(self.task.network, n, self.rows.dtype)
-        size = self.task.interface.observation_size
-        self.moments = None if self.found.statistics is None else Moments(n, size)
-        self.observations = self._begun(self.slots, self.episode)
-        while len(self.slots):
-            self._tick()
+    def run(self) -> None:
+        """Run episodes until there are no more of them, or another group has failed."""
+        run, self.episode = self._run, self._run.taken(self.world.n)
+        if not (n := len(self.episode)):
+            return
+        try:
+            self.slots, self.rows = np.arange(n), run.weights[run.member[self.episode]]
+            self.memory = memory_of(self.task.network, n, self.rows.dtype)
+            size = self.task.interface.observation_size
+            self.moments = None if run.found.statistics is None else Moments(n, size)
+            self.observations = self._begun(self.slots, self.episode)
+            while len(self.slots) and not run.is_stopped:
+                self._tick()
+        except BaseException:
+            run.is_stopped = True
+            raise
 
     def _begun(self, slots: NDArray[np.intp], episode: NDArray[np.intp]) -> NDArray[np.float64]:
         """Begin episodes; after an error, begin them one by one, because it does not say which of them failed."""
-        seeds = self.seeds[episode]
+        seeds = self._run.seeds[episode]
         try:
             return self._reset(slots, seeds)
         except Exception as error:
@@ -142,7 +192,7 @@ class _Run:
 
     def _tick(self) -> None:
         """Take a step in all slots."""
-        observations = self.observations
+        run, found, observations = self._run, self._run.found, self.observations
         largest = np.finfo(float).max if self.moments is None else LARGEST
         if not np.abs(observations).max() <= largest:
             failed: dict[int, Exception] = {**unusable(observations, largest)}
@@ -150,9 +200,9 @@ class _Run:
                 if slot in self.not_begun:
                     failed[k] = self.not_begun.pop(slot)
             return self._replace(failed)
-        seen = observations if self.normalizer is None else self.normalizer(observations)
+        seen = observations if run.normalizer is None else run.normalizer(observations)
         memory = copied(self.memory)
-        outputs = outputs_of(self.task.network, self.rows, seen, memory)
+        outputs = outputs_of(self.task.network, self.rows, seen, memory, run.n_threads)
         try:
             actions = np.asarray(self.task.interface.actions(outputs))
         except ValueError as error:
@@ -166,14 +216,14 @@ class _Run:
         except Exception as error:
             raise self._error(error, int(self.episode[0])) from error
         self.observations = step.observations
-        self.found.returns[self.episode] += step.rewards
-        self.found.lengths[self.episode] += 1
+        found.returns[self.episode] += step.rewards
+        found.lengths[self.episode] += 1
         if self.task.reward_floor is not None:
             lacking = np.maximum(self.task.reward_floor - step.rewards, 0.0)
-            self.found.lifted[self.episode] += lacking
+            found.lifted[self.episode] += lacking
         ended = step.terminated | step.truncated
-        if self.limit is not None:
-            ended |= self.found.lengths[self.episode] >= self.limit
+        if run.limit is not None:
+            ended |= found.lengths[self.episode] >= run.limit
         failed = self._failed(step, ended)
         if failed or ended.any():
             self._replace(failed, ended)
@@ -189,7 +239,7 @@ class _Run:
                 text = "a reward is -inf, which reward_floor cannot lift"
                 failed.setdefault(k, ValueError(text))
         for k in np.flatnonzero(ended).tolist():
-            if np.isnan(self.found.returns[self.episode[k]]):
+            if np.isnan(self._run.found.returns[self.episode[k]]):
                 failed.setdefault(k, ValueError("a reward is NaN"))
         return failed
 
@@ -199,18 +249,17 @@ class _Run:
         """Give the next episodes to slots whose episodes ended or failed, and drop slots if there are none left."""
         over = np.zeros(len(self.slots), bool) if ended is None else ended.copy()
         over[list(failed)] = True
-        free = np.flatnonzero(over)
+        free, run = np.flatnonzero(over), self._run
         for k in free.tolist():
             found = None if self.moments is None else self.moments.taken(int(self.slots[k]))
             if k in failed:
                 self._fail(k, failed[k])
-            elif self.found.statistics is not None:
-                self.found.statistics[self.episode[k]] = found
-        more = min(len(free), self.end - self.next)
-        if more:
-            again, episode = free[:more], np.arange(self.next, self.next + more)
-            self.next += more
-            self.episode[again], self.rows[again] = episode, self.weights[self.member[episode]]
+            elif run.found.statistics is not None:
+                run.found.statistics[self.episode[k]] = found
+        episode = run.taken(len(free))
+        if len(episode):
+            again = free[: len(episode)]
+            self.episode[again], self.rows[again] = episode, run.weights[run.member[episode]]
             self.observations[again] = self._begun(self.slots[again], episode)
             for states in self.memory:
                 states[again] = 0
@@ -222,13 +271,13 @@ class _Run:
             self.memory = kept(self.memory, rest)
 
     def _fail(self, k: int, error: Exception) -> None:
-        i, task = int(self.episode[k]), self.task
+        i, task, run = int(self.episode[k]), self.task, self._run
         failure = self._error(error, i)
         if task.on_failure == "raise":
             raise failure from error
-        self.found.put_failed(i)
-        self.found.failures[i] += task.retries  # each of which would fail in the same way
-        self.first_error = self.first_error or str(failure)
+        run.found.put_failed(i)
+        run.found.failures[i] += task.retries  # each of which would fail in the same way
+        run.errors[i] = str(failure)
 
     def _error(self, error: Exception, i: int) -> EpisodeError:
-        return EpisodeError.of(error, i, int(self.seeds[i]))
+        return EpisodeError.of(error, i, int(self._run.seeds[i]))
