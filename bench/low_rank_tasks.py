@@ -5,7 +5,7 @@
 
 The searches are `LowRankPEPG` of rank 1 and 4, a `PEPG` whose sigma is not adapted, and the usual `PEPG`, which adapts
 sigma. For one seed, all of them begin with the same random network and have episodes with the same seeds. The program
-compares the mean return of the last center over 20 further episodes. Runs that the file already holds are not repeated.
+compares the mean return of the last center over 100 further episodes. Runs that the file already holds are not repeated.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pepg_fast.benchmarks.report import machine, markdown
 from pepg_fast.training.engines import rollouts_of, spaces_of
 from pepg_fast.training.rollouts import Asked, Task
 
-HIDDEN, SIGMA, EPISODES = (256, 256), 0.05, 20
+HIDDEN, SIGMA, EPISODES = (256, 256), 0.05, 100
 NOISE = ("rank 1", "rank 4", "full rank, sigma fixed", "full rank")
 
 
@@ -37,7 +37,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "Pendulum-v1": Setting("gymnasium", None, 32, 1.0, 300),
+    "Pendulum-v1": Setting("gymnasium", None, 32, 1.0, 600),
     "LunarLander-v3": Setting("gymnasium", None, 32, 1.0, 40),
     "HalfCheetah-v5": Setting("mujoco", 100, 32, 0.3, 40),
 }
