@@ -22,7 +22,7 @@ REQUIRED = {
 
 
 class Plain(Optimizer):
-    """One that is called in Python."""
+    """An optimizer that is called in Python."""
 
     def __init__(self, alpha):
         self.alpha = alpha
@@ -34,23 +34,23 @@ class Plain(Optimizer):
 
 
 def make(**changes) -> PEPG:
-    """A search whose generations have at least 100 interactions."""
+    """Make a search whose generations have at least 100 interactions."""
     return PEPG(**(REQUIRED | {"rng": 1, "num_interactions": 100} | changes))
 
 
 def large(n_asks, **changes) -> PEPG:
-    """A search with a generation's candidates in one population."""
+    """Make a search whose population has all candidates of such a generation."""
     size = n_asks * changes.pop("population_size", 10)
     return make(num_interactions=None, population_size=size, **changes)
 
 
 def judge(solutions):
-    """Rewards with some ties, of which none depends on the order of a sum."""
+    """Return rewards with some ties that do not depend on the order of a sum."""
     return -np.round(np.max(np.abs(np.asarray(solutions, float) - 1.0), axis=1), 1)
 
 
 def in_order_of_draws(parts, symmetric=True):
-    """What several populations say of their candidates, as one population has them: plus sides first."""
+    """Combine arrays of several populations in the order of one population: plus sides first."""
     if not symmetric:
         return np.concatenate(parts)
     halves = [np.split(part, 2) for part in parts]
@@ -96,7 +96,7 @@ COPIES = {
 
 @pytest.fixture(params=COPIES)
 def copied(request, tmp_path):
-    """Each way to make a second search of one."""
+    """Copy a search in each possible way."""
     return lambda es: COPIES[request.param](es, tmp_path)
 
 

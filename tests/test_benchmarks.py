@@ -1,4 +1,4 @@
-"""`pepg-fast bench`: that it prints what it measured, and measures nothing that is not equal to pepg-es."""
+"""`pepg-fast bench` prints what it measured, and measures only what equals pepg-es."""
 
 import dataclasses
 import importlib.util
@@ -21,7 +21,7 @@ SEARCH, NETWORK = SearchCase(10, 3), NetworkCase((2, 3, 1), "tanh", 4)
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Short batches without pauses, of small shapes and of a small host."""
+    """Use short batches without pauses, small shapes and small arrays for the host."""
     monkeypatch.setattr(timing, "BATCH_SECONDS", 1e-5)
     monkeypatch.setattr(timing, "SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(host, "QUICK", 1000)
@@ -107,7 +107,7 @@ def test_equal_results_pass(impl):
 
 
 class _Off(Implementation):
-    """pepg_fast with a wrong rate and another activation."""
+    """pepg_fast with a wrong rate and a wrong activation."""
 
     def search(self, case, **options):
         es = super().search(case, **options)

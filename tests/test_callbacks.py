@@ -33,7 +33,7 @@ from pepg_fast.run.history import COLUMNS
 
 
 class Noted(Callback):
-    """Record the calls; raise an exception at the given one."""
+    """A callback that records its calls, and raises an exception at the given one."""
 
     def __init__(self, notes, name="", raises=()):
         self.notes, self.name, self.raises = notes, name, raises
@@ -250,7 +250,7 @@ class TestProgress:
 
 
 def rows_of(filename):
-    """Rows as a program would read them that knows nothing of us."""
+    """Return the rows as a program without this package would read them."""
     lines = [line for line in Path(filename).read_text().splitlines() if line[0] != "#"]
     return [{name: float(text) for name, text in row.items()} for row in csv.DictReader(lines)]
 

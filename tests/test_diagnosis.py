@@ -1,4 +1,4 @@
-"""What a run says of a search that does not move, and that it says nothing of one that does."""
+"""A run reports a search that cannot move, and reports nothing about one that moves."""
 
 import math
 import time
@@ -20,13 +20,13 @@ def search(sigma=0.1, *, mu=1.0, mu_lr=0.01, sigma_lr=0.1, **options) -> PEPG:
 
 
 def in_pairs(solutions):
-    """The two of a pair are equal, and no two pairs are."""
+    """Return a fitness that is equal within each pair and differs between pairs."""
     half = np.abs(solutions[: len(solutions) // 2] - solutions[len(solutions) // 2 :]).sum(axis=1)
     return np.tile(half, 2)
 
 
 def noise(es):
-    """A run whose fitness is nothing else."""
+    """Run a search whose fitness is only noise."""
     rng = np.random.default_rng(0)
     return es.run(lambda x: rng.normal(size=len(x)), vectorized=True, max_steps=400)
 

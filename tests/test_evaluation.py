@@ -1,4 +1,4 @@
-"""Evaluation in this thread, in others and in other processes: the same rewards in the same order."""
+"""Evaluation in this thread, in other threads and in other processes gives the same rewards in the same order."""
 
 import fractions
 import multiprocessing
@@ -35,7 +35,7 @@ EXECUTORS = {
 
 
 def opened(names):
-    """A fixture's way of having these executors, one at a time."""
+    """Return a fixture that yields these executors, one at a time."""
 
     def open_(request):
         if request.param == "fork" and "fork" not in multiprocessing.get_all_start_methods():
@@ -51,7 +51,7 @@ pool = opened(["fork", "loky"])  # processes, where one start method is as good 
 
 
 class InThisThread(Executor):
-    """Runs what is submitted at once; keeps what it was given."""
+    """An executor that runs each call immediately, in this thread, and records it."""
 
     def __init__(self, workers=None):
         self.submitted = []
@@ -66,7 +66,7 @@ class InThisThread(Executor):
 
 
 class TestEverywhere:
-    """Threads, processes by fork and by spawn, loky."""
+    """Evaluation by threads, by processes with fork and spawn, and by loky."""
 
     @pytest.mark.parametrize("size", [2, 6, 50])
     @pytest.mark.parametrize("vectorized", [False, True])
@@ -266,7 +266,7 @@ class TestFailures:
 
 
 class TestParts:
-    """How a population is shared out."""
+    """How a population is divided among workers."""
 
     @pytest.mark.parametrize("size", [2, 7, 8, 9, 100])
     @pytest.mark.parametrize("workers", [1, 2, 3, 64])

@@ -1,4 +1,4 @@
-"""The extension module itself: messages of refusals, recycled memory, turns between threads."""
+"""The extension module itself: error messages, reused memory, and turns between threads."""
 
 import threading
 import time

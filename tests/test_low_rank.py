@@ -1,4 +1,4 @@
-"""Low-rank noise: the kernels against NumPy, and the search against a PEPG with the same noise."""
+"""Low-rank noise: the kernels are compared with NumPy, and the search with a PEPG that has the same noise."""
 
 import copy
 import pickle
@@ -33,7 +33,7 @@ def isa(request):
 
 
 def expanded(factors, rank, pairs=PAIRS):
-    """The noise E of each row of factors, without sigma."""
+    """Return the noise E of each row of factors, without sigma."""
     parts, at, n = [], 0, len(factors)
     for rows, columns in pairs:
         if rows:
@@ -180,7 +180,7 @@ def test_impossible_tensors_are_refused(shapes, rank):
     [[(2, 3), (0, 2)], [(2, 2), (0, 4)], [(0, 6), (0, 2)], [(3, 2), (1, 2)], [(8, 1)]],
 )  # fmt: skip
 def test_other_tensors_than_a_networks_are_refused(shapes):
-    """Also where they have as many numbers."""
+    """They are refused even if they have as many parameters."""
     tensors, network = kernels.Tensors(shapes, 1), kernels.Perceptron([3, 2], True, 0, 0)
     factors = factors_of(tensors, 2)
     with pytest.raises(ValueError, match="network: wanted one of these tensors"):

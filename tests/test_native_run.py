@@ -1,4 +1,4 @@
-"""Runs on a native fitness: their bits, whole generations in C, what ends them and what they refuse."""
+"""Runs on a native fitness: their bits, whole generations in C, how they end, and what they refuse."""
 
 import ctypes
 import math
@@ -26,7 +26,7 @@ def library(tmp_path_factory) -> ctypes.CDLL:
 
 @pytest.fixture
 def in_c(monkeypatch) -> list[int]:
-    """How many steps each call took that runs whole generations in C."""
+    """Return a list that receives the number of steps of each call that runs whole generations in C."""
     taken: list[int] = []
     run = kernels.run_natively
 
@@ -41,7 +41,7 @@ def in_c(monkeypatch) -> list[int]:
 
 
 def ball(solution) -> float:
-    """The same arithmetic in the same order."""
+    """Return the fitness of the native function, with the same arithmetic in the same order."""
     total = 0.0
     for x in solution.tolist():
         total += (x - 1.0) * (x - 1.0)
@@ -394,7 +394,7 @@ class TestInterrupts:
 
 
 def with_alarm(at_alarm, function) -> None:
-    """Call a function, and the other one from a signal's handler soon after."""
+    """Call `function`, and soon after call `at_alarm` from a signal handler."""
     before = signal.signal(signal.SIGALRM, lambda number, frame: at_alarm())
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.2)

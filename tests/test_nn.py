@@ -1,4 +1,4 @@
-"""The network: shapes, activations, batches, populations, bad input."""
+"""The network: shapes, activations, batches, populations, and invalid input."""
 
 import copy
 import pickle
@@ -48,7 +48,7 @@ class TestCall:
     @pytest.mark.parametrize("dtype", ["u1", "u8", "i1", "i8", "O", "?", "f2", "f4"])
     @pytest.mark.parametrize("activation", [pepg_fast.sigmoid, pepg_fast.softmax])
     def test_activations_of_numbers_of_any_kind(self, activation, dtype):
-        """Unsigned numbers have no negatives, -128 has none in 8 bits."""
+        """Unsigned numbers have no negatives, and -128 has none in 8 bits."""
         x = np.array([0, 1, 3, 5] if dtype[0] != "i" else [-128, -1, 3, 100]).astype(dtype)
         got, wanted = activation(x), activation(x.astype(np.float64))
         assert got.dtype == (x.dtype if dtype[0] == "f" else np.float64)

@@ -1,4 +1,4 @@
-"""Options of the search: one entry each, from which all else is derived."""
+"""Options of the search: each is one entry, from which everything else is derived."""
 
 import copy
 import inspect
@@ -18,7 +18,7 @@ def make(kind=PEPG, **given):
 
 
 class Louder(PEPG):
-    """One with an option more.
+    """A search with an additional option.
 
     {options}
     """

@@ -1,4 +1,4 @@
-"""The search: what users read, assign, subclass and get wrong."""
+"""The search as users read it, assign to it, subclass it and misuse it."""
 
 import copy
 import math
@@ -300,7 +300,7 @@ class TestBest:
 
     @pytest.mark.parametrize("winner", range(10))
     def test_best_of_a_population_that_nobody_holds(self, winner):
-        """It is drawn again."""
+        """The best candidate is drawn again."""
         es = make()
         wanted = make().get_parameters()[winner]
         for _ in es.iter_parameters(4):

@@ -16,7 +16,7 @@ matplotlib = pytest.importorskip("matplotlib")
 
 @pytest.fixture(autouse=True)
 def without_a_screen():
-    """Figures without a window, which are closed afterward."""
+    """Draw figures without a window, and close them afterward."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
@@ -30,7 +30,7 @@ def result():
 
 
 def history_of(n=5, **columns) -> History:
-    """A history with these columns, and ones that look like a run's."""
+    """Return a history with these columns, and with the other columns of a run."""
     history = History()
     usual = {name: np.ones(n) for name in COLUMNS} | {"step": np.arange(1.0, n + 1)}
     usual |= {"center": np.full(n, np.nan)}
@@ -44,7 +44,7 @@ def lines_of(axes):
 
 
 def drawn(figure):
-    """Draw as a window or a file would, which is when much is computed."""
+    """Draw the figure as a window or a file would, because many things are computed only then."""
     figure.canvas.draw()
     return figure
 
@@ -280,7 +280,7 @@ class TestFigures:
         assert pyplot.figure(figure.number) is figure
 
     def test_a_notebook_shows_it_once(self, result, monkeypatch):
-        """What a cell returns is shown, and what pyplot has open."""
+        """A notebook shows the result of a cell, and the figures that pyplot has open."""
         from matplotlib import pyplot
 
         monkeypatch.setattr(matplotlib, "get_backend", lambda: "inline")

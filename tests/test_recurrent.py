@@ -1,4 +1,4 @@
-"""kernels/recurrent.c and `RecurrentNetwork`: against NumPy and torch, alone and among others, bad input."""
+"""kernels/recurrent.c and `RecurrentNetwork`: comparisons with NumPy and torch, batches, and invalid input."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ def make(cell="gru", sizes=(3, 5, 2), rng=None, **options):
 
 
 def python(x):
-    """An activation of the caller's."""
+    """An activation in Python."""
     return np.tanh(x)
 
 
@@ -55,7 +55,7 @@ class TestFormulas:
 
     @pytest.mark.parametrize("bias", [True, False])
     def test_weights_of_torch_give_its_outputs(self, isa, dtype, cell, bias):
-        """In float32 as torch has it: within 1e-6 of numbers of order 1, of which states have no larger ones."""
+        """torch computes in float32: results agree within 1e-6, and states are of order 1."""
         prefix = f"{cell}.{'bias' if bias else 'plain'}."
         with np.load(TORCH) as file:
             data = {
@@ -263,7 +263,7 @@ class TestRefusals:
                 call()
 
     def test_states_that_are_in_the_inputs_or_the_solutions(self, rng):
-        """What is read is what was there before."""
+        """Inputs and solutions are read before states are written."""
         network = RecurrentNetwork(5, 2, 5)
         d = network.number_of_parameters
         solutions, both = rng.standard_normal((1, d)), rng.standard_normal((1, 5))

@@ -1,4 +1,4 @@
-"""Restarts: attempts with twice the population, whichever call makes them, and what is left of each."""
+"""Restarts: every call makes attempts with twice the population, and keeps the results of all of them."""
 
 import copy
 import math
@@ -33,12 +33,12 @@ def rastrigin(x):
 
 
 def ripples(solutions):
-    """Many hills, the highest where all parameters are 0."""
+    """Return a fitness with many hills, of which the highest is where all parameters are 0."""
     return -rastrigin(solutions)
 
 
 def stuck(**changes) -> PEPG:
-    """A search that soon ends in a local optimum."""
+    """Make a search that soon ends in a local optimum."""
     options = {"mu_init": 3.0, "sigma_init": 0.5, "rng": np.random.RandomState(3), "l2_coeff": 0.0}
     return make(**(options | changes))
 
@@ -400,7 +400,7 @@ class TestEnd:
 
 
 class At:
-    """A fitness that calls something once there have been so many calls."""
+    """A fitness that calls a function after a given number of calls."""
 
     def __init__(self, n, action):
         self.n, self.action, self.calls = n, action, 0
@@ -423,7 +423,7 @@ def fail():
 class TestCutShort:
     @pytest.fixture
     def whole(self):
-        """The result of a run with two attempts."""
+        """Return the result of a run with two attempts."""
         result = stuck(rng=4).run(ripples, vectorized=True, patience=30, restarts=1)
         assert result.attempt == 0
         return result

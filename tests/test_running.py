@@ -1,4 +1,4 @@
-"""The run loop equals a loop by hand, ends at limits and by Ctrl-C, and continues with the same bits."""
+"""The run loop equals a loop written by hand, ends at limits and on Ctrl-C, and continues with the same bits."""
 
 import contextlib
 import copy
@@ -38,7 +38,7 @@ def valley(solution) -> float:
 
 
 class Counted:
-    """A fitness that notes how often it was asked for."""
+    """A fitness that counts its calls."""
 
     def __init__(self, f=hill):
         self.f, self.calls = f, 0
@@ -386,13 +386,13 @@ class TestLimits:
 
 @pytest.fixture
 def ctrl_c():
-    """Send the main thread SIGINT; Python's own handler is put back afterward."""
+    """Return a function that sends SIGINT to the main thread; Python's own handler is restored afterward."""
     yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class At:
-    """Calls something once, at the n-th call."""
+    """A fitness that calls a function once, at its n-th call."""
 
     def __init__(self, n, action, f=hill):
         self.n, self.action, self.f, self.calls = n, action, f, 0
@@ -615,7 +615,7 @@ INTERRUPTED = """
     ("size", "dim", "how"), [(64, 300_000, "update"), (10, 3, "evaluate"), (10, 3, "callback")]
 )
 def test_ctrl_c_from_outside(size, dim, how):
-    """The search continues with the bits that it would have had."""
+    """The search continues with the bits of an uninterrupted run."""
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(size), str(dim), how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
@@ -629,7 +629,7 @@ def test_ctrl_c_from_outside(size, dim, how):
 
 
 class TestPendingPopulation:
-    """One that waits for its rewards is evaluated first."""
+    """A population that waits for its rewards is evaluated first."""
 
     def test_after_ask(self):
         es = make()
@@ -1016,7 +1016,7 @@ class TestMaximizeAndMinimize:
 
     @pytest.mark.parametrize("size", [2, 30])
     def test_an_optimum_near_an_edge_is_found(self, size):
-        """A mean that may leave the box moves so far out that all candidates are clipped to the same point."""
+        """If the mean could leave the box, it would move so far out that all candidates are clipped to the same point."""
         best = np.resize([0.95, 0.02], size)
         for seed in range(6):
             result = minimize(

@@ -1,4 +1,4 @@
-"""Whole episodes in C: equal to a loop in Python, bit for bit, on any number of threads."""
+"""Whole episodes in C equal a loop in Python, bit for bit, on any number of threads."""
 
 import ctypes
 import math
@@ -51,7 +51,7 @@ def scrambled(x: int) -> int:
 
 
 def episode(act, seed: int, max_steps: int) -> tuple[float, int, list]:
-    """Return, steps and (observation, action, reward) of one episode of the twin."""
+    """Run one episode in Python; return its return, its steps, and (observation, action, reward) of each step."""
     position, wanted = (
         (scrambled(seed) >> 11) * 2.0**-52 - 1.0,
         3.0 + scrambled((seed + 1) % 2**64) % 40,
@@ -70,7 +70,7 @@ def episode(act, seed: int, max_steps: int) -> tuple[float, int, list]:
 
 
 def actor(network: NeuralNetwork | RecurrentNetwork, weights: np.ndarray):
-    """One member's policy of one episode, through the public forward pass, in the width of its weights."""
+    """Return a member's policy for one episode, by the public forward pass, in the width of its weights."""
     memory = [np.zeros((1, network.state_size), weights.dtype)] if network.state_size else []
 
     def act(observation):
@@ -241,7 +241,7 @@ def test_a_search_improves(walk):
 
 
 class TestNotFinite:
-    """What an action or reward that is not finite does."""
+    """Actions and rewards that are not finite."""
 
     network = NeuralNetwork(2, 1, [3])  # tanh would make a finite action of an infinite observation
 
@@ -250,7 +250,7 @@ class TestNotFinite:
         return walk(40, data=np.array([request.param, 0.5]))
 
     def members(self) -> np.ndarray:
-        """Three that stay near 0, and member 1 that is pushed past 0.5; an infinite observation gives it one."""
+        """Return three members that stay near 0, and member 1, which passes 0.5, where its reward or action is not finite."""
         solutions = np.zeros((4, self.network.number_of_parameters))
         solutions[:, :6] = [1, -1, 0, 0, 0, 0]
         solutions[:, 9:11] = [1.0, 1.0]
@@ -291,7 +291,7 @@ class TestNotFinite:
 
 
 class TestRefuses:
-    """Messages name the argument, what was wanted and what came."""
+    """Messages name the argument, what was wanted and what was given."""
 
     network = NeuralNetwork(2, 1, [3], "tanh")
 
@@ -379,7 +379,7 @@ INTERRUPTED = """
     ],
 )
 def test_ctrl_c_ends_a_long_call(library, hidden, n, n_threads, seconds, call):
-    """Episodes of days."""
+    """The episodes would take days."""
     arguments = [str(value) for value in (library, hidden, n, n_threads, seconds, call)]
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:

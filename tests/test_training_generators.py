@@ -1,4 +1,4 @@
-"""Environments that draw from global generators: the same in all workers, and not meddled with elsewhere."""
+"""Environments that draw from global generators: workers seed these generators, and other processes do not."""
 
 import contextlib
 import random
@@ -31,7 +31,7 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def generators_as_before():
-    """What tests do to them here stays here."""
+    """Restore the generators after the test."""
     before = np.random.get_state(), random.getstate()
     yield
     np.random.set_state(before[0])
@@ -49,7 +49,7 @@ def returns_of(what, seeds, n_workers):
 
 
 def in_a_worker(what, seeds, weights):
-    """What a worker process does, without the process."""
+    """Do in this process what a worker process does."""
     return Rollouts(what, is_worker=True).run(Asked(weights, seeds, None, True))
 
 
@@ -171,7 +171,7 @@ def test_an_episode_that_is_played_is_reported_once():
 
 
 class Torch:
-    """As much of torch as is asked for."""
+    """The part of torch that is used."""
 
     state = 5
 

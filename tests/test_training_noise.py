@@ -1,4 +1,4 @@
-"""How noisy a candidate's fitness is, and the episodes that this asks for."""
+"""The noise of a candidate's fitness, and the number of episodes that follows from it."""
 
 import math
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_picture")
 
 
 def generation(rng, pairs, episodes, signal, noise):
-    """Fitness whose differences have these standard deviations, and noise that pairs share besides."""
+    """Return fitness whose differences have these standard deviations; the two candidates of a pair share further noise."""
     shared = 100.0 * rng.normal(size=(pairs, episodes))
     half = 0.5 * (signal * rng.normal(size=(pairs, 1)) + noise * rng.normal(size=(pairs, episodes)))
     return np.concatenate([shared + half, shared - half])

@@ -159,7 +159,7 @@ def test_an_environment_of_other_spaces_is_refused(policies):
 
 
 class Strict(envs.Walk):
-    """It takes nothing that its space does not have."""
+    """An environment that refuses actions outside its space."""
 
     def __init__(self, box=0.3):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is chosen for a task that has no profile."""
+"""The settings that are chosen for a task without a profile."""
 
 import dataclasses
 
@@ -105,7 +105,7 @@ def test_train_looks_if_it_is_asked_to():
 
 
 def failing():
-    """An environment whose first step fails."""
+    """Make an environment whose first step fails."""
     import gymnasium
 
     def step(action):

@@ -1,4 +1,4 @@
-"""Episodes in worker processes: the same whoever runs them, and whoever dies."""
+"""Episodes in worker processes have the same results whichever worker runs them and whichever dies."""
 
 import contextlib
 import os
@@ -334,7 +334,7 @@ def test_no_worker_keeps_the_interpreter_from_ending(how, each_case):
 
 
 def left_behind(folder, how):
-    """The status and output of a script that ends so."""
+    """Run a script that ends in this way; return its status and output."""
     begin = f"""
         import os, sys, threading, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})
