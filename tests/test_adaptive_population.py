@@ -211,7 +211,7 @@ def test_generations_may_differ_in_size():
         ([250, 99], [1, 1]),
     ],
 )
-def test_it_ends_once_the_interactions_suffice(made, steps):
+def test_a_generation_ends_once_the_interactions_suffice(made, steps):
     es, got = make(), []
     for interactions in made:
         es.get_parameters()
@@ -224,7 +224,7 @@ def test_it_ends_once_the_interactions_suffice(made, steps):
 
 @pytest.mark.parametrize(("popsize_max", "n_asks"), [(10, 1), (20, 2), (25, 3), (30, 3)])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_it_ends_at_popsize_max(popsize_max, n_asks, symmetric):
+def test_a_generation_ends_at_popsize_max(popsize_max, n_asks, symmetric):
     es = make(popsize_max=popsize_max, symmetric=symmetric)
     assert (es.num_interactions, es.popsize_max) == (100, popsize_max)
     for ask in range(2 * n_asks):
@@ -234,7 +234,7 @@ def test_it_ends_at_popsize_max(popsize_max, n_asks, symmetric):
     assert es.step == 2
 
 
-def test_until_it_ends_only_the_counts_and_the_best_move():
+def test_before_the_end_of_a_generation_only_counts_and_the_best_change():
     es = make(keep_gradient=True, sigma_decay=0.5)
     solutions = es.get_parameters()
     before = state_of(es)

@@ -54,7 +54,7 @@ def test_the_table_shows_what_the_file_holds(tmp_path, capsys):
         assert table.Row(**row).cells() == line.strip("| ").split(" | ")
 
 
-def test_without_pepg_es_it_says_what_to_install(monkeypatch, capsys):
+def test_without_pepg_es_the_error_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert cli.main(["bench"]) == 2
     assert "pip install pepg-es==0.0.5" in capsys.readouterr().err

@@ -234,7 +234,7 @@ def test_candidates_are_the_same_however_they_are_asked_for():
     np.testing.assert_allclose(theta[12:] - es.mu, -es.epsilon, atol=1e-15)
 
 
-def test_a_population_that_was_not_made_gives_the_same_search():
+def test_a_population_that_was_not_generated_gives_the_same_search():
     made, not_made = search_of(), search_of()
     inputs = np.random.default_rng(3).standard_normal((40, 7, 6))
     network = network_of(6, 9, 8, 3)
@@ -435,7 +435,7 @@ def test_a_recurrent_network_is_searched_as_its_matrices_are(tmp_path, cell, bia
         es.forward(np.zeros((40, 3)))
 
 
-def test_it_learns_without_making_a_candidate():
+def test_a_search_learns_without_generating_candidates():
     network = network_of(4, 16, 2)
     es = search_of(network, 100, sigma_init=0.05, l2_coeff=0.0)
     rng = np.random.default_rng(0)

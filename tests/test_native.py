@@ -839,7 +839,7 @@ class TestUserData:
 
     @pytest.mark.parametrize("which", ["both", "reset", "step"])
     @pytest.mark.parametrize("kind", ["ctypes", "cffi", "capsule"])
-    def test_reaches_both_functions(self, wrap, kind, which):
+    def test_user_data_reaches_both_functions(self, wrap, kind, which):
         if kind == "ctypes":
             data = ctypes.cast(STATIC, ctypes.c_void_p)
         elif kind == "cffi":
@@ -851,23 +851,23 @@ class TestUserData:
         step = wrap(CALLBACKS[1], data if which != "reset" else None)
         assert scale_of(simulation(reset, step)) == SCALE
 
-    def test_may_be_two_pointers_to_the_same(self, wrap):
+    def test_user_data_may_be_two_pointers_to_the_same_memory(self, wrap):
         reset, step = (wrap(f, ctypes.cast(STATIC, ctypes.c_void_p)) for f in CALLBACKS)
         assert reset.user_data is not step.user_data
         assert scale_of(simulation(reset, step)) == SCALE
 
-    def test_must_be_the_same(self, wrap):
+    def test_user_data_of_both_functions_must_be_the_same(self, wrap):
         other = (ctypes.c_double * 1)(SCALE)
         reset = wrap(CALLBACKS[0], ctypes.cast(STATIC, ctypes.c_void_p))
         step = wrap(CALLBACKS[1], ctypes.cast(other, ctypes.c_void_p))
         with pytest.raises(ValueError, match="data: wanted the same user_data in reset and step"):
             simulation(reset, step)
 
-    def test_gives_way_to_data(self, wrap):
+    def test_data_takes_precedence_over_user_data(self, wrap):
         reset, step = (wrap(f, ctypes.cast(STATIC, ctypes.c_void_p)) for f in CALLBACKS)
         assert scale_of(simulation(reset, step, data=np.array([5.0]))) == 5.0
 
-    def test_lives_as_long_as_the_simulation(self, wrap):
+    def test_user_data_lives_as_long_as_the_simulation(self, wrap):
         data = ctypes.cast(ctypes.pointer(Options(SCALE)), ctypes.c_void_p)
         watched = alive(data)
         sim = simulation(*(wrap(f, data) for f in CALLBACKS))

@@ -193,7 +193,7 @@ def test_python_activation_is_passed(tmp_path, key, activation, name):
     assert_asked_for(tmp_path / "n", f"its {key} 'python:.*({name}).*pass it as {key}=")
 
 
-def test_both_are_passed(tmp_path):
+def test_both_activations_are_passed(tmp_path):
     network = make(hidden_activation=swish, output_activation=Scaled())
     save(network, tmp_path / "n")
     assert_asked_for(tmp_path / "n", "output_activation=", hidden_activation=swish)
@@ -229,7 +229,7 @@ def test_the_warning_is_of_the_line_that_saves(tmp_path):
 # ---- damage -----------------------------------------------------------------------------------
 
 
-def test_damage_is_noticed(tmp_path):
+def test_a_damaged_file_is_refused(tmp_path):
     path = tmp_path / "n"
     make().save_network(path)
     whole = path.read_bytes()

@@ -114,7 +114,7 @@ class TestWeights:
     @pytest.mark.parametrize(
         "value", [[2, 1], np.array([[2], [1]]), np.float32([2, 1]), np.arange(4, 0, -1)[2:]]
     )
-    def test_any_numbers_that_fit(self, value):
+    def test_weights_may_be_any_numbers_of_the_right_count(self, value):
         network = NeuralNetwork(1, 1)
         network.weights = value
         assert network([3.0]) == [7.0]
@@ -145,7 +145,7 @@ class TestWeights:
 
 class TestActivations:
     @pytest.mark.parametrize("name", reference.ACTIVATIONS)
-    def test_by_name_by_function_and_in_python_are_the_same(self, name, rng):
+    def test_activations_by_name_by_function_and_in_python_are_equal(self, name, rng):
         function = getattr(pepg_fast, name)
         networks = [
             make(hidden_activation=f, output_activation=f)
@@ -188,7 +188,7 @@ class TestActivations:
     @pytest.mark.parametrize(
         ("value", "error"), [("swish", ValueError), (5, TypeError), (None, TypeError)]
     )
-    def test_an_unknown_one_is_refused(self, value, error):
+    def test_an_unknown_activation_is_refused(self, value, error):
         with pytest.raises(
             error, match="hidden_activation: wanted a callable or one of identity, sigmoid"
         ):
@@ -196,7 +196,7 @@ class TestActivations:
         with pytest.raises(error, match="output_activation: wanted"):
             make().output_activation = value
 
-    def test_one_that_returns_too_much_is_refused(self):
+    def test_an_activation_that_returns_too_much_is_refused(self):
         with pytest.raises(ValueError, match="activation: wanted as many values"):
             make(hidden_activation=lambda x: np.append(x, 1))([1, 2, 3])
 

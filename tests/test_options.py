@@ -28,7 +28,7 @@ class Louder(PEPG):
     )
 
 
-def test_an_entry_is_all_that_an_option_needs(tmp_path):
+def test_an_option_is_one_entry(tmp_path):
     options.documented(Louder)
     assert "    loudness : float\n        How loud it is." in Louder.__doc__
     assert inspect.signature(Louder).parameters["loudness"].default == 1.0

@@ -177,7 +177,7 @@ class TestFormulas:
 
 
 class TestRefusals:
-    def test_arguments(self):
+    def test_invalid_arguments_are_refused(self):
         for arguments, error, match in (
             ((0, 1, 1), ValueError, "input_size: wanted at least 1"),
             ((1, 1, 0), ValueError, "hidden_size: wanted at least 1"),
@@ -204,7 +204,7 @@ class TestRefusals:
             (np.broadcast_to(np.zeros(5), (4, 5)), ValueError, "read-only"),
         ],
     )  # fmt: skip
-    def test_states(self, state, error, got):
+    def test_invalid_states_are_refused(self, state, error, got):
         network, x = make(), np.ones((4, 3))
         solutions = np.tile(network.weights, (4, 1))
         for call in (
@@ -278,7 +278,7 @@ class TestRefusals:
         np.testing.assert_array_equal(got, wanted)
         np.testing.assert_array_equal(solutions[:, -5:], state)
 
-    def test_nobody_and_nothing(self):
+    def test_empty_populations_and_batches(self):
         network = make()
         none = np.empty((0, network.number_of_parameters))
         assert network.forward_population(none, np.empty((0, 3)), np.empty((0, 5))).shape == (0, 2)
@@ -327,5 +327,5 @@ class TestRefusals:
         assert RecurrentNetwork.load_network(tmp_path / "n").weights is None
 
 
-def test_from_the_packages_face():
+def test_the_package_exports_the_network():
     assert pepg_fast.RecurrentNetwork is pepg_fast.nn.RecurrentNetwork

@@ -250,7 +250,7 @@ class TestNotFinite:
         return walk(40, data=np.array([request.param, 0.5]))
 
     def members(self) -> np.ndarray:
-        """Return three members that stay near 0, and member 1, which passes 0.5, where its reward or action is not finite."""
+        """Return members that stay near 0, except for member 1, whose reward or action is not finite beyond 0.5."""
         solutions = np.zeros((4, self.network.number_of_parameters))
         solutions[:, :6] = [1, -1, 0, 0, 0, 0]
         solutions[:, 9:11] = [1.0, 1.0]
@@ -258,22 +258,22 @@ class TestNotFinite:
         solutions[1, 11] = 1.0
         return solutions
 
-    def test_raises_and_names_the_member(self, sim):
+    def test_the_error_names_the_member(self, sim):
         with pytest.raises(RuntimeError, match=r"solutions: member 1 .*seed 7.*1 of 4 members"):
             sim.evaluate(self.network, self.members(), seed=7)
 
-    def test_or_ranks_last(self, sim):
+    def test_nan_policy_worst_ranks_the_member_last(self, sim):
         returns = sim.evaluate(self.network, self.members(), seed=7, nan_policy="worst")
         assert returns[1] == -np.inf
         assert np.isfinite(np.delete(returns, 1)).all()
 
-    def test_or_stays(self, sim, walk):
+    def test_nan_policy_keep_returns_nan(self, sim, walk):
         returns = sim.evaluate(self.network, self.members(), seed=7, nan_policy="keep")
         assert math.isnan(returns[1])
         fine = walk(40).evaluate(self.network, self.members(), seed=7)
         np.testing.assert_array_equal(np.delete(returns, 1), np.delete(fine, 1))
 
-    def test_a_rollout_shows_where(self, sim):
+    def test_a_rollout_ends_at_the_failure(self, sim):
         observations, actions, rewards = sim.rollout(self.network, self.members()[1], seed=7)
         assert len(observations) == len(actions) + 1 == len(rewards) + 1 < 41
         assert np.isnan(rewards[-1])

@@ -61,7 +61,7 @@ def assert_same_state(one: Path, other: Path, kind: type = PEPG) -> None:
     np.testing.assert_equal(*rows)
 
 
-def test_it_learns():
+def test_training_learns():
     result = train("Walk-v0", changed(max_steps=100, population_size=32, mu_lr=0.075))
     assert result.history["mean"][0] < -8.0
     before = score(Policy(_untrained(result), result.policy.interface, None), envs.Walk, workers=0)
@@ -197,7 +197,7 @@ def test_a_reward_shift_is_in_the_fitness_and_not_in_the_centers_return():
         ({"target": -1000.0}, "target"),
     ],
 )
-def test_limits(tmp_path, limits, reason):
+def test_limits_of_training(tmp_path, limits, reason):
     result = train("Walk-v0", changed(max_steps=None, **limits), folder=tmp_path / "run")
     assert result.reason == reason
     if reason == "max_evaluations":

@@ -102,7 +102,7 @@ def actions_for(space, seed, steps):
 
 
 def assert_same_steps(name, args, seeds, steps):
-    """Check that episodes in a world equal those in the environment, also if the world's slots are reset at other times."""
+    """Check that episodes in a world equal those in the environment, whenever the world's other slots are reset."""
     from pepg_fast.training.engines.mujoco_world import MujocoWorld, simulated_by
 
     with mujoco_log.heard(gymnasium.spec(f"{name}-v5")):

@@ -42,7 +42,7 @@ def test_an_action_is_the_networks_output_for_the_normalized_observation(policie
     assert action.shape == (1,)
 
 
-def test_a_file_has_all_of_them(policies, tmp_path):
+def test_a_file_holds_all_policies(policies, tmp_path):
     policies.save(tmp_path / "policy.npz")
     for which, policy in policies.policies.items():
         read = Policy.load(tmp_path / "policy.npz", which)

@@ -67,7 +67,7 @@ FILE = FOLDER / "file"
 
 
 def taken_apart(path: Path) -> bytes:
-    """Return the members of an npz, with its JSON as text, because NumPy's four bytes per letter would hinder a fuzzer."""
+    """Return the members of an npz, with its JSON as text, because NumPy's four bytes per letter hinder a fuzzer."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     members[META] = str(np.load(io.BytesIO(members[META]))).encode()
