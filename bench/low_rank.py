@@ -1,11 +1,11 @@
 """Low-rank noise against its limits: the machine's multiply-adds, networks in memory, and the full-rank search.
 
     chrt -f 50 python bench/low_rank.py          # half a minute and 6 GB; needs a C compiler
-    chrt -f 50 python bench/low_rank.py --large 1000  # and ten million weights, as many generations
+    chrt -f 50 python bench/low_rank.py --large 1000  # also a thousand generations with ten million weights
 
-All takes turns in one run, in float32. Figures are medians, and the best of the turns in brackets. A forward pass is
-called several times in a turn, as a generation of episodes does; the first call finds its numbers in memory and the
-other threads asleep, and is told by itself.
+All contenders take turns in one run, in float32. Figures are medians, with the fastest turn in parentheses. A forward
+pass is called several times in a turn, as in a generation of episodes. The first call of a turn, which finds its data in
+memory and the other threads asleep, is reported separately.
 """
 
 import argparse
