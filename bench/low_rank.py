@@ -1,10 +1,10 @@
-"""Low-rank noise against its limits: the machine's multiply-adds, networks in memory, and the full-rank search.
+"""Compare low-rank noise with its limits: the machine's multiply-adds, networks in memory, and the full-rank search.
 
     chrt -f 50 python bench/low_rank.py          # half a minute and 6 GB; needs a C compiler
     chrt -f 50 python bench/low_rank.py --large 1000  # also a thousand generations with ten million weights
 
 All contenders take turns in one run, in float32. Figures are medians, with the fastest turn in parentheses. A forward
-pass is called several times in a turn, as in a generation of episodes. The first call of a turn, which finds its data in
+pass is called several times in a turn, as in a generation of episodes. The first call, which finds its data in
 memory and the other threads asleep, is reported separately.
 """
 
@@ -66,7 +66,7 @@ double multiply_adds(long n, int n_threads) {
 
 
 def peak_of():
-    """A function that returns the multiply-adds a second of all threads."""
+    """Return a function that measures the multiply-adds per second of all threads."""
     folder = Path(tempfile.mkdtemp())
     (folder / "peak.c").write_text(SOURCE)
     flags = [
@@ -86,7 +86,7 @@ def peak_of():
 
 
 def in_turns(calls, turns):
-    """Seconds of each call, median and best."""
+    """Return the median and the fastest seconds of each call."""
     seconds = {name: [] for name in calls}
     for call in calls.values():
         call()
