@@ -175,7 +175,12 @@ def large(turns):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--large", type=int, nargs="?", const=5, metavar="GENERATIONS", help="ten million weights"
+        "--large",
+        type=int,
+        nargs="?",
+        const=5,
+        metavar="GENERATIONS",
+        help="also run this many generations with ten million weights",
     )
     given = parser.parse_args()
     if given.large:

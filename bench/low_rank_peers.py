@@ -5,9 +5,9 @@
 
 There are two tasks of rank 1: the outputs of 256 candidates of a network 376-256-256-17, one input each, and a
 generation of 512 networks 784-1024-1024-10 (normals, outputs, ranks of one output, gradient and Adam). The rivals are
-written in the obvious way: a product with the mean, a sum of products with one factor, an outer product with the other, and
-`torch.randn` or `jax.random.normal` for the normals; JAX compiles a generation as one function. Before anything is
-timed, the outputs and gradients of each are compared with those of the candidates that its noise defines.
+written in the obvious way: a product with the mean, a sum of products with one factor, an outer product with the
+other, and `torch.randn` or `jax.random.normal` for the normals; JAX compiles a generation as one function. Before
+anything is timed, the outputs and gradients of each are compared with those of the candidates that its noise defines.
 """
 
 import argparse

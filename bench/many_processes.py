@@ -366,7 +366,7 @@ def main() -> None:
             return constants_inside()
         return inside(sys.argv[2], *map(int, sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--no-ray", action="store_true", help="MPI alone")
+    parser.add_argument("--no-ray", action="store_true", help="measure only MPI")
     parser.add_argument(
         "--generations", type=int, default=50, help="timed generations (default: 50)"
     )

@@ -123,7 +123,7 @@ def test_a_generation_of_several_populations_is_one_larger_one(dtype, optimizer,
             assert (es.step == twin.step) == (ask < n_asks - 1)
         assert_array_equal(in_order_of_draws(populations, symmetric), wanted, strict=True)
         twin.update(in_order_of_draws(told, symmetric), interactions=n_asks * (100 // n_asks + 1))
-        if symmetric:  # of several that are best, the first that was told
+        if symmetric:  # the first of several equal candidates is the best
             assert es.best_fitness == twin.best_fitness
             twin.best_theta = es.best_theta
         assert_same(es, twin)

@@ -79,7 +79,7 @@ def call_interrupted(call, at):
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace_code
 
-    gc.disable()  # what it calls is interrupted too, and belongs to nobody here
+    gc.disable()  # the collector may call code of others, which would be interrupted, too
     sys.settrace(trace)
     try:
         call()

@@ -111,7 +111,7 @@ def test_wandb_has_the_rows_of_a_resumed_run(tmp_path, monkeypatch):
     ):  # its process writes after the run
         time.sleep(0.2)
         files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
-        assert len({path.name for path in files}) == 1  # one run, whatever the number of its files
+        assert len({path.name for path in files}) == 1  # all files belong to one run
         for data in (data for path in files for data in records(path.read_bytes())):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)

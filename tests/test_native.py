@@ -128,7 +128,7 @@ def numba_ctypes(request):
     return reset.ctypes, step.ctypes
 
 
-#: cffi closes a library when the FFI object that opened it goes, whoever holds its functions.
+#: cffi closes a library when the FFI object that opened it is freed, even if its functions are still referenced.
 KEPT = []
 
 

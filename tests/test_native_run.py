@@ -94,7 +94,7 @@ class TestBits:
             return make(**(options | rng), n_threads=n_threads)
 
         one, other = search(), search()
-        for steps in (1, 12, 30):  # the second call goes on where the first one ended
+        for steps in (1, 12, 30):  # each call continues where the last one ended
             by_python = one.run(ball, max_steps=steps)
             natively = other.run(library.ball, max_steps=steps)
             assert natively.reason == "max_steps"
@@ -298,7 +298,7 @@ class TestInterrupts:
         timer.join()
         assert len(result.history) == es.step == result.step
         assert es.evaluations == 100 * es.step
-        # Wherever it was: the search that goes on is the one that was not interrupted.
+        # Wherever the interrupt came, the continued search equals an uninterrupted one.
         whole = make(population_size=100, n_threads=2, **options)
         whole.run(ball, max_steps=es.step + 3)
         es.run(library.ball, max_steps=3)
@@ -378,7 +378,7 @@ class TestInterrupts:
             )
         assert getattr(owner, name) is value
         assert es.evaluations % 100 == 0
-        es.run(library.ball, max_steps=3)  # it goes on from there
+        es.run(library.ball, max_steps=3)  # the search continues from there
 
     def test_attributes_that_a_handler_replaces_are_kept_if_it_raises(self, library):
         es = make(population_size=100)

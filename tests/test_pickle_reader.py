@@ -34,7 +34,7 @@ from pepg_fast.storage import pickle_reader
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 MiB = 2**20
-MOST_SECONDS = 5  # of processor time; one is promised, on a machine that has nothing else to do
+MOST_SECONDS = 5  # of processor time; SECURITY.md promises one second, on an idle machine
 MOST_MEMORY = 64 * MiB  # beyond the file's size
 DATA = Path(__file__).parent / "data" / "pepg_es"
 
@@ -381,7 +381,7 @@ ATTACKS = {
 }
 # fmt: on
 
-#: Loads the files of its arguments, each as all three kinds, and prints what came of it, a line for each.
+#: A program that loads each file of its arguments as each of the three kinds, and prints one line of results per file.
 CHILD = """
 import copyreg, json, os, re, resource, sys, time
 import numpy as np

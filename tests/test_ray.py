@@ -55,7 +55,7 @@ def cluster():
         )  # fmt: skip
         yield
         ray.shutdown()
-        gc.collect()  # what Ray leaves warns when it goes: here, not in others' tests
+        gc.collect()  # objects that Ray leaves warn when they are freed: here, not in other tests
 
 
 @pytest.fixture(scope="module")

@@ -647,7 +647,7 @@ class TestRefusals:
         assert es.step == 3
         es = stuck(optimizer=Halving)
         es.run(ripples, vectorized=True, patience=12, restarts=1)
-        es.run(ripples, vectorized=True, patience=12, restarts=1)  # it was kept
+        es.run(ripples, vectorized=True, patience=12, restarts=1)  # its initial state was kept
         es.save_checkpoint(tmp_path / "search")
         es = PEPG.load_checkpoint(tmp_path / "search", optimizer=Halving)
         with pytest.raises(ValueError, match="restarts: wanted a search at its start"):

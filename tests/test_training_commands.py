@@ -257,7 +257,7 @@ def test_a_file_holds_options_and_the_command_line_goes_first():
         [],
         1,
     )
-    # and that of a run is such a file
+    # The config.toml of a run is such a file.
     assert run("train", "--config", "runs/Walk-v0/config.toml", "--quiet") == 0
     assert Path("runs/Walk-v0-2/history.csv").read_text().count("\n") > 1
 

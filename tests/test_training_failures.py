@@ -162,7 +162,7 @@ def test_an_exit_or_interrupt_is_not_tried_again(kind):
             train(Leaves, config)
     else:
         assert train(Leaves, config).reason == "interrupted"
-    assert len(made) == 3  # one of them tells the spaces, two are the slots of the generation
+    assert len(made) == 3  # one environment for the spaces, and two for the slots of the generation
 
 
 def test_the_clock_leaves_the_alarm_to_who_has_it(tokens):

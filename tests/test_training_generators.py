@@ -69,7 +69,7 @@ def test_an_episode_in_a_worker_is_a_function_of_its_seed(case, new_env):
     assert (noise != 0.0).all()
     if case["when"] != "init" or new_env:
         assert len(np.unique(noise.round(9))) == 4
-    rollouts = Rollouts(what, is_worker=True)  # and whatever it ran before
+    rollouts = Rollouts(what, is_worker=True)  # earlier episodes have no effect
     rollouts.run(Asked(weights[:2], seeds[:2], None, False))
     assert rollouts.run(Asked(weights[2:], seeds[2:], None, False)).returns.tolist() == (
         together.returns[2:].tolist()

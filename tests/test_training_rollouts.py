@@ -146,7 +146,7 @@ def test_an_environment_that_raises_is_named_by_episode_and_seed():
         rollouts.run(Asked(weights, np.array([12, 13, 14, 15]), None, False))
     assert (caught.value.index, caught.value.seed) == (2, 14)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    # and they go on with new environments
+    # The next episodes get new environments.
     assert len(rollouts.run(Asked(weights, np.arange(1, 5), None, False)).returns) == 4
 
 

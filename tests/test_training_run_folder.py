@@ -89,7 +89,7 @@ def test_a_resumed_run_has_all_files_whatever_reached_the_disk(
         for name, content in zip(FILES, contents, strict=True):
             if content is not None:
                 (folder / name).write_bytes(content)
-        (folder / ".lock").touch()  # of a process that was killed
+        (folder / ".lock").touch()  # as a killed process leaves it
         train(None, folder=folder, resume=True)
         assert_same_files(folder, whole)
         shutil.rmtree(folder)

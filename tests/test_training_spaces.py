@@ -117,7 +117,7 @@ def test_every_action_is_in_its_box_and_like_a_sample(space, scaled, data):
             assert np.isfinite(action).all()
             assert action.flags.c_contiguous
             assert action.flags.writeable
-        for action in actions:  # and whoever changes one changes nothing else
+        for action in actions:  # changing one action changes nothing else
             action[...] = 0.0
         np.testing.assert_array_equal(outputs, before)
 

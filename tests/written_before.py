@@ -1,7 +1,7 @@
 """The files in `tests/data/written_before`, the code that wrote them, and what a reader has to find in them.
 
 ``python tests/written_before.py FOLDER`` wrote them with the version that the file `VERSION` there names. They are not
-written again: later versions must read them and go on with the same bits.
+written again: later versions must read them and continue with the same bits.
 """
 
 import hashlib
