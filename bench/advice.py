@@ -1,12 +1,12 @@
-"""What each setting of the trainer does to environments that it was not tuned for: the table of docs/how-to/tried.md.
+"""Measure the effect of each setting of the trainer in environments without tuned settings (docs/how-to/tried.md).
 
     pip install ".[gym]" "gymnasium[box2d,classic-control,toy-text]"
     python bench/advice.py
     python bench/advice.py --env Acrobot-v1 --seeds 3 --workers 4
 
-Each run has the defaults but for one setting, and as many environment steps as the others in its environment. What is
-printed is the mean return of its last center in 50 episodes, which are reset with the seeds 0 to 49; for several seeds,
-one number for each.
+Each run has the defaults except for one setting, and as many environment steps as the others in its environment. The
+table has the mean return of its last center in 50 episodes, which are reset with the seeds 0 to 49; for several seeds,
+it has one number for each.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SETTINGS = (
 
 
 def settings_of(options: str) -> dict:
-    """The settings that options of the command line stand for."""
+    """Return the settings that correspond to options of the command line."""
     parser = argparse.ArgumentParser()
     add_to(parser.add_subparsers())
     given = parser.parse_args(["train", "any", *shlex.split(options)])

@@ -1,4 +1,4 @@
-"""Networks, one observation and populations: ``pytest bench/bench_forward.py``."""
+"""Time networks with one observation, and populations of networks: ``pytest bench/bench_forward.py``."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from pepg_fast.benchmarks.operations import FORWARD_ONE, FORWARD_POPULATION
 
 @pytest.mark.parametrize(("impl", "case"), FORWARD_ONE.pairs(), ids=str)
 def bench_forward_one(measure, impl, case):
-    """network(x) for one observation."""
+    """Time ``network(x)`` for one observation."""
     measure(FORWARD_ONE, impl, case)
 
 
 @pytest.mark.parametrize(("impl", "case"), FORWARD_POPULATION.pairs(), ids=str)
 def bench_forward_population(measure, impl, case):
-    """A population's outputs, one observation each."""
+    """Time the outputs of a population, with one observation for each network."""
     measure(FORWARD_POPULATION, impl, case)

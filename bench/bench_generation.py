@@ -1,4 +1,4 @@
-"""One generation of every rival on every shape: ``pytest bench/bench_generation.py``."""
+"""Time one generation of every rival on every shape: ``pytest bench/bench_generation.py``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The one way in which the benchmarks measure, under pytest-benchmark.
+"""How all benchmarks measure under pytest-benchmark.
 
 Run them with ``pytest bench``, one shape with ``pytest bench -k 256x6020``.
 """
@@ -10,7 +10,7 @@ from pepg_fast.benchmarks import report
 
 @pytest.fixture
 def measure(benchmark):
-    """Check an implementation against pepg-es on a case, then time it there."""
+    """Check on a case that an implementation equals pepg-es, then time it."""
 
     def check_then_time(operation, impl, case):
         run = operation.checked(impl, case)

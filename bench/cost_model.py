@@ -1,7 +1,7 @@
-"""What a generation costs on up to 10,000 workers, on paper: ``python bench/cost_model.py``.
+"""Estimate the cost of a generation on up to 10,000 workers: ``python bench/cost_model.py``.
 
-Prints the tables of docs/scaling.md from constants that ``python bench/many_processes.py`` measured on one machine.
-Nothing is run: this is arithmetic.
+The program prints the tables of docs/scaling.md. It only computes, from constants that ``python
+bench/many_processes.py`` measured on one machine.
 """
 
 import argparse
@@ -37,21 +37,21 @@ class Case:
 
     @property
     def call(self) -> float:
-        """A collective call."""
+        """Return the seconds of a collective call."""
         return ROUND * math.ceil(math.log2(self.workers)) if self.workers > 1 else 0.0
 
     @property
     def costs(self) -> Costs:
-        """As the runner wants them."""
+        """Return the costs that the runner's choice of a strategy needs."""
         return Costs(DRAW, BYTE, self.call, REST_IN_PARTS - REST)
 
     @property
     def way(self) -> str:
-        """Of the update."""
+        """Return the strategy of the update."""
         return choose(self.members // 2, self.size, self.itemsize, self.workers, self.costs)
 
     def terms(self) -> dict[str, float]:
-        """Seconds of a generation, by what takes them."""
+        """Return the seconds of each part of a generation."""
         n, d, r = self.members // 2, self.size, self.workers
         slice_ = math.ceil(self.members / r)
         way = self.way
@@ -67,7 +67,7 @@ class Case:
         }
 
     def received(self) -> float:
-        """Bytes that a worker receives in a generation."""
+        """Return the bytes that a worker receives in a generation."""
         if self.workers == 1:
             return 0.0
         both = 2 * self.size * self.itemsize
@@ -75,16 +75,16 @@ class Case:
         return 8 * self.members + 40 * self.workers + split
 
     def as_the_original(self) -> float:
-        """Bytes that its root sends in a generation: all candidates but its own, in float64."""
+        """Return the bytes that the root of pepg-es sends in a generation: all candidates but its own, in float64."""
         return 8 * self.members * self.size * (self.workers - 1) / self.workers
 
     def memory(self) -> float:
-        """Bytes of a worker: the search and its slice."""
+        """Return the bytes of a worker's memory: the search and its slice."""
         slice_ = math.ceil(self.members / self.workers)
         return (STATE + slice_) * self.size * self.itemsize
 
     def efficiency(self) -> float:
-        """Share of the workers' time that goes into fitness."""
+        """Return the share of the workers' time that is spent on fitness."""
         terms = self.terms()
         return self.members * self.fitness / (self.workers * sum(terms.values()))
 
@@ -106,7 +106,7 @@ CASES = {
 
 
 def table(cases: list[Case]) -> str:
-    """One line a case."""
+    """Return a table with one line for each case."""
     rows = []
     for case in cases:
         terms = case.terms()

@@ -1,9 +1,9 @@
-"""Handwritten digits from accuracy alone: a network of 84,000 weights that no gradient is computed of.
+"""Learn handwritten digits from accuracy alone: a network of 84,000 weights, without its gradient.
 
     pip install pepg-fast scikit-learn && python bench/digits.py
 
-A fifth of scikit-learn's 1,797 pictures of digits is held out. The fitness of a candidate is the share of a batch that
-it gets right, and the batch is the same for all. The network that is tested is the mean of the search.
+A fifth of scikit-learn's 1,797 pictures of digits is held out. The fitness of a candidate is its accuracy on a batch,
+which is the same for all candidates. The tested network is the mean of the search.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pepg_fast import Decay, LowRankPEPG, NeuralNetwork
 
 
 def data(seed):
-    """Pictures and digits, to learn from and held out."""
+    """Return pictures and digits: those for training, and those that are held out."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -30,7 +30,7 @@ def accuracy(network, weights, pictures, digits):
 
 
 def learn(seed, options):
-    """Accuracy on the held-out pictures and the seconds that it took."""
+    """Train; return the accuracy on the held-out pictures, and the seconds that training took."""
     learned, held_out, digits, their_digits = data(seed)
     network = NeuralNetwork(64, 10, (256, 256), "tanh")
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""The programs in examples/, as modules."""
+"""The programs in examples/ as modules."""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 
 
 def load(path: str) -> ModuleType:
-    """The module of an example, by its place in the folder."""
+    """Return the module of an example, by its path in the folder."""
     spec = importlib.util.spec_from_file_location(
         path.replace("/", "_").removesuffix(".py"), FOLDER / path
     )

@@ -1,9 +1,9 @@
-"""Guard against sliding back: instructions of an operation, counted by valgrind's callgrind.
+"""Guard against regressions: count the instructions of operations with valgrind's callgrind.
 
-Run as ``python bench/instructions.py [--check]``. Counts repeat on a noisy machine, where times do not. Each is the
+Run as ``python bench/instructions.py [--check]``. Unlike times, counts repeat on a noisy machine. Each is the
 difference between a process that makes the call N times and one that makes none; the AVX2 unit is used, because
-valgrind does not know AVX-512. With ``--check`` a count above its limit is an error: the limits are half again what was
-counted when they were set, so that only a gross regression fails.
+valgrind does not support AVX-512. With ``--check``, a count above its limit is an error. The limits are 1.5 times the
+counts when they were set, so that only a large regression fails.
 """
 
 import argparse
@@ -44,7 +44,7 @@ OPERATIONS: dict[str, tuple[str, int, float]] = {
 
 
 def instructions(operation: str, calls: int) -> int:
-    """Instructions of a process that prepares the operation, calls it once, and then `calls` times."""
+    """Count the instructions of a process that prepares the operation, and calls it once and then `calls` times."""
     code = f"{SET_UP}\nrun = {operation}\nrun()\nfor _ in range({calls}): run()"
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "run.py")
@@ -65,12 +65,12 @@ def instructions(operation: str, calls: int) -> int:
 
 
 def instructions_a_call(operation: str, calls: int) -> float:
-    """Of an operation, without what is around its calls."""
+    """Return the instructions of one call of an operation, without its preparation."""
     return (instructions(operation, calls) - instructions(operation, 0)) / calls
 
 
 def main() -> int:
-    """Count, print, and compare with the limits."""
+    """Count, print the counts, and compare them with the limits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--check", action="store_true", help="exit with 1 if a count is above its limit"

@@ -1,6 +1,6 @@
-"""How far each kernel is from what limits it: memory bandwidth, arithmetic, or the call itself.
+"""Compare each kernel with its limit: memory bandwidth, arithmetic, or the call itself.
 
-Run as ``python bench/limits.py``. Bandwidth is measured here and now: the fastest of several ways to write and to read
+Run as ``python bench/limits.py``. The bandwidth is measured first: the fastest of several ways to write and to read
 memory that NumPy offers, on as many threads as the kernels use.
 """
 
@@ -18,7 +18,7 @@ POPULATION, DIM = 1000, 100_000
 
 
 def sampling(dtype: str, write: float, *, store: bool) -> list[str]:
-    """A row on filling a population: whichever takes longer, writing its bytes or drawing its normals, is the limit."""
+    """Return the row for filling a population; writing its bytes or drawing its normals is the limit."""
     mu, sigma = np.zeros((2, DIM), dtype)
     sigma[:] = 1
     theta = np.ones((POPULATION, DIM), dtype)
@@ -42,7 +42,7 @@ def sampling(dtype: str, write: float, *, store: bool) -> list[str]:
 
 
 def updating(dtype: str) -> tuple[float, int]:
-    """Seconds of a whole update from stored noise, and the bytes of the noise."""
+    """Return the seconds of a whole update from stored noise, and the bytes of the noise."""
     es = pepg_fast.PEPG(POPULATION, DIM, 0.0, 1.0, 0.1, 0.1, rng=0, dtype=dtype)
     seconds, rewards = [], list(range(POPULATION, 0, -1))
     for _ in range(ROUNDS):
@@ -52,7 +52,7 @@ def updating(dtype: str) -> tuple[float, int]:
 
 
 def population_pass(dtype: str, *sizes: int) -> tuple[Callable[[], object], np.ndarray]:
-    """A forward pass of 256 networks, one input each, and their weights."""
+    """Return a forward pass of 256 networks, with one input each, and their weights."""
     network = pepg_fast.NeuralNetwork(sizes[0], sizes[-1], sizes[1:-1], "tanh")
     weights = np.full((256, network.number_of_parameters), 0.01, dtype)
     inputs = np.ones((256, sizes[0]), dtype)
@@ -82,7 +82,7 @@ def forwarding_beside_reading(dtype: str) -> list[str]:
 
 
 def bandwidth_rows(write: float, read: float) -> list[list[str]]:
-    """Kernels that move more memory than the caches hold."""
+    """Return the rows of kernels that move more memory than the caches hold."""
     rows = [
         sampling(dtype, write, store=store)
         for dtype in ("float64", "float32")
@@ -97,7 +97,7 @@ def bandwidth_rows(write: float, read: float) -> list[list[str]]:
 
 
 def in_cache_rows() -> list[list[str]]:
-    """Kernels whose data stays in a cache: arithmetic and calls."""
+    """Return the rows of kernels whose data stays in a cache: arithmetic and calls."""
     noise = np.empty((64, 1024), np.float32)
     drawing = fastest(lambda: [kernels.normals(1, g, 0, noise, 1) for g in range(50)]) / 50
     rows = [["normals, one thread", "arithmetic", f"{drawing / noise.size * 1e9:.3f} ns a normal"]]

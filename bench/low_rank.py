@@ -1,11 +1,11 @@
-"""Low-rank noise against its limits: the machine's multiply-adds, networks in memory, and the full-rank search.
+"""Compare low-rank noise with its limits: the machine's multiply-adds, networks in memory, and the full-rank search.
 
     chrt -f 50 python bench/low_rank.py          # half a minute and 6 GB; needs a C compiler
-    chrt -f 50 python bench/low_rank.py --large 1000  # and ten million weights, as many generations
+    chrt -f 50 python bench/low_rank.py --large 1000  # also a thousand generations with ten million weights
 
-All takes turns in one run, in float32. Figures are medians, and the best of the turns in brackets. A forward pass is
-called several times in a turn, as a generation of episodes does; the first call finds its numbers in memory and the
-other threads asleep, and is told by itself.
+All contenders take turns in one run, in float32. Figures are medians, with the fastest turn in parentheses. A forward
+pass is called several times in a turn, as in a generation of episodes. The first call, which finds its data in
+memory and the other threads asleep, is reported separately.
 """
 
 import argparse
@@ -66,7 +66,7 @@ double multiply_adds(long n, int n_threads) {
 
 
 def peak_of():
-    """A function that returns the multiply-adds a second of all threads."""
+    """Return a function that measures the multiply-adds per second of all threads."""
     folder = Path(tempfile.mkdtemp())
     (folder / "peak.c").write_text(SOURCE)
     flags = [
@@ -86,7 +86,7 @@ def peak_of():
 
 
 def in_turns(calls, turns):
-    """Seconds of each call, median and best."""
+    """Return the median and the fastest seconds of each call."""
     seconds = {name: [] for name in calls}
     for call in calls.values():
         call()
@@ -175,7 +175,12 @@ def large(turns):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--large", type=int, nargs="?", const=5, metavar="GENERATIONS", help="ten million weights"
+        "--large",
+        type=int,
+        nargs="?",
+        const=5,
+        metavar="GENERATIONS",
+        help="also run this many generations with ten million weights",
     )
     given = parser.parse_args()
     if given.large:

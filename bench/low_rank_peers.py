@@ -1,13 +1,13 @@
-"""Low-rank noise beside the same algorithm in the matrix products of other libraries, on the CPU, in float32.
+"""Compare low-rank noise with the same algorithm written with the matrix products of other libraries (CPU, float32).
 
     pip install torch jax                          # each is optional; torch's CPU build
     python bench/low_rank_peers.py --json figures.json
 
-Rank 1, two tasks: the outputs of 256 candidates of a network 376-256-256-17, one input each, and a whole generation of
-512 networks 784-1024-1024-10: normals drawn, outputs, ranks of one of them, gradient and Adam. The rivals are written
-as one would: a product with the mean, a sum of products with one factor, an outer product with the other, and
-`torch.randn` or `jax.random.normal` for the normals; JAX compiles a generation as one function. Before the clock
-starts, each is seen to give the outputs and the gradient of the candidates that its noise stands for.
+There are two tasks of rank 1: the outputs of 256 candidates of a network 376-256-256-17, one input each, and a
+generation of 512 networks 784-1024-1024-10 (normals, outputs, ranks of one output, gradient and Adam). The rivals are
+written in the obvious way: a product with the mean, a sum of products with one factor, an outer product with the
+other, and `torch.randn` or `jax.random.normal` for the normals; JAX compiles a generation as one function. Before
+anything is timed, the outputs and gradients of each are compared with those of the candidates that its noise defines.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Case:
         self.sign = np.repeat([1.0, -1.0], population // 2).astype(np.float32)[:, None]
 
     def parts(self, values: Any) -> list[tuple[Any, Any]]:
-        """Weights and biases of each layer."""
+        """Return the weights and biases of each layer."""
         found, at = [], 0
         for n, m in zip(self.sizes, self.sizes[1:], strict=False):
             found.append(
@@ -51,7 +51,7 @@ class Case:
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """Rows of noise of each layer: factors of both sides, and biases."""
+        """Return the shapes of the noise of each layer: factors of both sides, and biases."""
         return list(zip(self.sizes, self.sizes[1:], strict=False))
 
 
@@ -61,17 +61,17 @@ class Peer(NamedTuple):
     Attributes
     ----------
     array : callable
-        From NumPy's arrays to its own.
+        Converts NumPy's arrays to the library's own.
     layers : list of tuple
         Weights and biases of the mean.
     draw : callable
-        Noise of a generation: factors of the rows, of the columns, and of the biases of each layer.
+        Draws the noise of a generation: factors of the rows, of the columns, and of the biases of each layer.
     forward : callable
-        Outputs, from the mean's layers and the noise.
+        Computes outputs from the mean's layers and the noise.
     gradient : callable
-        Of the mean, each layer's, from noise and the differences of the pairs.
+        Computes the gradient of each layer's mean from the noise and the differences of the pairs.
     generation : callable
-        A whole one.
+        Runs a whole generation.
     """
 
     array: Callable[[Any], Any]
@@ -83,14 +83,14 @@ class Peer(NamedTuple):
 
 
 def centered_differences(rewards: Any, library: Any) -> Any:
-    """Of the centered ranks of each pair."""
+    """Return the differences between the centered ranks of each pair."""
     ranks = library.argsort(library.argsort(rewards)) / (len(rewards) - 1) - 0.5
     n = len(rewards) // 2
     return ranks[:n] - ranks[n:]
 
 
 def in_torch(case: Case) -> Peer:
-    """Matrix products of torch."""
+    """Return the algorithm in matrix products of torch."""
     import torch
 
     torch.set_num_threads(kernels.available_threads())
@@ -141,7 +141,7 @@ def in_torch(case: Case) -> Peer:
 
 
 def in_jax(case: Case) -> Peer:
-    """Compiled functions of JAX."""
+    """Return the algorithm in compiled functions of JAX."""
     import jax
     import jax.numpy as jnp
 
@@ -204,7 +204,7 @@ PEERS = {"torch": in_torch, "jax": in_jax}
 
 
 def check(case: Case, peer: Peer) -> None:
-    """Compare with the candidates that the noise stands for, in a population of eight."""
+    """Compare with the candidates that the noise defines, in a population of eight."""
     noise, parts = peer.draw(), []
     for u, v, z in ((np.asarray(part) for part in of_layer) for of_layer in noise):
         parts += [np.einsum("ni,nj->nij", u, v).reshape(len(u), -1), z]
@@ -222,7 +222,7 @@ def check(case: Case, peer: Peer) -> None:
 
 
 def ours(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """A forward pass of the population that waits, and a generation."""
+    """Return the calls of this package: a forward pass of the current population, and a generation."""
     es = LowRankPEPG(
         case.population, case.mu, SIGMA, RATE, 0.0, structure=case.network, rng=0, dtype="float32"
     )
@@ -230,7 +230,7 @@ def ours(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
 
 def measured(rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of both tasks, from one interleaved run of each."""
+    """Return the seconds of both tasks, from one interleaved run of each."""
     small = (12, 9, 7, 3), 8
     rivals = {name: make for name, make in PEERS.items() if importlib.util.find_spec(name)}
     for make in rivals.values():
@@ -249,7 +249,7 @@ def measured(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Read the command line, measure, print."""
+    """Read the command line, measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9, help="timed batches of each (default: 9)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds there, too")

@@ -1,10 +1,10 @@
-"""A search over MPI and Ray against one process, and against the original's way of sending populations.
+"""Compare a search over MPI and Ray with one process, and with the approach of pepg-es, which sends populations.
 
-Run as ``python bench/many_processes.py`` (``pip install ".[bench,mpi,ray]"``); it starts ``mpiexec`` itself. Takes some
-five minutes. The rival is the original's parallel example: the root draws the population, sends each rank its part,
-receives the rewards and updates alone; here with this package's PEPG, so that only the way differs. All ways must end
-with the same bits before anything is printed. Bytes are those that the loopback interface counts, with Open MPI
-confined to TCP.
+Run as ``python bench/many_processes.py`` (``pip install ".[bench,mpi,ray]"``); it starts ``mpiexec`` itself and takes
+about five minutes. The rival is the parallel example of pepg-es: the root draws the population, sends each rank its
+part, receives the rewards and updates alone. It uses this package's PEPG here, so that only the approach differs.
+Before anything is printed, all approaches must end with the same bits. Bytes are counted by the loopback interface,
+with Open MPI restricted to TCP.
 """
 
 import argparse
@@ -41,18 +41,18 @@ def a_search(population_size: int, theta_size: int) -> PEPG:
 
 
 def trivial(solutions, members):
-    """A fitness that costs next to nothing."""
+    """Return a fitness that takes almost no time."""
     return solutions[:, 0] - solutions[:, -1]
 
 
 def naps(solutions, members):
-    """A fitness that needs no processor."""
+    """Return a fitness after a pause that needs no processor."""
     time.sleep(NAP * len(solutions))
     return trivial(solutions, members)
 
 
 def fastest(advance, generations: int, between=lambda: None) -> float:
-    """Seconds of a generation in the fastest of several batches."""
+    """Return the seconds of a generation in the fastest of several batches."""
     batch, seconds = max(1, generations // BATCHES), []
     for _ in range(BATCHES):
         between()
@@ -64,7 +64,7 @@ def fastest(advance, generations: int, between=lambda: None) -> float:
 
 
 def state_of(es: PEPG) -> str:
-    """A checksum of the search distribution."""
+    """Return a checksum of the search distribution."""
     return hashlib.sha256(es.mu.tobytes() + es.sigma.tobytes()).hexdigest()[:16]
 
 
@@ -72,7 +72,7 @@ def state_of(es: PEPG) -> str:
 
 
 def as_the_original(runner, es: PEPG, generations: int) -> None:
-    """The root draws, sends, receives and updates."""
+    """Run the approach of pepg-es: the root draws, sends, receives and updates."""
     comm, n, root = runner.comm, runner.size, runner.is_root
     ends = [es.population_size * i // n for i in range(n + 1)]
     mine = ends[runner.rank + 1] - ends[runner.rank]
@@ -93,7 +93,7 @@ def as_the_original(runner, es: PEPG, generations: int) -> None:
 
 
 def inside(way: str, population_size: int, theta_size: int, generations: int) -> None:
-    """What each rank does; the root prints seconds and bytes of a generation."""
+    """Run one rank; the root prints the seconds and bytes of a generation."""
     from pepg_fast.distributed import MPIRunner
 
     split = way if way in ("whole", "columns") else "auto"
@@ -127,7 +127,7 @@ def inside(way: str, population_size: int, theta_size: int, generations: int) ->
 
 
 def constants_inside() -> None:
-    """Seconds of a small collective call, and of a byte in a large one."""
+    """Measure the seconds of a small collective call, and of each byte in a large one."""
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
@@ -150,7 +150,7 @@ def constants_inside() -> None:
 
 
 def mpiexec(n: int, *arguments: object, tcp: bool = False) -> dict:
-    """Run this file on n ranks; what the root printed."""
+    """Run this file on n ranks; return the output of the root."""
     own = Path(sys.executable).with_name("mpiexec")
     launcher = str(own) if own.exists() else shutil.which("mpiexec")
     if launcher is None:
@@ -175,7 +175,7 @@ def mpiexec(n: int, *arguments: object, tcp: bool = False) -> dict:
 
 
 def by_itself(population_size: int, theta_size: int, generations: int) -> dict:
-    """`PEPG.run` in this process."""
+    """Run the search by `PEPG.run` in this process."""
     es = a_search(population_size, theta_size)
 
     def fitness(solutions):
@@ -191,7 +191,7 @@ def by_itself(population_size: int, theta_size: int, generations: int) -> dict:
 def over_ray(
     n: int, population_size: int, theta_size: int, generations: int, fitness=trivial
 ) -> dict:
-    """A `RayRunner` of n workers on this machine's cluster."""
+    """Run the search by a `RayRunner` with n workers on this machine's cluster."""
     from pepg_fast.distributed import RayRunner
 
     with RayRunner(n, num_cpus=0.1) as runner:
@@ -215,7 +215,7 @@ def over_ray(
 
 
 def start_ray() -> None:
-    """A cluster on this machine whose workers find this folder."""
+    """Start a cluster on this machine whose workers can import from this folder."""
     import ray
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -226,7 +226,7 @@ def start_ray() -> None:
 
 
 def same_state(results: dict) -> None:
-    """Refuse to compare what is not the same search."""
+    """Check that searches are equal, before they are compared."""
     states = {name: result["state"] for name, result in results.items()}
     if len(set(states.values())) != 1:
         raise SystemExit(f"not the same bits: {states}")
@@ -235,7 +235,7 @@ def same_state(results: dict) -> None:
 def table_of_ways(
     population_size: int, theta_size: int, generations: int, *, with_ray: bool
 ) -> str:
-    """Seconds and bytes of a generation with a trivial fitness, whichever way."""
+    """Return the table of seconds and bytes of a generation with a trivial fitness, for each approach."""
     shape = population_size, theta_size, generations
     results = {("one process, PEPG.run", 1): by_itself(*shape)}
     wire: dict = {}
@@ -264,7 +264,7 @@ def table_of_ways(
 
 
 def table_of_sleepers(*, with_ray: bool) -> str:
-    """Weak scaling: as many members a worker, each sleeping."""
+    """Return the table of weak scaling: each worker has the same number of members, whose fitness sleeps."""
     rows = []
     for n in SLEEPERS:
         shape = MEMBERS * n, 6020, 2 * BATCHES
@@ -281,7 +281,7 @@ def table_of_sleepers(*, with_ray: bool) -> str:
 
 
 def seconds_of_the_rest(d: int = 2_000_000) -> dict[str, float]:
-    """What an update costs besides the noise, and what runners add, for each parameter."""
+    """Return the seconds per parameter of an update without the noise, and of what runners add."""
     es = a_search(2, d)
     taken: dict[str, float] = {}
 
@@ -302,7 +302,7 @@ def seconds_of_the_rest(d: int = 2_000_000) -> dict[str, float]:
 
 
 def share_of_checking(dtype) -> float:
-    """What part of a 64x1,000,000 generation it takes to check that all have the same search; medians, interleaved."""
+    """Return the share of a 64x1,000,000 generation that the check for equal searches takes (medians, interleaved)."""
     es, rewards = PEPG(64, 1_000_000, 0.0, 1.0, 0.1, 0.1, rng=0, dtype=dtype), np.arange(64.0)
     checks, generations = [], []
     for _ in range(12):
@@ -316,7 +316,7 @@ def share_of_checking(dtype) -> float:
 
 
 def table_of_constants() -> str:
-    """What the cost model of docs/scaling.md is made of."""
+    """Return the table of constants of the cost model in docs/scaling.md."""
     n_pairs, d = 64, 200_000
     weights, drawn = np.zeros((2, n_pairs)), np.ones((2, d))
     rows = []
@@ -366,7 +366,7 @@ def main() -> None:
             return constants_inside()
         return inside(sys.argv[2], *map(int, sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--no-ray", action="store_true", help="MPI alone")
+    parser.add_argument("--no-ray", action="store_true", help="measure only MPI")
     parser.add_argument(
         "--generations", type=int, default=50, help="timed generations (default: 50)"
     )

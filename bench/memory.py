@@ -1,4 +1,4 @@
-"""Time and peak memory of a generation, each in a process of its own.
+"""Measure the time and peak memory of a generation, for each case in a separate process.
 
 Run as ``python bench/memory.py``: a population of 1000 x 100000 that is kept, and one of 1000 x 10,000,000 (80 GB)
 that passes through memory in chunks. ``--quick`` shrinks both a hundredfold.
@@ -18,25 +18,25 @@ from pepg_fast.benchmarks.report import data_size, duration, machine_line, markd
 
 
 class Peak(NamedTuple):
-    """What a generation cost."""
+    """Time and memory of a generation."""
 
     seconds: float
     bytes_grown: int
 
 
 def peak_bytes() -> int:
-    """Largest memory this process has had."""
+    """Return the peak memory of this process."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def search(population: int, dim: int) -> pepg_fast.PEPG:
-    """The search that is measured."""
+    """Make the search that is measured."""
     return pepg_fast.PEPG(population, dim, 0.0, 1.0, mu_lr=0.1, sigma_lr=0.1, rng=0)
 
 
 def kept(population: int, dim: int, chunk: int) -> Peak:
-    """Two generations with the population and its noise in memory; the time is the second's."""
+    """Run two generations with the population and its noise in memory; return the time of the second one."""
     before, es, rewards = peak_bytes(), search(population, dim), list(range(population))
     seconds = 0.0
     for _ in range(2):
@@ -48,7 +48,7 @@ def kept(population: int, dim: int, chunk: int) -> Peak:
 
 
 def in_chunks(population: int, dim: int, chunk: int) -> Peak:
-    """One generation through `iter_parameters`, every candidate touched by its fitness."""
+    """Run one generation with `iter_parameters`, whose fitness reads every candidate."""
     before, es, start = peak_bytes(), search(population, dim), time.perf_counter()
     rewards = np.empty(population)
     for members, solutions in es.iter_parameters(chunk):

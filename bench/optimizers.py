@@ -1,12 +1,12 @@
 """Compare `minimize` with other black-box optimizers: ``OMP_NUM_THREADS=1 python bench/optimizers.py``.
 
 Every optimizer has its own defaults, the same start, the same initial sigma of 2 (differential evolution has the box
-[-5, 5] instead) and no restarts. The peers cma, cmaes and scipy are measured where they are installed. Two suites:
-``functions`` are this file's own (rotation, where there is one, and place of the optimum drawn from the seed), in 2 to
-1,000 dimensions; ``coco`` is the suite bbob of coco-experiment, whose instances are the seeds.
+[-5, 5] instead) and no restarts. The peers cma, cmaes and scipy are measured if they are installed. There are two
+suites: ``functions`` are defined in this file, in 2 to 1,000 dimensions (the seed determines the place of the optimum
+and the rotation, if there is one); ``coco`` is the suite bbob of coco-experiment, whose instances are the seeds.
 
-Each run is in the JSON file as soon as it has ended, and a file that is there already is gone on with. ``--table``
-prints what is in one.
+Each run is written to the JSON file as soon as it has ended, and an existing file is continued. ``--table`` prints the
+tables of a file.
 """
 
 import argparse
@@ -67,7 +67,7 @@ FUNCTIONS = {
 
 
 def problem(name: str, d: int, seed: int) -> Callable[[Array], Array]:
-    """A function of rows of x whose least value is 0, at a random place within [-3, 3]."""
+    """Return a function of rows of x with the minimum 0 at a random place within [-3, 3]."""
     draw, function = np.random.default_rng([seed, d]), FUNCTIONS[name]
     optimum = draw.uniform(-3.0, 3.0, d)
     if not name.startswith("rotated"):
@@ -78,7 +78,7 @@ def problem(name: str, d: int, seed: int) -> Callable[[Array], Array]:
 
 @contextlib.contextmanager
 def coco(name: str, d: int, instance: int) -> Iterator[Callable[[Array], Array]]:
-    """One of bbob, such as "f001", less its least value."""
+    """Return a function of bbob, such as "f001", minus its minimum."""
     import cocoex
 
     options = f"dimensions:{d} instance_indices:{instance + 1} function_indices:{int(name[1:])}"
@@ -99,11 +99,11 @@ def coco(name: str, d: int, instance: int) -> Iterator[Callable[[Array], Array]]
 
 
 class Done(Exception):
-    """The budget, the time or the target of a run."""
+    """A run has reached its budget, its time limit or its target."""
 
 
 class Recorder:
-    """Evaluates rows, and keeps how good the best one was after how many evaluations."""
+    """Evaluates rows, and records how good the best one was after how many evaluations."""
 
     def __init__(self, function: Callable[[Array], Array], budget: int, seconds: float) -> None:
         self._function, self._budget, self._seconds = function, budget, seconds
@@ -128,7 +128,7 @@ class Recorder:
         return values
 
     def curve(self) -> list[tuple[int, float]]:
-        """The gap at ten numbers of evaluations a decade, where it is less than before."""
+        """Return the gap at ten numbers of evaluations per decade, where it is smaller than before."""
         counts = [count for count, _ in self.improved]
         curve: list[tuple[int, float]] = []
         for each in np.unique(np.round(10 ** np.arange(0, 10, 0.1)).astype(int)).tolist():
@@ -183,7 +183,7 @@ OPTIMIZERS: dict[str, tuple[str, Callable[[Recorder, Array, int], None]]] = {
 def run(
     suite: str, name: str, d: int, optimizer: str, seed: int, budget: int, seconds: float
 ) -> dict[str, Any]:
-    """One run as it is in the file."""
+    """Run an optimizer; return the run as the file holds it."""
     of = coco(name, d, seed) if suite == "coco" else contextlib.nullcontext(problem(name, d, seed))
     start = np.random.default_rng([seed, d, 1]).uniform(-4.0, 4.0, d)
     with of as function, warnings.catch_warnings():
@@ -216,7 +216,7 @@ def installed() -> dict[str, str]:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write the file whole: a run a line."""
+    """Write the whole file, with one run on each line."""
     runs = ",\n".join(json.dumps(one) for one in content["runs"])
     head = json.dumps({name: value for name, value in content.items() if name != "runs"})
     temporary = path.with_suffix(".part")
@@ -225,14 +225,14 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def reached(one: dict[str, Any], gap: float) -> float:
-    """Evaluations after which a run was as good, infinity if it never was."""
+    """Return the number of evaluations after which a run was this good; infinity if it never was."""
     if one["gap"] > gap:
         return float("inf")
     return float(next((count for count, value in one["curve"] if value <= gap), one["evaluations"]))
 
 
 def of_functions(runs: list[dict[str, Any]]) -> str:
-    """Evaluations divided by d, or in brackets the gap that was left; medians over the seeds."""
+    """Return the table of evaluations divided by d, or of the remaining gap in parentheses (medians over the seeds)."""
     names = [name for name in OPTIMIZERS if any(one["optimizer"] == name for one in runs)]
     rows = []
     for function, d in sorted({(one["function"], one["d"]) for one in runs}, key=_place):
@@ -258,7 +258,7 @@ def _place(which: tuple[str, int]) -> tuple[int, int]:
 
 
 def of_coco(runs: list[dict[str, Any]]) -> str:
-    """Shares of the targets that were reached, in percent, by group of functions and dimension."""
+    """Return the table of the percentage of targets reached, by group of functions and dimension."""
     names = [name for name in OPTIMIZERS if any(one["optimizer"] == name for one in runs)]
     rows = []
     for group, numbers in GROUPS.items():
@@ -276,7 +276,7 @@ def of_coco(runs: list[dict[str, Any]]) -> str:
 
 
 def of_time(runs: list[dict[str, Any]]) -> str:
-    """Microseconds of the processor an evaluation, that of the function included; medians over functions and seeds."""
+    """Return the table of processor microseconds per evaluation, including the function (medians over all runs)."""
     names = [name for name in OPTIMIZERS if any(one["optimizer"] == name for one in runs)]
     rows = []
     for d in sorted({one["d"] for one in runs}):
@@ -292,7 +292,7 @@ def of_time(runs: list[dict[str, Any]]) -> str:
 
 
 def tables(content: dict[str, Any]) -> list[str]:
-    """What the file says: of the functions, of their time, of coco, as far as it has them."""
+    """Return the tables of a file: the functions, their times, and coco, as far as the file has them."""
     of = {"functions": (of_functions, of_time), "coco": (of_coco,)}
     return [
         table(runs) for suite, kinds in of.items()

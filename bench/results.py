@@ -233,10 +233,12 @@ def table(runs: list[Run]) -> str:
         parts = {"median": 0.5}
     else:
         rows = []
-        parts = {"least": 0.0, "quartile": 0.25, "median": 0.5, "quartile ": 0.75, "most": 1.0}
+        parts = {
+            "minimum": 0.0, "first quartile": 0.25, "median": 0.5, "third quartile": 0.75, "maximum": 1.0,
+        }  # fmt: skip
     for name, part in parts.items():
         values = [f"{np.quantile(column, part):.4g}" for column in columns]
-        rows.append([name.strip(), *values, duration(np.quantile(seconds, part))])
+        rows.append([name, *values, duration(np.quantile(seconds, part))])
     return markdown(["seed" if len(runs) <= 10 else f"{len(runs)} seeds", *names, "time"], rows)
 
 

@@ -1,4 +1,4 @@
-"""How the time of a generation grows with d and with P: ``python bench/scaling.py``.
+"""Measure how the time of a generation grows with d and with P: ``python bench/scaling.py``.
 
 Prints a Markdown table and draws it; ``--plot`` says where to. Takes about two minutes and up to
 6 GB of memory.

@@ -1,7 +1,7 @@
-"""CartPole, network 4-16-1: a generation of episodes by `pepg_fast.Simulation` against pepg-es over gymnasium.
+"""Compare a generation of CartPole by `pepg_fast.Simulation` with pepg-es over gymnasium (network 4-16-1).
 
-Run as ``python bench/simulation.py``; needs gymnasium and a C compiler. Both run the same members; what is compared is
-environment steps a second. ``--rounds`` says how often they take turns.
+Run as ``python bench/simulation.py``, which needs gymnasium and a C compiler. Both run the same members, and their
+environment steps per second are compared. ``--rounds`` is the number of turns of each.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""What training costs beside the environments: steps a second against the same workers that only step them.
+"""Measure the cost of training besides the environments, compared with workers that only step them.
 
     pip install ".[gym]" "gymnasium[box2d,classic-control]"
     python bench/training.py
     python bench/training.py --env BipedalWalker-v3 --generations 6
 
-Each round has three turns, in the same worker processes: generations of a run that goes on from round to round;
-episodes with random actions (``action_space.sample()``); and the center's episodes once more with the actions known
-beforehand, which is what the environment alone costs, resets included. Training may have longer episodes than random
-actions have, and so fewer resets: the third figure is the strict one.
+Each round has three turns, in the same worker processes: generations of a run that continues from round to round;
+episodes with random actions (``action_space.sample()``); and the center's episodes with known actions, which measure
+the environment alone, resets included. Episodes of training may be longer than those with random actions, so there may
+be fewer resets: the third turn is the strict comparison.
 """
 
 import argparse

@@ -35,8 +35,8 @@ typedef struct {
     v_u32 word[4][RNG_VECTORS];
 } rng_words;
 
-/* In 64-bit lanes whose high halves hold anything: a product's low half is a word as it stands and
- * its high half is one shift away, so that no shuffle is needed between first and last round. */
+/* Compute Philox in 64-bit lanes whose high halves may hold anything: the low half of a product is a
+ * word, and its high half is one shift away, so that the rounds need no shuffles. */
 PEPG_INLINE void philox(const int vectors, rng_words *x, uint64_t key) {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     v_u64 word[4][2 * RNG_VECTORS];

@@ -4,8 +4,8 @@
     pip install ".[mpi]" "gymnasium[box2d]"
     mpiexec -n 4 python examples/bipedalwalker_parallel.py --generations 100
 
-Every rank walks its slice of the population; only rewards cross the network, so any number of ranks gives the same
-search. The root writes checkpoints, from which it goes on at another number of ranks (--resume).
+Every rank evaluates its slice of the population. Only rewards cross the network, and the search is the same on any
+number of ranks. The root writes checkpoints, from which another number of ranks can continue (--resume).
 """
 
 import argparse

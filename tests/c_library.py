@@ -1,4 +1,4 @@
-"""The C library by itself: built by CMake, and called by ctypes with the structs that its header has."""
+"""The C library alone, built by CMake and called by ctypes with the structs of its header."""
 
 import ctypes
 import re
@@ -18,7 +18,7 @@ HEADER = "".join((INCLUDE / part).read_text() for part in PARTS)
 
 
 def build(folder: Path) -> Path:
-    """Build the shared library in `folder`, with one unit of kernels, which is the quickest; its path."""
+    """Build the shared library in `folder`, with one unit of kernels to save time; return its path."""
     generator = [] if shutil.which("make") else ["-G", "Ninja"]
     for command in (
         ["cmake", *generator, "-S", CHECKOUT, "-B", folder, "-DPEPG_X86_UNITS=OFF"],
@@ -36,7 +36,7 @@ TYPES = {
 
 
 def structs(header: str) -> dict[str, type[ctypes.Structure]]:
-    """The structs of the header. Every pointer is a void*."""
+    """Return the structs of the header; every pointer is a void*."""
     made: dict[str, type[ctypes.Structure]] = {}
     text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     for body, name in re.findall(r"^typedef struct \{(.*?)\} (pepg_\w+);", text, re.M | re.S):
@@ -53,7 +53,7 @@ def structs(header: str) -> dict[str, type[ctypes.Structure]]:
 
 
 def constants(header: str) -> dict[str, int]:
-    """The members of the header's enums."""
+    """Return the members of the header's enums."""
     return {name: int(value) for name, value in re.findall(r"^ +(PEPG_\w+) = (\d+)", header, re.M)}
 
 

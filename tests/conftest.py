@@ -17,8 +17,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_old_is_searched_for_garbage() -> None:
-    """Collecting garbage looks at what the module makes, not at what pytest and every library before it hold."""
+def older_objects_are_not_garbage_collected() -> None:
+    """Exclude objects of pytest and of earlier modules from garbage collection, which is then faster."""
     gc.collect()
     gc.freeze()
 
@@ -34,7 +34,7 @@ def isa(request) -> Iterator[str]:
 
 @pytest.fixture
 def each_isa() -> Iterator[list[str]]:
-    """Names to select within a test; the choice is put back afterward."""
+    """Return the names of all usable instruction sets; the selection is restored after the test."""
     before = kernels.isa()
     yield kernels.isas_usable()
     kernels.select_isa(before)
@@ -42,29 +42,29 @@ def each_isa() -> Iterator[list[str]]:
 
 @pytest.fixture(params=[np.float64, np.float32], ids=["float64", "float32"])
 def dtype(request) -> np.dtype:
-    """Both widths."""
+    """Run the test in both widths."""
     return np.dtype(request.param)
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """The test's own random numbers."""
+    """Return a generator with a fixed seed for the test."""
     return np.random.default_rng(20101)
 
 
-#: Programs that run at a time: most of them wait for others half of their time.
+#: Number of programs that run at the same time; most of them spend half of their time waiting.
 AT_ONCE = 3
 
 
 class Ahead:
-    """Run the programs of tests in other processes, several at a time; a test waits for its own and checks it."""
+    """Run the programs of tests in other processes, several at a time; each test waits for its own program."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders, self._pool = folders, ThreadPoolExecutor(AT_ONCE)
         self._begun: dict[pytest.Item, Any] = {}
 
     def result(self, item: pytest.Item, items: list[pytest.Item], do: Callable[..., Any]) -> Any:
-        """What `do(item, folder)` returns for this item; that of the others begins, if it has not."""
+        """Return the result of `do(item, folder)` for this item; the calls for the other items are started as well."""
         if item not in self._begun:
             for each in items:
                 folder = self._folders.mktemp("ahead")
@@ -77,7 +77,7 @@ class Ahead:
 
 @pytest.fixture(scope="module")
 def ahead(tmp_path_factory) -> Iterator[Ahead]:
-    """Shared by the tests of a module."""
+    """Yield the object that the tests of a module share."""
     made = Ahead(tmp_path_factory)
     yield made
     made.end()
@@ -85,10 +85,10 @@ def ahead(tmp_path_factory) -> Iterator[Ahead]:
 
 @pytest.fixture
 def each_case(request, ahead) -> Callable[[Callable[..., Any]], Any]:
-    """Call it with a function of a folder and the test's parameters, which starts a process and waits for it.
+    """Return a function that calls a function with a folder and the test's parameters, in a thread.
 
-    It returns what the function does for this case. The function is called for all cases of the test, `AT_ONCE` at a
-    time and in threads.
+    The given function starts a process and waits for it. It is called for all cases of the test, `AT_ONCE` at the same
+    time, and the result is that of the current case.
     """
     name = request.node.originalname
     cases = [item for item in request.session.items
@@ -104,7 +104,7 @@ def each_case(request, ahead) -> Callable[[Callable[..., Any]], Any]:
 
 @pytest.fixture
 def done(request, ahead) -> Any:
-    """What the function of a folder in the test's mark `runs` returns: a process that has ended.
+    """Return the result of the function in the test's mark `runs`, which is called with a folder: an ended process.
 
     The functions of all marked tests of the module are called, `AT_ONCE` at a time and in threads.
     """
@@ -119,7 +119,7 @@ def done(request, ahead) -> Any:
 
 @pytest.fixture
 def no_picture() -> Iterator[pytest.MonkeyPatch]:
-    """Training runs without their picture, which takes longer to draw than they do; `undo` brings it back."""
+    """Leave out the picture of training runs, which takes longer to draw than the run; `undo` restores it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pepg_fast.run.plotting.plot_history", lambda *_, **__: None)
         yield patch
@@ -127,7 +127,7 @@ def no_picture() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture
 def teams() -> Iterator[None]:
-    """Use teams of threads for any amount of work, so that a test of threads has them."""
+    """Use teams of threads for any amount of work, so that tests of threads need little work."""
     kernels.force_teams(True)
     yield
     kernels.force_teams(False)

@@ -1,4 +1,4 @@
-"""Searches that are run on one process and on many, and what evaluates them."""
+"""Searches that run in one process and in many, and their fitness functions."""
 
 import os
 import signal
@@ -42,12 +42,12 @@ def fitness_of(solution):
 
 
 def coarse(solution):
-    """A fitness with plateaus, which a search does not leave for some steps."""
+    """Return a fitness with plateaus, on which a search stays for some steps."""
     return float(np.floor(fitness_of(solution) / 4))
 
 
 def restarted(run) -> PEPG:
-    """A search with three attempts; `run` runs it."""
+    """Return a search after three attempts by `run`."""
     es = a_search("plain")
     result = run(es, patience=3, restarts=2, max_steps=40)
     assert [one.population_size for one in result.tried] == [14, 28, 56]
@@ -65,14 +65,14 @@ def judge(solutions):
 
 
 def slice_of(name: str):
-    """What a runner evaluates a case with."""
+    """Return the function with which a runner evaluates a case."""
     if name == "adaptive":
         return each(fitness_and_interactions)
     return each(fitness_of)
 
 
 def by_itself(name: str, steps: int) -> PEPG:
-    """The same search by `PEPG.run`."""
+    """Return the same search, run by `PEPG.run`."""
     es = a_search(name)
     es.run(fitness_and_interactions if name == "adaptive" else fitness_of, max_steps=steps)
     return es
@@ -87,7 +87,7 @@ def with_pids(solutions, members):
 
 
 class Once:
-    """Breaks the first time that a certain member is evaluated, whoever does it."""
+    """A function that fails when a certain member is evaluated for the first time, in any process."""
 
     def __init__(self, folder, what, member=5, times=1):
         self.folder, self.what, self.member, self.times = Path(folder), what, member, times
@@ -128,7 +128,7 @@ def one_too_many(solutions):
 
 
 class Shifting:
-    """Rewards that depend on all earlier ones; ``gathered`` keeps all copies equal."""
+    """An evaluation whose rewards depend on all earlier ones; ``gathered`` keeps all copies equal."""
 
     def __init__(self):
         self.shift = 0.0
@@ -152,7 +152,7 @@ def shifting_by_itself(steps: int):
 
 
 class Slowly:
-    """Takes its time, so that something can happen meanwhile."""
+    """A slow evaluation, so that a test can act while it runs."""
 
     def __call__(self, solutions, members):
         time.sleep(0.5)

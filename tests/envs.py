@@ -1,4 +1,4 @@
-"""Small environments whose returns are known, and ones that fail; importable by worker processes."""
+"""Small environments whose returns are known, and environments that fail. Worker processes can import them."""
 
 import hashlib
 import os
@@ -51,7 +51,7 @@ class Walk(gymnasium.Env):
 
 
 class Turns(gymnasium.Env):
-    """Discrete actions from 3 to 5; the middle one is right."""
+    """An environment with discrete actions from 3 to 5, of which 4 is rewarded."""
 
     def __init__(self):
         self.observation_space = spaces.Box(0, 255, (2, 2), np.uint8)
@@ -72,7 +72,7 @@ class Turns(gymnasium.Env):
 
 
 class Pictures(Turns):
-    """What a network of dense layers does not take."""
+    """An environment with images, which networks of dense layers do not support."""
 
     def __init__(self):
         super().__init__()
@@ -80,7 +80,7 @@ class Pictures(Turns):
 
 
 class Raises(Walk):
-    """Its third step fails, in an episode whose seed `which` divides."""
+    """An environment whose third step fails in episodes whose seed is a multiple of `which`."""
 
     def __init__(self, which=1):
         super().__init__()
@@ -98,7 +98,7 @@ class Raises(Walk):
 
 
 class GivesNaN(Walk):
-    """Its rewards are no numbers."""
+    """An environment whose rewards are NaN."""
 
     def step(self, action):
         observation, _, *rest = super().step(action)
@@ -106,7 +106,7 @@ class GivesNaN(Walk):
 
 
 class Shows(Walk):
-    """Its fourth observation, and each reward, are given by its arguments."""
+    """An environment whose arguments determine its fourth observation and its rewards."""
 
     def __init__(self, observation=None, reward=None, folder=None):
         super().__init__()
@@ -133,7 +133,7 @@ class Shows(Walk):
 
 
 class Endless(Walk):
-    """Its episodes never end, from the second one of a process on if only those."""
+    """An environment whose episodes never end, except for the first `at_first` episodes of a process."""
 
     episodes = 0
 
@@ -156,7 +156,7 @@ class Endless(Walk):
 
 
 class Wanders(Walk):
-    """It changes the working folder, to one that it may remove."""
+    """An environment that changes the working folder, and removes the new one if `removes` is true."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
@@ -186,7 +186,7 @@ class Wanders(Walk):
 
 
 class Fails(Walk):
-    """Something goes wrong in the episodes with a seed, as often as there are files to remove in a folder."""
+    """An environment that fails in episodes with these seeds, once for each file in a folder, which it removes."""
 
     def __init__(self, how="raise", folder=None, seeds=None, at="step"):
         super().__init__()
@@ -230,7 +230,7 @@ class Fails(Walk):
 
 
 class Dies(Walk):
-    """Its process dies at the third step, as often as there are files to remove in a folder."""
+    """An environment that ends its process, once for each file in a folder, which it removes."""
 
     def __init__(self, folder=None, seed=None):
         super().__init__()
@@ -249,7 +249,7 @@ class Dies(Walk):
 
 
 class Draws(Walk):
-    """Its rewards have noise from global generators, drawn at a time that an argument gives."""
+    """An environment whose rewards have noise from a global generator; `when` says when it is drawn."""
 
     metadata = {"render_modes": ["human"]}  # noqa: RUF012
 
@@ -277,7 +277,7 @@ class Draws(Walk):
 
 
 class Slow(Walk):
-    """A step takes a millisecond."""
+    """An environment in which a step takes a millisecond."""
 
     def step(self, action):
         time.sleep(0.001)
@@ -285,7 +285,7 @@ class Slow(Walk):
 
 
 class Words(gymnasium.Env):
-    """Observations that no network reads."""
+    """An environment whose observations are text, which networks do not support."""
 
     def __init__(self, action=None):
         self.observation_space = spaces.Text(5) if action is None else spaces.Box(0, 1, (1,))
@@ -307,7 +307,7 @@ OLD_RESETS = {
 
 
 class Old(Walk):
-    """It returns values as in interfaces other than Gymnasium's, or as in none."""
+    """An environment that returns values as in interfaces other than Gymnasium's, or nonsense."""
 
     metadata = {"render_modes": ["human"], "render_fps": 30}  # noqa: RUF012
 
@@ -330,14 +330,14 @@ class Old(Walk):
 
 
 class Seedless(Walk):
-    """Its reset takes nothing."""
+    """An environment whose `reset` has no arguments."""
 
     def reset(self):
         return super().reset(seed=0)
 
 
 class Ducks:
-    """What episodes use of an environment, without being Gymnasium's."""
+    """An object that has what episodes use of an environment, but is not Gymnasium's."""
 
     def __init__(self):
         self.walk = Walk()
@@ -350,7 +350,7 @@ class Ducks:
 
 
 class Bet(gymnasium.Env):
-    """One step, whose reward is the action times a chance of mean 1 that `reset` draws."""
+    """An environment with one step, whose reward is the action times a random factor of mean 1."""
 
     observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
     action_space = gymnasium.spaces.Box(-1e4, 1e4, (1,))

@@ -1,4 +1,4 @@
-"""Policies that every format is tried with, observations for them, and what they make of those."""
+"""Policies with which every format is tested, observations for them, and the expected results."""
 
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ CASES = {
 
 
 def policy_of(name: str, size: int = 5) -> Policy:
-    """A policy with weights as training leaves them."""
+    """Return a policy with weights such as training leaves."""
     case, draw = CASES[name], np.random.default_rng(list(CASES).index(name))
     env = envs.Words(case.action)
     env.observation_space = spaces.Box(-np.inf, np.inf, (size,))
@@ -70,7 +70,7 @@ def policy_of(name: str, size: int = 5) -> Policy:
 
 
 def observations(policy: Policy, dtype: str) -> np.ndarray:
-    """Random observations, every tenth with an extreme number, that float32 can hold if it is that."""
+    """Return random observations that `dtype` can hold, every tenth with an extreme number."""
     draw, size = np.random.default_rng(0), policy.interface.observation_size
     seen = 3.0 * draw.normal(size=(N, size))
     if policy.normalizer is not None:
@@ -83,7 +83,7 @@ def observations(policy: Policy, dtype: str) -> np.ndarray:
 
 
 class Wanted(NamedTuple):
-    """What a policy makes of observations in turn, a new episode beginning after every `STEPS` of them."""
+    """Results of a policy for consecutive observations; a new episode begins after every `STEPS` of them."""
 
     outputs: np.ndarray
     actions: np.ndarray
@@ -92,7 +92,7 @@ class Wanted(NamedTuple):
 
 
 def wanted(policy: Policy, seen: np.ndarray) -> Wanted:
-    """By the policy itself; an error of the outputs counts in units of `scale`."""
+    """Return the results of the policy itself; errors of the outputs are measured in units of `scale`."""
     normal = seen if policy.normalizer is None else policy.normalizer(seen)
     network, states, memory = policy.network, None, ()
     if network.state_size if isinstance(network, RecurrentNetwork) else 0:
@@ -112,14 +112,14 @@ def wanted(policy: Policy, seen: np.ndarray) -> Wanted:
 
 
 def before(states: np.ndarray) -> np.ndarray:
-    """The states before each step."""
+    """Return the states before each step."""
     shifted = np.concatenate([np.zeros_like(states[:1]), states[:-1]])
     shifted[::STEPS] = 0.0
     return shifted
 
 
 def assert_same(policy: Policy, want: Wanted, outputs: Any, actions: Any, tolerance: float) -> None:
-    """Outputs within the tolerance; actions that are choices or rounded, the same unless outputs are as close."""
+    """Check that outputs agree within the tolerance, and that discrete actions differ only where outputs nearly tie."""
     errors = np.abs(np.asarray(outputs, float) - want.outputs) / want.scale
     assert errors.max() <= tolerance
     actions = np.asarray(actions)
@@ -132,9 +132,9 @@ def assert_same(policy: Policy, want: Wanted, outputs: Any, actions: Any, tolera
         return
     different = (actions != want.actions).reshape(N, -1).any(axis=1)
     again = interface.actions(np.asarray(outputs, float)[different])
-    # Of the outputs that came, the action is right; and they hardly differ.
+    # The actions follow from the outputs, and they hardly ever differ.
     np.testing.assert_array_equal(actions[different].reshape(-1), np.ravel(again))
     if (
         np.ptp(want.actions.astype(float)) < 1e6
-    ):  # of larger numbers, each outputs' last bit makes another
+    ):  # among larger numbers, the last bit of an output changes the action
         assert different.mean() < 0.01

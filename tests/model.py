@@ -1,4 +1,4 @@
-"""PEPG as the paper has it, in NumPy: what the state machines compare the package with."""
+"""PEPG as the paper defines it, in NumPy, with which the state machines compare the package."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ import reference
 
 @dataclass
 class Settings:
-    """The part of the constructor's arguments that the model knows."""
+    """The arguments of the constructor that the model supports."""
 
     size: int
     dim: int
@@ -31,7 +31,7 @@ class Settings:
 
 @dataclass
 class Model:
-    """The state of a search and what may be done to it."""
+    """The state of a search, and the calls that change it."""
 
     settings: Settings
     mu: np.ndarray = None
@@ -57,7 +57,7 @@ class Model:
         return self.size // 2 if self.settings.symmetric else self.size
 
     def draw(self) -> np.ndarray:
-        """Candidates of the next generation of the native stream."""
+        """Draw the candidates of the next generation from the native stream."""
         self.generation += 1
         dim = self.settings.dim
         z = [
@@ -67,7 +67,7 @@ class Model:
         return self.take_noise(self.sigma * np.array(z))
 
     def take_noise(self, epsilon) -> np.ndarray:
-        """Candidates of this noise, which wait for their rewards."""
+        """Return the candidates for this noise, which then wait for their rewards."""
         self.epsilon = epsilon
         self.drawn = self.mu.copy(), self.sigma.copy()
         self.is_pending = True
@@ -79,7 +79,7 @@ class Model:
         return theta if box is None else np.clip(theta, -box, box)
 
     def take_rewards(self, rewards, theta) -> None:
-        """One update."""
+        """Update the distribution."""
         s = self.settings
         higher = np.array(rewards, dtype=np.float64) * (1 if s.maximize else -1)
         best = int(np.argmax(higher))

@@ -31,7 +31,7 @@ def same_on_all(runner, value) -> bool:
 
 
 def bits(folder):
-    """Every case in every split: a checkpoint each, written by the root."""
+    """Run every case with every strategy; the root writes a checkpoint of each."""
     for split in SPLITS:
         with MPIRunner(split=split) as runner:
             for name in CASES:
@@ -45,7 +45,7 @@ def bits(folder):
 
 
 def restarts(folder):
-    """A search with several attempts; each rank writes what it has in the end."""
+    """Run a search with several attempts; each rank writes its final state."""
     with MPIRunner(split="columns") as runner:
         es = restarted(lambda es, **ends: runner.run(es, each(coarse), **ends))
         es.save_checkpoint(Path(folder, f"end-{runner.rank}"))
@@ -56,7 +56,7 @@ def with_large_numbers(solutions, members):
 
 
 def loop(folder):
-    """The runner's parts by hand, with extras; and a run with callbacks and a center."""
+    """Call the parts of the runner by hand, with extras, and run a search with callbacks and a center."""
     with MPIRunner() as runner:
         es = a_search("plain")
         for _ in range(3):
@@ -112,7 +112,7 @@ def with_extras(solutions, members):
 
 
 def shared():
-    """Searches made from nothing in common are refused; the root's goes to all."""
+    """Check that different searches are refused, and that the root can share its own."""
     with MPIRunner(abort=False) as runner:
         np.random.seed(runner.rank)
         different = PEPG(10, 3, 0.0, 1.0, 0.1, 0.1)
@@ -151,7 +151,7 @@ DIFFERENCES = {
 
 
 def differing():
-    """Ranks whose searches differ get an error that names any difference; one asked before the others."""
+    """Check that ranks whose searches differ get an error that names a difference, also if one has asked already."""
     with MPIRunner(abort=False) as runner:
         is_odd = runner.rank == 1
         made = {name: a_search("plain") for name in DIFFERENCES}
@@ -176,7 +176,7 @@ def differing():
 
 
 def edited():
-    """Candidates that all ranks have changed in the same way are evaluated as changed."""
+    """Check that candidates that all ranks changed in the same way are evaluated as changed."""
     with MPIRunner() as runner:
         es = a_search("plain")
         np.clip(es.get_parameters(), -0.2, 0.2, out=es.theta)
@@ -185,7 +185,7 @@ def edited():
 
 
 def first_half(folder):
-    """Some steps with checkpoints, at this number of ranks."""
+    """Make some steps with checkpoints, on this number of ranks."""
     with MPIRunner() as runner:
         es = a_search("wide")
         runner.run(
@@ -194,7 +194,7 @@ def first_half(folder):
 
 
 def second_half(folder):
-    """On from the latest checkpoint, which only the root reads."""
+    """Continue from the latest checkpoint, which only the root reads."""
     with MPIRunner() as runner:
         es = runner.share(lambda: PEPG.load_checkpoint(Checkpoints.latest(folder)))
         runner.run(es, slice_of("wide"), max_steps=6 - es.step)
@@ -202,7 +202,7 @@ def second_half(folder):
 
 
 def killed(folder):
-    """The root dies after the rewards of step 2 have come in, before the update."""
+    """Let the root die in step 2, after the rewards have arrived and before the update."""
     with MPIRunner() as runner:
         es = a_search("wide")
 
@@ -216,7 +216,7 @@ def killed(folder):
 
 
 def futures():
-    """`PEPG.run` with mpi4py's executor, as ``python -m mpi4py.futures`` starts it."""
+    """Call `PEPG.run` with mpi4py's executor, as ``python -m mpi4py.futures`` starts it."""
     from mpi4py.futures import MPIPoolExecutor
 
     es = a_search("plain")
@@ -229,7 +229,7 @@ def futures():
 
 
 def on_rank(rank, broken):
-    """A function of slices that does as it should but on one rank, in step 1."""
+    """Return an evaluation of slices that fails on one rank, in step 1."""
 
     def run(folder, **options):
         with MPIRunner(**options) as runner:
@@ -278,7 +278,7 @@ def slow_root(folder):
 
 
 def elsewhere(folder):
-    """An error in the program, not in the runner."""
+    """Raise an error in the program, outside the runner."""
     with MPIRunner() as runner:
         if runner.rank == 1:
             raise KeyError("mine")
@@ -286,7 +286,7 @@ def elsewhere(folder):
 
 
 def caught(folder):
-    """Without abort, all ranks raise the error and can continue."""
+    """Check that all ranks raise the error without abort, and can continue."""
     runner = MPIRunner(abort=False)
     es = a_search("plain")
     is_broken = [True]
@@ -311,13 +311,13 @@ def caught(folder):
 
 
 def share_leaves():
-    """The root ends where it should have made the search."""
+    """Let the root end instead of making the search."""
     with MPIRunner() as runner:
         runner.share(lambda: sys.exit(0))
 
 
 def _trained(**options):
-    """A training run over all ranks, without the runner as a context."""
+    """Train on all ranks, without using the runner as a context."""
     from pepg_fast.training import TrainConfig, train
 
     config = TrainConfig(
@@ -327,7 +327,7 @@ def _trained(**options):
 
 
 def train_callback():
-    """A callback of the root's raises."""
+    """Let a callback of the root raise an exception."""
 
     def raising(es, row):
         raise ValueError("the disk is full")
@@ -336,7 +336,7 @@ def train_callback():
 
 
 def train_signal(folder):
-    """SIGTERM comes to another rank than the root."""
+    """Send SIGTERM to a rank other than the root."""
     rank = MPIRunner().rank
     Path(folder, str(rank)).write_text(str(os.getpid()))
 
@@ -349,7 +349,7 @@ def train_signal(folder):
 
 
 def train_signals(which):
-    """Two signals come to one rank as the search moves, and a center is due."""
+    """Send two signals to one rank during an update after which the center is evaluated."""
     from pepg_fast.training import TrainConfig, train
     from pepg_fast.training.trainer import Trainer
 
@@ -371,7 +371,7 @@ def train_signals(which):
 
 
 def train_closes(folder):
-    """Each rank closes its environments when the run ends."""
+    """Check that each rank closes its environments when the run ends."""
     import envs
 
     from pepg_fast.training import TrainConfig, train
@@ -387,7 +387,7 @@ def train_closes(folder):
 
 
 def train_elsewhere(folder):
-    """The root's working folder counts, others may have none; and the environment leaves it."""
+    """Check that the root's working folder counts, even if other ranks have none and the environment leaves it."""
     import envs
 
     from pepg_fast.training import TrainConfig, train

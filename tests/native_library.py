@@ -1,4 +1,4 @@
-"""C files of the tests as shared libraries."""
+"""Shared libraries from the C files of the tests."""
 
 import subprocess
 from pathlib import Path

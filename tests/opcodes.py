@@ -1,6 +1,6 @@
-"""Pickles put together by hand: opcodes, and a grammar of streams of them, good and bad.
+"""Pickles built by hand from opcodes, and a grammar that writes valid and invalid pickles.
 
-The grammar takes its decisions from an object with `integer(low, high)`, `pick(options)` and `content(size)`: from
+The decisions of the grammar come from an object with `integer(low, high)`, `pick(options)` and `content(size)`: from
 hypothesis in the suite, from atheris in the long run.
 """
 
@@ -75,7 +75,7 @@ def array(shape=None, code=None, content=None, fortran=b"\x89"):
 
 
 def instance(**attributes):
-    """Push an Adam with these attributes."""
+    """Push an `Adam` with these attributes."""
     return named("pepg.optimizers", "Adam") + b")\x81" + dictionary(**attributes) + b"b"
 
 
@@ -117,7 +117,7 @@ CODES_OF_DTYPES = (
 
 
 class Grammar:
-    """Pickles of the shapes that pepg-es writes, with a fault here and there."""
+    """A grammar of the pickles that pepg-es writes, with occasional faults."""
 
     def __init__(self, source):
         self._source = source
@@ -125,7 +125,7 @@ class Grammar:
         self._left = 300  # opcodes, about
 
     def program(self, contents):
-        """Write a pickle: `contents`, a value of pepg-es's with a few items replaced, or any value."""
+        """Write a pickle of `contents` (a value of pepg-es), of the same with some items replaced, or of any value."""
         body = self._like(contents) if self._source.pick((True, False)) else self.value()
         faults = [b""] * 6 + [b".", b"0", b"N", b"\x80\x04"]
         return b"\x80\x04" + body + self._source.pick(faults) + b"."
@@ -145,7 +145,7 @@ class Grammar:
         )
 
     def _written(self, value):
-        """A value as a pickler writes it, but for memo and frames."""
+        """Return a value as a pickler writes it, without memo and frames."""
         if isinstance(value, dict):  # an optimizer's
             return instance(**{key: self._written(item) for key, item in value.items()})
         if callable(value):
@@ -174,7 +174,7 @@ class Grammar:
         return written
 
     def _or_other(self, right, depth):
-        """What belongs here, or now and then something else."""
+        """Return the value that belongs here, or occasionally another one."""
         return self.value(depth) if self._source.integer(0, 9) == 0 else right
 
     def _plain(self, depth):

@@ -1,7 +1,7 @@
-"""What one generation after another does to mu and sigma in other packages: their formulas, written from their sources.
+"""The updates of mu and sigma in other packages, generation by generation: formulas written from their sources.
 
 All take the noise of each generation, (pairs, d), and its rewards or costs in the order of this package: all of the
-plus sides, then all of the minus sides. All return mu and sigma. Float64, no ties, no bounds on time or memory.
+plus sides, then all of the minus sides. All return mu and sigma. Numbers are float64, and rewards have no ties.
 """
 
 import math
@@ -28,7 +28,7 @@ def momentum(rate, decay, nesterov=False, dampening=0.0):
 
 
 def adam_hat(rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """Adam with the corrections in the rate: OpenAI's, pgpelib's and estool's."""
+    """Adam with the bias corrections in the rate, as in OpenAI's code, pgpelib and estool."""
     m = v = t = 0
 
     def step(g, rate=rate):
@@ -59,7 +59,7 @@ def adam(rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
 
 
 def clipup(rate, decay=0.9, max_speed=0.15):
-    """Velocity in units of the parameters: pgpelib's, evotorch's and evojax's."""
+    """ClipUp with the velocity in units of the parameters, as in pgpelib, evotorch and evojax."""
     rate_at = rate if callable(rate) else lambda t: rate
     v = t = 0
 
@@ -74,7 +74,7 @@ def clipup(rate, decay=0.9, max_speed=0.15):
 
 
 def clipup_in_units_of_rate(rate, decay=0.9, max_velocity=0.1, eps=1e-8):
-    """evosax's."""
+    """ClipUp with the velocity in units of the learning rate, as in evosax."""
     v = 0
 
     def step(g):
@@ -179,7 +179,7 @@ def evosax_normalized(costs):
 
 
 def evosax(mu, sigma, noise, costs, *, step, shaping=evosax_centered, std_lr=0.1, max_change=0.2):
-    """evosax/algorithms/distribution_based/pgpe.py: descends, divides by the population."""
+    """evosax/algorithms/distribution_based/pgpe.py, which descends and divides by the population."""
     for eps, told in zip(noise, costs, strict=True):
         f = shaping(told)
         n = len(eps)

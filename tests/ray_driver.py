@@ -1,4 +1,4 @@
-"""A driver that test_ray.py starts, which dies after the rewards of step 2 have come in, before the update."""
+"""A driver that test_ray.py starts; it dies in step 2, after the rewards have arrived and before the update."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The formulas in NumPy float64, written from the papers; slow, plain, and the oracle of the kernel tests."""
+"""The formulas in NumPy float64, written from the papers: slow and plain, as the oracle of the kernel tests."""
 
 import itertools
 
@@ -10,7 +10,7 @@ WORD = 0xFFFFFFFF
 
 
 def philox4x32(counter, key: int, rounds: int = 10) -> list[int]:
-    """Philox4x32 of one counter in Python integers (Salmon et al. 2011, section 3.3)."""
+    """Return Philox4x32 of one counter, in Python integers (Salmon et al. 2011, section 3.3)."""
     x, k0, k1 = list(counter), key & WORD, key >> 32
     for _ in range(rounds):
         first, second = PHILOX_MULTIPLIERS[0] * x[0], PHILOX_MULTIPLIERS[1] * x[2]
@@ -20,7 +20,7 @@ def philox4x32(counter, key: int, rounds: int = 10) -> list[int]:
 
 
 def normal(key: int, generation: int, pair: int, coordinate: int) -> float:
-    """One normal: Box-Muller in float64 on the words of the coordinate's counter."""
+    """Return one normal, by Box-Muller in float64 from the words of the coordinate's counter."""
     counter = (coordinate // 4, pair, generation & WORD, generation >> 32)
     words = philox4x32(counter, key)[2 * (coordinate % 4 // 2) :][:2]
     radius = np.sqrt(-2.0 * np.log((words[0] + 0.5) / 2.0**32))
@@ -32,7 +32,7 @@ def normal(key: int, generation: int, pair: int, coordinate: int) -> float:
 
 
 def centered_ranks(rewards) -> np.ndarray:
-    """Average ranks from -1/2 to 1/2, by counting."""
+    """Return average ranks from -1/2 to 1/2, by counting."""
     x = np.asarray(rewards, dtype=np.float64)
     below = (x[None, :] < x[:, None]).sum(axis=1)
     not_above = (x[None, :] <= x[:, None]).sum(axis=1)
@@ -40,20 +40,20 @@ def centered_ranks(rewards) -> np.ndarray:
 
 
 def antithetic(shaped) -> np.ndarray:
-    """Rows delta and even."""
+    """Return delta and even."""
     plus, minus = np.split(np.asarray(shaped), 2)
     return np.array([plus - minus, (plus + minus) / 2 - np.mean(shaped)])
 
 
 def gradients(epsilon, weights, sigma) -> tuple[np.ndarray, np.ndarray]:
-    """g_mu and g_sigma as pepg-es computes them."""
+    """Return g_mu and g_sigma as pepg-es computes them."""
     population = 2 * len(epsilon)
     s = (epsilon**2 - sigma**2) / sigma
     return epsilon.T @ weights[0] / population, s.T @ weights[1] / population
 
 
 def adam(gradient, m, v, t, alpha, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
-    """(step, m, v) after one step of Adam, eps-hat form."""
+    """Return (step, m, v) after one step of Adam in the eps-hat form."""
     m = beta_1 * m + (1 - beta_1) * gradient
     v = beta_2 * v + (1 - beta_2) * gradient**2
     size = alpha * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
@@ -70,7 +70,7 @@ ACTIVATIONS = {
 
 
 def forward(sizes, weights, x, hidden, output, bias=True) -> np.ndarray:
-    """Outputs of one network for one input."""
+    """Return the outputs of one network for one input."""
     index, x = 0, np.asarray(x, dtype=np.float64)
     for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         rows = inputs + bias
@@ -84,14 +84,14 @@ def forward(sizes, weights, x, hidden, output, bias=True) -> np.ndarray:
 
 
 def sigma_step(sigma, g_sigma, sigma_lr, max_change, sigma_min, sigma_max):
-    """The new sigma, in the width it is given."""
+    """Return the new sigma, in the width of the old one."""
     most = max_change * sigma
     step = np.clip(sigma + sigma_lr * g_sigma, sigma - most, sigma + most)
     return np.clip(step, sigma_min, sigma_max)
 
 
 def velocity_step(rule, gradient, velocity, alpha, momentum, max_speed):
-    """(step, velocity) after one step by a rule with a velocity, as the papers have it."""
+    """Return (step, velocity) after one step by a rule with a velocity, as in the papers."""
     if rule == "clipup":
         length = np.linalg.norm(gradient)
         direction = gradient / length if length else np.zeros_like(gradient)
@@ -104,7 +104,7 @@ def velocity_step(rule, gradient, velocity, alpha, momentum, max_speed):
 
 
 def digest(data: bytes) -> bytes:
-    """csrc/digest.h, a word at a time."""
+    """Return the digest of csrc/digest.h, computed one word at a time."""
     lanes, rows, low = 32, 256, 0xFFFFFFFF
     sums = philox4x32([len(data) & low, len(data) >> 32, 0, 0], 2**64 - 1)
     data += bytes(-len(data) % (8 * lanes))
@@ -129,7 +129,7 @@ GATES = {"elman": 1, "gru": 3, "lstm": 4}
 
 
 def recur(sizes, cell, weights, x, state, output="identity", bias=True):
-    """(outputs, state) of one recurrent network after one input; the state is h, and c after it for an LSTM."""
+    """Return (outputs, state) of one recurrent network after one input; the state is h, followed by c for an LSTM."""
     _, hidden, outputs = sizes
     gates, index = GATES[cell] * hidden, 0
     h, c = state[:hidden], state[hidden:]

@@ -25,7 +25,7 @@ def make(**changes) -> PEPG:
 
 
 def assert_same(a: PEPG, b: PEPG) -> None:
-    """All that a checkpoint has, bit for bit."""
+    """Compare everything that a checkpoint holds, bit for bit."""
     np.testing.assert_equal(checkpoints.to_state(a), checkpoints.to_state(b))
     for name in ("mu", "sigma", "best_theta"):
         first, second = (np.asarray(getattr(es, name)) for es in (a, b))
@@ -40,7 +40,7 @@ def by_hand(es: PEPG, evaluate, steps: int) -> PEPG:
 
 
 def hill(solution) -> float:
-    """Highest where all parameters are 1."""
+    """Return a fitness that is highest where all parameters are 1."""
     return -float(((solution - 1.0) ** 2).sum())
 
 
@@ -57,7 +57,7 @@ def hills_and_interactions(solutions):
 
 
 class Unpicklable(Exception):
-    """Neither its argument nor itself goes through a pipe."""
+    """An exception that cannot be pickled, and whose argument cannot either."""
 
     def __init__(self, message):
         super().__init__(message)
@@ -65,7 +65,7 @@ class Unpicklable(Exception):
 
 
 class WantsTwo(Exception):
-    """Pickles, but does not come back."""
+    """An exception that can be pickled but not unpickled."""
 
     def __init__(self, first, second):
         super().__init__(f"{first} and {second}")

@@ -1,4 +1,4 @@
-"""Everything that a call could change in a search, as values that compare."""
+"""Everything that a call could change in a search, as values that can be compared."""
 
 import copy
 
@@ -6,12 +6,12 @@ _PARTS = ("_generation", "_sigma", "_fitness", "optimizer")
 
 
 def snapshot(es):
-    """The attributes of a search, of its parts and of its optimizer."""
+    """Return a copy of the attributes of a search, of its parts and of its optimizer."""
     return copy.deepcopy(state_of(es))
 
 
 def state_of(es):
-    """The same, as it is now."""
+    """Return the same attributes without copying them."""
     plain = {name: value for name, value in vars(es).items() if name not in _PARTS}
     parts = {
         "generation": es._generation.to_state(),

@@ -1,10 +1,10 @@
-"""States as files hold them, with something changed."""
+"""States as files hold them, with changes."""
 
 import copy
 
 
 def changed(state, path, value):
-    """A state with another value at a dotted path; without the field, if the value is `KeyError`."""
+    """Return a state with another value at a dotted path, or without that field if the value is `KeyError`."""
     result = copy.deepcopy(state)
     *parents, last = path.split(".")
     place = result
@@ -18,7 +18,7 @@ def changed(state, path, value):
 
 
 def nested(levels):
-    """Lists within one another."""
+    """Return nested lists."""
     value = 1
     for _ in range(levels):
         value = [value]

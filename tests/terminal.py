@@ -1,4 +1,4 @@
-"""What a program shows on a terminal."""
+"""The output of a program on a terminal."""
 
 import os
 import pty
@@ -6,7 +6,7 @@ import subprocess
 
 
 def shown_on_terminal(command: list[str], *, stdout_too: bool = False) -> str:
-    """Run a command whose standard error is a terminal, as a user sees it; it must end well."""
+    """Run a command whose standard error is a terminal, and return what a user sees; the command must succeed."""
     master, terminal = pty.openpty()
     stdout = terminal if stdout_too else subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=stdout, stderr=terminal)

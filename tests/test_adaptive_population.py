@@ -22,7 +22,7 @@ REQUIRED = {
 
 
 class Plain(Optimizer):
-    """One that is called in Python."""
+    """An optimizer that is called in Python."""
 
     def __init__(self, alpha):
         self.alpha = alpha
@@ -34,23 +34,23 @@ class Plain(Optimizer):
 
 
 def make(**changes) -> PEPG:
-    """A search whose generations have at least 100 interactions."""
+    """Make a search whose generations have at least 100 interactions."""
     return PEPG(**(REQUIRED | {"rng": 1, "num_interactions": 100} | changes))
 
 
 def large(n_asks, **changes) -> PEPG:
-    """A search with a generation's candidates in one population."""
+    """Make a search whose population has all candidates of such a generation."""
     size = n_asks * changes.pop("population_size", 10)
     return make(num_interactions=None, population_size=size, **changes)
 
 
 def judge(solutions):
-    """Rewards with some ties, of which none depends on the order of a sum."""
+    """Return rewards with some ties that do not depend on the order of a sum."""
     return -np.round(np.max(np.abs(np.asarray(solutions, float) - 1.0), axis=1), 1)
 
 
 def in_order_of_draws(parts, symmetric=True):
-    """What several populations say of their candidates, as one population has them: plus sides first."""
+    """Combine arrays of several populations in the order of one population: plus sides first."""
     if not symmetric:
         return np.concatenate(parts)
     halves = [np.split(part, 2) for part in parts]
@@ -96,7 +96,7 @@ COPIES = {
 
 @pytest.fixture(params=COPIES)
 def copied(request, tmp_path):
-    """Each way to make a second search of one."""
+    """Copy a search in each possible way."""
     return lambda es: COPIES[request.param](es, tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_a_generation_of_several_populations_is_one_larger_one(dtype, optimizer,
             assert (es.step == twin.step) == (ask < n_asks - 1)
         assert_array_equal(in_order_of_draws(populations, symmetric), wanted, strict=True)
         twin.update(in_order_of_draws(told, symmetric), interactions=n_asks * (100 // n_asks + 1))
-        if symmetric:  # of several that are best, the first that was told
+        if symmetric:  # the first of several equal candidates is the best
             assert es.best_fitness == twin.best_fitness
             twin.best_theta = es.best_theta
         assert_same(es, twin)
@@ -211,7 +211,7 @@ def test_generations_may_differ_in_size():
         ([250, 99], [1, 1]),
     ],
 )
-def test_it_ends_once_the_interactions_suffice(made, steps):
+def test_a_generation_ends_once_the_interactions_suffice(made, steps):
     es, got = make(), []
     for interactions in made:
         es.get_parameters()
@@ -224,7 +224,7 @@ def test_it_ends_once_the_interactions_suffice(made, steps):
 
 @pytest.mark.parametrize(("popsize_max", "n_asks"), [(10, 1), (20, 2), (25, 3), (30, 3)])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_it_ends_at_popsize_max(popsize_max, n_asks, symmetric):
+def test_a_generation_ends_at_popsize_max(popsize_max, n_asks, symmetric):
     es = make(popsize_max=popsize_max, symmetric=symmetric)
     assert (es.num_interactions, es.popsize_max) == (100, popsize_max)
     for ask in range(2 * n_asks):
@@ -234,7 +234,7 @@ def test_it_ends_at_popsize_max(popsize_max, n_asks, symmetric):
     assert es.step == 2
 
 
-def test_until_it_ends_only_the_counts_and_the_best_move():
+def test_before_the_end_of_a_generation_only_counts_and_the_best_change():
     es = make(keep_gradient=True, sigma_decay=0.5)
     solutions = es.get_parameters()
     before = state_of(es)

@@ -1,4 +1,4 @@
-"""An interrupt at any bytecode finds a search wholly before the call or wholly after it."""
+"""An interrupt at any bytecode leaves a search as it was before the call, or as it is after it."""
 
 import copy
 import dis
@@ -20,7 +20,7 @@ from pepg_fast.search import attempts
 
 
 class Halving(Optimizer):
-    """One of a user's, without a state."""
+    """A user's own optimizer, without a state."""
 
     def __init__(self, alpha):
         self.alpha = alpha
@@ -50,14 +50,14 @@ PACKAGE = str(Path(pepg_fast.__file__).parent)
 
 @functools.cache
 def offsets(code):
-    """Where its other bytecodes are; none in code of others, which an interrupt leaves as it leaves a call."""
+    """Return the offsets of the bytecodes that can be interrupted; none for code of other packages."""
     if not code.co_filename.startswith(PACKAGE):
         return frozenset()
     return frozenset(at for at, opcode in enumerate(code.co_code) if opcode not in STACK_ONLY)
 
 
 def call_interrupted(call, at):
-    """Make a call that is interrupted at its bytecode number `at`; whether there was such a one."""
+    """Interrupt a call at its bytecode number `at`; return whether the call has that many."""
     left = at
 
     def interrupt_in_time():
@@ -79,7 +79,7 @@ def call_interrupted(call, at):
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace_code
 
-    gc.disable()  # what it calls is interrupted too, and belongs to nobody here
+    gc.disable()  # the collector may call code of others, which would be interrupted, too
     sys.settrace(trace)
     try:
         call()
@@ -92,7 +92,7 @@ def call_interrupted(call, at):
 
 
 def assert_whole_wherever_it_ends(es, call):
-    """`call` takes the search; it is repeated until it comes to its end."""
+    """Interrupt `call(es)` at each of its bytecodes in turn, until a call is not interrupted any more."""
     es, twin = copy.deepcopy(es), copy.deepcopy(es)
     before = wholly(es)
     assert wholly(twin) == before

@@ -11,14 +11,14 @@ from pepg_fast.storage import archives, files
 
 
 def member(array):
-    """An array as a file of NumPy's."""
+    """Return an array as the bytes of an npy file."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
 
 
 def overlapping(archive):
-    """A member within the bytes of another."""
+    """Hide a member within the bytes of another."""
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as other:
         other.writestr("b.npy", member(np.ones(3)))
@@ -36,13 +36,13 @@ def twice(archive):
 
 
 def same_bytes_twice(archive):
-    """Two entries of the directory for one member."""
+    """Let two entries of the directory refer to one member."""
     archive.writestr("a.npy", member(np.ones(3)))
     archive.filelist.append(archive.filelist[-1])
 
 
 def hidden(archive):
-    """A member that the directory does not list."""
+    """Add a member that the directory does not list."""
     archive.writestr("a.npy", member(np.ones(3)))
     archive.filelist.pop()
 
@@ -66,7 +66,7 @@ def other_order(archive):
 
 
 def with_changed(**attributes):
-    """An entry of the directory that says something else than the member's own header."""
+    """Let an entry of the directory contradict the member's own header."""
 
     def change(archive):
         archive.writestr("a.npy", member(np.ones(3)))
@@ -87,12 +87,12 @@ def no_array(archive):
 
 
 def no_ending(archive):
-    """The same array as "array.npy" to those who drop the ending."""
+    """Add a member "array", whose name equals that of "array.npy" without its suffix."""
     archive.writestr("array", member(np.ones(3)))
 
 
 def items_without_bytes(archive):
-    """Of which a header may name any number."""
+    """Add an array whose items have no bytes, so that its header may claim any number of them."""
     content = member(np.zeros(0, "V1"))
     header = b"{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000000,)}"
     archive.writestr("a.npy", content[:10] + header.ljust(len(content) - 11) + b"\n")
@@ -103,7 +103,7 @@ def bytes_behind_an_array(archive):
 
 
 def built(change, buffer=None):
-    """Write a signed file with the members of LARGE, and change its archive on the way."""
+    """Write a signed file with the members of LARGE, whose archive is changed before it is signed."""
     buffer = buffer or io.BytesIO()
     files_own = io.BytesIO(files._encode(KIND, LARGE))
     with zipfile.ZipFile(files_own) as source, zipfile.ZipFile(buffer, "a") as archive:
@@ -172,7 +172,7 @@ def test_every_cut_is_refused(tmp_path):
 
 
 def test_sizes_beyond_the_old_formats_numbers(monkeypatch):
-    """As in archives of more than 2 GiB, which Python describes in other fields."""
+    """Archives of more than 2 GiB have their sizes in other fields."""
     for module, name in ((zipfile, "ZIP64_LIMIT"), (archives, "_MOST")):
         monkeypatch.setattr(module, name, 1000)
     content = files._encode(KIND, LARGE)

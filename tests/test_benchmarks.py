@@ -1,4 +1,4 @@
-"""`pepg-fast bench`: that it prints what it measured, and measures nothing that is not equal to pepg-es."""
+"""`pepg-fast bench` prints what it measured, and measures only what equals pepg-es."""
 
 import dataclasses
 import importlib.util
@@ -21,7 +21,7 @@ SEARCH, NETWORK = SearchCase(10, 3), NetworkCase((2, 3, 1), "tanh", 4)
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Short batches without pauses, of small shapes and of a small host."""
+    """Use short batches without pauses, small shapes and small arrays for the host."""
     monkeypatch.setattr(timing, "BATCH_SECONDS", 1e-5)
     monkeypatch.setattr(timing, "SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(host, "QUICK", 1000)
@@ -54,7 +54,7 @@ def test_the_table_shows_what_the_file_holds(tmp_path, capsys):
         assert table.Row(**row).cells() == line.strip("| ").split(" | ")
 
 
-def test_without_pepg_es_it_says_what_to_install(monkeypatch, capsys):
+def test_without_pepg_es_the_error_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert cli.main(["bench"]) == 2
     assert "pip install pepg-es==0.0.5" in capsys.readouterr().err
@@ -107,7 +107,7 @@ def test_equal_results_pass(impl):
 
 
 class _Off(Implementation):
-    """pepg_fast with a wrong rate and another activation."""
+    """pepg_fast with a wrong rate and a wrong activation."""
 
     def search(self, case, **options):
         es = super().search(case, **options)

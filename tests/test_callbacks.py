@@ -33,7 +33,7 @@ from pepg_fast.run.history import COLUMNS
 
 
 class Noted(Callback):
-    """Record the calls; raise an exception at the given one."""
+    """A callback that records its calls, and raises an exception at the given one."""
 
     def __init__(self, notes, name="", raises=()):
         self.notes, self.name, self.raises = notes, name, raises
@@ -56,7 +56,7 @@ class Noted(Callback):
 
 
 class TestFunctions:
-    def test_they_are_called_in_order_after_each_step(self):
+    def test_functions_are_called_in_order_after_each_step(self):
         notes = []
         make().run(
             hill,
@@ -73,12 +73,12 @@ class TestFunctions:
         result = make().run(hill, max_steps=4, callbacks=lambda es, row: rows.append(row))
         np.testing.assert_equal(rows, list(result.history))
 
-    def test_all_are_called_although_the_first_ends_the_run(self):
+    def test_all_functions_are_called_even_if_the_first_ends_the_run(self):
         notes = []
         make().run(hill, callbacks=[lambda es, row: True, lambda es, row: notes.append(1)])
         assert notes == [1]
 
-    def test_they_may_change_the_search(self):
+    def test_functions_may_change_the_search(self):
         es, twin = make(), make()
 
         def wider(es, row):
@@ -90,7 +90,7 @@ class TestFunctions:
             twin.sigma *= 1.1
         assert_same(es, twin)
 
-    def test_one_that_raises_ends_the_run_after_a_whole_step(self):
+    def test_a_function_that_raises_ends_the_run_after_a_complete_step(self):
         es = make()
         with pytest.raises(ZeroDivisionError):
             es.run(hill, max_steps=5, callbacks=lambda es, row: 1 // (es.step - 3) > 9)
@@ -112,7 +112,7 @@ class TestOrder:
         assert a.limits == (2, None, None, None, None, None)
         assert a.limits.max_steps == 2
 
-    def test_no_step(self):
+    def test_start_and_end_without_a_step(self):
         notes = []
         make().run(hill, max_steps=0, callbacks=Noted(notes))
         assert notes == ["start", "end"]
@@ -134,7 +134,7 @@ class TestOrder:
             make().run(lambda x: 1 / 0, max_steps=3, callbacks=[Noted(notes), Noted(notes)])
         assert notes == ["start"] * 2 + ["end None"] * 2
 
-    def test_those_that_were_started_are_ended(self):
+    def test_callbacks_that_were_started_are_ended(self):
         notes, es = [], make()
         callbacks = [Noted(notes, "a "), Noted(notes, "b ", ["start"]), Noted(notes, "c ")]
         with pytest.raises(ValueError, match="b start"):
@@ -143,7 +143,7 @@ class TestOrder:
         assert_same(es, make())
 
     @pytest.mark.parametrize("fails", ["a", "b", "c"])
-    def test_all_are_ended_although_one_cannot(self, fails):
+    def test_all_callbacks_are_ended_even_if_one_fails(self, fails):
         notes, es = [], make()
         callbacks = [Noted(notes, name, ["end"] * (name == fails)) for name in "abc"]
         with pytest.raises(ValueError, match=f"{fails}end"):
@@ -151,12 +151,12 @@ class TestOrder:
         assert sorted(notes[-3:]) == ["aend", "bend", "cend"]
         assert es.step == 1
 
-    def test_a_failure_is_reported_although_the_end_fails_too(self):
+    def test_a_failure_is_reported_even_if_the_end_fails_too(self):
         with pytest.raises(ValueError, match="end None") as caught:
             make().run(lambda x: 1 / 0, max_steps=1, callbacks=Noted([], "", ["end None"]))
         assert isinstance(caught.value.__context__, EvaluationError)
 
-    def test_the_same_one_in_several_runs(self):
+    def test_the_same_callback_in_several_runs(self):
         notes, es = [], make()
         noted = Noted(notes)
         for _ in range(2):
@@ -202,13 +202,13 @@ class TestProgress:
         text, _ = self.run({"max_steps": math.inf, "target_fitness": -1e9})
         assert text.startswith("1 steps, ")
 
-    def test_the_length_is_unknown_where_generations_grow(self):
+    def test_the_length_is_unknown_if_generations_grow(self):
         text = io.StringIO()
         es = make(num_interactions=25)
         es.run(lambda x: (hill(x), 1), max_evaluations=60, callbacks=Progress(file=text))
         assert "2 steps, " in text.getvalue()
 
-    def test_its_text_ends_with_the_last_row(self):
+    def test_the_text_of_the_bar_ends_with_the_last_row(self):
         text, result = self.run({"max_steps": 5}, {"desc": "hill"})
         row = list(result.history)[-1]
         assert text.startswith("hill: 5/5 |")
@@ -216,11 +216,11 @@ class TestProgress:
         assert f"best {row['best_fitness']:.5g}, mean {row['mean']:.5g}, " in text
         assert f"sigma {row['sigma_median']:.3g}, " in text
 
-    def test_without_a_step(self):
+    def test_a_bar_without_a_step(self):
         text, _ = self.run({"max_steps": 0})
         assert "evaluations/s" not in text
 
-    def test_it_ends_after_an_error(self):
+    def test_the_bar_ends_after_an_error(self):
         text, bar = io.StringIO(), None
         bar = Progress(file=text)
         with pytest.raises(EvaluationError):
@@ -230,7 +230,7 @@ class TestProgress:
         assert text.getvalue().split("\r")[-1].startswith("2/9 |")
         assert text.getvalue().endswith("\n")
 
-    def test_several_runs_with_one(self):
+    def test_several_runs_with_one_bar(self):
         text, es = io.StringIO(), make()
         bar = Progress(file=text)
         es.run(hill, max_steps=3, callbacks=bar)
@@ -239,18 +239,18 @@ class TestProgress:
         es.run(hill, max_steps=0, callbacks=bar)
         assert "best" not in text.getvalue().split("\r")[-1]
 
-    def test_disabled_it_writes_nothing(self):
+    def test_a_disabled_bar_writes_nothing(self):
         text, result = self.run({"max_steps": 3}, {"disable": True})
         assert text == ""
         assert result.step == 3
 
-    def test_it_is_not_needed_for_the_import(self):
+    def test_tqdm_is_not_needed_for_the_import(self):
         code = "import sys; sys.modules['tqdm'] = None; import pepg_fast; pepg_fast.Progress"
         subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def rows_of(filename):
-    """Rows as a program would read them that knows nothing of us."""
+    """Return the rows as a program without this package would read them."""
     lines = [line for line in Path(filename).read_text().splitlines() if line[0] != "#"]
     return [{name: float(text) for name, text in row.items()} for row in csv.DictReader(lines)]
 
@@ -280,7 +280,7 @@ class TestCSVLog:
         np.testing.assert_equal(list(History.read_csv(file)), list(history))
         np.testing.assert_equal(rows_of(file), list(history))
 
-    def test_it_begins_with_the_configuration(self, file):
+    def test_a_log_begins_with_the_configuration(self, file):
         es = make(theta_size=20, mu_init=np.arange(20.0), sigma_init=0.5, upper=30.0,
                   sigma_lr=Decay(0.1, 0.9), l2_coeff=lambda step: 0.0, optimizer=SGD,
                   optimizer_kwargs={"momentum": 0.5})  # fmt: skip
@@ -372,7 +372,7 @@ class TestCSVLog:
     @pytest.mark.parametrize(
         "field", ["9" * 200_000, "\0", "1\0", "\udcff", '"', '"1', "x" * 10**6]
     )
-    def test_a_row_with_an_odd_field_is_no_other_error(self, file, field):
+    def test_a_row_with_an_invalid_field_has_the_usual_error(self, file, field):
         es = make()
         es.run(hill, max_steps=2, callbacks=CSVLog(file))
         content = file.read_bytes()
@@ -387,7 +387,7 @@ class TestCSVLog:
         except ValueError as error:
             assert str(error).startswith(f"{file}: ")  # noqa: PT017
 
-    def test_each_row_is_there_at_once(self, file):
+    def test_each_row_is_written_at_once(self, file):
         seen = []
         make().run(
             hill,
@@ -485,7 +485,7 @@ class TestCSVLog:
         assert_same(es, make())
 
     @pytest.mark.parametrize("steps", [0, 2])
-    def test_unless_overwrite_is_given(self, file, steps):
+    def test_overwrite_replaces_an_older_file(self, file, steps):
         file.write_text("something else")
         es = by_hand(make(), hill, steps)
         es.run(hill, max_steps=3, callbacks=CSVLog(file, overwrite=True))
@@ -524,7 +524,7 @@ class TestCSVLog:
         with pytest.raises(FileNotFoundError, match="nowhere"):
             History.read_csv(tmp_path / "nowhere")
 
-    def test_after_an_error_the_rows_so_far_are_there(self, file):
+    def test_after_an_error_the_file_has_the_rows_so_far(self, file):
         with pytest.raises(EvaluationError):
             make().run(
                 lambda x, n=itertools.count(): 1 / (25 - next(n)),
@@ -675,7 +675,7 @@ class TestCheckpoints:
             ({}, [7]),
         ],
     )
-    def test_every_so_many_steps_and_at_the_end(self, folder, options, steps):
+    def test_checkpoints_are_written_every_few_steps_and_at_the_end(self, folder, options, steps):
         make().run(hill, max_steps=7, callbacks=Checkpoints(folder, **options))
         assert self.steps(folder) == list(steps)
         assert len(list(folder.iterdir())) == len(steps)
@@ -697,7 +697,7 @@ class TestCheckpoints:
             assert_same(again, es)
 
     @pytest.mark.parametrize("kept", [False, True])
-    def test_they_are_of_the_search_and_not_of_the_run(self, folder, kept):
+    def test_steps_are_counted_by_the_search_and_not_by_the_run(self, folder, kept):
         es = make(keep_gradient=kept)
         es.run(hill, max_steps=5, callbacks=Checkpoints(folder, every=2))
         for step in self.steps(folder):
@@ -707,7 +707,7 @@ class TestCheckpoints:
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
     @pytest.mark.parametrize("every", [2, 100])
-    def test_also_when_the_run_is_cut_short(self, folder, error, every):
+    def test_a_checkpoint_is_written_when_the_run_is_interrupted(self, folder, error, every):
         def evaluate(solution, n=itertools.count()):
             if next(n) == 35:
                 raise error
@@ -756,7 +756,7 @@ class TestCheckpoints:
         assert self.steps(folder) == [7, 8, 10]
         assert_same(again, by_hand(make(), hill, 10))
 
-    def test_one_of_a_later_step_is_never_lost(self, folder):
+    def test_a_checkpoint_of_a_later_step_is_never_lost(self, folder):
         make().run(hill, max_steps=5, callbacks=Checkpoints(folder))
         before = Checkpoints.latest(folder).read_bytes()
         for es in (make(), by_hand(make(), hill, 4)):
@@ -803,7 +803,7 @@ class TestCheckpoints:
             es.run(hill, max_steps=1, callbacks=Checkpoints(tmp_path / "file"))
         assert es.step == 0
 
-    def test_all_together(self, folder, tmp_path):
+    def test_all_callbacks_together(self, folder, tmp_path):
         pytest.importorskip("tqdm")
         es = make()
         callbacks = [
@@ -834,7 +834,7 @@ def test_only_true_ends_a_run():
     assert result.reason == "max_steps"
 
 
-class TestWhoseFilesTheyAre:
+class TestFilesOfOtherSearches:
     def test_a_log_of_another_search_is_left_alone(self, tmp_path):
         path = tmp_path / "history.csv"
         make(rng=1).run(hill, max_steps=5, callbacks=CSVLog(path))
@@ -1007,7 +1007,7 @@ def test_an_invalid_row_is_not_added_in_part():
     assert len(list(history)) == 1
 
 
-def test_without_standard_error_there_is_no_bar(tmp_path):
+def test_without_standard_error_no_bar_is_shown(tmp_path):
     pytest.importorskip("tqdm")
     program = f"""
         import sys

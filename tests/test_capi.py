@@ -43,7 +43,7 @@ ENUMS = re.findall(r"^typedef enum \{[^}]*\} (pepg_\w+);", HEADER_TEXT, re.MULTI
 
 
 def plain_type(kind):
-    """A C type in one spelling: const first, Cython's names, enums int, callbacks pointers."""
+    """Return the canonical spelling of a C type: const first, Cython's names, enums as int, callbacks as pointers."""
     words = re.findall(r"\w+|\*", kind.replace("__pyx_t_9pepg_fast_7kernels_", ""))
     names = {"ptrdiff_t": "Py_ssize_t", **dict.fromkeys(ENUMS, "int")}
     bare = "".join(names.get(word, word) for word in words if word != "const")
@@ -133,7 +133,7 @@ def test_capsules_are_the_declared_functions():
 
 
 def capsule_name(name):
-    """What Cython checks a capsule by: the function's signature."""
+    """Return the name by which Cython checks a capsule: the function's signature."""
     # prototypes of one's own: the attributes of ctypes.pythonapi belong to everybody
     get_name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)
     return get_name(("PyCapsule_GetName", ctypes.pythonapi))(kernels.__pyx_capi__[name]).decode()
@@ -169,7 +169,7 @@ def c_type(kind):
 
 
 class Struct(dict):
-    """The fields of a struct of the header's, arrays for its pointers; those left out are 0."""
+    """The fields of a struct of the header, with arrays for its pointers; missing fields are 0."""
 
     def __init__(self, kind, /, **fields):
         super().__init__(fields)
@@ -190,7 +190,7 @@ class Struct(dict):
 
 
 def arrays_of(arguments):
-    """The arrays among arguments and in their structs, by name."""
+    """Return the arrays among the arguments and in their structs, by name."""
     found = {k: v for k, v in arguments.items() if isinstance(v, np.ndarray)}
     for value in arguments.values():
         if isinstance(value, Struct):
@@ -199,7 +199,7 @@ def arrays_of(arguments):
 
 
 def call(name, arguments):
-    """Call a capsule's function with arguments by the names that the header gives them.
+    """Call the function of a capsule with arguments by their names in the header.
 
     Arrays and structs are passed where it has pointers, None for NULL.
     """
@@ -222,7 +222,7 @@ def call(name, arguments):
 
 
 def unwritten(dtype, *shape):
-    """Memory for an output, filled so that one sees whether it was written."""
+    """Return memory for an output, filled with a pattern that shows whether it was written."""
     return np.full(shape, 7, dtype)
 
 
@@ -297,7 +297,7 @@ def antithetic(dtype, rng, n_threads):
 
 
 def gradient_inputs(dtype, rng):
-    """Weights (2, n), mu and sigma of a draw (2, d), noise (n, d)."""
+    """Return weights (2, n), mu and sigma of a draw (2, d), and noise (n, d)."""
     noise = np.empty((N_PAIRS, DIM), np.float32)
     kernels.normals(DRAW["key"], DRAW["generation"], 0, noise)
     return rng.standard_normal((2, N_PAIRS)), rng.uniform(0.5, 2.0, (2, DIM)).astype(dtype), noise
@@ -346,7 +346,7 @@ def sigma_step(dtype, rng, n_threads):
 
 
 def update(dtype, rng, n_threads, rule, python, moments):
-    """An update by a rule, with the arrays of its moments, of which Python has the function `python`."""
+    """Return the arguments of an update by a rule, with its moments; `python` is the corresponding Python function."""
     weights, drawn, noise = gradient_inputs(dtype, rng)
     names = [*moments, "mu", "sigma"]
     values = rng.uniform(0.5, 2.0, (len(names), DIM)).astype(dtype)
@@ -574,7 +574,7 @@ FIELDS_OUT_OF_RANGE = {
 
 
 def refused(case, dtype, arguments):
-    """Changes of one argument, or field of one, that the header does not allow: (name, value)."""
+    """Yield changes of an argument, or of a field of one, that the header does not allow: (name, value)."""
     for name, kind in DECLARED[function_name(case, dtype)][1]:
         yield from ((name, value) for value in OUT_OF_RANGE.get(name, []))
         bare = kind.removeprefix("const ")
@@ -662,7 +662,7 @@ CHECK_VERSION = """\
 
 
 def command(name):
-    """Path of a program, or skip."""
+    """Return the path of a program; skip the test without it."""
     path = shutil.which(name)
     if path is None:
         pytest.skip(f"no {name}")
@@ -687,7 +687,7 @@ def test_the_header_compiles_alone(compiler, language, tmp_path):
 
 
 def compile_extension(source, target):
-    """Compile C into an extension module; its path."""
+    """Compile C into an extension module; return its path."""
     includes = {sysconfig.get_path(name) for name in ("include", "platinclude")}
     if not any(Path(include, "Python.h").exists() for include in includes):
         pytest.skip("no Python.h")
@@ -714,7 +714,7 @@ def cythonize(source):
 
 
 def imported(name, folder, monkeypatch):
-    """The module or package of this name in a folder."""
+    """Import the module or package of this name from a folder."""
     monkeypatch.syspath_prepend(os.fspath(folder))
     return importlib.import_module(name)
 
@@ -800,7 +800,7 @@ def test_a_plain_c_extension_calls_a_kernel(tmp_path, monkeypatch):
 
 
 def test_cython_gets_every_function(tmp_path, monkeypatch):
-    """The import compares each signature, as this Cython writes it, with the capsule's."""
+    """The import compares each signature, as this version of Cython writes it, with that of the capsule."""
     names = sorted(DECLARED)
     addresses = ", ".join(f'"{name}": <uintptr_t><void*>{name}' for name in names)
     (tmp_path / "every.pyx").write_text(
@@ -815,7 +815,7 @@ def test_cython_gets_every_function(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def cython_loop(tmp_path_factory):
-    """The example, copied and built."""
+    """Copy and build the example."""
     folder = tmp_path_factory.mktemp("cython_loop")
     shutil.copytree(CHECKOUT / "examples/embedding/cython_loop/src/cython_loop",
                     folder / "cython_loop")  # fmt: skip

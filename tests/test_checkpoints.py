@@ -35,7 +35,7 @@ RNGS = {
 
 
 class Momentum(Optimizer):
-    """As in the README, with numbers, arrays and NumPy scalars as attributes."""
+    """The optimizer of pepg-es's README, with numbers, arrays and NumPy scalars as attributes."""
 
     def __init__(self, alpha, decay=0.5):
         self.alpha = alpha
@@ -54,7 +54,7 @@ class Momentum(Optimizer):
 
 
 class Warmup(Adam):
-    """An Adam whose rate rises: a subclass that a search calls in Python."""
+    """An Adam with an increasing rate, as a subclass, which a search calls in Python."""
 
     def __call__(self, gradients):
         return super().__call__(gradients) * min(1.0, self.t / 3)
@@ -71,22 +71,22 @@ class Search(PEPG):
 
 @pytest.fixture(params=RNGS)
 def source(request):
-    """Each kind of noise."""
+    """Run the test with each source of noise."""
     return RNGS[request.param]
 
 
 def make(rng=7, dtype=np.float64, mu_lr=0.2, sigma_lr=0.1, **arguments):
-    """A small search."""
+    """Make a small search."""
     return PEPG(20, 5, 0.5, 0.8, mu_lr, sigma_lr, rng=rng, dtype=dtype, **arguments)
 
 
 def judge(solutions):
-    """Rewards with some ties, of which none depends on the order of a sum."""
+    """Return rewards with some ties that do not depend on the order of a sum."""
     return -np.round(np.max(np.abs(solutions - 1.0), axis=1), 2)
 
 
 def run(es, generations):
-    """Ask and tell."""
+    """Run generations by ask and tell."""
     for _ in range(generations):
         rewards = judge(es.get_parameters())
         es.update(rewards if es.maximize else -rewards, interactions=20)
@@ -94,7 +94,7 @@ def run(es, generations):
 
 
 def assert_equal_searches(got, wanted):
-    """The same bits everywhere, also in the next population."""
+    """Check that two searches have the same bits, also in the next population."""
     for name in ("mu", "sigma", "best_mu", "best_sigma", "best_theta", "best_fitness", "step",
                  "mu_init", "sigma_init", "mu_lr", "sigma_lr", "l2_coeff", "sigma_min",
                  "sigma_max", "ties", "dtype", "n_threads", "population_size",
@@ -113,12 +113,12 @@ def assert_equal_searches(got, wanted):
 
 
 def through_file(es, tmp_path, **arguments):
-    """Save and load."""
+    """Save a search and load it again."""
     return type(es).load_checkpoint(es.save_checkpoint(tmp_path / "c"), **arguments)
 
 
 def through_pickle(es, tmp_path):
-    """As a worker pool sends it."""
+    """Copy a search as a worker pool sends it."""
     return pickle.loads(pickle.dumps(es))
 
 
@@ -131,12 +131,12 @@ COPIES = {
 
 @pytest.fixture(params=COPIES)
 def copied(request, tmp_path):
-    """Each way to make a second search of one."""
+    """Copy a search in each possible way."""
     return lambda es: COPIES[request.param](es, tmp_path)
 
 
 def global_state():
-    """NumPy's, to be compared."""
+    """Return NumPy's global state in a form that can be compared."""
     return pickle.dumps(np.random.get_state())
 
 
@@ -462,7 +462,7 @@ def test_what_cannot_be_stored_of_an_optimizer_is_left_out_and_named(tmp_path, v
 
 
 class Converted(Momentum):
-    """One that says itself how it is stored."""
+    """An optimizer that determines how it is stored."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -658,7 +658,7 @@ def test_a_name_that_cannot_be_written(tmp_path, name):
 
 
 def save_each_kind(folder):
-    """A checkpoint and a best, and who loads them."""
+    """Save a checkpoint and a best candidate; return the files with the functions that load them."""
     es = run(make(), 2)
     es.save_checkpoint(folder / "checkpoint")
     es.save_best(folder / "best")
@@ -855,7 +855,7 @@ def test_the_name_of_a_class_is_short_and_shown_as_it_is(tmp_path):
     ids=["a name", "nested", "a large number"],
 )
 def test_an_attribute_that_no_file_can_hold_is_left_out_alone(tmp_path, name, value):
-    """A file from elsewhere may have brought it."""
+    """A file of another origin may have contained it."""
     es = run(make(), 2)
     setattr(es, name, value)
     with pytest.warns(UserWarning, match=rf"left out attributes that a file cannot hold: \{name}"):
@@ -864,7 +864,7 @@ def test_an_attribute_that_no_file_can_hold_is_left_out_alone(tmp_path, name, va
 
 
 def test_a_small_file_cannot_ask_for_rewards_of_large_populations(tmp_path):
-    """A number in place of an array would be expanded to an array each time."""
+    """A number in place of an array would be expanded to an array each time it is used."""
     es = PEPG(2_000_000, 1, 0.0, 1.0, 0.1, 0.1, num_interactions=10**9)
     state = checkpoints.to_state(es)
     state["population"] |= {"told": 20_000_000, "told_rewards": [0.0] * 20}
@@ -978,7 +978,7 @@ print(es.save_checkpoint())
 
 
 def run_python(*arguments, cwd, **options):
-    """Lines that a new interpreter prints."""
+    """Run a program in a new interpreter, and return the lines that it prints."""
     command = [sys.executable, "-W", "error", *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, **options)
     assert done.returncode == 0, done.stderr
@@ -986,7 +986,7 @@ def run_python(*arguments, cwd, **options):
 
 
 def assert_one_checkpoint(folder, lines):
-    """One loadable file with the time as its name; its path was printed and returned."""
+    """Check that a folder has one checkpoint, named after the time, and that its path was printed and returned."""
     (path,) = (folder / "checkpoints").iterdir()
     assert lines == [f"Saving checkpoint: {path}", str(path)]
     assert path.suffix == ".checkpoint"
@@ -1019,7 +1019,7 @@ def test_without_a_file_the_working_folder_is_used(tmp_path, arguments, stdin):
 
 @pytest.fixture
 def here(tmp_path):
-    """Call a search's save_checkpoint() from a module in a folder of its own."""
+    """Call `save_checkpoint` from a module in a separate folder."""
     names = {"__name__": "script", "__file__": str(tmp_path / "script.py")}
     exec("def save(es): return es.save_checkpoint()", names)
     return names["save"]
@@ -1049,7 +1049,7 @@ def test_every_argument_of_the_constructor_is_stored():
 
 
 def test_an_array_of_bool_with_any_bytes_is_saved_as_one(tmp_path):
-    """NumPy takes any byte but 0 for true, and a file holds 0 and 1."""
+    """NumPy treats any byte except 0 as true, but a file holds only 0 and 1."""
     mu_init = np.array([2, 0, 255], np.uint8).view(bool)
     es = PEPG(4, 3, mu_init, 1.0, 0.1, 0.1, rng=1)
     es.save_checkpoint(tmp_path / "search")

@@ -1,4 +1,4 @@
-"""The command line, as a user runs it."""
+"""The command line as a user runs it."""
 
 import argparse
 import os
@@ -35,7 +35,7 @@ def test_xor_repeats_with_a_seed_and_differs_without(capsys):
     assert outputs[2] != outputs[3]
 
 
-def test_a_step_limit_that_passes_is_an_error_with_a_message(capsys):
+def test_reaching_the_step_limit_is_an_error(capsys):
     assert cli.main(["xor", "--seed", "4", "--max-steps", "2"]) == 1
     assert "No solution by step 2; the best fitness was" in capsys.readouterr().err
 
@@ -52,7 +52,7 @@ def test_bad_values_get_plain_messages(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_help_states_defaults_that_mean_something():
+def test_help_shows_meaningful_defaults():
     parser = cli._parser()
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     for command in commands.choices.values():
@@ -109,7 +109,7 @@ def test_a_misspelled_word_gets_a_suggestion(capsys, arguments, message, usage):
     assert error.startswith(f"usage: {usage} ") if usage else error.count("\n") == 1
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly():
+def test_the_command_ends_quietly_when_its_reader_ends():
     """As in `pepg-fast xor | head -1`."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -156,14 +156,14 @@ def test_a_full_disk_is_named_and_an_error(command, buffered, each_case):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
-def test_where_both_streams_are_full_the_status_says_so():
+def test_the_exit_status_reports_full_streams():
     line = f"exec '{sys.executable}' -m pepg_fast config >/dev/full 2>&1"
     done = subprocess.run(["sh", "-c", line], timeout=60, check=False, env=BUFFERED)
     assert done.returncode == 2
 
 
 @pytest.mark.parametrize("command", ["--help", "train --help", "config"])
-def test_nobody_reads_help(command):
+def test_help_without_a_reader(command):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -175,7 +175,7 @@ def test_nobody_reads_help(command):
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["evaluate", "nowhere"]])
-def test_an_error_that_nobody_reads_is_still_one(arguments):
+def test_an_error_without_a_reader_has_its_exit_status(arguments):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -268,7 +268,7 @@ def test_a_removed_folder_leaves_the_import_path_unchanged(tmp_path):
     assert str(modules) in done.stdout
 
 
-def test_ctrl_c_while_it_imports_shows_no_traceback(tmp_path):
+def test_ctrl_c_during_the_import_shows_no_traceback(tmp_path):
     (tmp_path / "numpy.py").write_text("import time\nprint('began', flush=True)\ntime.sleep(60)\n")
     command = [sys.executable, "-m", "pepg_fast", "config"]
     with subprocess.Popen(
@@ -280,7 +280,7 @@ def test_ctrl_c_while_it_imports_shows_no_traceback(tmp_path):
     assert process.returncode == 128 + signal.SIGINT
 
 
-def test_ctrl_c_ends_it_without_a_traceback():
+def test_ctrl_c_ends_the_command_without_a_traceback():
     endless = """
         import sys, time
         from pepg_fast import cli, xor
@@ -319,7 +319,7 @@ def test_ctrl_c_while_nobody_reads_the_rest_shows_no_traceback(arguments):
         assert process.stderr.read() == b""
 
 
-def test_without_a_command_it_says_what_is_missing(capsys):
+def test_a_missing_command_is_an_error(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([])
     assert stop.value.code == 2
@@ -337,7 +337,7 @@ def test_as_a_module():
     assert "Solution Found" in run.stdout
 
 
-def test_on_a_terminal_progress_is_one_line():
+def test_progress_on_a_terminal_is_one_line():
     command = [sys.executable, "-m", "pepg_fast", "xor", "--seed", "1"]
     progress, _, rest = shown_on_terminal(command, stdout_too=True).partition("\r\nSolution Found")
     assert rest

@@ -1,4 +1,4 @@
-"""How the package was built, which instruction set it takes, and what a process may do to it."""
+"""The build configuration, the choice of an instruction set, and the effects of forks and threads."""
 
 import os
 import subprocess
@@ -62,7 +62,7 @@ def test_threads_follow_openmp():
 
 
 def test_the_import_loads_numpy_and_little_else():
-    """It may cost 1.15 times `import numpy`; files, random generators and the command line come when used."""
+    """It may take 1.15 times as long as `import numpy`; other modules are loaded when they are used."""
     run = python(  # dataclasses load what some versions of NumPy do, and others do not
         "import sys, numpy, dataclasses; before = set(sys.modules); import pepg_fast;"
         "print(*sorted(set(sys.modules) - before))"

@@ -1,4 +1,4 @@
-"""What a run says of a search that does not move, and that it says nothing of one that does."""
+"""A run reports a search that cannot move, and reports nothing about one that moves."""
 
 import math
 import time
@@ -20,13 +20,13 @@ def search(sigma=0.1, *, mu=1.0, mu_lr=0.01, sigma_lr=0.1, **options) -> PEPG:
 
 
 def in_pairs(solutions):
-    """The two of a pair are equal, and no two pairs are."""
+    """Return a fitness that is equal within each pair and differs between pairs."""
     half = np.abs(solutions[: len(solutions) // 2] - solutions[len(solutions) // 2 :]).sum(axis=1)
     return np.tile(half, 2)
 
 
 def noise(es):
-    """A run whose fitness is nothing else."""
+    """Run a search whose fitness is only noise."""
     rng = np.random.default_rng(0)
     return es.run(lambda x: rng.normal(size=len(x)), vectorized=True, max_steps=400)
 
@@ -54,7 +54,7 @@ class TestWhatItFinds:
             (lambda: search(mu=5.0, lower=-1, upper=1).run(sphere, max_steps=0), "outside the bounds in 3 of 3"),
         ],
     )  # fmt: skip
-    def test_is_warned_of_once_and_in_the_result(self, run, said):
+    def test_a_problem_is_reported_by_one_warning_and_in_the_result(self, run, said):
         with pytest.warns(UserWarning, match=said) as caught:
             result = run()
         assert [str(one.message) for one in caught] == list(result.diagnosis)
@@ -64,12 +64,12 @@ class TestWhatItFinds:
         assert f"    diagnosis: {result.diagnosis[0]}" in repr(result).splitlines()
 
     @pytest.mark.filterwarnings("ignore:.*NaN")
-    def test_all_nan(self):
+    def test_generations_of_nan_are_reported(self):
         es = search(nan_policy="worst")
         with pytest.warns(UserWarning, match="no candidate had a fitness in 10 steps"):
             assert len(es.run(lambda x: math.nan, max_steps=12).diagnosis) == 1
 
-    def test_a_streak_that_ends_is_found_whenever_one_looks(self):
+    def test_a_streak_that_has_ended_is_still_reported(self):
         values = iter([*range(8, 208), *[7] * 10, *range(8, 208)])
         evaluate = lambda solutions: (
             np.full(20, -7.0) if next(values) == 7 else -np.square(solutions).sum(axis=1)
@@ -79,10 +79,10 @@ class TestWhatItFinds:
         ):
             search().run(evaluate, vectorized=True, max_steps=410)
 
-    def test_fewer_steps_do_not_count(self):
+    def test_fewer_steps_are_not_reported(self):
         assert search().run(lambda x: 3.0, max_steps=diagnosis.SEVERAL - 1).diagnosis == ()
 
-    def test_while_the_run_continues(self):
+    def test_a_problem_is_reported_while_the_run_continues(self):
         heard: list[int] = []
 
         def flat(solution):
@@ -98,7 +98,7 @@ class TestWhatItFinds:
         assert heard[5] == 0
         assert heard[-1] == 1
 
-    def test_an_error_of_the_warnings_finds_the_search_whole(self):
+    def test_a_warning_that_is_an_error_leaves_the_search_whole(self):
         es = search()
         with pytest.raises(UserWarning, match="same fitness"):
             es.run(lambda x: 0.0, max_steps=20)
@@ -123,33 +123,33 @@ class TestHealthySearches:
     @pytest.mark.parametrize(
         "options", [{}, {"dtype": np.float32}, {"lower": 0.0, "upper": 4.0}], ids=str
     )
-    def test_until_long_after_they_have_closed_in(self, f, options):
+    def test_a_search_that_has_converged_is_not_reported(self, f, options):
         result = minimize(f, np.full(3, 0.5), 0.5, rng=0, max_steps=1000, **options)
         assert result.diagnosis == ()
 
     @pytest.mark.parametrize("size", [3, 30])
     @pytest.mark.parametrize("seed", range(3))
-    def test_a_noisy_fitness_that_improves(self, size, seed):
+    def test_a_noisy_fitness_that_improves_is_not_reported(self, size, seed):
         rng = np.random.default_rng(seed)
         noisy = lambda x: np.square(x - 1.0).sum(axis=1) + 3.0 * rng.normal(size=len(x))
         es = PEPG(50, size, 0.0, 0.5, 0.05, 0.1, 0.0, rng=seed, maximize=False)
         result = es.run(noisy, vectorized=True, max_steps=1000)
         assert result.diagnosis == ()
 
-    def test_one_that_begins_at_the_center_of_a_symmetric_fitness(self):
+    def test_a_start_at_the_center_of_a_symmetric_fitness_is_not_reported(self):
         assert minimize(sphere, np.zeros(3), 1.0, rng=0, max_steps=1000).diagnosis == ()
 
     @pytest.mark.parametrize(
         "options", [{"sigma_min": 0.1, "sigma_max": 0.1}, {"sigma_lr": 0.0, "sigma_min": 0.1}]
     )
-    def test_a_sigma_that_is_to_stay_as_it_is(self, options):
+    def test_a_fixed_sigma_is_not_reported(self, options):
         assert search(**options).run(lambda x: -sphere(x), max_steps=500).diagnosis == ()
 
-    def test_one_that_comes_closer_with_sigma_at_its_minimum(self):
+    def test_progress_with_sigma_at_its_minimum_is_not_reported(self):
         es = search(0.02, mu=30.0, sigma_min=0.02, sigma_lr=0.5)
         assert es.run(lambda x: -sphere(x), max_steps=1000).diagnosis == ()
 
-    def test_an_optimum_in_a_corner_of_the_box(self):
+    def test_an_optimum_in_a_corner_of_the_box_is_not_reported(self):
         for f in (lambda x: sphere(x - [1.0, 0.0]), lambda x: sphere(x - [2.0, -1.0])):
             result = minimize(f, [0.5, 0.5], 0.3, lower=0, upper=1, rng=0, max_steps=1000)
             assert result.diagnosis == ()

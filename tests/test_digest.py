@@ -93,7 +93,7 @@ def test_rows_lanes_and_leaves_that_change_places_are_noticed():
 
 
 def test_bits_of_the_digest_are_fair():
-    """Each bit differs between half of the digests, and no two of them are like each other."""
+    """Each bit is set in about half of the digests, and no two digests are similar."""
     data = np.zeros(10, np.float64)
     bits = np.array([
         np.unpackbits(np.frombuffer(kernels.digest(changed(data, i % 80, 1 << i // 80)), np.uint8))

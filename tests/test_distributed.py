@@ -1,4 +1,4 @@
-"""What runners share: slices and what comes back, the choice of a strategy, and who may be followed."""
+"""What all runners share: slices and their results, the choice of a strategy, and fingerprints of searches."""
 
 import pickle
 import subprocess
@@ -169,7 +169,7 @@ def of(**changes):
 
 
 class Selfish(SGD):
-    """An optimizer that holds itself, twice."""
+    """An optimizer with two references to itself."""
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)

@@ -38,7 +38,7 @@ def advance(es, generations=1, judge=sphere) -> PEPG:
 
 
 def state_of(es) -> dict:
-    """All that an update may change."""
+    """Return everything that an update may change."""
     return copy.deepcopy(checkpoints.to_state(es))
 
 
@@ -49,7 +49,7 @@ def assert_same(a, b) -> None:
 
 
 def gradients_of(epsilon, rewards, sigma, symmetric) -> tuple[np.ndarray, np.ndarray]:
-    """g_mu and g_sigma of ranked rewards, as PEPG's docstring has them."""
+    """Return g_mu and g_sigma for ranked rewards, by the formulas in PEPG's docstring."""
     epsilon, sigma = np.asarray(epsilon, float), np.asarray(sigma, float)
     shaped = reference.centered_ranks(rewards)
     if symmetric:
@@ -59,7 +59,7 @@ def gradients_of(epsilon, rewards, sigma, symmetric) -> tuple[np.ndarray, np.nda
 
 
 class Plain(Optimizer):
-    """The gradient times a rate, seen by the test."""
+    """An optimizer whose step is the gradient times a rate, and which keeps the gradient for the test."""
 
     def __init__(self, alpha):
         self.alpha = alpha
@@ -71,7 +71,7 @@ class Plain(Optimizer):
 
 
 class Recorded:
-    """A rate that remembers the steps it was asked for."""
+    """A rate that records the steps with which it is called."""
 
     def __init__(self, rate):
         self.rate, self.steps = rate, []
@@ -855,7 +855,7 @@ def test_bits_do_not_depend_on_threads_or_instruction_set(
 
 
 def algorithm_1(theta, gradients, alpha, beta_1, beta_2, epsilon):
-    """Parameters after each step of Kingma and Ba's algorithm 1."""
+    """Return the parameters after each step of algorithm 1 of Kingma and Ba."""
     m = v = np.zeros_like(theta)
     for t, g in enumerate(gradients, 1):
         m, v = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g**2

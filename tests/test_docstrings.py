@@ -1,4 +1,4 @@
-"""Public docstrings are numpydoc: every parameter and result is described, and nothing that is not there."""
+"""Public docstrings are numpydoc: they describe every parameter and result, and nothing that does not exist."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Evaluation in this thread, in others and in other processes: the same rewards in the same order."""
+"""Evaluation in this thread, in other threads and in other processes gives the same rewards in the same order."""
 
 import fractions
 import multiprocessing
@@ -35,7 +35,7 @@ EXECUTORS = {
 
 
 def opened(names):
-    """A fixture's way of having these executors, one at a time."""
+    """Return a fixture that yields these executors, one at a time."""
 
     def open_(request):
         if request.param == "fork" and "fork" not in multiprocessing.get_all_start_methods():
@@ -51,7 +51,7 @@ pool = opened(["fork", "loky"])  # processes, where one start method is as good 
 
 
 class InThisThread(Executor):
-    """Runs what is submitted at once; keeps what it was given."""
+    """An executor that runs each call immediately, in this thread, and records it."""
 
     def __init__(self, workers=None):
         self.submitted = []
@@ -65,12 +65,12 @@ class InThisThread(Executor):
         return future
 
 
-class TestEverywhere:
-    """Threads, processes by fork and by spawn, loky."""
+class TestExecutors:
+    """Evaluation by threads, by processes with fork and spawn, and by loky."""
 
     @pytest.mark.parametrize("size", [2, 6, 50])
     @pytest.mark.parametrize("vectorized", [False, True])
-    def test_the_same_rewards_as_here(self, executor, size, vectorized):
+    def test_rewards_equal_those_of_this_thread(self, executor, size, vectorized):
         rng = np.random.default_rng(size)
         solutions = rng.normal(size=(size, 3))
         evaluate = hills if vectorized else hill
@@ -79,7 +79,7 @@ class TestEverywhere:
         assert evaluation.interactions is None
 
     @pytest.mark.parametrize("vectorized", [False, True])
-    def test_a_search_is_the_same_search(self, executor, vectorized):
+    def test_a_search_equals_that_in_this_thread(self, executor, vectorized):
         es = make()
         es.run(hills if vectorized else hill, max_steps=4, executor=executor, vectorized=vectorized)
         assert_same(es, by_hand(make(), hill, 4))
@@ -104,14 +104,14 @@ class TestEverywhere:
         assert "in raises_value_error" in shown
         assert "searches.py" in shown
 
-    def test_of_one_failing_candidate_it_is_its_index(self, executor):
+    def test_the_error_names_the_index_of_the_failing_candidate(self, executor):
         solutions = np.full((9, 3), -1.0)
         solutions[6, 0] = 1.0
         evaluator = Evaluator(searches.raises_where_positive, False, executor)
         with pytest.raises(EvaluationError, match="candidate 6 raised ValueError: above 0"):
             evaluator.population(solutions)
 
-    def test_the_center_is_named(self, executor):
+    def test_an_error_of_the_center_names_it(self, executor):
         evaluator = Evaluator(searches.raises_value_error, False, executor)
         with pytest.raises(EvaluationError, match="evaluate: the center raised ValueError") as e:
             evaluator.center(np.zeros(3))
@@ -131,7 +131,7 @@ class TestEverywhere:
         assert text in str(caught.value.__cause__) or text.endswith(str(caught.value.__cause__))
         assert f"in {evaluate.__name__}" in "".join(traceback.format_exception(caught.value))
 
-    def test_together_it_is_the_first_of_the_part(self, executor):
+    def test_a_vectorized_error_names_the_first_candidate_of_the_part(self, executor):
         with pytest.raises(EvaluationError, match=r"raised ValueError: \d+ at once") as caught:
             make().run(searches.raises_together, max_steps=1, executor=executor, vectorized=True)
         assert 0 <= caught.value.index < 10
@@ -187,7 +187,7 @@ class TestProcesses:
 
 
 class TestFailures:
-    def test_here(self):
+    def test_an_exception_in_this_thread(self):
         seen = []
 
         def evaluate(solution):
@@ -204,11 +204,11 @@ class TestFailures:
         assert type(caught.value.__cause__) is KeyError
         assert len(seen) == 4
 
-    def test_without_a_message(self):
+    def test_an_exception_without_a_message(self):
         with pytest.raises(EvaluationError, match=r"candidate 0 raised ZeroDivisionError$"):
             make().run(searches.raises_bare, max_steps=1)
 
-    def test_vectorized_in_this_process_it_is_the_exception_itself(self):
+    def test_a_vectorized_exception_in_this_process_is_raised_itself(self):
         es = make()
         with pytest.raises(ValueError, match=r"^10 at once$"):
             es.run(searches.raises_together, max_steps=1, vectorized=True)
@@ -266,12 +266,12 @@ class TestFailures:
 
 
 class TestParts:
-    """How a population is shared out."""
+    """How a population is divided among workers."""
 
     @pytest.mark.parametrize("size", [2, 7, 8, 9, 100])
     @pytest.mark.parametrize("workers", [1, 2, 3, 64])
     @pytest.mark.parametrize("vectorized", [False, True])
-    def test_for_any_number_of_workers(self, size, workers, vectorized):
+    def test_parts_for_any_number_of_workers(self, size, workers, vectorized):
         executor, solutions = InThisThread(workers), np.arange(3.0 * size).reshape(size, 3)
         f = hills if vectorized else hill
         evaluation = Evaluator(f, vectorized, executor).population(solutions)
@@ -281,7 +281,7 @@ class TestParts:
         assert max(sizes) - min(sizes) <= 1
         assert len(sizes) == min(size, workers if vectorized else 4 * workers)
 
-    def test_for_an_executor_that_does_not_say_how_many(self):
+    def test_parts_for_an_executor_with_an_unknown_number_of_workers(self):
         es = make()
         es.run(hill, max_steps=2, executor=InThisThread())
         assert_same(es, by_hand(make(), hill, 2))
@@ -418,7 +418,7 @@ class TestReturnValues:
         ids=_checks.shown,
     )
     @pytest.mark.parametrize("executor", [None, InThisThread(2)], ids=["here", "executor"])
-    def test_all_else_is_refused_and_the_candidate_named(self, value, executor):
+    def test_other_values_are_refused_and_the_candidate_is_named(self, value, executor):
         values = iter([0.0, 0.0, value] + [0.0] * 7)
         es = make()
         with pytest.raises(TypeError, match=r"evaluate: wanted a number .* for candidate 2, got "):

@@ -1,4 +1,4 @@
-"""The examples' environments: both CartPoles and the Pendulum are gymnasium's, the swing-up is its equations."""
+"""The environments of the examples: CartPole and Pendulum equal gymnasium's, and the swing-up solves its equations."""
 
 import ctypes
 import importlib.util
@@ -16,7 +16,7 @@ NUMBERS = ctypes.POINTER(ctypes.c_double)
 
 
 def module(path):
-    """An example as a module."""
+    """Return an example as a module."""
     spec = importlib.util.spec_from_file_location(f"example_{path.parent.name}_{path.stem}", path)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
@@ -24,7 +24,7 @@ def module(path):
 
 
 class Native:
-    """Two native functions with buffers of their own, called as a simulation calls them."""
+    """Two native functions with their own buffers, called as a simulation calls them."""
 
     def __init__(self, reset, step, state_size, observation_size):
         self._reset, self._step = reset, step
@@ -43,7 +43,7 @@ class Native:
         return self.state.copy()
 
     def step(self, action):
-        """The reward and whether the episode is over."""
+        """Make a step; return the reward, and whether the episode is over."""
         self._action[0], self._reward[0] = action, math.nan
         ended = self._step(*self._pointers, None)
         return self._reward[0], ended
@@ -186,7 +186,7 @@ def test_cartpole_starts_are_uniform(cartpole):
 
 
 def assert_unrelated(starts):
-    """Coordinates with one another, and with those of the next seed: no correlation."""
+    """Check that coordinates correlate neither with one another nor with those of the next seed."""
     both = np.hstack([starts[:-1], starts[1:]])
     correlations = np.corrcoef(both.T) - np.eye(both.shape[1])
     assert np.abs(correlations).max() < 5 / math.sqrt(len(both))
@@ -196,7 +196,7 @@ def assert_unrelated(starts):
 
 
 def swingup_reference(state, action):
-    """A step of many carts at once: state (n, 4) and action (n,) to the next state, reward and end.
+    """Step many carts at once: return the next state, reward and end for states (n, 4) and actions (n,).
 
     The accelerations solve Lagrange's equations of a cart with friction b and a uniform rod (theta
     from upright), from which the example's quotients follow::

@@ -1,4 +1,4 @@
-"""Policies as C and as NumPy modules; the formats of other libraries are in test_export_peers.py."""
+"""Policies exported as C and as NumPy modules; test_export_peers.py tests the formats of other libraries."""
 
 import ctypes
 import importlib.util
@@ -29,7 +29,7 @@ def pointer(array, row):
 
 
 class InC:
-    """A policy that was written as C and compiled."""
+    """A policy that was exported as C and compiled."""
 
     def __init__(self, policy, folder, dtype):
         self.dtype = np.dtype(dtype)
@@ -52,7 +52,7 @@ class InC:
         )
 
     def run(self, seen):
-        """Outputs and actions for observations in turn, and whether any is not a number."""
+        """Return outputs and actions for consecutive observations, and whether any is not a number."""
         seen, n = np.ascontiguousarray(seen, self.dtype), len(seen)
         outputs = np.full((n, self.sizes["OUTPUT_SIZE"]), np.nan, self.dtype)
         actions = np.zeros((n, self.sizes["ACTION_SIZE"]), self.kind)
@@ -335,7 +335,7 @@ def test_the_command_exports_a_run(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("name", exports.CASES)
 def test_policies_compute_what_other_libraries_did(name):
-    """By onnxruntime and torch, from the exported policies: data/exports/make.py."""
+    """data/exports/make.py computed these results with onnxruntime and torch from the exported policies."""
     policy = exports.policy_of(name)
     with np.load(GOLDEN) as golden:
         rows = golden["rows"]

@@ -1,4 +1,4 @@
-"""Policies as ONNX models and torch modules, and back: `.ci/reliability peers` installs what this needs."""
+"""Policies exported as ONNX models and torch modules, and read back; `.ci/reliability peers` installs the packages."""
 
 import re
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_a_policy_survives_torch_and_back():
 
 
 class Three:
-    """An environment of five numbers and three actions."""
+    """An environment with observations of five numbers and three actions."""
 
     observation_space, action_space = spaces.Box(-1, 1, (5,)), spaces.Discrete(3)
     unwrapped = reset = step = None

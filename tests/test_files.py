@@ -1,4 +1,4 @@
-"""Files are data, written whole or not at all, and no damage goes unnoticed."""
+"""Files are data, are written whole or not at all, and are refused if they are damaged."""
 
 import hashlib
 import io
@@ -29,18 +29,18 @@ LARGE = {**STATE, "population": np.random.default_rng(0).normal(size=(40, 50))}
 
 @pytest.fixture
 def target(tmp_path):
-    """A file that holds STATE, alone in its folder."""
+    """Return a file that holds STATE and is alone in its folder."""
     return files.save(tmp_path / "state.npz", KIND, STATE)
 
 
 def round_trip(path, state):
-    """What a file gives back."""
+    """Save a state, and return what is loaded."""
     files.save(path, KIND, state)
     return files.load(path, KIND)
 
 
 def assert_same(got, wanted):
-    """Equal in type and value, to the last bit."""
+    """Check that types and values are equal, to the last bit."""
     assert type(got) is type(wanted)
     if isinstance(wanted, dict):
         assert list(got) == list(wanted)
@@ -59,7 +59,7 @@ def assert_same(got, wanted):
 
 
 def with_digest(body):
-    """Sign bytes as files.save does."""
+    """Sign bytes as `files.save` does."""
     return body + b"sha256:" + hashlib.sha256(body).hexdigest().encode()
 
 
@@ -156,7 +156,7 @@ def test_text_with_invalid_characters_is_refused(target):
     ids=str,
 )
 def test_bits_that_are_no_value_of_their_dtype_are_refused(target, dtype):
-    """NumPy relies on them where it counts or selects by an array of bool."""
+    """NumPy relies on valid bits where it counts or selects by an array of bool."""
     dtype = np.dtype(dtype)
     files.save(target, "kind", {"x": np.zeros(1, dtype)})
     members = members_of(target.read_bytes())
@@ -168,7 +168,7 @@ def test_bits_that_are_no_value_of_their_dtype_are_refused(target, dtype):
 
 
 def test_bits_that_are_no_long_double_become_nan(target):
-    """An x87 number without its leading one, as no processor writes it."""
+    """An x87 number without its leading one is never written by a processor."""
     if np.finfo(np.longdouble).nmant != 63:
         pytest.skip("long doubles are not x87's here")
     content = b"\1" * 7 + b"\0" + (16383).to_bytes(8, "little")
@@ -182,7 +182,7 @@ def test_bits_that_are_no_long_double_become_nan(target):
 @pytest.mark.parametrize("key", ["$array", "$scalar"])
 @pytest.mark.parametrize("name", ["a", "b", 3, ["a"], None])
 def test_a_file_refers_to_each_array_once(target, monkeypatch, key, name):
-    """Or a small file would make a state that is written as a huge one, and two numbers would be one."""
+    """Otherwise a small file could make a state that is written as a huge file, and two values could share memory."""
 
     def pack(value, path, arrays):
         arrays["a"] = np.ones(3)
@@ -347,7 +347,7 @@ def test_permissions_of_the_old_file_are_kept(target, mode):
 
 @pytest.fixture
 def temporary(monkeypatch):
-    """What a temporary file is like when it is made, and with its content: owner, group and permissions."""
+    """Return owner, group and permissions of a temporary file when it is created, and when its content is written."""
     seen = []
     for name in ("open", "fsync"):
         real = getattr(os, name)
@@ -544,7 +544,7 @@ def test_unique_paths(tmp_path):
 
 
 def assert_refused(path, content, reason=None):
-    """Loading these bytes raises a ValueError that names the file and says why."""
+    """Check that loading these bytes raises a ValueError that names the file and the reason."""
     path.write_bytes(content)
     with pytest.raises(ValueError, match=reason) as caught:
         files.load(path, KIND)
@@ -553,7 +553,7 @@ def assert_refused(path, content, reason=None):
 
 @pytest.fixture
 def large(tmp_path):
-    """The bytes of a file of a few pages."""
+    """Return the bytes of a file of a few pages."""
     return files.save(tmp_path / "large.npz", KIND, LARGE).read_bytes()
 
 
@@ -639,7 +639,7 @@ def test_a_signed_archive_of_pickles_is_refused(tmp_path):
 
 
 def signed(members, compression=zipfile.ZIP_STORED):
-    """A file of these members whose checksum is right."""
+    """Return the bytes of a file with these members and a correct checksum."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in members.items():
@@ -657,7 +657,7 @@ def members_of(content):
     "header", [b"{'descr': '<f8', (", b"{'a'\n(", b"\xff" * 18, b"[" * 500, b"{" * 18]
 )
 def test_an_array_with_a_damaged_header_is_refused(tmp_path, large, header):
-    """NumPy parses it with Python's own tokenizer, which has errors of its own."""
+    """NumPy parses the header with Python's tokenizer, which raises its own errors."""
     members = members_of(large)
     for name in members:
         length = len(header).to_bytes(2, "little")
@@ -667,7 +667,7 @@ def test_an_array_with_a_damaged_header_is_refused(tmp_path, large, header):
 
 @pytest.mark.parametrize("method", ["ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA"])
 def test_compressed_contents_are_refused(tmp_path, large, method):
-    """A few bytes cannot ask for memory without end."""
+    """A few bytes cannot request an unlimited amount of memory."""
     content = signed(members_of(large), getattr(zipfile, method))
     assert_refused(tmp_path / "signed", content, "compressed")
 

@@ -37,7 +37,7 @@ def make(**changes) -> PEPG:
 
 
 def told(rewards, **changes) -> PEPG:
-    """A search after one update."""
+    """Return a search after one update."""
     es = make(population_size=len(rewards), **changes)
     es.get_parameters()
     es.update(rewards)
@@ -45,7 +45,7 @@ def told(rewards, **changes) -> PEPG:
 
 
 def weights_of(rewards, shaping="centered", ties="average", *, maximize=True, nan="raise", symmetric=True):  # fmt: skip
-    """What the kernels get."""
+    """Return the weights that the kernels get."""
     options = {"fitness_shaping": shaping, "ties": ties, "maximize": maximize, "nan_policy": nan}
     generation = Generation(len(rewards), 1, np.dtype(float), symmetric, None, 1)
     fitness = Fitness(options, symmetric, float)
@@ -60,7 +60,7 @@ def assert_same(a, b) -> None:
 
 
 def assert_mirrored(low, high) -> None:
-    """One that minimizes is where one that maximizes the negatives is."""
+    """Check that a search that minimizes equals one that maximizes the negative rewards."""
     assert_same(low, high)
     assert low.best_fitness == -high.best_fitness
 
@@ -69,7 +69,7 @@ def assert_mirrored(low, high) -> None:
 
 
 def nes(rewards, ties="average"):
-    """Utilities of natural evolution strategies (Wierstra et al. 2014, section 3.1), best rank 1."""
+    """Return the utilities of natural evolution strategies (Wierstra et al. 2014, section 3.1); the best rank is 1."""
     r = np.asarray(rewards, dtype=float)
     n = len(r)
     utilities = np.maximum(0.0, np.log(n / 2 + 1) - np.log(np.arange(1, n + 1)))
@@ -105,7 +105,7 @@ FORMULAS = {
 
 @pytest.fixture(params=FORMULAS, ids="-".join)
 def shaping(request) -> tuple[str, str]:
-    """Name and ties."""
+    """Run the test with each shaping and each rule for ties."""
     return request.param
 
 
@@ -140,7 +140,7 @@ def test_an_update_follows_the_formula(dtype, shaping, rewards):
 
 
 def test_utilities_are_the_same_bits_on_every_machine():
-    """The logarithms of NumPy's AVX-512 and of its others differ at 9170 already."""
+    """NumPy's logarithms with AVX-512 differ from its other ones, for example at 9170."""
     digest = hashlib.sha256(utility_function(20_000).tobytes()).hexdigest()
     assert digest.startswith("5da1ebeb027d7502")
 
@@ -223,7 +223,7 @@ def rewards_of(even, elements=FINITE):
 
 
 def shaped_by(shaping, rewards, ties="average", **options):
-    """The shaped rewards less their mean, seen through the weights without symmetry."""
+    """Return the shaped rewards minus their mean, from the weights of a search without symmetry."""
     return weights_of(rewards, shaping, ties, symmetric=False, **options)[1].copy()
 
 
@@ -458,7 +458,7 @@ def test_minimizing_finds_the_bottom_of_a_bowl():
 
 
 def ars(rewards, top):
-    """Weights of the pairs in the gradient of the mean: Mania et al. 2018, algorithm 2, lines 6 and 7."""
+    """Return the weights of the pairs in the gradient of the mean (Mania et al. 2018, algorithm 2, lines 6 and 7)."""
     plus, minus = np.array(rewards).reshape(2, -1)
     order = sorted(range(len(plus)), key=lambda k: -max(plus[k], minus[k]))[:top]
     deviation = np.std([plus[order], minus[order]])

@@ -1,4 +1,4 @@
-"""kernels/forward.c and activation.c: against NumPy, at every width of layer."""
+"""kernels/forward.c and activation.c, compared with NumPy for layers of every width."""
 
 import numpy as np
 import pytest

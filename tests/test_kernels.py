@@ -1,4 +1,4 @@
-"""The extension module itself: messages of refusals, recycled memory, turns between threads."""
+"""The extension module itself: error messages, reused memory, and turns between threads."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def test_a_refusal_names_the_argument(name):
 def test_memory_that_somebody_holds_is_not_returned_again():
     recycled, dtype = kernels.RecycledArray(), np.dtype(float)
     address = recycled.empty(N, D, dtype).ctypes.data
-    takers = [np.empty((N, D)) for _ in range(20)]  # of memory that was given back
+    takers = [np.empty((N, D)) for _ in range(20)]  # to take memory that was released
     assert address not in [taker.ctypes.data for taker in takers]
     assert recycled.empty(N, D, dtype).ctypes.data == address
     held = recycled.empty(N, D, dtype)[1:]

@@ -1,4 +1,4 @@
-"""Keywords: signatures that fit a screen, and suggestions for misspelled words and for words of other packages."""
+"""Keywords: signatures that fit a screen, and suggestions for misspelled keywords and for those of other packages."""
 
 import inspect
 import textwrap

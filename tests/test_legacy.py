@@ -37,13 +37,13 @@ LOADERS = {
 
 @pytest.fixture(params=LOADERS)
 def kind(request):
-    """Each kind of file."""
+    """Run the test with each kind of file."""
     return request.param
 
 
 @pytest.fixture(autouse=True)
 def numpy_seed():
-    """pepg-es draws from NumPy's global state."""
+    """Seed NumPy's global state, from which pepg-es draws."""
     state = np.random.get_state()
     np.random.seed(12)
     yield
@@ -51,12 +51,12 @@ def numpy_seed():
 
 
 def rewards(rng, size=20):
-    """Distinct, so that ties do not matter."""
+    """Return distinct rewards, so that ties do not matter."""
     return rng.permutation(size) - size / 3
 
 
 def searched(generations=3, **arguments):
-    """A search of pepg-es, after its last update."""
+    """Return a search of pepg-es after its last update."""
     es = pepg.PEPG(20, 3, 0.5, 0.8, 0.2, 0.1, **arguments)
     rng = np.random.default_rng(generations)
     for _ in range(generations):
@@ -66,19 +66,19 @@ def searched(generations=3, **arguments):
 
 
 def network(*sizes, **arguments):
-    """A network of pepg-es with weights."""
+    """Return a network of pepg-es with weights."""
     net = pepg.NeuralNetwork(sizes[0], sizes[-1], list(sizes[1:-1]), **arguments)
     net.weights = np.random.default_rng(4).normal(size=net.number_of_parameters)
     return net
 
 
 def native_network():
-    """A network of pepg-es that it can save."""
+    """Return a network that pepg-es can save."""
     return network(3, 5, 2, hidden_activation=pepg.tanh, output_activation=pepg.sigmoid)
 
 
 def contents(kind):
-    """What pepg-es pickles into each kind of file."""
+    """Return what pepg-es pickles into each kind of file."""
     es = searched()
     return {
         "checkpoint": es.__dict__,
@@ -94,7 +94,7 @@ def dumped(path, value, protocol=-1):
 
 
 def assert_goes_on_alike(loaded, original, *, draw):
-    """The next updates of both, with one noise and the same rewards, end in the same place."""
+    """Check that both searches stay equal over the next updates, with the same noise and the same rewards."""
     rng = np.random.default_rng(99)
     for _ in range(3):
         if draw:
@@ -113,7 +113,7 @@ def assert_goes_on_alike(loaded, original, *, draw):
 
 
 def assert_refused(kind, path, reason, **arguments):
-    """Loading raises a ValueError that names the file and the reason."""
+    """Check that loading raises a ValueError that names the file and the reason."""
     with pytest.raises(ValueError, match=reason) as caught:
         LOADERS[kind](path, **arguments)
     assert str(caught.value).startswith(f"{path}: not a usable {kind} file: ")
@@ -266,7 +266,7 @@ def test_published_bipedal_network():
 
 
 def by_pickle(load, path):
-    """What pepg-es itself makes of a file, as far as this NumPy has the modules that it names."""
+    """Return what pepg-es loads from a file; skip the test if this NumPy lacks a module that the file names."""
     try:
         return load(path)
     except (ModuleNotFoundError, AttributeError) as error:
@@ -276,7 +276,7 @@ def by_pickle(load, path):
 @OLD_NUMPY
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.checkpoint")), ids=lambda path: path.stem)
 def test_checkpoint_of_older_versions(path):
-    """`pickle.load` is the oracle: the repository's own files."""
+    """The oracle is `pickle.load`, for the files of pepg-es's own repository."""
     loaded, original = PEPG.load_checkpoint(path), by_pickle(pepg.PEPG.load_checkpoint, path)
     assert_allclose(loaded.mu_init, original.mu_init)
     for name, value in original.notes.items():
@@ -323,7 +323,7 @@ def test_arrays_of_any_layout(tmp_path, dtype, order):
 
 
 class Momentum(Optimizer):
-    """As in pepg-es's README, with a number and an array."""
+    """The optimizer of pepg-es's README, with a number and an array as attributes."""
 
     def __init__(self, alpha, decay=0.5):
         self.alpha = alpha
@@ -338,12 +338,12 @@ class Momentum(Optimizer):
 
 
 def swish(x):
-    """Stands for an activation of a user's script."""
+    """An activation as a user's script may define it."""
     return x / (1 + np.exp(-x))
 
 
 class Scaled:
-    """Stands for an activation that is an object."""
+    """An activation that is an object."""
 
     def __init__(self, factor):
         self.factor = factor
@@ -354,7 +354,7 @@ class Scaled:
 
 @pytest.fixture
 def script(monkeypatch):
-    """A module that is there when pepg-es saves and gone when the file is loaded."""
+    """Return a module that exists when pepg-es saves, but not when the file is loaded."""
     module = types.ModuleType("script_of_the_user")
     module.Momentum = type("Momentum", (pepg.Optimizer,), dict(vars(Momentum)))
     module.swish = types.FunctionType(swish.__code__, globals(), "swish")
@@ -431,14 +431,14 @@ def test_another_activation_may_replace_a_stored_one(tmp_path):
 
 @pytest.fixture
 def marker(tmp_path, monkeypatch):
-    """A name that a shell would create in the working folder."""
+    """Return the path of a file that a hostile pickle would create in the working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path / "ran"
 
 
 @pytest.fixture
 def no_lazy_imports(monkeypatch):
-    """NumPy imports some submodules when they are looked up: make that fail."""
+    """Make the test fail if one of NumPy's submodules is looked up that NumPy would then import."""
 
     def fail(name):
         pytest.fail(f"numpy.{name} was looked up")
@@ -524,7 +524,7 @@ def test_a_hostile_object_in_a_real_file_is_refused(tmp_path, marker, kind):
 
 
 def snapshot():
-    """What hostile files could want to change in this process."""
+    """Return what a hostile file could try to change in this process."""
     objects = [pepg_fast.Adam, pepg_fast.tanh, pepg_fast.sigmoid, pepg.Adam, pepg.tanh, Momentum,
                pickle_reader.Instance, pickle_reader.Name, np]  # fmt: skip
     return [dict(vars(thing)) for thing in objects], np.dtype("f8").str, str(np.float64)
@@ -635,7 +635,7 @@ def test_damage_is_refused_or_changes_a_value(tmp_path, kind, protocol):
 
 
 def test_frames_that_cross_hide_nothing(tmp_path):
-    """Frames only say how much to read at a time; a reader that relied on them would read other opcodes."""
+    """Frames only say how much to read at a time; a reader that relied on them could miss opcodes."""
     frames = b"".join(b"\x95" + length.to_bytes(8, "little") for length in (3, 0))
     pickled = b"\x80\x04" + frames + b"NNN\x87."
     (tmp_path / "b").write_bytes(pickled)
@@ -788,7 +788,7 @@ NO_VALUES = {
 
 
 def with_value(state, name, value):
-    """A pickle of `state`, with opcodes for the value of one name."""
+    """Return a pickle of `state` in which these opcodes are the value of one name."""
     dumped = pickle.dumps({**state, name: "in its place"}, 4)
     assert dumped.count(text("in its place") + b"\x94") == 1
     # Its MEMOIZE stays, so that the numbers of what comes after it do.
@@ -856,7 +856,7 @@ def test_many_layers_are_refused_at_once(tmp_path):
 
 
 def test_the_largest_file_is_refused_in_its_own_size(tmp_path, kind):
-    """A larger file is not opened; a pipe would never end, and a number would be the descriptor of an open file."""
+    """A larger file is not opened."""
     path = tmp_path / "large"
     path.write_bytes(b"\x80\x04")
     os.truncate(path, pickle_reader.MOST_BYTES + 1)
@@ -865,6 +865,7 @@ def test_the_largest_file_is_refused_in_its_own_size(tmp_path, kind):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
 def test_a_pipe_is_refused(tmp_path, kind):
+    """Reading a pipe might never end."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="pipe is a device or a pipe"):
         LOADERS[kind](tmp_path / "pipe")
@@ -876,6 +877,7 @@ def test_a_folder_is_refused(tmp_path, kind):
 
 
 def test_a_descriptor_is_refused(tmp_path, kind):
+    """A number would be the descriptor of an open file."""
     with open(tmp_path / "f", "wb") as file:
         with pytest.raises(TypeError, match="wanted the name of a file"):
             LOADERS[kind](file.fileno())

@@ -21,7 +21,7 @@ def sphere(x):
 
 
 def resumed(tmp_path, make):
-    """Run four steps, and resume to seven as another process would; return the rows of both by step."""
+    """Run four steps and resume to seven, as another process would; return the rows of both runs by step."""
     rows = {}
 
     def keep(es, row):
@@ -37,7 +37,7 @@ def resumed(tmp_path, make):
 
 
 def events(folder):
-    """The events in the files of a folder, in order."""
+    """Return the events in the files of a folder, in order."""
     from tensorboardX.proto.event_pb2 import Event
 
     found = []
@@ -84,7 +84,7 @@ def test_a_new_search_has_its_settings_in_tensorboard(tmp_path):
 
 
 def records(content):
-    """The records in a file of Weights & Biases: LevelDB's log, in blocks of 32 KiB."""
+    """Return the records in a file of Weights & Biases, which has the format of LevelDB's log, in blocks of 32 KiB."""
     at, data = 7, b""
     while at + 7 <= len(content):
         if 32768 - at % 32768 < 7:
@@ -111,7 +111,7 @@ def test_wandb_has_the_rows_of_a_resumed_run(tmp_path, monkeypatch):
     ):  # its process writes after the run
         time.sleep(0.2)
         files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
-        assert len({path.name for path in files}) == 1  # one run, whatever the number of its files
+        assert len({path.name for path in files}) == 1  # all files belong to one run
         for data in (data for path in files for data in records(path.read_bytes())):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(data)

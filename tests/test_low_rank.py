@@ -1,4 +1,4 @@
-"""Low-rank noise: the kernels against NumPy, and the search against a PEPG with the same noise."""
+"""Low-rank noise: the kernels are compared with NumPy, and the search with a PEPG that has the same noise."""
 
 import copy
 import pickle
@@ -33,7 +33,7 @@ def isa(request):
 
 
 def expanded(factors, rank, pairs=PAIRS):
-    """The noise E of each row of factors, without sigma."""
+    """Return the noise E of each row of factors, without sigma."""
     parts, at, n = [], 0, len(factors)
     for rows, columns in pairs:
         if rows:
@@ -180,7 +180,7 @@ def test_impossible_tensors_are_refused(shapes, rank):
     [[(2, 3), (0, 2)], [(2, 2), (0, 4)], [(0, 6), (0, 2)], [(3, 2), (1, 2)], [(8, 1)]],
 )  # fmt: skip
 def test_other_tensors_than_a_networks_are_refused(shapes):
-    """Also where they have as many numbers."""
+    """They are refused even if they have as many parameters."""
     tensors, network = kernels.Tensors(shapes, 1), kernels.Perceptron([3, 2], True, 0, 0)
     factors = factors_of(tensors, 2)
     with pytest.raises(ValueError, match="network: wanted one of these tensors"):
@@ -234,7 +234,7 @@ def test_candidates_are_the_same_however_they_are_asked_for():
     np.testing.assert_allclose(theta[12:] - es.mu, -es.epsilon, atol=1e-15)
 
 
-def test_a_population_that_was_not_made_gives_the_same_search():
+def test_a_population_that_was_not_generated_gives_the_same_search():
     made, not_made = search_of(), search_of()
     inputs = np.random.default_rng(3).standard_normal((40, 7, 6))
     network = network_of(6, 9, 8, 3)
@@ -435,7 +435,7 @@ def test_a_recurrent_network_is_searched_as_its_matrices_are(tmp_path, cell, bia
         es.forward(np.zeros((40, 3)))
 
 
-def test_it_learns_without_making_a_candidate():
+def test_a_search_learns_without_generating_candidates():
     network = network_of(4, 16, 2)
     es = search_of(network, 100, sigma_init=0.05, l2_coeff=0.0)
     rng = np.random.default_rng(0)

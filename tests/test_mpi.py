@@ -1,4 +1,4 @@
-"""MPIRunner on several ranks: the bits of one process, and how failures end."""
+"""MPIRunner on several ranks has the bits of one process, and ends after failures."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent
 
 
 def launcher() -> str:
-    """The environment's own mpiexec, as its wheel installs it, or the system's."""
+    """Return the path of mpiexec: the one that the wheel installs, or the system's."""
     own = Path(sys.executable).with_name("mpiexec")
     found = str(own) if own.exists() else shutil.which("mpiexec")
     if found is None:
@@ -45,14 +45,14 @@ def mpiexec(n, *command, timeout=300, **variables) -> subprocess.CompletedProces
 
 
 def program(n, name, folder) -> subprocess.CompletedProcess:
-    """Run one of mpi_programs.py in a folder."""
+    """Run one of the programs of mpi_programs.py in a folder."""
     done = mpiexec(n, TESTS / "mpi_programs.py", name, folder)
     done.folder = folder
     return done
 
 
 def printed(done) -> str:
-    """What a program printed; it must have ended well."""
+    """Return the output of a program, which must have succeeded."""
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -128,7 +128,7 @@ def test_candidates_that_all_ranks_changed_are_evaluated(done):
 
 
 def in_halves(folder, before, after):
-    """A program on some ranks, and from its last checkpoint on another on others."""
+    """Run a program on some ranks, and another one, which continues from its last checkpoint, on other ranks."""
     first = program(*before, folder)
     return first, Checkpoints.latest(folder).name, program(*after, folder)
 
@@ -225,7 +225,7 @@ def test_without_abort_all_ranks_have_the_error_and_can_continue(done):
 
 
 def parallel_example(folder):
-    """The example on 1 and on 4 ranks, each resumed once."""
+    """Run the example on 1 and on 4 ranks, and resume each run once."""
     pytest.importorskip("Box2D")
     example = TESTS.parent / "examples" / "bipedalwalker_parallel.py"
 

@@ -1,7 +1,7 @@
-"""What a Simulation takes for functions and data, and what it refuses.
+"""The functions and data that a `Simulation` accepts, and those that it refuses.
 
-Every kind of function is the same environment: the position starts at the seed and moves by
-data[0] * action; each of the four rewards of an episode is the position arrived at.
+Every kind of function makes the same environment: the position starts at the seed and moves by
+data[0] * action; each of the four rewards of an episode is the position after the step.
 """
 
 import array
@@ -128,7 +128,7 @@ def numba_ctypes(request):
     return reset.ctypes, step.ctypes
 
 
-#: cffi closes a library when the FFI object that opened it goes, whoever holds its functions.
+#: cffi closes a library when the FFI object that opened it is freed, even if its functions are still referenced.
 KEPT = []
 
 
@@ -172,7 +172,7 @@ def capsules_without_a_name(request):
 
 
 def low_level_of(functions):
-    """The kind made from another by scipy.LowLevelCallable."""
+    """Return the kind of functions that wraps another one in scipy.LowLevelCallable."""
 
     def wrapped(request):
         wrapper = pytest.importorskip("scipy").LowLevelCallable
@@ -215,7 +215,7 @@ _new_capsule = ctypes.PYFUNCTYPE(
 
 
 def capsule(memory, name, destructor=None):
-    """A PyCapsule of a ctypes function or array."""
+    """Return a PyCapsule of a ctypes function or array."""
     name = None if name is None else name.encode()
     KEPT.append(name)  # a capsule borrows its name
     return _new_capsule(address(memory), name, destructor)
@@ -228,7 +228,7 @@ def address(memory):
 
 
 def signature(text, kinds, make):
-    """A C signature in the types of a library: ``make(result, parameters)``."""
+    """Return a C signature in the types of a library: ``make(result, parameters)``."""
     result, parameters = text.rstrip(")").split(" (")
     return make(
         kinds[result],
@@ -257,12 +257,12 @@ def simulation(reset=CALLBACKS[0], step=CALLBACKS[1], data=None, **sizes):
 
 
 def scale_of(sim):
-    """The number in the simulation's data: it is the way of the action 1 from seed 0."""
+    """Return the number in the simulation's data: the distance that action 1 covers from seed 0."""
     return sim.rollout(NETWORK, [0.0, 1.0], seed=0).rewards[0]
 
 
 def alive(value):
-    """Tell later whether `value` is still there: a weak reference, or None where it has none."""
+    """Return a weak reference to `value`, which tells whether it still exists; None if it supports none."""
     return weakref.ref(value) if type(value).__weakrefoffset__ else None
 
 
@@ -583,7 +583,7 @@ def test_actions_that_cannot_be_are_refused(actions, message):
 
 
 def test_actions_are_made_of_outputs():
-    """The position grows by twice the action; SOLUTIONS and others give constant outputs."""
+    """The position grows by twice the action; SOLUTIONS and further solutions give constant outputs."""
 
     def actions(outputs, network=NETWORK, **told):
         sim, found = simulation(data=np.array([SCALE]), **told), []
@@ -829,7 +829,7 @@ def test_a_numpy_number_is_refused_as_memory(value):
 
 
 class TestUserData:
-    """The data that a LowLevelCallable brings along."""
+    """The user data of a LowLevelCallable."""
 
     @pytest.fixture
     def wrap(self):
@@ -839,7 +839,7 @@ class TestUserData:
 
     @pytest.mark.parametrize("which", ["both", "reset", "step"])
     @pytest.mark.parametrize("kind", ["ctypes", "cffi", "capsule"])
-    def test_reaches_both_functions(self, wrap, kind, which):
+    def test_user_data_reaches_both_functions(self, wrap, kind, which):
         if kind == "ctypes":
             data = ctypes.cast(STATIC, ctypes.c_void_p)
         elif kind == "cffi":
@@ -851,23 +851,23 @@ class TestUserData:
         step = wrap(CALLBACKS[1], data if which != "reset" else None)
         assert scale_of(simulation(reset, step)) == SCALE
 
-    def test_may_be_two_pointers_to_the_same(self, wrap):
+    def test_user_data_may_be_two_pointers_to_the_same_memory(self, wrap):
         reset, step = (wrap(f, ctypes.cast(STATIC, ctypes.c_void_p)) for f in CALLBACKS)
         assert reset.user_data is not step.user_data
         assert scale_of(simulation(reset, step)) == SCALE
 
-    def test_must_be_the_same(self, wrap):
+    def test_user_data_of_both_functions_must_be_the_same(self, wrap):
         other = (ctypes.c_double * 1)(SCALE)
         reset = wrap(CALLBACKS[0], ctypes.cast(STATIC, ctypes.c_void_p))
         step = wrap(CALLBACKS[1], ctypes.cast(other, ctypes.c_void_p))
         with pytest.raises(ValueError, match="data: wanted the same user_data in reset and step"):
             simulation(reset, step)
 
-    def test_gives_way_to_data(self, wrap):
+    def test_data_takes_precedence_over_user_data(self, wrap):
         reset, step = (wrap(f, ctypes.cast(STATIC, ctypes.c_void_p)) for f in CALLBACKS)
         assert scale_of(simulation(reset, step, data=np.array([5.0]))) == 5.0
 
-    def test_lives_as_long_as_the_simulation(self, wrap):
+    def test_user_data_lives_as_long_as_the_simulation(self, wrap):
         data = ctypes.cast(ctypes.pointer(Options(SCALE)), ctypes.c_void_p)
         watched = alive(data)
         sim = simulation(*(wrap(f, data) for f in CALLBACKS))

@@ -1,4 +1,4 @@
-"""Runs on a native fitness: their bits, whole generations in C, what ends them and what they refuse."""
+"""Runs on a native fitness: their bits, whole generations in C, how they end, and what they refuse."""
 
 import ctypes
 import math
@@ -26,7 +26,7 @@ def library(tmp_path_factory) -> ctypes.CDLL:
 
 @pytest.fixture
 def in_c(monkeypatch) -> list[int]:
-    """How many steps each call took that runs whole generations in C."""
+    """Return a list that receives the number of steps of each call that runs whole generations in C."""
     taken: list[int] = []
     run = kernels.run_natively
 
@@ -41,7 +41,7 @@ def in_c(monkeypatch) -> list[int]:
 
 
 def ball(solution) -> float:
-    """The same arithmetic in the same order."""
+    """Return the fitness of the native function, with the same arithmetic in the same order."""
     total = 0.0
     for x in solution.tolist():
         total += (x - 1.0) * (x - 1.0)
@@ -74,7 +74,7 @@ IN_PYTHON = {
 
 
 class TestBits:
-    def test_with_restarts(self, library, in_c):
+    def test_restarts_have_the_bits_of_a_python_function(self, library, in_c):
         function = FITNESS(("ball", library))
         es, twin = (make(mu_init=3.0, sigma_init=0.5, sigma_max=0.6) for _ in range(2))
         ends = {"patience": 5, "restarts": 2, "max_steps": 300}
@@ -94,7 +94,7 @@ class TestBits:
             return make(**(options | rng), n_threads=n_threads)
 
         one, other = search(), search()
-        for steps in (1, 12, 30):  # the second call goes on where the first one ended
+        for steps in (1, 12, 30):  # each call continues where the last one ended
             by_python = one.run(ball, max_steps=steps)
             natively = other.run(library.ball, max_steps=steps)
             assert natively.reason == "max_steps"
@@ -110,7 +110,7 @@ class TestBits:
         [{"callbacks": lambda es, row: None}, {"center_every": 3}],
         ids=["callback", "center"],
     )
-    def test_where_somebody_looks_at_each_step(self, library, in_c, how):
+    def test_with_a_callback_at_each_step(self, library, in_c, how):
         one, other = make(), make()
         by_python = one.run(ball, max_steps=10, **how)
         assert_same_rows(other.run(library.ball, max_steps=10, **how).history, by_python.history)
@@ -149,7 +149,7 @@ class TestBits:
 
 
 class TestKinds:
-    def test_are_all_taken(self, library):
+    def test_every_kind_of_function_is_accepted(self, library):
         wanted = make().run(ball, max_steps=5)
         address = ctypes.cast(library.ball, ctypes.c_void_p).value
         declared = FITNESS(address)
@@ -216,7 +216,7 @@ class TestKinds:
             make().run(FITNESS(), max_steps=1)
 
     @pytest.mark.parametrize("name", ["vectorized", "executor"])
-    def test_what_says_how_a_python_function_is_called_is_refused(self, library, name):
+    def test_arguments_for_python_functions_are_refused(self, library, name):
         with pytest.raises(TypeError, match=f"{name}: not accepted with a native function"):
             make().run(library.ball, max_steps=1, **{name: True})
 
@@ -252,7 +252,7 @@ class TestEnds:
         assert_same_rows(natively.history, by_python.history)
         assert_same(other, one)
 
-    def test_a_time_limit_counts_from_the_beginning(self, library):
+    def test_a_time_limit_counts_from_the_start_of_the_run(self, library):
         began = time.perf_counter()
         result = make().run(library.slow, time_limit=0.2)
         assert result.reason == "time_limit"
@@ -287,7 +287,7 @@ class TestEnds:
 
 class TestInterrupts:
     @pytest.mark.parametrize("options", [{}, {"fitness_shaping": "nes"}], ids=["in C", "in Python"])
-    def test_end_the_run_and_leave_the_search_whole(self, library, options):
+    def test_interrupts_end_the_run_and_leave_the_search_whole(self, library, options):
         es = make(population_size=100, n_threads=2, **options)
         timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
@@ -298,7 +298,7 @@ class TestInterrupts:
         timer.join()
         assert len(result.history) == es.step == result.step
         assert es.evaluations == 100 * es.step
-        # Wherever it was: the search that goes on is the one that was not interrupted.
+        # Wherever the interrupt came, the continued search equals an uninterrupted one.
         whole = make(population_size=100, n_threads=2, **options)
         whole.run(ball, max_steps=es.step + 3)
         es.run(library.ball, max_steps=3)
@@ -364,7 +364,7 @@ class TestInterrupts:
         assert_same(es, whole)
 
     @pytest.mark.parametrize("name", ["optimizer", "step", "t", "best_fitness"])
-    def test_what_a_handler_replaces_ends_the_run_and_stays(self, name, library):
+    def test_attributes_that_a_handler_replaces_end_the_run_and_are_kept(self, name, library):
         es, value = (
             make(population_size=100),
             {"optimizer": SGD(0.1), "step": 7000, "t": 7000}.get(name, 7e7),
@@ -378,9 +378,9 @@ class TestInterrupts:
             )
         assert getattr(owner, name) is value
         assert es.evaluations % 100 == 0
-        es.run(library.ball, max_steps=3)  # it goes on from there
+        es.run(library.ball, max_steps=3)  # the search continues from there
 
-    def test_what_a_handler_replaces_stays_if_it_raises(self, library):
+    def test_attributes_that_a_handler_replaces_are_kept_if_it_raises(self, library):
         es = make(population_size=100)
         es.run(library.ball, max_steps=1)
 
@@ -394,7 +394,7 @@ class TestInterrupts:
 
 
 def with_alarm(at_alarm, function) -> None:
-    """Call a function, and the other one from a signal's handler soon after."""
+    """Call `function`, and soon after call `at_alarm` from a signal handler."""
     before = signal.signal(signal.SIGALRM, lambda number, frame: at_alarm())
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.2)

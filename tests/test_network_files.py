@@ -1,4 +1,4 @@
-"""A network's file gives the same network back, or an error that says what is missing."""
+"""Loading a network's file returns the same network, or raises an error that says what is missing."""
 
 import copy
 import math
@@ -20,7 +20,7 @@ NATIVE = ["identity", "sigmoid", "tanh", "relu", "softmax"]
 
 
 def swish(x):
-    """An activation that only Python knows."""
+    """An activation in Python."""
     return x / (1 + np.exp(-x))
 
 
@@ -32,7 +32,7 @@ class Scaled:
 
 
 def make(sizes=(3, 5, 4, 2), **arguments):
-    """A network with weights."""
+    """Make a network with weights."""
     network = NeuralNetwork(sizes[0], sizes[-1], sizes[1:-1], **arguments)
     network.weights = np.random.default_rng(8).normal(size=network.number_of_parameters)
     return network
@@ -45,7 +45,7 @@ def through_file(network, tmp_path, **arguments):
 
 
 def save(network, path):
-    """Save a network, and see that what its file cannot hold is said at once."""
+    """Save a network, and check that a warning names what its file cannot hold."""
     missing = [
         name
         for name in ("hidden_activation", "output_activation")
@@ -60,7 +60,7 @@ def save(network, path):
 
 
 def assert_equal_networks(got, wanted):
-    """The same shape, functions, weights and outputs."""
+    """Check that two networks have the same shape, functions, weights and outputs."""
     for name in ("input_size", "output_size", "hidden_sizes", "bias", "hidden_activation",
                  "output_activation", "number_of_parameters"):  # fmt: skip
         assert getattr(got, name) == getattr(wanted, name), name
@@ -73,7 +73,7 @@ def assert_equal_networks(got, wanted):
 
 @pytest.fixture(params=["file", "pickle", "deepcopy"])
 def copied(request, tmp_path):
-    """Each way to make a second network of one."""
+    """Copy a network in each possible way."""
     return {
         "file": lambda network: through_file(network, tmp_path),
         "pickle": lambda network: pickle.loads(pickle.dumps(network)),
@@ -82,14 +82,14 @@ def copied(request, tmp_path):
 
 
 def assert_refused(path, reason, **arguments):
-    """Loading raises a ValueError that names the file and the reason."""
+    """Check that loading raises a ValueError that names the file and the reason."""
     with pytest.raises(ValueError, match=reason) as caught:
         NeuralNetwork.load_network(path, **arguments)
     assert str(caught.value).startswith(f"{path}: not a usable network file: ")
 
 
 def assert_asked_for(path, reason, **arguments):
-    """Loading raises a ValueError that names a sound file and the argument that is missing."""
+    """Check that loading raises a ValueError that names the valid file and the missing argument."""
     with pytest.raises(ValueError, match=reason) as caught:
         NeuralNetwork.load_network(path, **arguments)
     assert str(caught.value).startswith(f"{path}: its ")
@@ -193,7 +193,7 @@ def test_python_activation_is_passed(tmp_path, key, activation, name):
     assert_asked_for(tmp_path / "n", f"its {key} 'python:.*({name}).*pass it as {key}=")
 
 
-def test_both_are_passed(tmp_path):
+def test_both_activations_are_passed(tmp_path):
     network = make(hidden_activation=swish, output_activation=Scaled())
     save(network, tmp_path / "n")
     assert_asked_for(tmp_path / "n", "output_activation=", hidden_activation=swish)
@@ -229,7 +229,7 @@ def test_the_warning_is_of_the_line_that_saves(tmp_path):
 # ---- damage -----------------------------------------------------------------------------------
 
 
-def test_damage_is_noticed(tmp_path):
+def test_a_damaged_file_is_refused(tmp_path):
     path = tmp_path / "n"
     make().save_network(path)
     whole = path.read_bytes()

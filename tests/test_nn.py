@@ -1,4 +1,4 @@
-"""The network: shapes, activations, batches, populations, bad input."""
+"""The network: shapes, activations, batches, populations, and invalid input."""
 
 import copy
 import pickle
@@ -48,7 +48,7 @@ class TestCall:
     @pytest.mark.parametrize("dtype", ["u1", "u8", "i1", "i8", "O", "?", "f2", "f4"])
     @pytest.mark.parametrize("activation", [pepg_fast.sigmoid, pepg_fast.softmax])
     def test_activations_of_numbers_of_any_kind(self, activation, dtype):
-        """Unsigned numbers have no negatives, -128 has none in 8 bits."""
+        """Unsigned numbers have no negatives, and -128 has none in 8 bits."""
         x = np.array([0, 1, 3, 5] if dtype[0] != "i" else [-128, -1, 3, 100]).astype(dtype)
         got, wanted = activation(x), activation(x.astype(np.float64))
         assert got.dtype == (x.dtype if dtype[0] == "f" else np.float64)
@@ -114,7 +114,7 @@ class TestWeights:
     @pytest.mark.parametrize(
         "value", [[2, 1], np.array([[2], [1]]), np.float32([2, 1]), np.arange(4, 0, -1)[2:]]
     )
-    def test_any_numbers_that_fit(self, value):
+    def test_weights_may_be_any_numbers_of_the_right_count(self, value):
         network = NeuralNetwork(1, 1)
         network.weights = value
         assert network([3.0]) == [7.0]
@@ -145,7 +145,7 @@ class TestWeights:
 
 class TestActivations:
     @pytest.mark.parametrize("name", reference.ACTIVATIONS)
-    def test_by_name_by_function_and_in_python_are_the_same(self, name, rng):
+    def test_activations_by_name_by_function_and_in_python_are_equal(self, name, rng):
         function = getattr(pepg_fast, name)
         networks = [
             make(hidden_activation=f, output_activation=f)
@@ -188,7 +188,7 @@ class TestActivations:
     @pytest.mark.parametrize(
         ("value", "error"), [("swish", ValueError), (5, TypeError), (None, TypeError)]
     )
-    def test_an_unknown_one_is_refused(self, value, error):
+    def test_an_unknown_activation_is_refused(self, value, error):
         with pytest.raises(
             error, match="hidden_activation: wanted a callable or one of identity, sigmoid"
         ):
@@ -196,7 +196,7 @@ class TestActivations:
         with pytest.raises(error, match="output_activation: wanted"):
             make().output_activation = value
 
-    def test_one_that_returns_too_much_is_refused(self):
+    def test_an_activation_that_returns_too_much_is_refused(self):
         with pytest.raises(ValueError, match="activation: wanted as many values"):
             make(hidden_activation=lambda x: np.append(x, 1))([1, 2, 3])
 

@@ -138,7 +138,7 @@ def test_a_velocity_of_another_shape():
         optimizer(np.ones(4))
 
 
-def test_they_are_optimizers():
+def test_sgd_and_clipup_are_optimizers():
     assert issubclass(SGD, Optimizer)
     assert issubclass(ClipUp, Optimizer)
 

@@ -1,4 +1,4 @@
-"""bench/optimizers.py: its functions, its book-keeping, and that the page says what the results do."""
+"""bench/optimizers.py: its functions and records, and the tables of its results in the docs."""
 
 import json
 import time

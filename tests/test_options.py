@@ -1,4 +1,4 @@
-"""Options of the search: one entry each, from which all else is derived."""
+"""Options of the search: each is one entry, from which everything else is derived."""
 
 import copy
 import inspect
@@ -18,7 +18,7 @@ def make(kind=PEPG, **given):
 
 
 class Louder(PEPG):
-    """One with an option more.
+    """A search with an additional option.
 
     {options}
     """
@@ -28,7 +28,7 @@ class Louder(PEPG):
     )
 
 
-def test_an_entry_is_all_that_an_option_needs(tmp_path):
+def test_an_option_is_one_entry(tmp_path):
     options.documented(Louder)
     assert "    loudness : float\n        How loud it is." in Louder.__doc__
     assert inspect.signature(Louder).parameters["loudness"].default == 1.0

@@ -1,4 +1,4 @@
-"""The original as oracle: same names, same numbers."""
+"""pepg-es is the oracle: this package has the same names and the same numbers."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""Wherever the name of a file goes in, something else is refused as such: above all a number is no open file's."""
+"""Every argument for a file's name refuses other values; a number, for example, is not taken as a file descriptor."""
 
 import os
 import re
@@ -90,7 +90,7 @@ NEEDS = {
 
 
 class Odd:
-    """A path that has no name."""
+    """A path object whose path is not text."""
 
     def __fspath__(self):
         return 3

@@ -1,4 +1,4 @@
-"""The search: what users read, assign, subclass and get wrong."""
+"""The search as users read it, assign to it, subclass it and misuse it."""
 
 import copy
 import math
@@ -54,7 +54,7 @@ class TestSearch:
         ids=["int", "RandomState", "Generator"],
     )
     @pytest.mark.parametrize("shape", [(20, 5), (100, 30)])
-    def test_it_finds_the_top_of_a_sphere(self, dtype, rng, shape):
+    def test_a_search_finds_the_maximum_of_a_sphere(self, dtype, rng, shape):
         es = make(
             population_size=shape[0],
             theta_size=shape[1],
@@ -134,7 +134,7 @@ class TestSearch:
             == np.float32
         )
 
-    def test_ties_move_nothing_where_nothing_is_better(self):
+    def test_ties_do_not_move_the_search(self):
         es = make(l2_coeff=0.0)
         for _ in range(5):
             es.get_parameters()
@@ -171,7 +171,7 @@ class TestPopulationMemory:
     @pytest.mark.parametrize(
         "hold", [lambda s: s, lambda s: s[3], lambda s: list(s), lambda s: memoryview(s)]
     )
-    def test_one_that_is_held_is_not(self, hold):
+    def test_a_population_that_is_referenced_is_not_used_again(self, hold):
         es = make()
         held = hold(es.get_parameters())
         before = np.array(held)
@@ -299,8 +299,8 @@ class TestBest:
         assert es.best_fitness == rewards.max()
 
     @pytest.mark.parametrize("winner", range(10))
-    def test_best_of_a_population_that_nobody_holds(self, winner):
-        """It is drawn again."""
+    def test_the_best_of_a_population_that_was_dropped(self, winner):
+        """The best candidate is drawn again."""
         es = make()
         wanted = make().get_parameters()[winner]
         for _ in es.iter_parameters(4):
@@ -309,7 +309,7 @@ class TestBest:
         np.testing.assert_array_equal(es.best_theta, wanted)
 
     @pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
-    def test_only_a_better_one_replaces_it(self, options):
+    def test_only_a_better_candidate_replaces_the_best(self, options):
         es = make(**options)
         first = es.get_parameters()[2].copy()
         es.update([0, 0, 5, 0, 0, 0, 0, 0, 0, 0])
@@ -322,7 +322,7 @@ class TestBest:
     @pytest.mark.parametrize(("first", "better"), [(0.0, 5e-324), (0.0, 1e-60), (1.0, 1e308)])
     @pytest.mark.parametrize("maximize", [True, False])
     @pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
-    def test_a_better_one_is_seen_after_rewards_of_another_width(
+    def test_a_better_candidate_is_found_after_rewards_of_another_width(
         self, first, better, maximize, options
     ):
         sign = 1 if maximize else -1
@@ -643,7 +643,7 @@ class TestOptimizers:
             es.update(REWARDS)
         assert es.optimizer.alpha == 0.25
 
-    def test_an_instance_will_do(self):
+    def test_an_optimizer_instance_is_accepted(self):
         assert_same(advance(make(optimizer=Adam(0.1))), advance(make()))
 
     def test_adam_reads_its_attributes_at_each_step(self):

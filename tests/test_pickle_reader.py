@@ -1,4 +1,4 @@
-"""What the reader of pickles takes, and what a hostile pickle gets: a refusal, soon, and without much memory."""
+"""The reader of pickles accepts valid ones, and refuses hostile ones quickly and without much memory."""
 
 import json
 import pickle
@@ -34,7 +34,7 @@ from pepg_fast.storage import pickle_reader
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 MiB = 2**20
-MOST_SECONDS = 5  # of processor time; one is promised, on a machine that has nothing else to do
+MOST_SECONDS = 5  # of processor time; SECURITY.md promises one second, on an idle machine
 MOST_MEMORY = 64 * MiB  # beyond the file's size
 DATA = Path(__file__).parent / "data" / "pepg_es"
 
@@ -71,7 +71,7 @@ VALUES = st.recursive(
 
 
 def assert_same(got, wanted):
-    """Equal, and of the same types, to the bits of numbers and the dtypes of arrays."""
+    """Check that values are equal and of the same types, including the bits of numbers and the dtypes of arrays."""
     if callable(wanted):
         assert got == pickle_reader.Name("numpy", wanted.__name__)
         return
@@ -95,7 +95,7 @@ def assert_same(got, wanted):
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES, st.sampled_from(PROTOCOLS))
 def test_good_values_are_read_as_pickle_reads_them(tmp_path_factory, value, protocol):
-    """The oracle is `pickle.loads`, of what this test wrote itself."""
+    """The oracle is `pickle.loads`, which reads only what this test wrote."""
     dumped = pickle.dumps(value, protocol)
     path = written(tmp_path_factory.getbasetemp(), dumped)
     assert_same(read(path), pickle.loads(dumped))
@@ -110,7 +110,7 @@ def test_an_array_that_occurs_again_is_one_array(tmp_path, protocol):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_arrays_of_one_byte_do_not_overlap(tmp_path, protocol):
-    """Python has each byte only once, so that their pickles share it."""
+    """Python has a single object for each byte, so pickles share it."""
     first, second = read(
         written(tmp_path, pickle.dumps((np.ones(1, "?"), np.ones(1, "?")), protocol))
     )
@@ -131,7 +131,7 @@ def test_many_values_are_remembered_by_number(tmp_path, protocol):
 
 
 def test_bits_that_are_no_long_double_become_nan(tmp_path):
-    """An x87 number without its leading one, as no processor writes it."""
+    """An x87 number without its leading one is never written by a processor."""
     if np.finfo(np.longdouble).nmant != 63:
         pytest.skip("long doubles are not x87's here")
     content = b"\1" * 7 + b"\0" + (16383).to_bytes(8, "little")
@@ -151,12 +151,12 @@ ADDRESS = data(b"A" * 8)
 
 
 def doubled(value, times):
-    """A tuple of twice a tuple of twice ...: 2**times values in a few bytes."""
+    """Return a tuple of two references to such a tuple, and so on: 2**times values in a few bytes."""
     return value + b"".join(b"\x94h" + bytes([i]) + b"\x86" for i in range(times))
 
 
 def in_a_checkpoint(**values):
-    """A good checkpoint of pepg-es with other values: each as opcodes that use no memo, or one of their own."""
+    """Return a valid checkpoint of pepg-es with other values, given as opcodes without shared memos."""
     good = {**contents("checkpoint")}
     source = Grammar(None)
     parts = {
@@ -167,7 +167,7 @@ def in_a_checkpoint(**values):
 
 
 def shared(value, times, use):
-    """Memoize a value, then make a list of many references to it."""
+    """Return opcodes that memoize a value and make a list of many references to it."""
     return value + b"\x94](" + use * times + b"e\x86"
 
 
@@ -381,7 +381,7 @@ ATTACKS = {
 }
 # fmt: on
 
-#: Loads the files of its arguments, each as all three kinds, and prints what came of it, a line for each.
+#: A program that loads each file of its arguments as each of the three kinds, and prints one line of results per file.
 CHILD = """
 import copyreg, json, os, re, resource, sys, time
 import numpy as np
@@ -426,7 +426,7 @@ def outcomes_of(paths, folder):
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
-    """By an attack's name: its file, what each kind of loading said, the seconds and the memory."""
+    """Return, by the name of an attack, its file, and the messages, seconds and memory of each way to load it."""
     if not sys.platform.startswith("linux"):
         pytest.skip("the memory of a process is read from /proc")
     folder = tmp_path_factory.mktemp("attacks")
@@ -451,7 +451,7 @@ def test_an_attack_is_refused(outcome, attack):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 def test_a_large_file_is_refused_in_little_more_than_its_size(tmp_path):
-    """Its one array is read only once, and into the memory where it stays."""
+    """Its only array is read once, directly into the memory where it stays."""
     size = pickle_reader.MOST_BYTES - 1000
     start = b"\x80\x05" + FROM_BUFFER + b"(\x96" + size.to_bytes(8, "little")
     path = written(tmp_path, start)
@@ -472,7 +472,7 @@ def reason_matches(reason, error):
 
 
 class Drawn:
-    """A grammar's decisions, from hypothesis."""
+    """The decisions of a grammar, from hypothesis."""
 
     def __init__(self, data):
         self._draw = data.draw
@@ -490,7 +490,7 @@ class Drawn:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), st.sampled_from(list(LOADERS)))
 def test_whatever_a_grammar_makes_is_refused_or_loads(tmp_path_factory, data, kind):
-    """The long run is the target `pickle` of tests/reliability/fuzz.py."""
+    """The target `pickle` of tests/reliability/fuzz.py does this for longer."""
     path = written(tmp_path_factory.getbasetemp(), Grammar(Drawn(data)).program(contents(kind)))
     for load in LOADERS.values():
         try:
@@ -501,7 +501,7 @@ def test_whatever_a_grammar_makes_is_refused_or_loads(tmp_path_factory, data, ki
 
 @pytest.mark.parametrize("code", range(256))
 def test_each_opcode_without_values(tmp_path, code):
-    """Behind it come bytes that are opcodes and lengths."""
+    """The bytes after it are opcodes and lengths."""
     for content in (b"", b".", b"\0" * 9 + b".", b"\1N.", b"NNNN."):
         path = written(tmp_path, b"\x80\x04" + bytes([code]) + content)
         try:

@@ -16,7 +16,7 @@ matplotlib = pytest.importorskip("matplotlib")
 
 @pytest.fixture(autouse=True)
 def without_a_screen():
-    """Figures without a window, which are closed afterward."""
+    """Draw figures without a window, and close them afterward."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
@@ -30,7 +30,7 @@ def result():
 
 
 def history_of(n=5, **columns) -> History:
-    """A history with these columns, and ones that look like a run's."""
+    """Return a history with these columns, and with the other columns of a run."""
     history = History()
     usual = {name: np.ones(n) for name in COLUMNS} | {"step": np.arange(1.0, n + 1)}
     usual |= {"center": np.full(n, np.nan)}
@@ -44,7 +44,7 @@ def lines_of(axes):
 
 
 def drawn(figure):
-    """Draw as a window or a file would, which is when much is computed."""
+    """Draw the figure as a window or a file would, because many things are computed only then."""
     figure.canvas.draw()
     return figure
 
@@ -61,13 +61,13 @@ class TestSources:
             np.testing.assert_array_equal(picture, pictures[0])
 
     @pytest.mark.parametrize("source", [None, 3, {"step": [1]}, [1.0, 2.0], make()])
-    def test_what_is_none(self, source):
+    def test_sources_that_are_refused(self, source):
         with pytest.raises(
             TypeError, match="source: wanted a Result, a History or the name of a CSV file, got"
         ):
             plot_history(source)
 
-    def test_none_without_a_step(self, tmp_path):
+    def test_a_history_without_a_step_is_refused(self, tmp_path):
         file = tmp_path / "history.csv"
         result = make().run(hill, max_steps=0, callbacks=CSVLog(file))
         for source in (result, History(), file):
@@ -83,7 +83,7 @@ class TestSources:
 
 
 class TestSeveralRuns:
-    def test_what_is_none(self, tmp_path):
+    def test_sources_that_are_refused(self, tmp_path):
         with pytest.raises(ValueError, match="sources: wanted at least one run, got none"):
             plot_histories({})
         with pytest.raises(ValueError, match=r"sources: .* at least one step, empty has none"):
@@ -107,7 +107,7 @@ class TestAxes:
             ("seconds", "time (s)"),
         ],
     )
-    def test_what_the_horizontal_one_counts(self, result, x, label):
+    def test_quantities_of_the_horizontal_axis(self, result, x, label):
         figure = drawn(plot_history(result, x=x))
         *_, last = figure.axes
         assert last.get_xlabel() == label
@@ -116,7 +116,7 @@ class TestAxes:
                 assert np.isin(line.get_xdata(), result.history[x]).all()
 
     @pytest.mark.parametrize("x", ["steps", "mean", "", None, 3])
-    def test_and_what_not(self, result, x):
+    def test_unknown_quantities_of_the_horizontal_axis_are_refused(self, result, x):
         with pytest.raises(
             ValueError, match="x: wanted 'step', 'evaluations', 'interactions' or 's"
         ):
@@ -194,7 +194,7 @@ class TestLines:
         shown = [text.get_text() for text in axes.get_legend().get_texts()]
         assert shown == list(lines)
 
-    def test_no_center_where_it_was_not_evaluated(self):
+    def test_the_center_has_no_points_where_it_was_not_evaluated(self):
         figure = plot_history(make().run(hill, max_steps=2))
         assert "center" not in lines_of(figure.axes[0])
 
@@ -256,7 +256,7 @@ class TestLines:
 
 
 class TestFigures:
-    def test_one_that_is_given_is_drawn_into(self, result):
+    def test_a_given_figure_is_used(self, result):
         from matplotlib.figure import Figure
 
         figure = Figure()
@@ -265,7 +265,7 @@ class TestFigures:
             assert plot_history(result, figure=figure) is figure
             assert len(figure.axes) == 3
 
-    def test_a_part_of_one(self, result):
+    def test_a_given_subfigure_is_used(self, result):
         from matplotlib import pyplot
 
         left, right = pyplot.figure(layout="constrained").subfigures(1, 2)
@@ -280,7 +280,7 @@ class TestFigures:
         assert pyplot.figure(figure.number) is figure
 
     def test_a_notebook_shows_it_once(self, result, monkeypatch):
-        """What a cell returns is shown, and what pyplot has open."""
+        """A notebook shows the result of a cell, and the figures that pyplot has open."""
         from matplotlib import pyplot
 
         monkeypatch.setattr(matplotlib, "get_backend", lambda: "inline")

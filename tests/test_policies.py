@@ -1,4 +1,4 @@
-"""The table of trained policies: bench/policies.py reads what the command prints and keeps a file a seed."""
+"""The table of trained policies: bench/policies.py reads the output of the command and keeps one file for each seed."""
 
 import json
 
@@ -16,7 +16,7 @@ QUICK = policies.Row("CartPole-v1", "--profile none --max-interactions 2000 --wo
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
-    """A quick row in an empty folder of results."""
+    """Add a quick row, whose results go to an empty folder; return the folder of runs."""
     monkeypatch.setattr(policies, "FOLDER", tmp_path / "results")
     monkeypatch.setattr(policies, "EPISODES", 2)
     monkeypatch.setitem(policies.ROWS, "quick", QUICK)
@@ -38,7 +38,7 @@ def test_a_seed_is_run_once(quick, monkeypatch, capsys):
 
 
 def test_an_interrupted_run_goes_on(quick, monkeypatch):
-    """The same result as that of a run in one piece."""
+    """The result equals that of an uninterrupted run."""
     whole = policies.run("quick", 3, quick / "whole")
     short = QUICK._replace(options=QUICK.options.replace("2000", "1200") + " --checkpoint-every 1")
     monkeypatch.setitem(policies.ROWS, "quick", short)
@@ -51,7 +51,7 @@ def test_an_interrupted_run_goes_on(quick, monkeypatch):
 
 
 def test_the_files_of_the_repository_are_of_rows():
-    """And each says how to get it again."""
+    """Each file also has the command that repeats it."""
     for file in sorted(policies.FOLDER.glob("*.json")):
         found = json.loads(file.read_text())
         row = policies.ROWS[found["row"]]
@@ -82,6 +82,6 @@ def test_scores_are_read_as_they_are_printed():
 
 @pytest.mark.slow
 def test_cartpole_is_solved_by_the_defaults(monkeypatch, tmp_path):
-    """The cheapest row of docs/results.md, run again."""
+    """This repeats the cheapest row of docs/results.md."""
     found = policies.run("cartpole", policies.ROWS["cartpole"].seeds[0], tmp_path)
     assert policies.score_of(found) >= policies.ROWS["cartpole"].bar

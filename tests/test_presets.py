@@ -1,4 +1,4 @@
-"""Presets against the formulas of the packages they are named after (peers.py), over several generations."""
+"""Presets are compared with the formulas of their packages (peers.py), over several generations."""
 
 import ast
 import inspect
@@ -41,7 +41,7 @@ def sigma(rng):
 
 
 def told(es: PEPG, noise, rewards) -> tuple:
-    """What the search makes of this noise and these rewards."""
+    """Return mu and sigma after updates with this noise and these rewards."""
     for epsilon, fitness in zip(noise, rewards, strict=True):
         es.epsilon = epsilon
         es.update(fitness)
@@ -291,7 +291,7 @@ def test_fcmaes_follows_the_formula(settings, mu, sigma, noise, rewards):
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("settings", FCMAES)
 def test_fcmaes_follows_the_formula_within_bounds(settings, normalize, mu, sigma, noise, rewards):
-    """Bounds that the mean does not reach, for there it is stopped."""
+    """The mean does not reach these bounds, which would stop it."""
     bounds = np.linspace(-12.0, -9.0, D), np.linspace(-12.0, -9.0, D) + 20.0
     formulas = FCMAES[settings] | {"normalize": normalize}
     es = fcmaes(mu, sigma, bounds, **formulas)

@@ -1,4 +1,4 @@
-"""csrc/rank.c and kernels/ranks.c: both ways of ranking against counting."""
+"""csrc/rank.c and kernels/ranks.c: both ways of ranking, compared with counting."""
 
 import numpy as np
 import pytest

@@ -55,7 +55,7 @@ def cluster():
         )  # fmt: skip
         yield
         ray.shutdown()
-        gc.collect()  # what Ray leaves warns when it goes: here, not in others' tests
+        gc.collect()  # objects that Ray leaves warn when they are freed: here, not in other tests
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_change_that_no_sum_shows_reaches_the_workers(three, change):
 
 
 class Here(SGD):
-    """An optimizer that only this process has: workers cannot read a search with it."""
+    """An optimizer that exists only in this process, so that workers cannot read a search with it."""
 
     def __reduce__(self):
         return _only_in, (os.getpid(),)

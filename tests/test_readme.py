@@ -1,4 +1,4 @@
-"""The blocks of the README and of the docs run as they are pasted, and print what the pages show."""
+"""The code blocks of the README and of the docs run as they are, and print what the pages show."""
 
 import contextlib
 import importlib
@@ -63,7 +63,7 @@ def test_a_block_runs_by_itself_and_prints_what_is_shown(program, output, tmp_pa
 
 
 def test_the_readme_shows_what_its_programs_print():
-    """The output of a block that prints would not be checked if none were shown."""
+    """A block that prints shows its output, because it would not be checked otherwise."""
     for case in programs():
         program, output = case.values
         assert ("print(" in program) == (output is not None), case.id
@@ -117,7 +117,7 @@ def test_pages_of_the_docs_are_in_the_index():
     ids=lambda path: str(path.relative_to(ROOT)),
 )  # fmt: skip
 def test_extras_are_installed_from_the_checkout(path):
-    """The package is on no index."""
+    """The package is not on a package index."""
     assert not re.search(r"pip install [^\n`]*pepg-fast", path.read_text(encoding="utf-8"))
 
 
@@ -128,7 +128,7 @@ def test_the_c_reference_includes_every_public_header():
 
 
 def test_every_public_name_has_a_docstring_for_the_reference():
-    """The pages are written from the public names when the site is built; this is what they will show."""
+    """The pages of the reference are generated from the public names and show their docstrings."""
     for face in ("pepg_fast", "pepg_fast.training", "pepg_fast.presets", "pepg_fast.distributed"):
         module = importlib.import_module(face)
         for name in module.__all__:

@@ -1,4 +1,4 @@
-"""kernels/recurrent.c and `RecurrentNetwork`: against NumPy and torch, alone and among others, bad input."""
+"""kernels/recurrent.c and `RecurrentNetwork`: comparisons with NumPy and torch, batches, and invalid input."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ def make(cell="gru", sizes=(3, 5, 2), rng=None, **options):
 
 
 def python(x):
-    """An activation of the caller's."""
+    """An activation in Python."""
     return np.tanh(x)
 
 
@@ -55,7 +55,7 @@ class TestFormulas:
 
     @pytest.mark.parametrize("bias", [True, False])
     def test_weights_of_torch_give_its_outputs(self, isa, dtype, cell, bias):
-        """In float32 as torch has it: within 1e-6 of numbers of order 1, of which states have no larger ones."""
+        """torch computes in float32: results agree within 1e-6, and states are of order 1."""
         prefix = f"{cell}.{'bias' if bias else 'plain'}."
         with np.load(TORCH) as file:
             data = {
@@ -177,7 +177,7 @@ class TestFormulas:
 
 
 class TestRefusals:
-    def test_arguments(self):
+    def test_invalid_arguments_are_refused(self):
         for arguments, error, match in (
             ((0, 1, 1), ValueError, "input_size: wanted at least 1"),
             ((1, 1, 0), ValueError, "hidden_size: wanted at least 1"),
@@ -204,7 +204,7 @@ class TestRefusals:
             (np.broadcast_to(np.zeros(5), (4, 5)), ValueError, "read-only"),
         ],
     )  # fmt: skip
-    def test_states(self, state, error, got):
+    def test_invalid_states_are_refused(self, state, error, got):
         network, x = make(), np.ones((4, 3))
         solutions = np.tile(network.weights, (4, 1))
         for call in (
@@ -263,7 +263,7 @@ class TestRefusals:
                 call()
 
     def test_states_that_are_in_the_inputs_or_the_solutions(self, rng):
-        """What is read is what was there before."""
+        """Inputs and solutions are read before states are written."""
         network = RecurrentNetwork(5, 2, 5)
         d = network.number_of_parameters
         solutions, both = rng.standard_normal((1, d)), rng.standard_normal((1, 5))
@@ -278,7 +278,7 @@ class TestRefusals:
         np.testing.assert_array_equal(got, wanted)
         np.testing.assert_array_equal(solutions[:, -5:], state)
 
-    def test_nobody_and_nothing(self):
+    def test_empty_populations_and_batches(self):
         network = make()
         none = np.empty((0, network.number_of_parameters))
         assert network.forward_population(none, np.empty((0, 3)), np.empty((0, 5))).shape == (0, 2)
@@ -327,5 +327,5 @@ class TestRefusals:
         assert RecurrentNetwork.load_network(tmp_path / "n").weights is None
 
 
-def test_from_the_packages_face():
+def test_the_package_exports_the_network():
     assert pepg_fast.RecurrentNetwork is pepg_fast.nn.RecurrentNetwork

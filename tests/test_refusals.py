@@ -1,4 +1,4 @@
-"""A refused call changes nothing, and arrays that are returned or kept belong to the search."""
+"""A refused call changes nothing, and arrays that are returned or kept are not shared with the caller."""
 
 # ruff: noqa: E501 - tables of cases, one a line
 
@@ -29,7 +29,7 @@ def make(optimizer=Adam, **options):
 
 
 def state(es):
-    """Everything that an update could leave behind."""
+    """Return everything that an update could change."""
     return pickle.dumps(snapshot(es))
 
 
@@ -93,7 +93,7 @@ CASES = [
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize(("kind", "change"), CASES, ids=lambda value: value.__name__)
 def test_a_refused_update_changes_nothing(kind, change, whole):
-    """Whether the update runs in C (`whole`) or through NumPy, with a rate for each parameter."""
+    """The update runs in C (`whole`), or through NumPy if each parameter has its own rate."""
     es = make(kind)
     if not whole:
         es.l2_coeff = np.full(3, 0.005)

@@ -1,4 +1,4 @@
-"""Restarts: attempts with twice the population, whichever call makes them, and what is left of each."""
+"""Restarts: every call makes attempts with twice the population, and keeps the results of all of them."""
 
 import copy
 import math
@@ -33,12 +33,12 @@ def rastrigin(x):
 
 
 def ripples(solutions):
-    """Many hills, the highest where all parameters are 0."""
+    """Return a fitness with many hills, of which the highest is where all parameters are 0."""
     return -rastrigin(solutions)
 
 
 def stuck(**changes) -> PEPG:
-    """A search that soon ends in a local optimum."""
+    """Make a search that soon ends in a local optimum."""
     options = {"mu_init": 3.0, "sigma_init": 0.5, "rng": np.random.RandomState(3), "l2_coeff": 0.0}
     return make(**(options | changes))
 
@@ -68,7 +68,7 @@ OPTIONS = {
 
 class TestAttempts:
     @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-    def test_are_new_searches_with_twice_the_population(self, options):
+    def test_attempts_are_new_searches_with_twice_the_population(self, options):
         first, changes = options
         es, twin = stuck(**first()), stuck(**first())
         rng = twin._generation.rng
@@ -88,7 +88,7 @@ class TestAttempts:
             assert len(attempt.history) == len(by_itself.history)
             assert attempt.diagnosis == by_itself.diagnosis
 
-    def test_have_other_noise_on_the_native_stream(self):
+    def test_attempts_have_other_noise_on_the_native_stream(self):
         drawn = []
 
         def note(solutions):
@@ -102,14 +102,14 @@ class TestAttempts:
         assert not np.isin(first, second).any()
 
     @pytest.mark.parametrize("rng", [None, 3, np.random.SeedSequence(3), np.random.default_rng(3)])
-    def test_take_any_source_of_noise(self, rng):
+    def test_attempts_accept_any_source_of_noise(self, rng):
         with pytest.warns(UserWarning, match="same fitness"):
             result = minimize(lambda x: 1.0, [0.0], 1.0, rng=rng, restarts=1, patience=12)
         assert len(result.tried) == 2
         assert result.reason == "patience"
         assert result.attempt == 0
 
-    def test_of_a_population_of_several_parts(self):
+    def test_attempts_with_generations_of_several_populations(self):
         es = stuck(num_interactions=100, popsize_max=60)
         sizes = []
 
@@ -126,7 +126,7 @@ class TestAttempts:
         factor = result.population_size // 10
         assert (es.num_interactions, es.popsize_max) == (100 * factor, 60 * factor)
 
-    def test_with_low_rank_noise(self):
+    def test_attempts_with_low_rank_noise(self):
         def search(size):
             return LowRankPEPG(
                 size, 3.0, [0.5, 0.2], 0.1, structure=[(2, 3), (2,)], sigma_decay=0.9, rng=2
@@ -144,7 +144,7 @@ class TestAttempts:
             np.testing.assert_array_equal(attempt.sigma, by_itself.sigma)
         np.testing.assert_array_equal(es.sigma, result.sigma)
 
-    def test_of_a_subclass_with_an_update_as_in_pepg_es(self):
+    def test_attempts_of_a_subclass_with_an_update_as_in_pepg_es(self):
         class Own(PEPG):
             def __init__(self, d):
                 super().__init__(
@@ -191,7 +191,7 @@ class TestEnd:
             again = search(6, rng)
             np.testing.assert_array_equal(again.best_theta, result.best_theta)
 
-    def test_a_run_of_a_search_is_that_of_one_call(self):
+    def test_run_equals_minimize_and_maximize(self):
         es = PEPG(
             18, 5, 3.0, 2.0, 18.0, 18 * (3 + math.log(5)) / (5 * math.sqrt(5)), 0.0, SGD, {"momentum": 0.0},
             fitness_shaping="nes", sigma_max_change=0.2, maximize=False, rng=0,
@@ -228,7 +228,7 @@ class TestEnd:
         steps = [len(one.history) for one in result.tried]
         np.testing.assert_array_equal(history["attempt"], np.repeat(range(len(steps)), steps))
 
-    def test_the_best_attempt_goes_on_at_its_own_age(self):
+    def test_the_best_attempt_continues_at_its_own_age(self):
         asked = []
 
         def rate(step):
@@ -252,7 +252,7 @@ class TestEnd:
         assert_same(es, twin)
         assert es.run(hill, target_fitness=-0.5, restarts=3).step == es.step  # already reached
 
-    def test_a_problem_of_several_attempts_is_a_warning_once(self):
+    def test_a_problem_of_several_attempts_is_reported_by_one_warning(self):
         with pytest.warns(UserWarning, match="same fitness") as caught:
             result = stuck().run(lambda x: 0.0, patience=12, restarts=2)
         assert len(caught) == 1
@@ -283,7 +283,7 @@ class TestEnd:
     @pytest.mark.parametrize(
         "limits", [{"max_steps": 500}, {"max_evaluations": 7000}, {"time_limit": 0.0}], ids=str
     )
-    def test_limits_are_those_of_all_together(self, limits):
+    def test_limits_apply_to_all_attempts_together(self, limits):
         steps = []
         result = minimize(
             rastrigin, np.full(5, 3.0), 2.0, rng=0, restarts=9, patience=50,
@@ -318,7 +318,7 @@ class TestEnd:
         assert (result.reason, result.step) == ("patience", 202)
 
     @pytest.mark.filterwarnings("ignore:no candidate had a fitness")
-    def test_nan(self):
+    def test_attempts_whose_rewards_are_nan(self):
         es = stuck(nan_policy="worst")
         with pytest.warns(UserWarning, match="NaN"):
             result = es.run(lambda x: math.nan, patience=12, restarts=2)
@@ -400,7 +400,7 @@ class TestEnd:
 
 
 class At:
-    """A fitness that calls something once there have been so many calls."""
+    """A fitness that calls a function after a given number of calls."""
 
     def __init__(self, n, action):
         self.n, self.action, self.calls = n, action, 0
@@ -420,16 +420,16 @@ def fail():
     raise ValueError("out of order")
 
 
-class TestCutShort:
+class TestInterruptedAttempts:
     @pytest.fixture
     def whole(self):
-        """The result of a run with two attempts."""
+        """Return the result of a run with two attempts."""
         result = stuck(rng=4).run(ripples, vectorized=True, patience=30, restarts=1)
         assert result.attempt == 0
         return result
 
     @pytest.mark.parametrize("after", [0, 1, 17])
-    def test_an_interrupted_attempt_goes_on_with_the_same_bits(self, whole, after):
+    def test_an_interrupted_attempt_continues_with_the_same_bits(self, whole, after):
         first, second = whole.tried
         es = stuck(rng=4)
         at = At(len(first.history) + after + 1, interrupt)
@@ -491,7 +491,7 @@ class TestCutShort:
         assert (es.population_size, es.is_pending) == (20, True)
 
     @pytest.mark.parametrize("way", ["file", "copy", "pickle"])
-    def test_a_stored_attempt_goes_on(self, whole, way, tmp_path):
+    def test_a_stored_attempt_continues(self, whole, way, tmp_path):
         first, second = whole.tried
         es = stuck(rng=4)
         es.run(At(len(first.history) + 6, interrupt), vectorized=True, patience=30, restarts=1)
@@ -507,7 +507,7 @@ class TestCutShort:
         twin.run(ripples, vectorized=True, max_steps=1, restarts=1)
         np.testing.assert_array_equal(twin.mu, first.mu)
 
-    def test_a_schedule_goes_on_at_the_attempts_age(self, tmp_path):
+    def test_a_schedule_continues_at_the_attempts_age(self, tmp_path):
         options = {"mu_lr": Decay(0.5, 0.9), "rng": 4}
         whole = stuck(**options).run(ripples, vectorized=True, patience=12, restarts=1)
         es = stuck(**options)
@@ -563,7 +563,7 @@ class TestCallbacks:
             ("start", 10, 0, 0), ("end", 10, "patience"), ("start", 20, steps, steps), ("end", 20, "patience"),
         ]  # fmt: skip
 
-    def test_may_come_from_an_iterator(self):
+    def test_callbacks_may_come_from_an_iterator(self):
         steps = []
         result = stuck().run(
             ripples,
@@ -574,7 +574,7 @@ class TestCallbacks:
         )
         assert len(steps) == len(result.history)
 
-    def test_files_hold_all_attempts_and_go_on(self, tmp_path):
+    def test_files_hold_all_attempts_and_continue(self, tmp_path):
         def callbacks():
             return [
                 CSVLog(tmp_path / "log.csv"),
@@ -647,7 +647,7 @@ class TestRefusals:
         assert es.step == 3
         es = stuck(optimizer=Halving)
         es.run(ripples, vectorized=True, patience=12, restarts=1)
-        es.run(ripples, vectorized=True, patience=12, restarts=1)  # it was kept
+        es.run(ripples, vectorized=True, patience=12, restarts=1)  # its initial state was kept
         es.save_checkpoint(tmp_path / "search")
         es = PEPG.load_checkpoint(tmp_path / "search", optimizer=Halving)
         with pytest.raises(ValueError, match="restarts: wanted a search at its start"):

@@ -1,4 +1,4 @@
-"""Published results hold: the setups of bench/results.py, several seeds each; docs/results.md has their tables."""
+"""Published results hold for the setups of bench/results.py, with several seeds each, as in docs/results.md."""
 
 import functools
 import multiprocessing
@@ -23,7 +23,7 @@ def run(setup: str, seed: int) -> results.Run:
 
 
 def runs(setup: str) -> list[results.Run]:
-    """A run for each seed, two at a time where processes can be forked."""
+    """Return a run for each seed; two of them run at the same time if processes can be forked."""
     if "fork" not in multiprocessing.get_all_start_methods():
         return [run(setup, seed) for seed in range(SEEDS)]
     with multiprocessing.get_context("fork").Pool(2) as pool:

@@ -1,4 +1,4 @@
-"""csrc/rng.h: Philox against its authors' answers, normals against Box-Muller and the normal distribution."""
+"""csrc/rng.h: Philox has its authors' known answers, and normals follow Box-Muller and the normal distribution."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""The house: every import path that ever was public, the rooms, and the floors that the linter's contract names.
+"""The structure of the package: every import path that was ever public, the folders, and the floors of the contract.
 
-`data/public_paths.txt` has the paths. Lines are added to it; none is taken away.
+`data/public_paths.txt` lists the paths. Lines may be added to it, but never removed.
 """
 
 import ast
@@ -83,7 +83,7 @@ def test_every_module_has_a_floor():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_a_module_takes_nothing_but_modules_from_the_packages_around_it(path):
-    """Their `__init__` imports it, and that of the whole package the linter's contract passes over."""
+    """Their `__init__` imports the module, and the linter ignores imports from the package as a whole."""
     around = ["pepg_fast", *path.relative_to(SOURCE).parts[:-1]]
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""The run loop equals a loop by hand, ends at limits and by Ctrl-C, and continues with the same bits."""
+"""The run loop equals a loop written by hand, ends at limits and on Ctrl-C, and continues with the same bits."""
 
 import contextlib
 import copy
@@ -38,7 +38,7 @@ def valley(solution) -> float:
 
 
 class Counted:
-    """A fitness that notes how often it was asked for."""
+    """A fitness that counts its calls."""
 
     def __init__(self, f=hill):
         self.f, self.calls = f, 0
@@ -68,10 +68,10 @@ SEARCHES = {
 }
 
 
-class TestLikeALoopByHand:
+class TestLoop:
     @pytest.mark.parametrize("options", SEARCHES.values(), ids=SEARCHES)
     @pytest.mark.parametrize("how", ["serial", "vectorized", "threads"])
-    def test_the_same_bits(self, options, how):
+    def test_run_has_the_bits_of_a_loop_by_hand(self, options, how):
         es, twin = make(**options()), make(**options())
         if how == "threads":
             with ThreadPoolExecutor(2) as executor:
@@ -82,7 +82,7 @@ class TestLikeALoopByHand:
         assert_same(es, by_hand(twin, hill, 5))
         np.testing.assert_array_equal(es.ask(), twin.ask())
 
-    def test_in_several_calls(self):
+    def test_several_calls_have_the_bits_of_one(self):
         es = make()
         for steps in (1, 0, 3, 2):
             es.run(hill, max_steps=steps)
@@ -157,7 +157,7 @@ class TestLimits:
         result = es.run(hill, max_steps=2.0)  # counts in each call
         assert (result.reason, result.step, len(result.history)) == ("max_steps", 5, 2)
 
-    def test_no_steps(self):
+    def test_max_steps_of_0(self):
         es, evaluate = make(), Counted()
         result = es.run(evaluate, max_steps=0)
         assert (result.reason, result.step, evaluate.calls) == ("max_steps", 0, 0)
@@ -238,12 +238,12 @@ class TestLimits:
         assert (result.reason, result.step) == ("patience", steps)
         assert result.best_fitness == sense * 1.5
 
-    def test_without_any_number_there_is_no_improvement(self):
+    def test_generations_of_nan_are_no_improvement(self):
         es = make()
         assert es.run(lambda x: -math.inf, patience=4).step == 4
         assert es.best_theta is None
 
-    def test_no_time(self):
+    def test_a_time_limit_of_0(self):
         evaluate = Counted()
         result = make().run(evaluate, time_limit=0)
         assert (result.reason, evaluate.calls) == ("time_limit", 0)
@@ -270,7 +270,7 @@ class TestLimits:
         assert (result.reason, result.step, seen) == ("callback", 4, [1, 2, 3, 4])
 
     @pytest.mark.parametrize("value", [None, False, 0])
-    def test_and_one_that_does_not(self, value):
+    def test_a_callback_that_does_not_return_true(self, value):
         assert make().run(hill, max_steps=2, callbacks=lambda es, row: value).reason == "max_steps"
 
     @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ class TestLimits:
             ("time_limit", {"time_limit": 1e-9}),
         ],
     )
-    def test_of_several_reasons_the_first_of_these_is_given(self, reason, limits):
+    def test_the_order_of_reasons_that_apply_at_the_same_step(self, reason, limits):
         order = {
             "target_fitness": {"target_fitness": -math.inf},
             "callback": {"callbacks": lambda es, row: True},
@@ -306,7 +306,7 @@ class TestLimits:
         assert result.reason == "target_fitness"
 
     @pytest.mark.parametrize("callbacks", [(), []])
-    def test_none_is_refused(self, callbacks):
+    def test_a_run_without_a_limit_is_refused(self, callbacks):
         es = make()
         wanted = (
             r"run: wanted one of max_steps, max_evaluations, target_fitness, patience, time_limit "
@@ -363,7 +363,7 @@ class TestLimits:
         ],
         ids=repr,
     )
-    def test_bad_ones_are_named_and_nothing_begins(self, limit, error):
+    def test_invalid_limits_are_named_before_anything_begins(self, limit, error):
         es, evaluate = make(), Counted()
         name = list(limit)[-1]
         with pytest.raises(error, match=f"^{name}: wanted "):
@@ -386,13 +386,13 @@ class TestLimits:
 
 @pytest.fixture
 def ctrl_c():
-    """Send the main thread SIGINT; Python's own handler is put back afterward."""
+    """Return a function that sends SIGINT to the main thread; Python's own handler is restored afterward."""
     yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class At:
-    """Calls something once, at the n-th call."""
+    """A fitness that calls a function once, at its n-th call."""
 
     def __init__(self, n, action, f=hill):
         self.n, self.action, self.f, self.calls = n, action, f, 0
@@ -407,7 +407,7 @@ class At:
 class TestCtrlC:
     @pytest.mark.parametrize("n", [1, 7, 10, 11, 35])
     @pytest.mark.parametrize("options", ["as it is", "RandomState", "float32"])
-    def test_while_candidates_are_evaluated(self, ctrl_c, n, options):
+    def test_ctrl_c_while_candidates_are_evaluated(self, ctrl_c, n, options):
         es, twin = make(**SEARCHES[options]()), make(**SEARCHES[options]())
         evaluate = At(n, ctrl_c)
         result = es.run(evaluate, max_steps=6)
@@ -419,7 +419,7 @@ class TestCtrlC:
         assert es.run(hill, max_steps=6 - es.step).reason == "max_steps"
         assert_same(es, by_hand(twin, hill, 6))
 
-    def test_while_all_are(self, ctrl_c):
+    def test_ctrl_c_in_a_vectorized_evaluation(self, ctrl_c):
         es = make()
         evaluate = At(3, ctrl_c, hills)
         assert es.run(evaluate, vectorized=True, max_steps=6).reason == "interrupted"
@@ -427,7 +427,7 @@ class TestCtrlC:
         es.run(hill, max_steps=4)
         assert_same(es, by_hand(make(), hill, 6))
 
-    def test_in_an_executors_thread(self, ctrl_c):
+    def test_ctrl_c_while_an_executor_evaluates(self, ctrl_c):
         es, gate = make(), threading.Event()
 
         def interrupt():
@@ -442,7 +442,7 @@ class TestCtrlC:
         assert_same(es, by_hand(make(), hill, 6))
 
     @pytest.mark.parametrize("steps", [3, 10])
-    def test_in_an_update_it_waits_for_its_end(self, ctrl_c, steps):
+    def test_ctrl_c_in_an_update_waits_for_its_end(self, ctrl_c, steps):
         class Interrupting(Halving):
             def __call__(self, gradients):
                 result = super().__call__(gradients)
@@ -460,7 +460,7 @@ class TestCtrlC:
         np.testing.assert_array_equal(es.sigma, twin.sigma)
 
     @pytest.mark.parametrize("limit", [{"max_steps": 2}, {"max_steps": 9}, {"max_evaluations": 20}])
-    def test_in_a_callback_it_waits_for_all_of_them(self, ctrl_c, limit):
+    def test_ctrl_c_in_a_callback_waits_for_all_callbacks(self, ctrl_c, limit):
         seen = []
 
         def interrupt(es, row):
@@ -473,7 +473,7 @@ class TestCtrlC:
         es.run(hill, max_steps=2)
         assert_same(es, by_hand(make(), hill, 4))
 
-    def test_a_second_time_it_does_not_wait(self, ctrl_c):
+    def test_a_second_ctrl_c_does_not_wait(self, ctrl_c):
         def twice(es, row):
             ctrl_c()
             ctrl_c()
@@ -485,7 +485,7 @@ class TestCtrlC:
         es.run(hill, max_steps=2)
         assert_same(es, by_hand(make(), hill, 3))
 
-    def test_while_the_center_is_evaluated(self, ctrl_c):
+    def test_ctrl_c_while_the_center_is_evaluated(self, ctrl_c):
         es = make()
         result = es.run(At(22, ctrl_c), max_steps=9, center_every=1)
         assert (result.reason, es.step, es.is_pending) == ("interrupted", 2, False)
@@ -495,7 +495,7 @@ class TestCtrlC:
         np.testing.assert_array_equal(es.mu, twin.mu)
 
     @pytest.mark.parametrize("error", [BaseException, KeyboardInterrupt])
-    def test_a_fitness_that_catches_it_does_not_lose_it(self, ctrl_c, error):
+    def test_a_fitness_that_catches_ctrl_c_does_not_lose_it(self, ctrl_c, error):
         def evaluate(solution):
             with contextlib.suppress(error):
                 ctrl_c()
@@ -553,7 +553,7 @@ class TestCtrlC:
             make().run(evaluate, max_steps=1)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
-    def test_in_another_thread(self, ctrl_c):
+    def test_a_run_in_another_thread(self, ctrl_c):
         es, results = make(), []
 
         def evaluate(solution):
@@ -615,7 +615,7 @@ INTERRUPTED = """
     ("size", "dim", "how"), [(64, 300_000, "update"), (10, 3, "evaluate"), (10, 3, "callback")]
 )
 def test_ctrl_c_from_outside(size, dim, how):
-    """The search continues with the bits that it would have had."""
+    """The search continues with the bits of an uninterrupted run."""
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(size), str(dim), how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
@@ -629,9 +629,9 @@ def test_ctrl_c_from_outside(size, dim, how):
 
 
 class TestPendingPopulation:
-    """One that waits for its rewards is evaluated first."""
+    """A population that waits for its rewards is evaluated first."""
 
-    def test_after_ask(self):
+    def test_a_population_that_waits_after_ask(self):
         es = make()
         solutions, seen = es.ask().copy(), []
 
@@ -644,7 +644,7 @@ class TestPendingPopulation:
         es.run(hill, max_steps=2)
         assert_same(es, by_hand(make(), hill, 3))
 
-    def test_after_an_error(self):
+    def test_a_population_that_waits_after_an_error(self):
         es = make()
         with pytest.raises(EvaluationError):
             es.run(At(25, lambda: 1 / 0), max_steps=5)
@@ -652,7 +652,7 @@ class TestPendingPopulation:
         es.run(hill, max_steps=3)
         assert_same(es, by_hand(make(), hill, 5))
 
-    def test_after_a_reward_that_is_nan(self):
+    def test_a_population_that_waits_after_a_reward_of_nan(self):
         es = make()
         with pytest.raises(ValueError, match="rewards: wanted numbers, got NaN at index 4"):
             es.run(
@@ -663,7 +663,7 @@ class TestPendingPopulation:
         assert_same(es, by_hand(make(), hill, 4))
 
     @pytest.mark.parametrize("rng", [1, np.random.RandomState(3)], ids=["native", "RandomState"])
-    def test_from_a_checkpoint(self, tmp_path, rng):
+    def test_a_population_that_waits_in_a_checkpoint(self, tmp_path, rng):
         es, twin = make(rng=copy.deepcopy(rng)), make(rng=copy.deepcopy(rng))
         with pytest.raises(EvaluationError):
             es.run(At(25, lambda: 1 / 0), max_steps=5)
@@ -672,7 +672,7 @@ class TestPendingPopulation:
         again.run(hill, max_steps=3)
         assert_same(again, by_hand(twin, hill, 5))
 
-    def test_one_that_was_edited(self):
+    def test_a_population_that_waits_and_was_edited(self):
         es, seen = make(), []
         es.ask()[0] = 7.0
 
@@ -683,13 +683,13 @@ class TestPendingPopulation:
         es.run(evaluate, max_steps=1)
         assert seen[0] == 7.0
 
-    def test_one_drawn_in_chunks(self):
+    def test_a_population_that_waits_and_was_drawn_in_chunks(self):
         es = make()
         es.iter_parameters(4)
         es.run(hill, max_steps=2)
         assert_same(es, by_hand(make(), hill, 2))
 
-    def test_none_waits_after_a_run(self):
+    def test_no_population_waits_after_a_run(self):
         es = make()
         es.run(hill, max_steps=1)
         assert not es.is_pending
@@ -726,7 +726,7 @@ class TestInteractions:
         np.testing.assert_array_equal(result.history["evaluations"], [30, 60])
         assert (result.step, result.evaluations, result.interactions) == (2, 60, 300)
 
-    def test_rows_are_of_all_the_generation(self):
+    def test_rows_describe_the_whole_generation(self):
         es, buffer, told = make(num_interactions=25), np.empty(10), []
 
         def evaluate(solutions):
@@ -741,7 +741,7 @@ class TestInteractions:
         np.testing.assert_allclose(history["mean"], told.mean(axis=1))
 
     @pytest.mark.parametrize("vectorized", [False, True])
-    def test_the_search_wants_them(self, vectorized):
+    def test_a_search_that_needs_interactions_asks_for_them(self, vectorized):
         es = make(num_interactions=120)
         with pytest.raises(
             ValueError, match=r"evaluate: wanted \(fitness, interactions\) because of num_interac"
@@ -754,11 +754,11 @@ class TestInteractions:
         assert es.run(with_interactions, max_steps=2).interactions == es.interactions == 100
         assert make().run(hill, max_steps=2).interactions == 0
 
-    def test_those_of_the_center_count_too(self):
+    def test_interactions_of_the_center_are_counted(self):
         result = make().run(with_interactions, max_steps=2, center_every=2)
         assert (result.interactions, result.evaluations) == (105, 21)
 
-    def test_interrupted_between_two_populations(self, ctrl_c):
+    def test_ctrl_c_between_two_populations(self, ctrl_c):
         options = {"num_interactions": 120, "popsize_max": 40}
         es, twin = make(**options), make(**options)
         evaluate = At(45, ctrl_c, with_interactions)
@@ -772,7 +772,7 @@ class TestInteractions:
 class TestCenter:
     @pytest.mark.parametrize("vectorized", [False, True])
     @pytest.mark.parametrize("every", [1, 2, 3])
-    def test_it_is_evaluated_after_every_so_many_steps(self, every, vectorized):
+    def test_the_center_is_evaluated_every_few_steps(self, every, vectorized):
         es, centers = make(lower=-0.05, upper=0.05), []
         result = es.run(
             hills if vectorized else hill,
@@ -786,20 +786,20 @@ class TestCenter:
             np.testing.assert_equal(column[i], math.nan if (i + 1) % every else centers[i])
         assert es.evaluations == result.evaluations == 60 + 6 // every
 
-    def test_it_changes_nothing_else(self):
+    def test_evaluating_the_center_changes_nothing_else(self):
         es, twin = make(), make()
         es.run(hill, max_steps=4, center_every=1)
         by_hand(twin, hill, 4)
         es.evaluations -= 4
         assert_same(es, twin)
 
-    def test_every_so_many_steps_of_the_search(self):
+    def test_steps_between_centers_are_counted_by_the_search(self):
         es = make()
         es.run(hill, max_steps=2)
         column = es.run(hill, max_steps=3, center_every=3).history["center"]
         np.testing.assert_array_equal(np.isnan(column), [False, True, True])
 
-    def test_one_that_fails_is_named(self):
+    def test_a_center_that_fails_is_named(self):
         es = make()
         with pytest.raises(EvaluationError, match="evaluate: the center raised ZeroDivision") as e:
             es.run(At(11, lambda: 1 / 0), max_steps=3, center_every=1)
@@ -913,7 +913,7 @@ class TestHistory:
 
 
 class TestResult:
-    def test_it_sums_the_run_up(self):
+    def test_the_result_summarizes_the_run(self):
         es = make()
         es.run(hill, max_steps=2)
         result = es.run(hill, max_steps=3)
@@ -925,7 +925,7 @@ class TestResult:
         np.testing.assert_array_equal(result.sigma, es.sigma)
         assert result.seconds >= result.history["seconds"][-1] > 0
 
-    def test_it_does_not_change_with_the_search(self):
+    def test_the_result_does_not_change_with_the_search(self):
         es = make()
         result = es.run(hill, max_steps=2)
         kept = copy.deepcopy(result)
@@ -938,7 +938,7 @@ class TestResult:
         result.mu[:] = 9.0
         assert (es.mu == 7.0).all()
 
-    def test_its_mean_is_within_the_bounds(self):
+    def test_the_mean_of_the_result_is_within_the_bounds(self):
         es = make(mu_init=2.0, upper=1.0)
         with pytest.warns(UserWarning, match="outside the bounds"):
             result = es.run(lambda x: x.sum(), max_steps=0)
@@ -960,7 +960,7 @@ class TestResult:
         assert shown["history"] == "3 rows"
         assert max(map(len, lines)) < 120
 
-    def test_before_the_first_step_too(self):
+    def test_the_result_before_the_first_step(self):
         lines = repr(make().run(hill, max_steps=0)).splitlines()
         assert " best_fitness: -inf" in lines
         assert "   best_theta: None" in lines
@@ -974,19 +974,19 @@ class TestResult:
             ({"callbacks": lambda es, row: True}, "ended by a callback"),
         ],
     )
-    def test_it_says_why(self, limit, text):
+    def test_the_representation_of_a_result_has_the_reason(self, limit, text):
         assert repr(make().run(hill, **limit)).startswith(f"Result: {text}\n")
 
     def test_interactions_are_shown_if_there_are_any(self):
         assert " interactions: 50" in repr(make().run(with_interactions, max_steps=1))
 
-    def test_it_pickles(self):
+    def test_the_result_can_be_pickled(self):
         result = make().run(hill, max_steps=3, center_every=2)
         again = pickle.loads(pickle.dumps(result))
         assert repr(again) == repr(result)
         np.testing.assert_equal(dict(again.history), dict(result.history))
 
-    def test_two_can_be_compared(self):
+    def test_two_results_can_be_compared(self):
         results = [make().run(hill, max_steps=1) for _ in range(2)]
         results[1].seconds = results[0].seconds
         assert results[0] in results
@@ -998,7 +998,7 @@ def ellipsoid(solution) -> float:
 
 
 class TestMaximizeAndMinimize:
-    def test_they_are_mirror_images(self):
+    def test_maximize_mirrors_minimize(self):
         low = minimize(valley, np.zeros(4), 1.0, max_steps=20, rng=3)
         high = maximize(hill, np.zeros(4), 1.0, max_steps=20, rng=3)
         np.testing.assert_array_equal(low.mu, high.mu)
@@ -1016,7 +1016,7 @@ class TestMaximizeAndMinimize:
 
     @pytest.mark.parametrize("size", [2, 30])
     def test_an_optimum_near_an_edge_is_found(self, size):
-        """A mean that may leave the box moves so far out that all candidates are clipped to the same point."""
+        """A mean that could leave the box would move so far out that all candidates are clipped to one point."""
         best = np.resize([0.95, 0.02], size)
         for seed in range(6):
             result = minimize(
@@ -1033,7 +1033,7 @@ class TestMaximizeAndMinimize:
         assert result.reason == "target_fitness"
 
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-    def test_neither_unit_matters(self, dtype):
+    def test_units_of_fitness_and_parameters_do_not_matter(self, dtype):
         kwargs = {"max_steps": 40, "rng": 2, "dtype": dtype}
         one = minimize(valley, np.zeros(4), 0.5, **kwargs)
         other = minimize(lambda x: 2.0**9 * valley(x * 2.0**7), np.zeros(4), 2.0**-8, **kwargs)
@@ -1110,7 +1110,7 @@ class TestMaximizeAndMinimize:
             ({"optimizer_kwargs": {"momentum": 0.5}}, "mu_lr"),
         ],
     )
-    def test_and_without_rates_it_is_refused(self, options, name):
+    def test_another_optimizer_without_rates_is_refused(self, options, name):
         with pytest.raises(ValueError, match=f"{name}: wanted a rate that suits your optimizer"):
             minimize(valley, np.zeros(3), 1.0, **options)
 
@@ -1140,7 +1140,7 @@ class TestMaximizeAndMinimize:
             ((valley, [0.0], 1.0), {"max_evaluations": 3}, ValueError, "max_evaluations: wanted"),
         ],
     )
-    def test_refuses(self, search, arguments, options, error, message):
+    def test_invalid_arguments_are_refused(self, search, arguments, options, error, message):
         with pytest.raises(error, match=message):
             search(*arguments, **options)
 
@@ -1150,12 +1150,12 @@ class TestMaximizeAndMinimize:
         minimize(valley, 0.0, 1.0, **options)
         assert options == before
 
-    def test_a_failure_is_the_one_of_run(self):
+    def test_a_failure_is_reported_as_by_run(self):
         with pytest.raises(EvaluationError, match="candidate 0 raised ZeroDivisionError"):
             maximize(lambda x: 1 / 0, [0.0], 1.0)
 
 
-class TestWhatCannotGoOn:
+class TestRunsThatCannotContinue:
     def test_limits_hold_within_a_generation(self):
         es = make(num_interactions=10**6)
         result = es.run(lambda x: (hill(x), 0), max_evaluations=55)
@@ -1190,7 +1190,7 @@ class TestWhatCannotGoOn:
         es.run(evaluate, max_steps=1)
         np.testing.assert_array_equal(seen, np.round(seen, 1))
 
-    def test_an_error_brings_the_history(self):
+    def test_an_error_has_the_history(self):
         count = itertools.count()
 
         def evaluate(solution):
@@ -1218,7 +1218,7 @@ class TestWhatCannotGoOn:
         assert rows == [1, 2]
 
 
-def test_evaluate_may_change_what_it_is_given():
+def test_evaluate_may_change_its_argument():
     def changes(solution):
         solution *= 2
         return hill(solution / 2)
@@ -1229,7 +1229,7 @@ def test_evaluate_may_change_what_it_is_given():
     np.testing.assert_array_equal(es.best_theta, twin.best_theta)
 
 
-def test_a_vectorized_evaluate_may_not():
+def test_a_vectorized_evaluate_may_not_change_its_argument():
     def changes(solutions):
         solutions *= 2
 

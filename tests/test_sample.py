@@ -132,7 +132,7 @@ def stream(request):
 @pytest.mark.parametrize("dim", [1, 15, 1000, 1024, 2048, 6020])
 @pytest.mark.parametrize("offset", [0, 1, 2, 5])
 def test_a_population_past_the_caches_is_the_same(isa, dtype, stream, dim, offset, rng):
-    """Rows of any length, aligned to cache lines or not, both halves at the same place of a page or not."""
+    """Rows have any length and alignment, and their two halves begin at the same place of a page or not."""
     drawn, pairs = distribution(dim, dtype, rng), 8
     memory, kept = np.full(2 * pairs * dim + 64, 7.0, dtype), np.full((pairs, dim), 7.0, np.float32)
     end = offset + 2 * pairs * dim
@@ -148,7 +148,7 @@ def test_a_population_past_the_caches_is_the_same(isa, dtype, stream, dim, offse
 
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_large_populations_are_written_both_ways_to_the_same_bits(dtype, symmetric, rng):
-    """The way of the first calls changes from one to the next, to find the faster one."""
+    """The first calls alternate between both ways to find the faster one."""
     drawn = distribution(600_000, dtype, rng)
     shape = (8 if symmetric else 4, 600_000)
     first, again = np.empty(shape, dtype), np.empty(shape, dtype)

@@ -1,6 +1,6 @@
-"""The search in the C library: the bits of `PEPG`, and what it refuses.
+"""The search in the C library has the bits of `PEPG`, and refuses invalid options.
 
-The C tests (tests/native/test_search_real.inc) have the same on every instruction set and in teams.
+The C tests (tests/native/test_search_real.inc) check the same on every instruction set and in teams.
 """
 
 import ctypes
@@ -65,7 +65,7 @@ def address(array):
 
 
 class CSearch:
-    """A search of the C library's, read and written like the Python one."""
+    """A search of the C library, which is read and written like the Python one."""
 
     def __init__(self, library, dtype, **options):
         self._library, self._kept, self._dtype = library, options, np.dtype(dtype)
@@ -104,7 +104,7 @@ class CSearch:
         return np.ctypeslib.as_array((kind * self.struct.dim).from_address(pointer)).copy()
 
     def state(self):
-        """All that a refused call must leave."""
+        """Return everything that a refused call must not change."""
         kept = (bytes(self.struct), self.array("mu").tobytes(), self.array("sigma").tobytes())
         rule = self.struct.step_rule
         return (*kept, *(self.array(f"step_rule.{name}").tobytes()
@@ -137,7 +137,7 @@ RULES = {
 
 
 def pair_of(library, dtype, rule, population, dim, *, python=None, **options):
-    """The same search twice."""
+    """Return the same search in Python and in C."""
     numbers, keywords = RULES[rule]
     python = {"mu_init": 0.5, "sigma_init": 0.75, **(python or {})}
     es = PEPG(population, dim, python.pop("mu_init"), python.pop("sigma_init"), 0.1, 0.2, 0.01, **keywords,
@@ -244,7 +244,7 @@ def test_equal_and_infinite_rewards(library, rewards, unpaired):
 
 @pytest.mark.parametrize("n", [2, 7, 8, 9, 64, 127, 128, 129, 130, 255, 257, 1000, 4099])
 def test_ranks_without_pairs_have_numpys_mean(library, n):
-    """The mean is added up in NumPy's order, which any other would differ from in the last bit."""
+    """The mean is summed in NumPy's order, because another order would change the last bit."""
     es, search = pair_of(library, "float64", "sgd", n, 2, unpaired=1)
     values = np.random.default_rng(n).integers(0, 1 + n // 2, n)
     follow(es, search, 1, lambda theta: values)
@@ -285,7 +285,7 @@ def test_a_refused_call_leaves_the_search_in_c_unchanged(library):
 
 
 def test_arrays_of_the_callers(library):
-    """What the Python class will do: its arrays in the place of the search's own."""
+    """Use the caller's arrays instead of the search's own, as the Python class does."""
     es, search = pair_of(library, "float32", "adam", 10, 3)
     mine = {name: search.array(name) for name in ("mu", "sigma", "step_rule.m", "step_rule.v")}
     for name, array in mine.items():
@@ -362,7 +362,7 @@ def test_simulated_searches_have_the_bits_of_pepg(library, walk, each_isa, episo
 
 
 def test_impossible_options_have_no_size(library):
-    """More of them in the C tests."""
+    """The C tests have more of these options."""
     good = {
         "size": ctypes.sizeof(STRUCTS["pepg_search_options"]),
         "population_size": 10,
@@ -384,7 +384,7 @@ def test_impossible_options_have_no_size(library):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_the_library_stays_loaded_while_its_threads_live(library):
-    """A program that closes it after use, as a plugin's host does."""
+    """A program such as a host of plugins closes the library after use."""
     program = """
 import _ctypes, ctypes, sys
 library = ctypes.CDLL(sys.argv[1])

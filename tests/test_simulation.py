@@ -1,4 +1,4 @@
-"""Whole episodes in C: equal to a loop in Python, bit for bit, on any number of threads."""
+"""Whole episodes in C equal a loop in Python, bit for bit, on any number of threads."""
 
 import ctypes
 import math
@@ -51,7 +51,7 @@ def scrambled(x: int) -> int:
 
 
 def episode(act, seed: int, max_steps: int) -> tuple[float, int, list]:
-    """Return, steps and (observation, action, reward) of one episode of the twin."""
+    """Run one episode in Python; return its return, its steps, and (observation, action, reward) of each step."""
     position, wanted = (
         (scrambled(seed) >> 11) * 2.0**-52 - 1.0,
         3.0 + scrambled((seed + 1) % 2**64) % 40,
@@ -70,7 +70,7 @@ def episode(act, seed: int, max_steps: int) -> tuple[float, int, list]:
 
 
 def actor(network: NeuralNetwork | RecurrentNetwork, weights: np.ndarray):
-    """One member's policy of one episode, through the public forward pass, in the width of its weights."""
+    """Return a member's policy for one episode, by the public forward pass, in the width of its weights."""
     memory = [np.zeros((1, network.state_size), weights.dtype)] if network.state_size else []
 
     def act(observation):
@@ -241,7 +241,7 @@ def test_a_search_improves(walk):
 
 
 class TestNotFinite:
-    """What an action or reward that is not finite does."""
+    """Actions and rewards that are not finite."""
 
     network = NeuralNetwork(2, 1, [3])  # tanh would make a finite action of an infinite observation
 
@@ -250,7 +250,7 @@ class TestNotFinite:
         return walk(40, data=np.array([request.param, 0.5]))
 
     def members(self) -> np.ndarray:
-        """Three that stay near 0, and member 1 that is pushed past 0.5; an infinite observation gives it one."""
+        """Return members that stay near 0, except for member 1, whose reward or action is not finite beyond 0.5."""
         solutions = np.zeros((4, self.network.number_of_parameters))
         solutions[:, :6] = [1, -1, 0, 0, 0, 0]
         solutions[:, 9:11] = [1.0, 1.0]
@@ -258,22 +258,22 @@ class TestNotFinite:
         solutions[1, 11] = 1.0
         return solutions
 
-    def test_raises_and_names_the_member(self, sim):
+    def test_the_error_names_the_member(self, sim):
         with pytest.raises(RuntimeError, match=r"solutions: member 1 .*seed 7.*1 of 4 members"):
             sim.evaluate(self.network, self.members(), seed=7)
 
-    def test_or_ranks_last(self, sim):
+    def test_nan_policy_worst_ranks_the_member_last(self, sim):
         returns = sim.evaluate(self.network, self.members(), seed=7, nan_policy="worst")
         assert returns[1] == -np.inf
         assert np.isfinite(np.delete(returns, 1)).all()
 
-    def test_or_stays(self, sim, walk):
+    def test_nan_policy_keep_returns_nan(self, sim, walk):
         returns = sim.evaluate(self.network, self.members(), seed=7, nan_policy="keep")
         assert math.isnan(returns[1])
         fine = walk(40).evaluate(self.network, self.members(), seed=7)
         np.testing.assert_array_equal(np.delete(returns, 1), np.delete(fine, 1))
 
-    def test_a_rollout_shows_where(self, sim):
+    def test_a_rollout_ends_at_the_failure(self, sim):
         observations, actions, rewards = sim.rollout(self.network, self.members()[1], seed=7)
         assert len(observations) == len(actions) + 1 == len(rewards) + 1 < 41
         assert np.isnan(rewards[-1])
@@ -291,7 +291,7 @@ class TestNotFinite:
 
 
 class TestRefuses:
-    """Messages name the argument, what was wanted and what came."""
+    """Messages name the argument, what was wanted and what was given."""
 
     network = NeuralNetwork(2, 1, [3], "tanh")
 
@@ -379,7 +379,7 @@ INTERRUPTED = """
     ],
 )
 def test_ctrl_c_ends_a_long_call(library, hidden, n, n_threads, seconds, call):
-    """Episodes of days."""
+    """The episodes would take days."""
     arguments = [str(value) for value in (library, hidden, n, n_threads, seconds, call)]
     command = [sys.executable, "-c", textwrap.dedent(INTERRUPTED), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:

@@ -1,4 +1,4 @@
-"""What the source promises of itself."""
+"""Promises about the source code."""
 
 import ast
 import io
@@ -18,7 +18,7 @@ _NO_CODE = (
 
 
 def lines_of_code(source):
-    """Numbers of the lines that hold code: no docstrings, comments or blank lines."""
+    """Return the numbers of lines of code, without docstrings, comments and blank lines."""
     documented = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(

@@ -1,4 +1,4 @@
-"""A search in parts: slices of a population, gradients by columns, the bits of the whole."""
+"""A search in parts: slices of a population and gradients by columns have the bits of the whole."""
 
 import copy
 import itertools
@@ -15,7 +15,7 @@ SIZES = [1, 2, 3, 8]
 
 
 class Plain(Optimizer):
-    """One that is called in Python."""
+    """An optimizer that is called in Python."""
 
     def __init__(self, alpha):
         self.alpha = alpha
@@ -57,7 +57,7 @@ def tell(es, rewards, **options):
 
 
 def by_columns(size):
-    """Gradients as `size` processes would compute them: each its columns."""
+    """Return the gradients as `size` processes would compute them, each for some of the columns."""
 
     def gradients(work):
         steps = edges(-(-work.theta_size // 16), size)

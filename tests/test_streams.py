@@ -1,4 +1,4 @@
-"""A stored generator is one of NumPy's in a state that it can have, or it is refused before anything is drawn."""
+"""A stored generator must be one of NumPy's in a valid state; otherwise it is refused before anything is drawn."""
 
 import copy
 import math
@@ -17,7 +17,7 @@ HUGE = 2**128
 
 
 def generator(kind, name):
-    """One that has drawn an odd number of each, so that every buffer has something left."""
+    """Return a generator whose buffers are not empty, because it has drawn an odd number of each kind."""
     made = getattr(np.random, kind)(getattr(np.random, name)(5))
     made.standard_normal(3)
     (made.integers if kind == "Generator" else made.randint)(0, 9, 3, dtype=np.uint32)
@@ -35,7 +35,7 @@ def stored(request, name):
 
 
 def fields(state, before=""):
-    """Paths and values of a state's fields."""
+    """Yield the paths and values of the fields of a state."""
     for key, value in state.items():
         if isinstance(value, dict):
             yield from fields(value, f"{before}{key}.")
@@ -100,7 +100,7 @@ def test_whole_numbers_are_checked_for_type_and_range(stored):
     ],
 )  # fmt: skip
 def test_positions_end_where_the_buffer_does(name, path, last):
-    """Beyond it, NumPy reads other memory or ends the process."""
+    """Beyond its end, NumPy would read other memory or end the process."""
     for kind in ("Generator", "RandomState"):
         state = streams.to_state(generator(kind, name))
         for good in (last, last - last % 2 - 1 if "inc" in path else 0):
@@ -132,7 +132,7 @@ def test_the_normal_that_is_kept_is_a_finite_float(name, bad, has_gauss):
 
 
 def test_states_that_would_never_give_another_number_are_refused():
-    """A RandomState of zeros alone looks for a normal for ever."""
+    """A RandomState of zeros, for example, would search for a normal forever."""
     for kind in ("Generator", "RandomState"):
         state = streams.to_state(generator(kind, "MT19937"))
         key = np.zeros(624, np.uint32)

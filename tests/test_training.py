@@ -47,7 +47,7 @@ def changed(**changes) -> TrainConfig:
 
 
 def assert_same_state(one: Path, other: Path, kind: type = PEPG) -> None:
-    """Checkpoints and histories bit for bit, but for the time it took."""
+    """Check that checkpoints and histories are bit-identical, except for times."""
     first, second = (RunFolder(path).load_checkpoint(kind) for path in (one, other))
     from pepg_fast.storage import checkpoints
 
@@ -61,7 +61,7 @@ def assert_same_state(one: Path, other: Path, kind: type = PEPG) -> None:
     np.testing.assert_equal(*rows)
 
 
-def test_it_learns():
+def test_training_learns():
     result = train("Walk-v0", changed(max_steps=100, population_size=32, mu_lr=0.075))
     assert result.history["mean"][0] < -8.0
     before = score(Policy(_untrained(result), result.policy.interface, None), envs.Walk, workers=0)
@@ -165,7 +165,7 @@ def test_the_files_of_a_run(tmp_path, no_picture):
 
 
 def test_the_best_candidate_has_the_normalizer_it_was_evaluated_with():
-    """Its return is found again, which another normalizer would not give."""
+    """The candidate reaches its return again, which it would not with another normalizer."""
     config = changed(max_steps=9, sigma_init=0.5)
     found = train("Walk-v0", config)
     es_step = int(found.history["step"][np.argmax(found.history["best"])])
@@ -197,7 +197,7 @@ def test_a_reward_shift_is_in_the_fitness_and_not_in_the_centers_return():
         ({"target": -1000.0}, "target"),
     ],
 )
-def test_limits(tmp_path, limits, reason):
+def test_limits_of_training(tmp_path, limits, reason):
     result = train("Walk-v0", changed(max_steps=None, **limits), folder=tmp_path / "run")
     assert result.reason == reason
     if reason == "max_evaluations":
@@ -354,7 +354,7 @@ def test_the_history_has_returns_and_lengths_besides_the_fitness(engine, tmp_pat
 
 
 def test_a_run_whose_history_lacks_the_newer_columns_continues(tmp_path):
-    """As those before these columns left it: in the file, and in the checkpoint that restores lost rows."""
+    """Earlier versions wrote neither the file nor the checkpoint, which restores lost rows, with these columns."""
     from pepg_fast.run.history import COLUMNS, HEADER
 
     train("Walk-v0", changed(max_steps=5), folder=tmp_path / "run")
@@ -447,13 +447,13 @@ def test_a_second_death_ends_the_run_with_its_checkpoint(tmp_path):
 
 
 def slow(folder, steps, workers=0, resume=False):
-    """A run that takes its time, with checkpoints."""
+    """Run a slow training run with checkpoints."""
     config = changed(max_steps=steps, workers=workers, checkpoint_every=1)
     return train("Slow-v0", config, folder=folder, resume=resume)
 
 
 def start(folder, workers, picture):
-    """The same without an end, in a process of its own."""
+    """Start a slow run without a limit in a separate process."""
     text = f"""
 import sys
 sys.path.insert(0, {HERE!r})
@@ -473,7 +473,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """Nobody waits for the slow steps of this process."""
+    """Make the steps of the slow environment fast in this process."""
     monkeypatch.setattr(envs.Slow, "step", envs.Walk.step)
 
 
@@ -522,7 +522,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(tmp_path, hurried):
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("how", ["time_limit", "SIGTERM", "SIGHUP"])
 def test_a_long_generation_is_interrupted_and_repeated(tmp_path, monkeypatch, how, workers):
-    """Neither the time limit nor a batch system's signal waits for it; the resumed run has the same bits."""
+    """The time limit and SIGTERM do not wait for its end; the resumed run has the same bits."""
     monkeypatch.setattr(interrupts, "GRACE", 0.3)
     monkeypatch.setattr(processes, "FEEDER_SECONDS", 40.0)  # what is being sent is not waited for
 
@@ -709,7 +709,7 @@ def test_one_bad_observation_ends_the_run_and_spoils_no_file(tmp_path):
 
 
 def test_state_that_could_not_be_loaded_again_is_not_saved(tmp_path):
-    """However the file was damaged."""
+    """The state is refused whichever field is damaged."""
     from pepg_fast.training.trainer import Trainer
 
     spoiled = []
@@ -812,7 +812,7 @@ def test_an_environment_that_hangs_in_close_can_be_interrupted(workers):
     ids=lambda level: type(level).__name__,
 )
 def test_arguments_that_no_file_holds_are_asked_for_again(tmp_path, level):
-    """A function may take any; a resumed run has them from the caller, and no other environment."""
+    """A function may have any arguments; the caller of a resumed run gives them again, for the same environment."""
 
     class Levels(envs.Walk):
         def __init__(self, level="none", steps=30):
@@ -855,7 +855,7 @@ def test_a_run_may_continue_with_a_function_and_with_an_id_again(tmp_path):
 
 
 class Tripping:
-    """Environments that fail once as many episodes have begun (those of a generation begin together)."""
+    """A function for environments that fail after a number of episodes (those of a generation begin together)."""
 
     def __init__(self, error):
         self.episodes = self.at = 0
@@ -889,7 +889,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_a_center_that_was_not_evaluated_is_evaluated_first(tmp_path, error):
-    """Ctrl-C twice, or an error, among the center's episodes: resumed, it is the run that was never cut."""
+    """After an error or two Ctrl-C during the center's episodes, the resumed run equals an uninterrupted one."""
     train(Tripping(ValueError).env, CUT, folder=tmp_path / "whole")
     trips = Tripping(error)
     trips.at = EPISODE
@@ -960,7 +960,7 @@ def test_equal_arguments_are_the_same(tmp_path):
 
 
 def with_settings(folder, config=SMALL, known_as="Walk-v0", **odd):
-    """Let a run have a checkpoint as it was written when those had the settings themselves."""
+    """Give a run a checkpoint of the earlier format, which held the settings instead of fingerprints."""
     es = PEPG.load_checkpoint(folder / "checkpoint.npz")
     del es.training["fingerprints"]
     settings = configs.binding(config) | {"env_args": json.dumps(config.env_args, sort_keys=True)}

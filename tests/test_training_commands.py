@@ -1,4 +1,4 @@
-"""train, evaluate, play and plot as a user runs them."""
+"""The commands train, evaluate, play and plot as a user runs them."""
 
 import gc
 import io
@@ -257,7 +257,7 @@ def test_a_file_holds_options_and_the_command_line_goes_first():
         [],
         1,
     )
-    # and that of a run is such a file
+    # The config.toml of a run is such a file.
     assert run("train", "--config", "runs/Walk-v0/config.toml", "--quiet") == 0
     assert Path("runs/Walk-v0-2/history.csv").read_text().count("\n") > 1
 
@@ -466,7 +466,7 @@ def test_evaluate_prints_what_score_finds(capsys):
 
 @pytest.fixture
 def wandering(tmp_path):
-    """An environment that leaves the working folder, under an id."""
+    """Register an environment that leaves the working folder."""
     gymnasium.register(
         "Wanders-v0", envs.Wanders, kwargs={"when": "init", "folder": str(tmp_path / "elsewhere")}
     )
@@ -521,7 +521,7 @@ def test_evaluate_reads_networks(capsys):
 
 
 def test_evaluate_reads_the_networks_of_pepg_es(capsys):
-    """The author's own walker, in worlds that nobody walked in before."""
+    """The walker of pepg-es's author walks in new terrains."""
     pytest.importorskip("Box2D")
     from test_legacy import BIPEDAL
 
@@ -634,7 +634,7 @@ def test_a_picture_without_a_file_extension_is_a_png(capsys):
     ids=ascii,
 )
 def test_a_run_of_any_name(monkeypatch, no_picture, name, encoding):
-    """With an output that takes UTF-8 or only ASCII."""
+    """Standard output accepts UTF-8, or only ASCII."""
     pytest.importorskip("matplotlib")
     no_picture.undo()
     name = os.fsdecode(name)

@@ -1,4 +1,4 @@
-"""Settings: checked, and the same in Python, TOML and on the command line."""
+"""Settings are checked, and are the same in Python, in TOML and on the command line."""
 
 import dataclasses
 import sys

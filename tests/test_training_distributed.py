@@ -1,4 +1,4 @@
-"""Training over MPI: the files of a run in one process, bit for bit."""
+"""Training over MPI writes the files of a run in one process, bit for bit."""
 
 import subprocess
 
@@ -22,12 +22,12 @@ def trained(ranks: int, env: object, *arguments: object) -> subprocess.Completed
 
 
 def resumed(ranks: int, *arguments: object) -> subprocess.CompletedProcess:
-    """The same for a run that is resumed."""
+    """Run `pepg-fast train --resume` on some ranks."""
     return mpiexec(ranks, "-m", "without_picture", "train", "--resume", *arguments)
 
 
 def in_parts(folder):
-    """Two runs one after the other, the second on from the first."""
+    """Run a training run, and resume it on another number of ranks."""
     more = ["--episodes", "2", "--runs", folder, "--name", "parts", "--max-steps", "7"]
     first = trained(3, "envs:Walk-v0", *more, "--mu-lr", "0.15:0.05", "--max-episode-steps", "10:25",
                     "--interactions-per-generation", "300", "--schedule-interactions", "3000")  # fmt: skip
@@ -51,7 +51,7 @@ def test_over_mpi_a_run_has_the_bits_of_one_process(done):
 
 
 def of_low_rank(folder):
-    """A run whose candidates are not made."""
+    """Run a training run whose candidates are not generated."""
     more = ["--rank", "2", "--runs", folder, "--name", "parts", "--max-steps", "4"]
     return folder, trained(2, "envs:Walk-v0", *more)
 
@@ -65,7 +65,7 @@ def test_over_mpi_a_run_with_low_rank_noise_has_the_bits_of_one_process(done):
 
 
 def twice(folder):
-    """The same run two times."""
+    """Run the same command twice."""
     more = ["--max-steps", "2", "--runs", folder]
     return folder, [trained(2, "envs:Walk-v0", *more) for _ in range(2)]
 
@@ -79,7 +79,7 @@ def test_over_mpi_one_rank_names_the_run(done):
 
 
 def failing(folder):
-    """A run of an environment that fails."""
+    """Run a training run in an environment that fails."""
     more = ["--max-steps", "2", "--name", "r", "--runs", folder]
     return folder, trained(2, "envs:Raises-v0", *more)
 
@@ -137,7 +137,7 @@ BAD = [seed_of(generation=2, pair=1), seed_of(generation=4, pair=3)]
 
 
 def with_failures(folder):
-    """A run of which some episodes fail, and one of which all do."""
+    """Run a training run in which some episodes fail, and one in which all fail."""
     more = ["--max-steps", "6", "--failed-episodes", "worst", "--runs", folder]
     some = trained(3, "envs:Fails-v0", *more, "--env-arg", f"seeds={BAD}", "--name", "parts")
     return folder, some, trained(2, "envs:Fails-v0", *more, "--name", "all")

@@ -1,4 +1,4 @@
-"""Engines that step many episodes at once: their numbers are those of Gymnasium's environments, one by one."""
+"""Engines that step many episodes at once have the numbers of Gymnasium's environments, stepped one by one."""
 
 import dataclasses
 import os
@@ -81,7 +81,7 @@ def assert_same_episodes(one, other):
 
 
 def rows(result):
-    """The history without its seconds."""
+    """Return the history without its seconds."""
     found = [dict(row) for row in result.history]
     for row in found:
         del row["seconds"]
@@ -92,7 +92,7 @@ def rows(result):
 
 
 def actions_for(space, seed, steps):
-    """Random actions; of odd seeds, half of them at an end of the Box."""
+    """Return random actions; for odd seeds, half of them are at an end of the Box."""
     rng = np.random.default_rng(seed)
     actions = rng.uniform(space.low, space.high, (steps, *space.shape))
     if seed % 2:
@@ -102,7 +102,7 @@ def actions_for(space, seed, steps):
 
 
 def assert_same_steps(name, args, seeds, steps):
-    """Follow episodes in a world and in the environment, which may be reset wherever the world's other slots are."""
+    """Check that episodes in a world equal those in the environment, whenever the world's other slots are reset."""
     from pepg_fast.training.engines.mujoco_world import MujocoWorld, simulated_by
 
     with mujoco_log.heard(gymnasium.spec(f"{name}-v5")):
@@ -577,7 +577,7 @@ def test_a_model_that_cannot_be_loaded_leaves_no_file(robot, tmp_path, monkeypat
 
 
 class Counts:
-    """A world in which an episode takes as many steps as its seed says, with a reward of one each."""
+    """A world in which the seed is the number of steps of an episode, and each step is rewarded by 1."""
 
     def __init__(self, n, refills):
         self.n, self.refills = n, refills

@@ -1,4 +1,4 @@
-"""Episodes that fail, take too long or end their process: run again, counted as worst, or an error."""
+"""Episodes that fail, take too long or end their process are repeated, count as worst, or are an error."""
 
 import signal
 import time
@@ -22,14 +22,14 @@ LIMIT = 0.5
 
 
 def fails(folder, how="raise", times=1, **more):
-    """An environment in which something goes wrong that often."""
+    """Return a function that makes environments which fail this number of times in all."""
     for number in range(times):
         (folder / f"{number}").touch()
     return lambda: envs.Fails(how, str(folder), **more)
 
 
 def seed_of(generation, pair):
-    """What the episodes of a pair are reset with."""
+    """Return the seed of the episodes of a pair."""
     return int(_drawn(4, 0, generation, (4, 1))[pair, 0])
 
 
@@ -162,11 +162,11 @@ def test_an_exit_or_interrupt_is_not_tried_again(kind):
             train(Leaves, config)
     else:
         assert train(Leaves, config).reason == "interrupted"
-    assert len(made) == 3  # one of them tells the spaces, two are the slots of the generation
+    assert len(made) == 3  # one environment for the spaces, and two for the slots of the generation
 
 
 def test_the_clock_leaves_the_alarm_to_who_has_it(tokens):
-    """Without it, time is looked at between steps."""
+    """Without the alarm, the time is checked between steps."""
     calls = []
 
     class Slow(envs.Walk):

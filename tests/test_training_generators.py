@@ -1,4 +1,4 @@
-"""Environments that draw from global generators: the same in all workers, and not meddled with elsewhere."""
+"""Environments that draw from global generators: workers seed these generators, and other processes do not."""
 
 import contextlib
 import random
@@ -31,7 +31,7 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def generators_as_before():
-    """What tests do to them here stays here."""
+    """Restore the generators after the test."""
     before = np.random.get_state(), random.getstate()
     yield
     np.random.set_state(before[0])
@@ -49,7 +49,7 @@ def returns_of(what, seeds, n_workers):
 
 
 def in_a_worker(what, seeds, weights):
-    """What a worker process does, without the process."""
+    """Do in this process what a worker process does."""
     return Rollouts(what, is_worker=True).run(Asked(weights, seeds, None, True))
 
 
@@ -69,7 +69,7 @@ def test_an_episode_in_a_worker_is_a_function_of_its_seed(case, new_env):
     assert (noise != 0.0).all()
     if case["when"] != "init" or new_env:
         assert len(np.unique(noise.round(9))) == 4
-    rollouts = Rollouts(what, is_worker=True)  # and whatever it ran before
+    rollouts = Rollouts(what, is_worker=True)  # earlier episodes have no effect
     rollouts.run(Asked(weights[:2], seeds[:2], None, False))
     assert rollouts.run(Asked(weights[2:], seeds[2:], None, False)).returns.tolist() == (
         together.returns[2:].tolist()
@@ -171,7 +171,7 @@ def test_an_episode_that_is_played_is_reported_once():
 
 
 class Torch:
-    """As much of torch as is asked for."""
+    """The part of torch that is used."""
 
     state = 5
 

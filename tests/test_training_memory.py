@@ -1,4 +1,4 @@
-"""Policies with memory: each episode begins without one, whoever runs it, and remembers nothing but itself."""
+"""Policies with memory: every engine begins each episode with an empty memory and keeps episodes apart."""
 
 import dataclasses
 import pickle
@@ -27,7 +27,7 @@ CONFIG = TrainConfig(
 
 
 def returns_of(policy, seeds):
-    """The plainest loop, in one environment, with one policy for all episodes."""
+    """Return the returns of the simplest loop, with one environment and one policy for all episodes."""
     env, returns = make_env(policy.env_id, policy.env_args, policy.max_episode_steps), []
     for seed in seeds:
         policy.reset()
@@ -42,7 +42,7 @@ def returns_of(policy, seeds):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run, and its folder."""
+    """Return a run and its folder."""
     folder = tmp_path_factory.mktemp("run") / "walk"
     return train("envs:Walk-v0", CONFIG, folder=folder), folder
 
@@ -157,7 +157,7 @@ NORMALIZER = {size: Normalizer(np.full(size, 0.01), np.full(size, 2.0), 3.0) for
 
 
 def asked(env, engine, cell, rng, rows, episodes, **changes):
-    """A task with memory, and episodes of it, some of which fail on the way."""
+    """Return a task for policies with memory, and a request for episodes, some of which fail."""
     args, name = changes.pop("env_args", {}), env if callable(env) else registered(env)
     interface, _ = interface_of(name, args, None, True)
     network = RecurrentNetwork(interface.observation_size, interface.output_size, 6, cell)
@@ -169,7 +169,7 @@ def asked(env, engine, cell, rng, rows, episodes, **changes):
 
 
 def alike(what, wanted, env=None, **more):
-    """Whether an engine has the episodes that the plainest one has, in the same environment or in `env`."""
+    """Check that an engine has the same episodes as the simplest engine, in the same environment or in `env`."""
     simple = dataclasses.replace(what, engine="gymnasium", env=env or what.env)
     plain = rollouts_of(simple).run_all(wanted)
     assert np.isnan(plain.returns).any()

@@ -1,4 +1,4 @@
-"""Runs in a Simulation: bit for bit those in an environment of Python's that does the same."""
+"""Runs in a Simulation are bit-identical to runs in the same environment written in Python."""
 
 import ctypes
 import gc
@@ -39,7 +39,7 @@ NORMALIZER = Normalizer(np.array([0.5, 1.0]), np.array([2.0, 0.3]), 1.0)
 
 
 class Counts(ctypes.Structure):
-    """heap_counts of walk.h."""
+    """The struct `heap_counts` of walk.h."""
 
     _fields_ = [("options", ctypes.c_double * 2)] + [
         (name, ctypes.c_int64)
@@ -66,7 +66,7 @@ def on_the_heap(library, counts, **more):
 
 
 class Twin(gymnasium.Env):
-    """walk.c, stepped from Python."""
+    """The environment of walk.c, stepped from Python."""
 
     def __init__(self, library, action_space, max_steps=40):
         self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float64)

@@ -1,4 +1,4 @@
-"""How noisy a candidate's fitness is, and the episodes that this asks for."""
+"""The noise of a candidate's fitness, and the number of episodes that follows from it."""
 
 import math
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("no_picture")
 
 
 def generation(rng, pairs, episodes, signal, noise):
-    """Fitness whose differences have these standard deviations, and noise that pairs share besides."""
+    """Return fitness whose differences have these standard deviations; candidates of a pair share further noise."""
     shared = 100.0 * rng.normal(size=(pairs, episodes))
     half = 0.5 * (signal * rng.normal(size=(pairs, 1)) + noise * rng.normal(size=(pairs, episodes)))
     return np.concatenate([shared + half, shared - half])
 
 
 @pytest.mark.parametrize("episodes", [2, 8])
-def test_it_finds_what_is_there(episodes, rng):
+def test_signal_and_noise_are_estimated(episodes, rng):
     found = Noise(episodes, 200)
     for _ in range(50):
         found = found.after(generation(rng, 200, episodes, 3.0, 5.0), is_auto=False)
@@ -63,7 +63,7 @@ def test_single_and_failed_episodes_do_not_change_the_noise(rng):
     assert noise.after(huge, is_auto=True) is noise
 
 
-def test_a_second_episode_is_had_every_now_and_then():
+def test_every_tenth_generation_has_a_second_episode():
     steps = [asked(Noise(1, 32), step, is_auto=True) for step in range(MEASURED_EVERY + 1)]
     assert steps == [2] + [1] * (MEASURED_EVERY - 1) + [2]
     assert asked(Noise(8, 32), 0, is_auto=True) == 8
@@ -120,7 +120,7 @@ def test_noise_above_the_signal_at_any_number_of_episodes_is_reported(tmp_path):
     assert any(f"even with {MOST} episodes" in one for one in result.diagnosis)
 
 
-def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+def test_automatic_episodes_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(HERE)
     options = [*OPTIONS, "--max-steps", "3", "--episodes"]

@@ -1,4 +1,4 @@
-"""Training in environments with other spaces than a Box, and with several observations at a time."""
+"""Training in environments whose spaces are not Boxes, and with stacks of observations."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from pepg_fast.training.policy import PolicyFile  # noqa: E402
 
 
 class Anything(gymnasium.Env):
-    """It requires actions from its space, and returns samples of its observation space."""
+    """An environment that requires actions from its space and returns samples of its observation space."""
 
     def __init__(self, observation, action):
         self.observation_space, self.action_space = observation, action
@@ -120,7 +120,7 @@ def test_a_stack_of_frames_is_gymnasiums(tmp_path):
 
 
 class Mission(gymnasium.Space):
-    """Text as other packages have it, which Gymnasium cannot stack."""
+    """A text space of another package, which Gymnasium cannot stack."""
 
     def __init__(self):
         super().__init__((), np.str_)

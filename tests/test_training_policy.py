@@ -42,7 +42,7 @@ def test_an_action_is_the_networks_output_for_the_normalized_observation(policie
     assert action.shape == (1,)
 
 
-def test_a_file_has_all_of_them(policies, tmp_path):
+def test_a_file_holds_all_policies(policies, tmp_path):
     policies.save(tmp_path / "policy.npz")
     for which, policy in policies.policies.items():
         read = Policy.load(tmp_path / "policy.npz", which)
@@ -159,7 +159,7 @@ def test_an_environment_of_other_spaces_is_refused(policies):
 
 
 class Strict(envs.Walk):
-    """It takes nothing that its space does not have."""
+    """An environment that refuses actions outside its space."""
 
     def __init__(self, box=0.3):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is chosen for a task that has no profile."""
+"""The settings that are chosen for a task without a profile."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def test_observations_of_different_scales_are_normalized(env_id, normalizes):
     assert found(env_id).settings == ({"normalize_observations": True} if normalizes else {})
 
 
-def test_it_says_what_was_seen_and_chosen():
+def test_the_message_says_what_was_seen_and_chosen():
     text = found("MountainCar-v0").text
     assert "32 random linear policies took 6,400 steps" in text
     assert "all of them had the same return, -200," in text
@@ -53,7 +53,7 @@ def test_it_says_what_was_seen_and_chosen():
 @pytest.mark.parametrize(
     "setting", [{"seed": 7}, {"cell": "gru"}, {"hidden_sizes": (3,)}, {"rank": 1}]
 )
-def test_it_depends_on_the_task_alone(setting):
+def test_the_choice_depends_only_on_the_task(setting):
     assert found("MountainCar-v0", **setting) == found("MountainCar-v0")
 
 
@@ -62,7 +62,7 @@ def test_workers_see_the_same():
     assert running.probed("MountainCar-v0", config, ()) == found("MountainCar-v0")
 
 
-def test_what_is_given_is_not_looked_for(monkeypatch):
+def test_settings_that_are_given_are_not_chosen(monkeypatch):
     monkeypatch.setattr(running, "look", None)  # which would fail
     found = running.probed("MountainCar-v0", TrainConfig(), {"normalize_observations"})
     assert found == probe.Probe.of_defaults()
@@ -82,7 +82,7 @@ def test_a_start_from_a_run_has_its_normalization(monkeypatch, tmp_path, normali
     ) == normalizes
 
 
-def test_the_command_looks_at_tasks_without_a_profile(capsys):
+def test_the_command_probes_tasks_without_a_profile(capsys):
     assert cli.main(["train", "MountainCar-v0", *QUICK]) == 0
     assert "profile: none for MountainCar-v0; 32 random" in capsys.readouterr().err
     assert configs.read_toml("runs/MountainCar-v0/config.toml")["normalize_observations"]
@@ -96,7 +96,7 @@ def test_the_command_looks_at_tasks_without_a_profile(capsys):
     assert not configs.read_toml("runs/MountainCar-v0-3/config.toml")["normalize_observations"]
 
 
-def test_train_looks_if_it_is_asked_to():
+def test_train_probes_with_profile_auto():
     automatic = train("MountainCar-v0", SMALL, profile="auto")
     chosen = TrainConfig(**vars(SMALL) | {"normalize_observations": True})
     assert automatic.policy.normalizer is not None
@@ -105,7 +105,7 @@ def test_train_looks_if_it_is_asked_to():
 
 
 def failing():
-    """An environment whose first step fails."""
+    """Make an environment whose first step fails."""
     import gymnasium
 
     def step(action):

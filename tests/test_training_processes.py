@@ -1,4 +1,4 @@
-"""Where worker processes are started from: streams, signals, folders and scripts of all kinds."""
+"""Worker processes started in various situations: streams, signals, folders and kinds of scripts."""
 
 import contextlib
 import fcntl
@@ -175,7 +175,7 @@ RUN = "runs/slow"
 
 
 def rows(folder):
-    """Rows of the run's history so far."""
+    """Return the rows of the run's history so far."""
     with contextlib.suppress(FileNotFoundError):
         lines = (folder / RUN / "history.csv").read_text().splitlines()
         return sum(line[:1].isdigit() for line in lines)
@@ -202,7 +202,7 @@ def slow_run(folder, **options):
 
 
 def is_saved(folder):
-    """Whether the run is there to its last generation."""
+    """Return whether the last generation of a run is saved."""
     run = folder / RUN
     assert (run / "policy.npz").exists()
     return PEPG.load_checkpoint(run / "checkpoint.npz").step == rows(folder)
@@ -210,7 +210,7 @@ def is_saved(folder):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_ends_the_reader_too_lets_the_generation_finish(tmp_path, number):
-    """As Ctrl-C does in `pepg-fast train ... 2>&1 | tee log`; one who leaves earlier ends nothing."""
+    """Ctrl-C does so in `pepg-fast train ... 2>&1 | tee log`; a reader that ends earlier does not end the run."""
     reader, writer = os.pipe()
     with slow_run(tmp_path, stdout=writer, stderr=writer) as process:
         os.close(writer)
@@ -237,7 +237,7 @@ def test_a_terminal_that_is_closed_lets_the_generation_finish(tmp_path):
 
 
 def test_a_run_can_be_stopped_and_continue(tmp_path):
-    """As by Ctrl-Z and fg."""
+    """Ctrl-Z and fg send these signals."""
     with slow_run(tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         os.killpg(process.pid, signal.SIGSTOP)  # an orphaned group does not hear SIGTSTP
         before = rows(tmp_path)
@@ -388,7 +388,7 @@ def test_workers_get_the_import_path_of_this_process(given, monkeypatch):
 
 
 def test_workers_find_loky_where_the_main_process_does(tmp_path):
-    """Also where Python would not look by itself."""
+    """This also holds for folders where Python does not search by default."""
     site = os.path.dirname(os.path.dirname(loky.__file__))
     program = f"""
 import sys

@@ -1,4 +1,4 @@
-"""Settings that ship with the package for families of tasks."""
+"""Settings for families of tasks that are part of the package."""
 
 import re
 import tomllib
@@ -54,7 +54,7 @@ def test_a_profile_has_settings_that_differ_and_a_measured_return(path):
 
 
 def _parsed(*arguments):
-    """Settings of options, as the command takes them."""
+    """Return the settings of options, as the command reads them."""
     import argparse
 
     parser = argparse.ArgumentParser()
@@ -87,7 +87,7 @@ def test_a_profile_is_that_of_the_task_or_of_a_name(name, env_id, args, found):
 
 @pytest.fixture
 def of_walk(monkeypatch):
-    """A profile for an environment that is quick."""
+    """Add a profile for a quick environment."""
     settings = {"hidden_sizes": [], "sigma_init": 0.5, "reward_shift": -1.0, "bias": False}
     profile = profiles.Profile("walk", "Walk", {}, settings, "Walk-v0: -3.")
     monkeypatch.setattr(profiles, "known", lambda: {"walk": profile})

@@ -1,4 +1,4 @@
-"""Several episodes at a time against one after the other."""
+"""Several episodes at a time equal single episodes."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def task(env=envs.Walk, hidden=(4,), **changes):
 
 
 def one_by_one(task, weights, seeds, normalizer):
-    """Returns, lengths and observations by the plainest loop."""
+    """Return the returns, lengths and observations of the simplest loop."""
     env = make_env(task.env, task.env_args, task.max_episode_steps)
     returns, lengths, seen = [], [], []
     for row, seed in zip(weights, seeds, strict=True):
@@ -70,7 +70,7 @@ def test_together_they_are_what_they_are_one_by_one(env, normalizer, rng):
 
 @pytest.mark.parametrize(("cell", "hidden"), [("gru", 3), ("lstm", 7), ("elman", 5)])
 def test_each_episode_has_a_memory_of_its_own(cell, hidden, rng):
-    """Also if another episode fails after the others have passed through the network."""
+    """This holds even if another episode fails after the others have passed through the network."""
     what = task(network=RecurrentNetwork(2, 1, hidden, cell), on_failure="worst")
     weights = rng.normal(size=(9, what.network.number_of_parameters))
     seeds = rng.integers(1000, size=9)
@@ -97,7 +97,7 @@ def test_environments_are_reused_without_a_trace(rng):
 
 
 def test_new_environments_where_a_reset_leaves_something_behind():
-    """A walker's world outlives its reset; what was run before must not show."""
+    """The world of BipedalWalker outlives a reset, but earlier episodes must have no effect."""
     pytest.importorskip("Box2D")
     assert remembers(make_env("BipedalWalker-v3", {}, None))
     assert not remembers(make_env("CartPole-v1", {}, None))
@@ -146,7 +146,7 @@ def test_an_environment_that_raises_is_named_by_episode_and_seed():
         rollouts.run(Asked(weights, np.array([12, 13, 14, 15]), None, False))
     assert (caught.value.index, caught.value.seed) == (2, 14)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    # and they go on with new environments
+    # The next episodes get new environments.
     assert len(rollouts.run(Asked(weights, np.arange(1, 5), None, False)).returns) == 4
 
 
@@ -184,7 +184,7 @@ def test_an_environment_that_cannot_be_made_is_reported(env, arguments, message)
 
 
 def shown(**args):
-    """Episodes of an environment that shows something."""
+    """Run episodes of an environment with a given observation or reward."""
     what = task(envs.Shows, env_args=args)
     weights = np.ones((2, what.network.number_of_parameters))
     return Rollouts(what).run(Asked(weights, np.arange(2), None, False))
@@ -415,7 +415,7 @@ def test_a_function_that_returns_no_environment_is_named(made, reason):
 
 
 def wrapped(*limits):
-    """A walk of 40 steps and more with Gymnasium's own limits, and something between them."""
+    """Return a walk of at least 40 steps with Gymnasium's limits and another wrapper between them."""
     env = envs.Walk(steps=80)
     for limit in limits:
         env = gymnasium.wrappers.OrderEnforcing(gymnasium.wrappers.TimeLimit(env, limit))

@@ -1,4 +1,4 @@
-"""The files of a run after a crash: whichever of them reached the disk, the resumed run is the uncut one."""
+"""The files of a run after a crash: the resumed run equals an uninterrupted one, whichever files reached the disk."""
 
 import dataclasses
 import errno
@@ -26,7 +26,7 @@ FILES = ("checkpoint.npz", "checkpoint-1.npz", "policy.npz", "history.csv", "con
 
 @pytest.fixture(scope="module")
 def uncut(tmp_path_factory):
-    """A finished run, and all versions that its files had."""
+    """Return a finished run, and all versions of its files."""
     folder = tmp_path_factory.mktemp("uncut")
     versions = {name: [None] for name in FILES}
 
@@ -66,7 +66,7 @@ def assert_same_files(folder: Path, whole: Path) -> None:
 
 
 def beginnings(content: bytes) -> list[bytes | None]:
-    """What a file may have left of its content: none, and up to and within every row."""
+    """Return what a crash may leave of a file: nothing, or its beginning, up to or within a row."""
     header = content.index(b"step,")
     rows = [at + 1 for at, byte in enumerate(content) if byte == ord("\n") and at > header]
     cuts = [0, header // 2, header, header + 9, *rows, rows[2] - 20]
@@ -89,7 +89,7 @@ def test_a_resumed_run_has_all_files_whatever_reached_the_disk(
         for name, content in zip(FILES, contents, strict=True):
             if content is not None:
                 (folder / name).write_bytes(content)
-        (folder / ".lock").touch()  # of a process that was killed
+        (folder / ".lock").touch()  # as a killed process leaves it
         train(None, folder=folder, resume=True)
         assert_same_files(folder, whole)
         shutil.rmtree(folder)

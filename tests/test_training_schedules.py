@@ -27,7 +27,7 @@ def changed(**changes) -> TrainConfig:
 
 
 def assert_same_run(one, other, kind=PEPG) -> None:
-    """Checkpoints, histories and headers, but for the time it took."""
+    """Check that checkpoints, histories and headers are equal, except for times."""
     states = [checkpoints.to_state(RunFolder(path).load_checkpoint(kind)) for path in (one, other)]
     for state in states:
         state["extra"]["training"].pop("seconds")

@@ -1,4 +1,4 @@
-"""Observations to vectors, outputs to actions."""
+"""Conversions of observations to vectors, and of outputs to actions."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ OUTPUTS = st.floats(allow_nan=False) | st.sampled_from([-1.0, 1.0, -np.inf, np.i
 
 @st.composite
 def boxes(draw):
-    """Any Box of floats."""
+    """Draw any Box of floats."""
     dtype = np.dtype(draw(st.sampled_from([np.float16, np.float32, np.float64, ">f4"])))
     shape = draw(arrays_of.array_shapes(min_dims=0, max_dims=3, max_side=3))
     ends = st.floats(allow_nan=False, width=8 * dtype.itemsize)
@@ -117,7 +117,7 @@ def test_every_action_is_in_its_box_and_like_a_sample(space, scaled, data):
             assert np.isfinite(action).all()
             assert action.flags.c_contiguous
             assert action.flags.writeable
-        for action in actions:  # and whoever changes one changes nothing else
+        for action in actions:  # changing one action changes nothing else
             action[...] = 0.0
         np.testing.assert_array_equal(outputs, before)
 
@@ -127,7 +127,7 @@ def test_every_action_is_in_its_box_and_like_a_sample(space, scaled, data):
     [(-0.1, 0.3), (0.1, 0.7), (-1e-300, 3e-301), (-MOST, MOST / 3), (SMALL, 3 * SMALL), (0.7, 0.7)],
 )
 def test_ends_of_a_box_are_reached_and_not_passed(low, high):
-    """In float64, the scaled ends of many Boxes differ from the ends by a unit in the last place."""
+    """In float64, scaling would miss the ends of many Boxes by a unit in the last place."""
     face = interface(spaces.Box(low, high, (1,), np.float64))
     bottom, top = (float(action[0]) for action in face.actions(np.array([[-1.0], [1.0]])))
     assert low <= bottom <= np.nextafter(np.nextafter(low, np.inf), np.inf)
@@ -325,7 +325,7 @@ def test_observations_of_text_alone_are_refused():
 
 
 def leaves():
-    """Spaces without others in them."""
+    """Draw a space that contains no other spaces."""
     sizes = arrays_of.arrays(
         np.int64, arrays_of.array_shapes(max_dims=2, max_side=3), elements=st.integers(1, 4)
     )
@@ -419,7 +419,7 @@ def test_choices_far_from_zero_are_distinguished():
 
 @st.composite
 def whole_spaces(draw):
-    """Any MultiDiscrete, MultiBinary or Box of whole numbers."""
+    """Draw any MultiDiscrete, MultiBinary or Box of whole numbers."""
     shape = draw(arrays_of.array_shapes(min_dims=1, max_dims=2, max_side=3))
     kind = draw(st.sampled_from(["discrete", "binary", "box"]))
     if kind == "binary":

@@ -1,4 +1,4 @@
-"""Episodes in worker processes: the same whoever runs them, and whoever dies."""
+"""Episodes in worker processes have the same results whichever worker runs them and whichever dies."""
 
 import contextlib
 import os
@@ -79,7 +79,7 @@ def test_an_exception_names_its_episode_and_shows_the_workers_traceback(count):
     what = task(envs.Raises, env_args={"which": 39})
     weights = weights_for(what, 40)
     with Workers(what, count) as workers:
-        for _ in range(2):  # after which they can go on
+        for _ in range(2):  # the workers can be used again after an error
             with pytest.raises(EpisodeError, match="the walker tripped") as caught:
                 workers.run(weights, Generation(what, 1 + np.arange(40)[:, None], None, False))
             assert (caught.value.index, caught.value.seed) == (38, 39)
@@ -334,7 +334,7 @@ def test_no_worker_keeps_the_interpreter_from_ending(how, each_case):
 
 
 def left_behind(folder, how):
-    """The status and output of a script that ends so."""
+    """Run a script that ends in this way; return its status and output."""
     begin = f"""
         import os, sys, threading, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})

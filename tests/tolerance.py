@@ -12,7 +12,7 @@ FLOAT32_RTOL = 2e-5
 
 
 def rtol_of(dtype) -> float:
-    """Tolerance for results of this width."""
+    """Return the tolerance for results of this width."""
     return FLOAT64_RTOL if np.dtype(dtype) == np.float64 else FLOAT32_RTOL
 
 

@@ -1,4 +1,4 @@
-"""``python -m without_picture``: the command line, but training draws no picture, which takes longer than the runs."""
+"""``python -m without_picture``: the command line without the picture of a run, which takes longer than a run."""
 
 from pepg_fast import cli
 from pepg_fast.run import plotting

@@ -1,7 +1,7 @@
-"""Files in `tests/data/written_before`, what made them, and what a reader has to make of them.
+"""The files in `tests/data/written_before`, the code that wrote them, and what a reader has to find in them.
 
 ``python tests/written_before.py FOLDER`` wrote them with the version that the file `VERSION` there names. They are not
-written again: later versions must read them and go on with the same bits.
+written again: later versions must read them and continue with the same bits.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ MORE = 5
 
 
 def reward(theta) -> float:
-    """Exact up to one rounding, so that it is the same number everywhere."""
+    """Return a reward that is exact up to one rounding, and so the same number everywhere."""
     return -math.fsum((theta.astype(float) - 1.0) ** 2)
 
 
@@ -70,7 +70,7 @@ def _with_attributes(es: PEPG) -> PEPG:
 
 
 def searches() -> dict[str, PEPG]:
-    """One search for each part of a checkpoint, advanced by some generations."""
+    """Return a search for each part of a checkpoint, after some generations."""
     box = {"lower": -0.5, "upper": [1.5] * 6 + [math.inf], "fitness_shaping": "raw"}
     limits = {"sigma_max_change": 0.2, "sigma_min": 0.01, "sigma_max": [1.5] * 7}
     return {
@@ -95,7 +95,7 @@ def searches() -> dict[str, PEPG]:
 
 
 def going_on(es: PEPG) -> str:
-    """Hash of all that a search is and does next."""
+    """Return a hash of the state and of the next steps of a search."""
     digest = hashlib.sha256()
     _advance(es, digest, MORE)
     for part in (es.mu, es.sigma, es.best_theta, es.best_mu, es.best_sigma, es.epsilon):
@@ -106,7 +106,7 @@ def going_on(es: PEPG) -> str:
 
 
 def networks() -> dict[str, NeuralNetwork]:
-    """Networks of each kind that a file can hold."""
+    """Return a network of each kind that a file can hold."""
     made = {
         "plain": NeuralNetwork(3, 2, [4], hidden_activation="tanh"),
         "no_bias": NeuralNetwork(3, 2, [4, 5], bias=False, output_activation="softmax"),
@@ -118,7 +118,7 @@ def networks() -> dict[str, NeuralNetwork]:
 
 
 def train(folder: Path, *, resume: bool = False) -> None:
-    """Four generations of CartPole, or four more."""
+    """Train for four generations in CartPole, or for four more."""
     from pepg_fast import TrainConfig
     from pepg_fast import train as run
 
@@ -130,7 +130,7 @@ def train(folder: Path, *, resume: bool = False) -> None:
 
 
 def history_of(folder: Path, names: str | None = None) -> list[str]:
-    """The rows of a run without their times, and without columns that are not in a header."""
+    """Return the rows of a run without their times, and without columns that are not in the header."""
     lines = (folder / "history.csv").read_text().splitlines()
     rows = [line.split(",") for line in lines if line and not line.startswith("#")]
     wanted = rows[0] if names is None else names.split(",")

@@ -84,7 +84,7 @@ static void normals_block(
                 (n_columns - done + 3) / 4, n_columns - done, draw, noise + done, stride);
 }
 
-/* Normals to memory past the caches, but for what is left of a cache line at both ends. */
+/* Write normals to memory past the caches, except for the parts of cache lines at both ends. */
 static void stream_copy(ptrdiff_t n, const float *restrict z, float *restrict out) {
     const ptrdiff_t line = CACHE_LINE / (ptrdiff_t)sizeof(float);
     ptrdiff_t j = elements_to_line(out, sizeof(float), n);

@@ -31,7 +31,7 @@ def search(population_size):
 
 
 # %%
-# With the same number of evaluations, searches with large generations take fewer but more certain steps.
+# With the same number of evaluations, a search with a larger population takes fewer but more reliable steps.
 
 figure, axes = plt.subplots()
 for population_size in (20, 100, 500):

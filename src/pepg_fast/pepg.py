@@ -515,9 +515,10 @@ class PEPG:
         A population that waits for its rewards, after an interrupt, an error or a checkpoint, is evaluated first, so a
         resumed search equals one that was never interrupted. Limits count from the start of the call.
 
-        With `restarts`, each attempt is this search itself, with a new optimizer; schedules and callbacks start again,
-        `step` and `evaluations` go on. At the end, the search is the best attempt, as the result is, because the last
-        one may be incomplete. After an interrupt or an error, it is the attempt under way, which the next run resumes.
+        With `restarts`, each attempt is this search itself, with a new optimizer: schedules and callbacks start again,
+        while `step` and `evaluations` continue. At the end, the search is the best attempt, like the result, because
+        the last one may be incomplete. After an interrupt or an error, it is the attempt under way, which the next run
+        resumes.
 
         A native function is called from several threads at once. It may read its data, which is the ``user_data`` of a
         `scipy.LowLevelCallable`, or else NULL. Whole generations run in C, with the same bits, if nothing needs to see

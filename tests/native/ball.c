@@ -11,14 +11,14 @@ double ball(const double *x, ptrdiff_t dim, void *data) {
     return -sum;
 }
 
-/* Where the top is. */
+/* The position of the maximum. */
 double ball_around(const double *x, ptrdiff_t dim, void *data) {
     double sum = 0.0;
     for (ptrdiff_t j = 0; j < dim; ++j) sum += (x[j] - *(double *)data) * (x[j] - *(double *)data);
     return -sum;
 }
 
-/* No number for some candidates. */
+/* NaN for some candidates. */
 double holes(const double *x, ptrdiff_t dim, void *data) {
     return x[0] > 1.0 ? NAN : ball(x, dim, data);
 }

@@ -1,6 +1,6 @@
-"""Errors in a log of valgrind that have a frame of this package: python ours.py LOG. Exit status 1 if there are any.
+"""python ours.py LOG: print valgrind's errors that have a frame of this package; the exit status is 1 if there are any.
 
-A frame has the library's name, or with debug information the source's.
+A frame has the name of the library or, with debug information, of the source file.
 """
 
 import re

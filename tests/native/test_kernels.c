@@ -130,7 +130,7 @@ static double activated(int activation, double x) {
     }
 }
 
-/* ---- what has one width ---- */
+/* ---- functions of one width ---- */
 
 static void check_philox(void) {
     for (ptrdiff_t n = 1; n < 70; n = n * 3 / 2 + 1) {
@@ -147,7 +147,7 @@ static void check_philox(void) {
     }
 }
 
-/* A seed's noise stays what it is: a change needs a line "bits changed" in the changelog. */
+/* The noise of a seed never changes: a change needs a line "bits changed" in the changelog. */
 static void check_stream(void) {
     enum { PAIRS = 3, DIM = 1030 };
     float *noise = room(PAIRS * DIM * sizeof(float));
@@ -229,7 +229,7 @@ static void check_ranks(void) {
         }
 }
 
-/* ---- what has two: `real`, R(private), NAME(public) ---- */
+/* ---- functions of two widths: `real`, R(private), NAME(public) ---- */
 
 #define EACH_WIDTH "test_kernels_real.inc"
 #include "width.h"
@@ -283,7 +283,7 @@ static void *drive(void *argument) {
     return NULL;
 }
 
-/* Eight threads call at once, each with a team of its own. */
+/* Eight threads call at the same time, each with its own team. */
 static void check_threads(void) {
     pthread_t threads[8];
     int numbers[8];
@@ -308,7 +308,7 @@ static void note_worker(int worker, void *context) {
     atomic_fetch_add(job->has_worked + worker, 1);
 }
 
-/* Whoever is dismissed in time does not work, the others do so once, and nobody comes later. */
+/* Workers that are dismissed in time do not work, the others work once, and none works later. */
 static void *hire_and_dismiss(void *argument) {
     const int rounds = is_small ? 2000 : 20000;
     static _Thread_local hired_job jobs[2];
@@ -338,7 +338,7 @@ static void check_hiring(void) {
     for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
 }
 
-/* A child of a process that had teams works alone, and to the same bits. */
+/* A child of a process that had teams works alone, with the same bits. */
 static void check_fork(void) {
     uint64_t bits[6];
     all_bits(wanted_bits, 4);

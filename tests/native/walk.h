@@ -9,8 +9,8 @@ int walk_step(double *state, const double *action, double *observation, double *
 
 typedef struct {
     double options[2];     /* data of walk_step */
-    int64_t contexts_left; /* how many can be made */
-    int64_t bad_seeds;     /* multiples of it have a reset that fails; 0 without any */
+    int64_t contexts_left; /* number of contexts that can be made */
+    int64_t bad_seeds;     /* seeds that are multiples of it have a reset that fails; 0: none */
     int64_t made, freed;   /* contexts */
     int64_t begun, ended;  /* episodes */
     int64_t overlaps;      /* episodes that began in a context which had one */

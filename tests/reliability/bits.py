@@ -1,8 +1,8 @@
-"""bits.py FOLDER: searches in both widths, and a hash of each thing that is the same bits on every instruction set.
+"""bits.py FOLDER: run searches in both widths, and print a hash of each result that has the same bits everywhere.
 
-A second run with the same FOLDER, wherever it is, goes on from the checkpoints that the first one left there, and
-tells how far its forward passes are from the first one's, for which rounding is all that is promised.
-`.ci/reliability suite-aarch64` runs it natively and on aarch64 and compares what is printed.
+A second run with the same FOLDER, on any machine, continues from the checkpoints of the first one, and prints
+how far its forward passes are from those of the first one, which need to agree only within rounding.
+`.ci/reliability suite-aarch64` runs it natively and on aarch64, and compares the output.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ FORWARD = {"float64": {"rtol": 1e-12, "atol": 1e-13}, "float32": {"rtol": 2e-4, 
 
 
 def reward(theta) -> float:
-    """Exact up to one rounding, so that no order of a sum is in it."""
+    """Return a reward that is exact up to one rounding, so that it does not depend on an order of summation."""
     return -math.fsum((theta[:40].astype(float) - 1.0) ** 2)
 
 
@@ -95,7 +95,7 @@ def searches(folder: str, dtype) -> None:
 
 
 def forward_passes(folder: str, dtype) -> None:
-    """Within rounding: of those no hash, but what they differ by on standard error."""
+    """Forward passes agree only within rounding, so their differences, not a hash, go to standard error."""
     x = np.linspace(-2, 2, 3 * 20 * 24).reshape(3, 20, 24).astype(dtype)
     outputs = []
     for hidden, output in itertools.product(ACTIVATIONS, ACTIVATIONS):

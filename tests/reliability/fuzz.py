@@ -67,7 +67,7 @@ FILE = FOLDER / "file"
 
 
 def taken_apart(path: Path) -> bytes:
-    """The members of an npz; of its JSON the text, since NumPy's four bytes a letter are beyond a fuzzer."""
+    """Return the members of an npz, with its JSON as text, because NumPy's four bytes per letter hinder a fuzzer."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     members[META] = str(np.load(io.BytesIO(members[META]))).encode()
@@ -81,7 +81,7 @@ def as_member(text: str) -> bytes:
 
 
 def put_together(parts: bytes) -> bytes:
-    """A signed npz of these members; bytes without any are signed as they are."""
+    """Return a signed npz of these members; bytes without members are signed as they are."""
     body = parts
     if SEPARATOR in parts:
         buffer = io.BytesIO()
@@ -99,7 +99,7 @@ def put_together(parts: bytes) -> bytes:
 
 
 def refused(load, file=FILE):
-    """What `load` gives, or None if it refused the file as it should."""
+    """Return the result of `load`, or None if it refused the file as it should."""
     try:
         return load(file)
     except ValueError as error:
@@ -170,7 +170,7 @@ def low_rank(data: bytes) -> None:
 
 
 class Steered:
-    """A grammar's decisions, from the fuzzer's bytes."""
+    """The decisions of a grammar, from the fuzzer's bytes."""
 
     def __init__(self, content: bytes) -> None:
         self._data = atheris.FuzzedDataProvider(content)
@@ -188,7 +188,7 @@ class Steered:
 
 
 def pickled(data: bytes) -> None:
-    """The bytes of a pickle but for the first, or, where they begin with 0 to 2, a grammar's of each kind of file."""
+    """Return the bytes after the first as a pickle; if the first is 0 to 2, let a grammar write a file of that kind."""
     content = b"\x80" + data
     if data[:1] and data[0] < len(CONTENTS):
         content = Grammar(Steered(data[1:])).program(CONTENTS[data[0]])
@@ -206,7 +206,7 @@ def policy(data: bytes) -> None:
 
 
 def an_observation(of):
-    """An observation of a space."""
+    """Return an observation of a space."""
     if isinstance(of, Numbers):
         return np.ones(of.size)
     if isinstance(of, OneHot):
@@ -233,7 +233,7 @@ def use_policies(found: PolicyFile) -> None:
 
 
 def a_task() -> Task:
-    """What a training run of a 2-1 network is made of, but for an environment."""
+    """Return the task of a training run with a 2-1 network, without an environment."""
     interface = Interface(2, (1,), "float32", -np.ones(1), np.ones(1), True)
     return Task("Walk-v0", {}, None, NeuralNetwork(2, 1, ()), interface)
 
@@ -261,7 +261,7 @@ def training(data: bytes) -> None:
 
 
 def text(data: bytes) -> None:
-    """A run's settings, and after a line of dashes its history."""
+    """Read the settings of a run and, after a line of dashes, its history."""
     settings, _, rows = data.partition(b"-----\n")
     folder = RunFolder(FOLDER)
     folder.config.write_bytes(settings)
@@ -339,13 +339,13 @@ def any_array(data, shape):
 
 
 def must_name_it(error) -> None:
-    """A refusal begins with the argument's name; Python's own of an optimizer's keywords has it at the end."""
+    """Check that an error begins with the argument's name; Python's own error for unknown keywords ends with it."""
     if not re.match(r"[\w.]+(\(\d+\))?: |.* keyword argument", str(error)):
         raise RuntimeError("an error that does not name the argument") from error
 
 
 def tell(es, rewards, **more) -> None:
-    """Tell what may be nonsense: either all numbers stay finite, or it is refused and nothing changes."""
+    """Tell rewards that may be invalid: either all numbers stay finite, or they are refused and nothing changes."""
     before = checkpoints.to_state(es)
     try:
         es.update(rewards, **more)
@@ -463,7 +463,7 @@ def low_rank_searches():
 
 
 def contents_of_pepg():
-    """What pepg-es pickles: a checkpoint's, a best's and a network's."""
+    """Return what pepg-es pickles into a checkpoint, a best candidate and a network."""
     import pepg
     import pepg.nn
 
@@ -490,7 +490,7 @@ def pickles():
 
 
 def kept():
-    """Policies of a run with a 2-1 network."""
+    """Return the policies of a run with a 2-1 network."""
     normalizer = Normalizer(np.zeros(2), np.ones(2), 5.0)
     yield {"center": Weights(np.zeros(3), None, np.nan)}
     yield {which: Weights(np.arange(3.0), normalizer, 1.5) for which in WHICH}

@@ -1,4 +1,4 @@
-"""Kill processes with SIGKILL in the midst of save_checkpoint; print what was found, as JSON.
+"""Kill processes with SIGKILL during `save_checkpoint`; print the results as JSON.
 
 python kill_saves.py FOLDER KILLS SEED
 """

@@ -278,7 +278,7 @@ def changed(source: Path, before: str, after: str) -> str:
 
 
 def run(command, **options):
-    """What it printed and its status; where it hangs, it ends with the children that it has."""
+    """Run a command; return its output and status. A command that hangs is ended with its children."""
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **options,
@@ -292,7 +292,7 @@ def run(command, **options):
 
 
 def c_tests_pass(folder: Path, file: str, before: str = "", after: str = "") -> bool:
-    """First in the build that compiles fastest, then under ASan in teams, then as it is shipped."""
+    """Run the C tests in the build that compiles fastest, then under ASan in teams, then in the release build."""
     tree = folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     for part in ("csrc", "tests/native"):
@@ -320,7 +320,7 @@ def c_tests_pass(folder: Path, file: str, before: str = "", after: str = "") -> 
 
 
 def python_tests_pass(file: str, before: str, after: str, tests: str) -> bool:
-    """Over the copy that this interpreter has."""
+    """Run the named tests with the changed files laid over the copy of this interpreter."""
     import pepg_fast
 
     installed = Path(pepg_fast.__file__).parent / file

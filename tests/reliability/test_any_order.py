@@ -73,7 +73,7 @@ def options(s: Settings, dtype: str) -> dict:
 
 
 class Search(RuleBasedStateMachine):
-    """A search and its model."""
+    """A search, and the model that it has to equal."""
 
     dtype = "float64"
 
@@ -106,7 +106,7 @@ class Search(RuleBasedStateMachine):
     # ---- ask ----
 
     def drew(self, theta):
-        """Compare a native draw with the model's, and continue with the native noise, which has fewer bits."""
+        """Compare a native draw with that of the model, and continue with the native noise, which has fewer bits."""
         wanted = self.model.draw()
         np.testing.assert_allclose(theta, wanted, rtol=1e-5, atol=1e-5 * (1 + np.abs(wanted).max()))
         self.model.epsilon = np.array(self.es.epsilon, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, even if the process, the disk or the folder fails."""
+"""A save leaves the old file or the new one, even if the process, the disk or the folder fails."""
 
 import errno
 import json
@@ -29,13 +29,13 @@ LIMIT = 100_000
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A folder with one good checkpoint in it, `search.npz`, of a search of 3 parameters."""
+    """Return a folder with one valid checkpoint, `search.npz`, of a search of 3 parameters."""
     make().save_checkpoint(tmp_path / "search.npz")
     return tmp_path
 
 
 def large() -> PEPG:
-    """A search whose checkpoint is larger than LIMIT."""
+    """Return a search whose checkpoint is larger than LIMIT."""
     es = make(theta_size=20_000)
     es.update(es.get_parameters()[:, 0])
     return es
@@ -60,7 +60,7 @@ def assert_untouched(folder: Path) -> None:
 
 
 def in_child(function, *arguments):
-    """What `function` raises in a process of its own, as (type, errno, text); None if nothing."""
+    """Call `function` in a separate process; return its exception as (type, errno, text), or None."""
 
     def body(connection):
         try:
@@ -96,7 +96,7 @@ def test_a_killed_save_leaves_the_old_file_or_the_new_one(tmp_path):
 
 
 def test_a_save_that_is_under_way_keeps_its_temporary_file(folder):
-    """Two saves into one folder at once: neither takes the other's temporary file."""
+    """Of two saves into one folder at the same time, neither takes the other's temporary file."""
     is_writing, may_go_on = threading.Event(), threading.Event()
     fsync = os.fsync
 
@@ -142,7 +142,7 @@ def test_a_file_that_may_not_grow(folder, save, limit):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 KiB with a good checkpoint on it."""
+    """Return a file system of 64 KiB with a valid checkpoint."""
     path = tmp_path / "disk"
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)]
@@ -266,7 +266,7 @@ def test_a_new_name_on_a_file_system_without_links_is_not_left_empty(folder, mon
 
 
 def test_many_processes_save_to_one_name(folder):
-    """The last one wins; whoever reads meanwhile gets a whole file."""
+    """The last save remains, and every process that reads meanwhile gets a whole file."""
     context = multiprocessing.get_context("fork")
 
     def save_often(seed):

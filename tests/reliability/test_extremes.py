@@ -1,4 +1,4 @@
-"""Numbers, sizes and arrays at the ends of what there is."""
+"""Numbers, sizes and arrays at the limits of their types."""
 
 import math
 import os
@@ -35,7 +35,7 @@ STEPS = int(os.environ.get("PEPG_FAST_STEPS", "5000"))
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD", "ClipUp"])
 @pytest.mark.parametrize("end", ["floor", "ceiling"])
 def test_sigma_stays_at_its_limit_for_long(end, optimizer, dtype):
-    """Rewards that shrink sigma, or widen it, in every one of many steps."""
+    """The rewards shrink or widen sigma in every one of many steps."""
     more = {"SGD": {"optimizer": SGD}, "ClipUp": {"optimizer": ClipUp}}.get(optimizer, {})
     limits = {"floor": {}, "ceiling": {"sigma_max": 2.0}}[end]
     es = PEPG(4, 3, 0.0, 1.0, 1e-3, 1.0, rng=1, dtype=dtype, **limits, **more)
@@ -70,7 +70,7 @@ def test_limits_of_sigma_at_the_ends_of_float64(low, high):
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD", "ClipUp"])
 @pytest.mark.parametrize("is_array", [False, True])
 def test_sigma_is_finite_where_noise_overflows(is_array, optimizer, more, dtype, isa):
-    """Noise of an infinite size makes gradients that are no numbers: the fuzzer found a sigma of NaN."""
+    """Infinite noise makes gradients of NaN; the fuzzer once found a sigma of NaN."""
     most = [math.inf, 1e300, 1e20] if is_array else math.inf
     kind = {"SGD": {"optimizer": SGD}, "ClipUp": {"optimizer": ClipUp}}.get(optimizer, {})
     es = make(theta_size=3, fitness_shaping="raw", sigma_max=most, dtype=dtype, **kind, **more)
@@ -88,7 +88,7 @@ def test_sigma_is_finite_where_noise_overflows(is_array, optimizer, more, dtype,
 
 
 class Descent(Optimizer):
-    """A user's."""
+    """A user's own optimizer."""
 
     def __init__(self, alpha):
         self.alpha = alpha
@@ -147,7 +147,7 @@ def test_rewards_at_the_ends(name, shaping, symmetric, maximize, dtype):
     "scale", [10.0**k for k in (10, 15, 18, 19, 20, 30, 38, 39, 100, 153, 155, 200, 300)]
 )
 def test_rewards_of_any_scale_leave_finite_numbers(scale, symmetric, optimizer, dtype, tmp_path):
-    """As they are, in many steps: they move the search or are refused, and what is saved loads."""
+    """Without ranks, in many steps, rewards move the search or are refused, and saved files load."""
     es = make(fitness_shaping="raw", symmetric=symmetric, optimizer=optimizer, dtype=dtype)
     for _ in range(20):
         es.get_parameters()
@@ -176,7 +176,7 @@ def test_rewards_of_any_scale_leave_finite_numbers(scale, symmetric, optimizer, 
 def test_a_coordinate_whose_step_overflows_does_not_move_but_the_others_do(
     optimizer, dtype, isa, tmp_path
 ):
-    """A mean of 1e300 has a decay whose square no float64 can hold; so does 1e38 in float32."""
+    """The decay of a mean of 1e300 has a square that float64 cannot hold; so does 1e38 in float32."""
     far = float(np.sqrt(np.finfo(dtype).max)) * 1e4
     es = make(
         theta_size=40, mu_init=[far] + [0.0] * 39, optimizer=optimizer, dtype=dtype, l2_coeff=0.5
@@ -251,7 +251,7 @@ OVERFLOWS = [
 
 @pytest.fixture(scope="module")
 def refusals():
-    """What is said to each of them, by a process of its own with little memory: the price of a fault is a crash."""
+    """Return the message for each size, from a separate process with little memory, which a fault could crash."""
     program = f"""
 import os, resource
 resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
@@ -309,7 +309,7 @@ def test_thread_counts_that_overflow_are_refused(n_threads):
 
 @pytest.mark.slow
 def test_a_population_beyond_32_bits(tmp_path):
-    """P d = 2^31 + 2^17 elements, a chunk at a time; the members beyond 2^31 are what their counters say."""
+    """P d = 2^31 + 2^17 elements, drawn in chunks; those beyond 2^31 are what their counters determine."""
     rows, d = 2**14 + 1, 2**17
     assert rows * d > 2**31
     es = PEPG(2 * rows, d, 0.0, 1.0, 0.1, 0.1, rng=1, dtype="float32")
@@ -332,7 +332,7 @@ def test_a_population_beyond_32_bits(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("PEPG_FAST_LARGE"), reason="wants 17 GB: PEPG_FAST_LARGE=1")
 def test_arrays_beyond_32_bits_of_elements():
-    """The same in one array of 8.6 GB."""
+    """The population is one array of 8.6 GB."""
     rows, d = 2**14 + 1, 2**16
     theta = np.empty((2 * rows, d), np.float32)
     mu, sigma = np.zeros(d, np.float32), np.ones(d, np.float32)
@@ -353,7 +353,7 @@ def test_arrays_beyond_32_bits_of_elements():
 @pytest.mark.skipif(not os.environ.get("PEPG_FAST_LARGE"), reason="wants 17 GB: PEPG_FAST_LARGE=1")
 @pytest.mark.parametrize("optimizer", [Adam, ClipUp])
 def test_a_search_and_networks_beyond_32_bits_of_elements(optimizer):
-    """A population of 8.6 GB with its noise, within bounds, against the same one a chunk at a time."""
+    """A population of 8.6 GB with stored noise, within bounds, equals the same one drawn in chunks."""
     rows, network = 2**14 + 1, NeuralNetwork(255, 256, [], output_activation="tanh")
     d = network.number_of_parameters
     assert 2 * rows * d > 2**31
@@ -584,7 +584,7 @@ def test_a_masked_fitness_is_refused(value):
     "name", ["mu_init", "sigma_init", "mu_lr", "sigma_lr", "l2_coeff", "lower", "upper"]
 )
 def test_masked_numbers_are_refused(name):
-    """NumPy would take what lies under the mask."""
+    """NumPy would use the numbers under the mask."""
     with pytest.raises(ValueError, match=rf"{name}: wanted numbers, got 1 masked"):
         make(**{name: MASKED})
 

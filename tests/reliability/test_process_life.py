@@ -1,4 +1,4 @@
-"""Forks, threads, interpreters that end, other runtimes: a search neither hangs nor leaks nor changes a bit."""
+"""In spite of forks, threads, ending interpreters and other runtimes, no search hangs, leaks or changes a bit."""
 
 import importlib.util
 import os
@@ -25,7 +25,7 @@ def generations(es, n=3):
 
 
 def python(program: str, *, timeout: float = 300, **environment: str) -> str:
-    """What a program prints that begins with PRELUDE; it must end by itself and well."""
+    """Return the output of a program that begins with PRELUDE; it must end by itself and succeed."""
     run = subprocess.run(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
         capture_output=True,
@@ -81,7 +81,7 @@ def test_a_child_of_a_child(tmp_path):
 
 
 def test_a_fork_while_other_threads_are_in_their_kernels():
-    """The child has one thread, which the fork left in no kernel of this package's."""
+    """The child has one thread, which is in no kernel of this package."""
     assert "done" in python("""
         import warnings; warnings.simplefilter("ignore")
         wanted = generations(make())
@@ -167,7 +167,7 @@ def test_the_number_of_threads_is_changed_by_others_as_it_runs():
 
 
 def test_weights_are_shared_between_threads():
-    """Several threads read one network; one assigns its weights meanwhile: each call sees one of both."""
+    """Several threads use one network while another assigns its weights: each call uses the old or the new ones."""
     assert "done" in python("""
         from concurrent.futures import ThreadPoolExecutor
         from pepg_fast import NeuralNetwork
@@ -201,7 +201,7 @@ def test_weights_are_shared_between_threads():
 
 
 def test_two_threads_do_not_report_one_generation_twice():
-    """Threads that share one search get an error or an update, never a broken search."""
+    """Threads that share one search get an error or an update, and never break the search."""
     assert "done" in python("""
         es = make(d=50)
         told, refused = [], []
@@ -270,7 +270,7 @@ def test_a_simulation_is_under_way_as_the_interpreter_ends():
 
 @pytest.mark.parametrize("own_gil", [True, False])
 def test_another_interpreter_is_refused_politely_or_works(own_gil):
-    """NumPy itself refuses to be imported in one, with an ImportError; nothing crashes."""
+    """NumPy itself refuses to be imported in a subinterpreter, with an ImportError; nothing crashes."""
     assert "done" in python(f"""
         generation(make())
         if sys.version_info >= (3, 13):
@@ -324,7 +324,7 @@ run = lambda: total(np.ones(1_000_000))
 )
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_together_with_packages_that_have_their_own_runtime(names, order, each_case):
-    """Two OpenMP runtimes in one process: both work, with threads, in turns, at once and after a fork."""
+    """Two OpenMP runtimes in one process both work: with threads, in turns, at the same time and after a fork."""
     missing = {name for name in NEIGHBORS if importlib.util.find_spec(name) is None}
     if missing & set(names):
         pytest.skip(f"no {', '.join(missing & set(names))}")
@@ -398,7 +398,7 @@ def rss():
     ids=lambda value: value if isinstance(value, str) and "." not in value else None,
 )
 def test_memory_is_flat(name, body, count, each_case):
-    """After a tenth of the work, the rest adds nothing to speak of."""
+    """After a tenth of the work, memory hardly grows any more."""
     run = lambda folder, name, body, count: python(growth(body, count, folder))
     assert int(each_case(run)) < 2_000_000
 

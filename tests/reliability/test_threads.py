@@ -1,4 +1,4 @@
-"""Threads that share a search, threads that cannot be had, and arguments that would write out of bounds."""
+"""Threads that share a search, threads that cannot be created, and arguments that would write out of bounds."""
 
 # ruff: noqa: E501 - tables of cases, one a line
 
@@ -27,7 +27,7 @@ def generations(n_threads, d=3000, n=3):
 
 
 def python(program, *arguments, **environment):
-    """What a program prints; it must end by itself and well."""
+    """Return the output of a program, which must end by itself and succeed."""
     run = subprocess.run(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(program), *map(str, arguments)],
         capture_output=True, text=True, timeout=200, env=os.environ | environment,
@@ -122,7 +122,7 @@ def test_a_child_does_not_wait_for_a_thread_that_had_its_turn():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_child_does_not_wait_for_a_thread_that_was_about_to_have_its_turn():
-    """A thread that waited has taken the lock, but not the GIL yet, when another one forks."""
+    """A waiting thread has taken the lock, but not yet the GIL, when another thread forks."""
     program = """
     import time, warnings; warnings.simplefilter("ignore")
     class Slow:
@@ -226,7 +226,7 @@ def shim(tmp_path_factory):
 @pytest.mark.parametrize("last", ["that call alone", "all from then on"])
 @pytest.mark.parametrize("first", range(1, 9))
 def test_missing_threads_are_done_without(shim, first, last, each_case):
-    """In a process that requests four threads, the bits are those of one, whichever thread cannot be created."""
+    """In a process that requests four threads, the bits are those of one thread, whichever one cannot be created."""
     program = """
     import ctypes
     first, alone = int(sys.argv[1]), sys.argv[2] == "that call alone"
@@ -292,7 +292,7 @@ def test_a_fault_in_a_worker_is_reported_like_one_elsewhere(shim):
 
 
 def test_a_handler_that_forks_while_workers_run(shim):
-    """The child has none of them, and neither waits for them nor leaves their part out."""
+    """The child has none of the workers, and neither waits for them nor omits their part."""
     program = (
         SIMULATION
         + """
@@ -455,7 +455,7 @@ print("done")
 
 
 def test_no_attribute_of_a_search_ends_the_process():
-    """The kernels that take a search as a whole look at everything that they find in it."""
+    """The kernels that take a whole search check everything in it."""
     program = (
         HOSTILE
         + """

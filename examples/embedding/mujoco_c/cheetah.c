@@ -21,8 +21,8 @@ typedef struct {
     mjData *data;
 } context;
 
-/* Whether the model is there; if not, `error` says why. What MuJoCo finds old-fashioned in
- * gymnasium's models is not for whoever trains in them. */
+/* Load the model; return whether that succeeded, and write the reason to `error` if not. MuJoCo's
+ * warnings about outdated parts of gymnasium's models are not shown. */
 int cheetah_load(cheetah *world, const char *xml, char *error, int error_size) {
     const mjLogConfig usual = mju_getLogConfig();
     mjLogConfig quiet = usual;

@@ -12,7 +12,7 @@ Name = TypeVar("Name", bound=Hashable)
 #: first one with cold caches.
 BATCH_SECONDS = 0.02
 
-#: Idle time before a batch. OpenBLAS's threads, which pepg-es starts, go on spinning for 0.1 to 0.2 s
+#: Idle time before a batch. OpenBLAS's threads, which pepg-es starts, continue to spin for 0.1 to 0.2 s
 #: after a call and would take a core from the next contender; no program alternates between the two.
 SETTLE_SECONDS = 0.3
 
