@@ -606,12 +606,17 @@ class Counts:
         self.n = 0
 
 
-@pytest.mark.parametrize("refills", [True, False])
-def test_episodes_depend_only_on_their_seeds(refills, rng):
+#: Whether slots are refilled, and number of groups of slots.
+WORLDS = pytest.mark.parametrize(("refills", "groups"), [(True, 1), (True, 2), (False, 1)])
+
+
+@WORLDS
+def test_episodes_depend_only_on_their_seeds(refills, groups, rng):
     what = task(envs.Walk)
     seeds = rng.integers(1, 40, size=(3 * MOST_SLOTS, 2))
     weights = rng.normal(size=(len(seeds), what.network.number_of_parameters))
-    found = Batched(what, lambda n: Counts(n, refills)).run_all(Asked(weights, seeds, None, True))
+    world = Batched(what, lambda n: Counts(n, refills), groups)
+    found = world.run_all(Asked(weights, seeds, None, True))
     np.testing.assert_array_equal(found.lengths, seeds.reshape(-1))
     np.testing.assert_array_equal(found.returns, seeds.reshape(-1))
     counts = np.array([count for count, *_ in found.statistics])
@@ -620,12 +625,12 @@ def test_episodes_depend_only_on_their_seeds(refills, rng):
     np.testing.assert_allclose(means, (seeds.reshape(-1) + 1) / 2)
 
 
-@pytest.mark.parametrize("refills", [True, False])
-def test_a_slot_that_fails_takes_nothing_with_it(refills):
+@WORLDS
+def test_a_slot_that_fails_takes_nothing_with_it(refills, groups):
     what = task(envs.Walk, on_failure="worst", retries=2)
     seeds = np.array([[3], [105], [4], [7]])
     weights = np.zeros((4, what.network.number_of_parameters))
-    world = Batched(what, lambda n: Counts(n, refills))
+    world = Batched(what, lambda n: Counts(n, refills), groups)
     found = world.run_all(Asked(weights, seeds, None, True))
     np.testing.assert_array_equal(found.returns, [3, np.nan, 4, 7])
     np.testing.assert_array_equal(found.lengths, [3, 0, 4, 7])
@@ -636,6 +641,42 @@ def test_a_slot_that_fails_takes_nothing_with_it(refills):
     with pytest.raises(EpisodeError, match="the joint broke") as caught:
         world.run_all(Asked(weights, seeds, None, False))
     assert (caught.value.index, caught.value.seed) == (1, 105)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_group_that_is_interrupted_stops_the_other_one(failing, error):
+    what, worlds = task(envs.Walk), []
+
+    class Interrupted(Counts):
+        def step(self, slots, actions):
+            if self is worlds[failing] and self.left[0] == 5:
+                raise error
+            if self is not worlds[failing]:
+                self.left[slots] += 1  # never ends by itself
+            return super().step(slots, actions)
+
+    def made(n):
+        worlds.append(Interrupted(n, True))
+        return worlds[-1]
+
+    weights = np.zeros((8, what.network.number_of_parameters))
+    with pytest.raises(error):
+        Batched(what, made, 2).run_all(Asked(weights, np.full((8, 1), 9)))
+
+
+def test_the_groups_have_the_callers_error_handling():
+    what, seen = task(envs.Walk), set()
+
+    class Divides(Counts):
+        def step(self, slots, actions):
+            seen.add(np.geterr()["divide"])
+            return super().step(slots, actions)
+
+    weights = np.zeros((8, what.network.number_of_parameters))
+    with np.errstate(divide="raise"):
+        Batched(what, lambda n: Divides(n, True), 2).run_all(Asked(weights, np.full((8, 1), 9)))
+    assert seen == {"raise"}
 
 
 def test_nan_from_the_network_names_its_episode():
