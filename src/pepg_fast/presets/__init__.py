@@ -97,17 +97,6 @@ from ._pgpelib import pgpelib
 from .decay_counted import DecayCountedRate
 
 __all__ = [
-    "DecayCountedRate",
-    "EstoolShaping",
-    "ars",
-    "estool",
-    "evojax",
-    "evosax",
-    "evotorch",
-    "fcmaes",
-    "openai_es",
-    "pgpelib",
-    "sample_normalized",
-    "scaled_to_one",
-    "standardized",
-]
+    "DecayCountedRate", "EstoolShaping", "ars", "estool", "evojax", "evosax", "evotorch", "fcmaes", "openai_es",
+    "pgpelib", "sample_normalized", "scaled_to_one", "standardized",
+]  # fmt: skip
