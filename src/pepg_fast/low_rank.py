@@ -45,10 +45,6 @@ def _structure(name: str, value: Any, size: int) -> Any:
     return shapes
 
 
-def _one_number(infinite: bool) -> options.Check:
-    return lambda name, value, size: _checks.number(name, value, positive=True, infinite=infinite)
-
-
 def _none(name: str, value: Any, size: int) -> None:
     if value is not None:
         raise ValueError(f"{name}: wanted None with low-rank noise, got {_checks.shown(value)}")
@@ -138,10 +134,11 @@ class LowRankPEPG(PEPG):
         _structure, is_shown=False)
     rank = Option[int]("int", 1,
         "Rank of the noise of each weight matrix.",
-        lambda name, value, size: _checks.integer(name, value, at_least=1, at_most=2**20))
+        options.by(_checks.integer, at_least=1, at_most=2**20))
     sigma_max_change = Option[Any]("None", None, "Sigma has no gradient here.", _none, part="_sigma", is_shown=False)
-    sigma_min = Option[Any]("float", 1e-20, "Lower limit of sigma.", _one_number(False), part="_sigma")
-    sigma_max = Option[Any]("float", float("inf"), "Upper limit of sigma.", _one_number(True), part="_sigma")
+    sigma_min = Option[Any]("float", 1e-20, "Lower limit of sigma.", options.number(positive=True), part="_sigma")
+    sigma_max = Option[Any]("float", float("inf"), "Upper limit of sigma.",
+        options.number(positive=True, infinite=True), part="_sigma")
     lower = Option[Any]("None", None, "Not supported with low-rank noise.", _none, part="_generation")
     upper = Option[Any]("None", None, "Not supported with low-rank noise.", _none, part="_generation")
     # fmt: on
