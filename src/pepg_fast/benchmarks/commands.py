@@ -23,10 +23,8 @@ def add_to(commands: Any) -> None:
         "extra `bench`.",
     )
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"{QUICK_ROUNDS} rounds and no large shapes: half a minute",
-    )
+        "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds and no large shapes: half a minute",
+    )  # fmt: skip
     parser.add_argument(
         "--rounds", type=_rounds, help=f"timed batches of each rival (default: {ROUNDS})"
     )
