@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks, kernels, nn
+from ._types import Array
 from .optimizers import Adam, Optimizer
 from .pepg import PEPG
 from .search import options
@@ -175,7 +176,7 @@ class LowRankPEPG(PEPG):
         return partial(LowRankGeneration, shapes=_shapes_of(self.structure), rank=self.rank)
 
     @property
-    def sigma(self) -> NDArray[Any]:
+    def sigma(self) -> Array:
         """Standard deviation of each parameter, read-only; assign one number, or one for each tensor."""
         sigma = self._sigma.values.view()
         sigma.flags.writeable = False
@@ -187,12 +188,7 @@ class LowRankPEPG(PEPG):
         with self._generation.turn:
             _checks.assign("sigma", self._sigma.values, sigma)
 
-    def forward(
-        self,
-        inputs: "ArrayLike",
-        *,
-        members: "ArrayLike | None" = None,
-    ) -> NDArray[Any]:
+    def forward(self, inputs: "ArrayLike", *, members: "ArrayLike | None" = None) -> Array:
         """Compute the outputs of the population that awaits its rewards; if there is none, draw a new one.
 
         Parameters

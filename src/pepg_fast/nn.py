@@ -3,13 +3,13 @@
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from os import PathLike
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _caller, _checks, kernels
+from ._types import Array, DType, FileName, Floats
 from .activations import (
     NATIVE,
     PREFIXES,
@@ -52,7 +52,7 @@ class _Weighted:
     bias: bool
     number_of_parameters: int
     _output_activation: Activation
-    _weights: NDArray[np.float64] | None
+    _weights: Floats | None
 
     def _prepare(self) -> None:
         """Build what the kernels need from the sizes and activations."""
@@ -73,7 +73,7 @@ class _Weighted:
         self._prepare()
 
     @property
-    def weights(self) -> NDArray[np.float64] | None:
+    def weights(self) -> Floats | None:
         """The parameters, a float64 vector; None until they are assigned. An assigned array is copied."""
         return self._weights
 
@@ -88,7 +88,7 @@ class _Weighted:
             )
         self._weights = weights
 
-    def _assigned_weights(self) -> NDArray[np.float64]:
+    def _assigned_weights(self) -> Floats:
         if self._weights is None:
             raise RuntimeError("weights: assign network.weights before calling the network")
         return self._weights
@@ -105,7 +105,7 @@ class _Weighted:
         self.__dict__.update(state)
         self._prepare()
 
-    def save_network(self, filename: "str | PathLike[str]") -> None:
+    def save_network(self, filename: FileName) -> None:
         """Write sizes, activations and weights to a file, whole or not at all.
 
         Parameters
@@ -146,9 +146,7 @@ class _Weighted:
 
     @classmethod
     def _load(
-        cls: "type[_Self]",
-        filename: "str | PathLike[str]",
-        given: dict[str, Activation | str | None],
+        cls: "type[_Self]", filename: FileName, given: dict[str, Activation | str | None]
     ) -> "_Self":
         """Read a network of this class; given activations replace the stored ones unless they are None."""
         state, activations = _read(filename, given)
@@ -215,7 +213,7 @@ class NeuralNetwork(_Weighted):
         )
         self._hidden_activation = _checks.activation("hidden_activation", hidden_activation, NATIVE)
         self._output_activation = _checks.activation("output_activation", output_activation, NATIVE)
-        self._weights: NDArray[np.float64] | None = None
+        self._weights: Floats | None = None
         self._prepare()
 
     def _prepare(self) -> None:
@@ -337,7 +335,7 @@ class NeuralNetwork(_Weighted):
 
     def forward_population(
         self, solutions: "ArrayLike", inputs: "ArrayLike", *, n_threads: int | None = None
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
         Parameters
@@ -392,7 +390,7 @@ class NeuralNetwork(_Weighted):
     @classmethod
     def load_network(
         cls,
-        filename: "str | PathLike[str]",
+        filename: FileName,
         *,
         hidden_activation: "Activation | str | None" = None,
         output_activation: "Activation | str | None" = None,
@@ -498,7 +496,7 @@ class RecurrentNetwork(_Weighted):
         self.bias = bool(bias)
         self.sizes = np.array([self.input_size, self.hidden_size, self.output_size], dtype=int)
         self._output_activation = _checks.activation("output_activation", output_activation, NATIVE)
-        self._weights: NDArray[np.float64] | None = None
+        self._weights: Floats | None = None
         self._prepare()
         self._state = np.zeros(self.state_size)
 
@@ -533,7 +531,7 @@ class RecurrentNetwork(_Weighted):
         ]
 
     @property
-    def state(self) -> NDArray[np.float64]:
+    def state(self) -> Floats:
         """State that calls use and update: h, followed by c for an LSTM. Reading and assigning make a copy."""
         return self._state.copy()
 
@@ -545,7 +543,7 @@ class RecurrentNetwork(_Weighted):
         """Set the state to zeros, as at the start of an episode."""
         self._state = np.zeros(self.state_size)
 
-    def parts(self, theta: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
+    def parts(self, theta: Array | None = None) -> dict[str, Array]:
         """Return views of the parts of the weights, with torch's names and shapes.
 
         Parameters
@@ -623,8 +621,8 @@ class RecurrentNetwork(_Weighted):
         return result
 
     def forward_batch(
-        self, inputs: "ArrayLike", state: NDArray[np.float64], *, n_threads: int | None = None
-    ) -> NDArray[np.float64]:
+        self, inputs: "ArrayLike", state: Floats, *, n_threads: int | None = None
+    ) -> Floats:
         """Compute the outputs for a batch of inputs, each of which has its own state.
 
         Parameters
@@ -652,17 +650,17 @@ class RecurrentNetwork(_Weighted):
         x = _checks.plain(_checks.numbers("inputs", inputs), np.float64)
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(f"inputs: wanted shape (B, {self.input_size}), got {x.shape}")
-        y: NDArray[np.float64] = self._step(weights[None], x[None], state, (len(x),), threads)[0]
+        y: Floats = self._step(weights[None], x[None], state, (len(x),), threads)[0]
         return y
 
     def forward_population(
         self,
         solutions: "ArrayLike",
         inputs: "ArrayLike",
-        state: NDArray[Any],
+        state: Array,
         *,
         n_threads: int | None = None,
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
         Parameters
@@ -690,13 +688,8 @@ class RecurrentNetwork(_Weighted):
         return self._step(weights, x, state, x.shape[:-1], _checks.thread_count(n_threads))
 
     def _step(
-        self,
-        weights: NDArray[Any],
-        x: NDArray[Any],
-        given: Any,
-        shape: tuple[int, ...],
-        threads: int,
-    ) -> NDArray[Any]:
+        self, weights: Array, x: Array, given: Any, shape: tuple[int, ...], threads: int
+    ) -> Array:
         """Take one step of the networks, with a state of `shape` for each input."""
         state = _state_of(given, (*shape, self.state_size), weights.dtype)
         if not state.size:
@@ -714,10 +707,7 @@ class RecurrentNetwork(_Weighted):
 
     @classmethod
     def load_network(
-        cls,
-        filename: "str | PathLike[str]",
-        *,
-        output_activation: "Activation | str | None" = None,
+        cls, filename: FileName, *, output_activation: "Activation | str | None" = None
     ) -> "RecurrentNetwork":
         """Read a network written by `save_network`, with its state set to zeros.
 
@@ -746,7 +736,7 @@ class RecurrentNetwork(_Weighted):
 
 def _population(
     network: NeuralNetwork | RecurrentNetwork, solutions: "ArrayLike", inputs: "ArrayLike"
-) -> tuple[NDArray[Any], NDArray[Any]]:
+) -> tuple[Array, Array]:
     """Return the weights and inputs of a population of networks in one dtype, as the kernels read them."""
     weights = _checks.numbers("solutions", solutions)
     x = _checks.numbers("inputs", inputs)
@@ -761,7 +751,7 @@ def _population(
     return _rows(weights, dtype), _rows(x, dtype)
 
 
-def _state_of(state: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
+def _state_of(state: Any, shape: tuple[int, ...], dtype: DType) -> Array:
     """Check and return the states that a caller passed, which are updated in place."""
     wanted = f"a writeable, C-contiguous array of {dtype} of shape {shape}"
     if not isinstance(state, np.ndarray):
@@ -774,12 +764,12 @@ def _state_of(state: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDA
     return np.asarray(state)
 
 
-def _apart(array: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
+def _apart(array: Array, state: Array) -> Array:
     """Return `array`, or a copy if it shares memory with the states, which are updated in place."""
     return array.copy() if np.may_share_memory(array, state) else array
 
 
-def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+def _rows(array: Array, dtype: Any) -> Array:
     """Return `array` with contiguous, aligned vectors of `dtype` along its last axis; other strides are free."""
     is_plain = (
         array.dtype == dtype
@@ -813,14 +803,14 @@ def _activations_of(
     }
 
 
-def load_network(filename: "str | PathLike[str]") -> "NeuralNetwork | RecurrentNetwork":
+def load_network(filename: FileName) -> "NeuralNetwork | RecurrentNetwork":
     """Read a network of either kind, with activations that a file can hold."""
     state, activations = _read(filename, {})
     return _restored(_kind(state), filename, state, activations)
 
 
 def _read(
-    filename: "str | PathLike[str]", given: dict[str, Activation | str | None]
+    filename: FileName, given: dict[str, Activation | str | None]
 ) -> tuple[dict[str, Any], dict[str, Activation]]:
     """Return the stored state of a network, and the activations that were given."""
     from .storage import files, legacy
@@ -838,10 +828,7 @@ def _read(
 
 
 def _restored(
-    cls: "type[_Self]",
-    filename: "str | PathLike[str]",
-    state: dict[str, Any],
-    given: dict[str, Activation],
+    cls: "type[_Self]", filename: FileName, state: dict[str, Any], given: dict[str, Activation]
 ) -> "_Self":
     """Return the network that a file holds."""
     from .storage import files

@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ._types import Array, Floats
 from .nn import NeuralNetwork
 from .pepg import PEPG
 from .run.history import Row
@@ -35,11 +35,11 @@ def make_search(network: NeuralNetwork, *, population_size: int = 100, rng: Any 
     )
 
 
-def fitness(network: NeuralNetwork, solutions: NDArray[Any]) -> NDArray[np.float64]:
+def fitness(network: NeuralNetwork, solutions: Array) -> Floats:
     """Return (4 - number of wrong rows)**2 for each solution, shape (n,)."""
     inputs = np.broadcast_to(INPUTS, (len(solutions), *INPUTS.shape))
     outputs = network.forward_population(solutions, inputs)[:, :, 0]
-    wrong: NDArray[np.float64] = np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)
+    wrong: Floats = np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)
     return (4.0 - wrong) ** 2
 
 

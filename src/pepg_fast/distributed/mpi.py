@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _caller, _checks
+from .._types import Array
 from ..pepg import PEPG
 from ..run.failures import EvaluationError, Failure
 from ..run.interrupts import AsExceptions
@@ -175,7 +176,7 @@ class MPIRunner(Runner):
         self,
         search: Fingerprint,
         evaluate: SliceFunction,
-        solutions: NDArray[Any],
+        solutions: Array,
         ends: list[int],
         interrupts: AsExceptions,
         first: int | None = None,
@@ -342,7 +343,7 @@ class MPIRunner(Runner):
         else:
             es.update(rewards, interactions=interactions, gradients=self._by_columns)
 
-    def _by_columns(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _by_columns(self, work: GradientWork) -> tuple[Array, Array]:
         ends = column_edges(work.theta_size, self.size)
         mine = work.columns(ends[self.rank], ends[self.rank + 1])
         whole = np.empty(work.theta_size, work.dtype), np.empty(work.theta_size, work.dtype)
@@ -352,7 +353,7 @@ class MPIRunner(Runner):
 
     # ---- messages ---------------------------------------------------------------------------------------------
 
-    def _allgather(self, mine: NDArray[Any], whole: NDArray[Any], counts: NDArray[np.intp]) -> None:
+    def _allgather(self, mine: Array, whole: Array, counts: NDArray[np.intp]) -> None:
         """Concatenate the items of all ranks; `counts` has their numbers."""
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         item = MPI.BYTE.Create_contiguous(whole.itemsize).Commit()

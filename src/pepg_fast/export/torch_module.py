@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .._types import Floats
 from ..nn import NeuralNetwork
 from .description import Cell, Choices, Description, Layer, Normalization, Ranges, portable
 
@@ -122,7 +122,7 @@ def _parts(module: Any) -> list[Any]:
     return [part for each in module for part in _parts(each)]
 
 
-def _flat(part: Any) -> NDArray[np.float64]:
+def _flat(part: Any) -> Floats:
     """Return weights and biases of a layer in the order of `NeuralNetwork.weights`."""
     weights = part.weight.detach().cpu().double().numpy().T.ravel()
     if part.bias is None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _caller, _checks, _output
+from .._types import FileName
 from ..storage import files
 from . import configuration, history, log_tail
 from .callback import AnyCallback, Callback
@@ -162,7 +163,7 @@ class CSVLog(Callback):
     can_end = False
 
     @_caller.suggesting
-    def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
+    def __init__(self, filename: FileName, *, overwrite: bool = False) -> None:
         self.filename, self.overwrite = files.absolute("filename", filename), bool(overwrite)
         self._is_ours = (
             False  # whether this log made the file; a first run may fail before its first row
@@ -265,9 +266,7 @@ class Checkpoints(Callback):
     _NAME = re.compile(r"step_(\d{9,})\.npz")
 
     @_caller.suggesting
-    def __init__(
-        self, folder: "str | os.PathLike[str]", *, every: int = 100, keep: int = 3
-    ) -> None:
+    def __init__(self, folder: FileName, *, every: int = 100, keep: int = 3) -> None:
         self.folder = files.absolute("folder", folder, folder=True)
         self.every = _checks.integer("every", every, at_least=1)
         self.keep = _checks.integer("keep", keep, at_least=1)
@@ -304,7 +303,7 @@ class Checkpoints(Callback):
             old.unlink(missing_ok=True)
 
     @classmethod
-    def latest(cls, folder: "str | os.PathLike[str]") -> Path | None:
+    def latest(cls, folder: FileName) -> Path | None:
         """Find the latest checkpoint.
 
         Parameters

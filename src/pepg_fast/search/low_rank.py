@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, kernels
+from .._types import Array, DType, Floats
 from .generation import Generation
 from .gradients import Draw
 
@@ -31,7 +32,7 @@ class LowRankGeneration(Generation):
         self,
         size: int,
         theta_size: int,
-        dtype: "np.dtype[Any]",
+        dtype: DType,
         symmetric: bool,
         bounds: None,
         rng: Any,
@@ -57,9 +58,7 @@ class LowRankGeneration(Generation):
             )
         self.is_low_rank = True
 
-    def make(
-        self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
-    ) -> NDArray[Any]:
+    def make(self, mu: Array, sigma: Array, out: Array | None, n_threads: int) -> Array:
         """Compute all candidates, in `out` or in memory to which nothing refers any more."""
         self.make_none(mu, sigma)
         theta = self._population.empty(self.size, self.theta_size, self.dtype)
@@ -68,12 +67,12 @@ class LowRankGeneration(Generation):
         return theta
 
     def forward(
-        self, network: Any, members: NDArray[np.intp] | None, inputs: NDArray[Any], n_threads: int
-    ) -> NDArray[Any]:
+        self, network: Any, members: NDArray[np.intp] | None, inputs: Array, n_threads: int
+    ) -> Array:
         """Compute the outputs of some or all of the last candidates as networks, without their weights."""
         factors = self._factors(self.first, self.n_draws, n_threads)
         mu, sigma = self.drawn[0], self._sigma_of_each()
-        outputs: NDArray[Any] = self._tensors.forward(
+        outputs: Array = self._tensors.forward(
             network, factors, mu, sigma, members, inputs, n_threads
         )
         return outputs
@@ -87,7 +86,7 @@ class LowRankGeneration(Generation):
         drawn = _Drawn(self._tensors, self.key, self.number, self.first, self.n_draws, mu, sigma)
         return Unmade(drawn, np.arange(self.size)[members])
 
-    def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
+    def draw_of(self, weights: Floats, n_threads: int) -> Draw:
         """Return a draw with the gradients of this generation.
 
         It is a single draw whose noise is the gradient of the mean, with weights that do not change sigma.
@@ -98,9 +97,7 @@ class LowRankGeneration(Generation):
         self._tensors.gradient(factors, weights[0], sigma, gradient, n_threads)
         return self.key, self.number, None, gradient, _WHOLE, self.drawn
 
-    def put_epsilon(
-        self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
-    ) -> None:
+    def put_epsilon(self, value: ArrayLike, mu: Array, sigma: Array, n_threads: int) -> None:
         """Refuse noise that a user assigns."""
         raise AttributeError(
             "epsilon: low-rank noise is the native stream's and cannot be assigned"
@@ -118,8 +115,8 @@ class LowRankGeneration(Generation):
                 raise ValueError(f"{name}: wanted one sigma for each tensor")
         return checked
 
-    def _sigma_of_each(self) -> NDArray[Any]:
-        sigma: NDArray[Any] = self.drawn[1][self._starts]
+    def _sigma_of_each(self) -> Array:
+        sigma: Array = self.drawn[1][self._starts]
         return sigma
 
     def _factors(self, first: int, n: int, n_threads: int) -> NDArray[np.float32]:
@@ -135,10 +132,10 @@ class LowRankGeneration(Generation):
             self._kept = wanted, kept
         return kept
 
-    def _filling(self, n_threads: int) -> Callable[[int, NDArray[Any]], None]:
+    def _filling(self, n_threads: int) -> Callable[[int, Array], None]:
         key, number, mu, sigma = self.key, self.number, self.drawn[0].copy(), self._sigma_of_each()
 
-        def fill(first: int, part: NDArray[Any]) -> None:
+        def fill(first: int, part: Array) -> None:
             n = len(part) // 2 if self.symmetric else len(part)
             factors = np.empty((n, self._tensors.n_factors), np.float32)
             kernels.normals(key, number, first, factors, n_threads)
@@ -148,7 +145,7 @@ class LowRankGeneration(Generation):
 
         return fill
 
-    def _fill_side(self, draws: slice, minus: bool, part: NDArray[Any], n_threads: int) -> None:
+    def _fill_side(self, draws: slice, minus: bool, part: Array, n_threads: int) -> None:
         first, n, sigma = self.first, len(part), self._sigma_of_each()
         if n == self.n_draws:
             factors = self._factors(first, n, n_threads)
@@ -157,7 +154,7 @@ class LowRankGeneration(Generation):
             kernels.normals(self.key, self.number, first + draws.start, factors, n_threads)
         self._tensors.sample(factors, self.drawn[0], -sigma if minus else sigma, part, n_threads)
 
-    def _native_noise(self, first: int, n: int, n_threads: int) -> NDArray[Any]:
+    def _native_noise(self, first: int, n: int, n_threads: int) -> Array:
         noise = np.empty((n, self.theta_size), self.dtype)
         factors, sigma = self._factors(first, n, n_threads), self._sigma_of_each()
         self._tensors.sample(factors, None, sigma, noise, n_threads)
@@ -180,9 +177,9 @@ class _Drawn(NamedTuple):
     #: Number of the population's first draw in the generation, and the number of its draws.
     first: int
     n_draws: int
-    mu: NDArray[Any]
+    mu: Array
     #: One sigma for each tensor.
-    sigma: NDArray[Any]
+    sigma: Array
 
 
 class Unmade:
@@ -216,7 +213,7 @@ class Unmade:
     def __reduce__(self) -> Any:
         return Unmade, (self._drawn, self._members)
 
-    def forward(self, perceptron: Any, inputs: NDArray[Any], n_threads: int) -> NDArray[Any]:
+    def forward(self, perceptron: Any, inputs: Array, n_threads: int) -> Array:
         """Compute the outputs of each row for one input; a row's bits do not depend on the other rows."""
         drawn = self._drawn
         if self._factors is None:
@@ -229,7 +226,7 @@ class Unmade:
             is_minus = self._members >= drawn.n_draws
             self._factors, self._rows = factors, row + is_minus * len(draws)
         x = np.ascontiguousarray(inputs, self.dtype)
-        outputs: NDArray[Any] = drawn.tensors.forward(
+        outputs: Array = drawn.tensors.forward(
             perceptron, self._factors, drawn.mu, drawn.sigma, self._rows, x, n_threads
         )
         return outputs

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import _caller, _checks
+from .._types import FileName
 from ..low_rank import LowRankPEPG
 from ..nn import CELLS, NATIVE, Network, NeuralNetwork, RecurrentNetwork
 from ..optimizers import SGD, Adam, ClipUp, Optimizer
@@ -514,7 +515,7 @@ def _differ(one: Any, other: Any) -> bool:
 LEFT_OUT = "env_args_left_out"
 
 
-def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
+def read_toml(filename: FileName) -> dict[str, Any]:
     """Read a file's settings, and its `env_id` and `LEFT_OUT` if present; errors name the file and the key."""
     with files.opened(filename) as file:
         name, content = os.fsdecode(filename), file.read()
@@ -543,11 +544,7 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
 
 
 def write_toml(
-    filename: "str | os.PathLike[str]",
-    env_id: str | None,
-    config: TrainConfig,
-    *,
-    overwrite: bool = True,
+    filename: FileName, env_id: str | None, config: TrainConfig, *, overwrite: bool = True
 ) -> None:
     """Write all settings that are not None."""
     with _caller.optional_dependency("train", "tomli_w", "gym"):

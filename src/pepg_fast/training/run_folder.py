@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _caller
+from .._types import FileName
 from ..pepg import PEPG
 from ..run.callback import Callback
 from ..run.callbacks import CSVLog
@@ -28,7 +29,7 @@ class RunFolder:
     A relative path is resolved at once, since an environment may change the working folder.
     """
 
-    def __init__(self, path: "str | os.PathLike[str]") -> None:
+    def __init__(self, path: FileName) -> None:
         self.path = files.absolute("folder", path, folder=True)
         self.config = self.path / "config.toml"
         self.history = self.path / "history.csv"

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import _checks
 from .._output import say
+from .._types import FileName
 from ..distributed.runner import Runner
 from ..low_rank import LowRankPEPG
 from ..pepg import PEPG
@@ -79,7 +80,7 @@ def train(
     env: EnvMaker | None,
     config: TrainConfig | None = None,
     *,
-    folder: "str | os.PathLike[str] | None" = None,
+    folder: FileName | None = None,
     resume: bool = False,
     change: Iterable[str] = (),
     profile: str = "none",

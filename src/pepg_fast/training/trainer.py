@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array
 from ..distributed.runner import Runner
 from ..distributed.slices import Evaluated
 from ..pepg import PEPG
@@ -41,12 +42,7 @@ class Trainer(Callback, Evaluations):
     can_end = False
 
     def __init__(
-        self,
-        es: PEPG,
-        config: TrainConfig,
-        task: Task,
-        where: Runner,
-        env_id: str,
+        self, es: PEPG, config: TrainConfig, task: Task, where: Runner, env_id: str
     ) -> None:
         self.es, self.config, self.task, self.where = es, config, task, where
         self.remedies = remedies(config, task.interface)
@@ -132,9 +128,7 @@ class Trainer(Callback, Evaluations):
             es.sigma = config.sigma_init
         return config
 
-    def _look_at_first(
-        self, rewards: NDArray[Any], returns: NDArray[Any], seen: Statistics
-    ) -> None:
+    def _look_at_first(self, rewards: Array, returns: Array, seen: Statistics) -> None:
         """Check the first generation for problems, before minutes are spent on others."""
         if (rewards == rewards[0]).all() and returns.min() < returns.max():
             self.notices["made equal"] = (
@@ -168,7 +162,7 @@ class Trainer(Callback, Evaluations):
             self.policies["best_center"] = self._center()
         return Evaluation(rewards, interactions)
 
-    def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
+    def tell(self, es: PEPG, fitness: Array, interactions: int | None) -> None:
         """Update the search."""
         best, goes_on = es.best_fitness, es._generation.so_far.n_draws > 0
         step, last = es.step, self._last
@@ -336,7 +330,7 @@ class _Population:
     """Results of a population, or of several populations of one generation."""
 
     #: Return of each candidate.
-    returns: NDArray[Any]
+    returns: Array
     #: Number of steps, and of candidates whose episodes did not fail.
     steps: int
     scored: int

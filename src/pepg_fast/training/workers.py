@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from .._types import Array
 from ..run.failures import Failure, in_a_line
 from . import generators, processes
 from .engines import rollouts_of
@@ -91,7 +92,7 @@ class Workers:
     def __exit__(self, kind: "type[BaseException] | None", *_: object) -> None:
         self.close(GRACE if kind is None else GRACE_AFTER_ERROR)
 
-    def run(self, solutions: NDArray[Any], work: Generation) -> Episodes:
+    def run(self, solutions: Array, work: Generation) -> Episodes:
         """Run the episodes of candidates, shape (members, parameters); return the results member by member.
 
         Raises EpisodeError if an environment raises an exception, or workers die during the same episode: twice, plus
@@ -165,7 +166,7 @@ class Workers:
 class _Round:
     """The distribution of one generation over the workers."""
 
-    def __init__(self, workers: Workers, solutions: NDArray[Any], work: Generation) -> None:
+    def __init__(self, workers: Workers, solutions: Array, work: Generation) -> None:
         self.workers, self.solutions, self.work = workers, solutions, work
         self.seeds, self.each = work.seeds.reshape(-1), work.seeds.shape[1]
         self.next = 0  # first episode that has not been handed out
