@@ -82,7 +82,7 @@ static void R(recurrent_block)(const pepg_network *network, int streams, ptrdiff
     }
 }
 
-/* LANES small networks at once, one a lane, as lanes_block has them; so is `state`. */
+/* LANES small networks at once, one a lane, as pass_lanes_block has them; so is `state`. */
 static void R(recurrent_lanes_block)(
         const pepg_network *network, const real *weights, const real *x, real *state, real *y) {
     v_real of_input[PEPG_FEW_PARAMETERS], of_state[PEPG_FEW_PARAMETERS];
