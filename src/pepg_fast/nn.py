@@ -62,6 +62,24 @@ class _Weighted:
         """Return the shapes of the weight matrices, in order; each is followed by its biases, if there are any."""
         raise NotImplementedError
 
+    @classmethod
+    def _shape(cls, sizes: list[int], state: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the constructor for a stored network, except for biases and activations."""
+        raise NotImplementedError
+
+    @classmethod
+    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
+        """Return the arguments for a stored network, with its activations replaced by those that were given."""
+        sizes = state["sizes"]
+        if not isinstance(sizes, list) or len(sizes) < 2:
+            raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(sizes)}")
+        activations = {
+            key: given[key] if key in given else activation_from_name(key, str(state[key]))
+            for key in cls._activations
+        }
+        shape = cls._shape(sizes, state)
+        return shape | {"bias": _checks.flag("bias", state["bias"])} | activations
+
     @property
     def output_activation(self) -> Activation:
         """Activation of the output layer."""
@@ -248,13 +266,8 @@ class NeuralNetwork(_Weighted):
         self._prepare()
 
     @classmethod
-    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
-        sizes = _sizes_of(state)
-        activations = _activations_of(cls._activations, state, given)
-        return {
-            "input_size": sizes[0], "hidden_sizes": sizes[1:-1], "output_size": sizes[-1],
-            "bias": _checks.flag("bias", state["bias"]), **activations,
-        }  # fmt: skip
+    def _shape(cls, sizes: list[int], state: dict[str, Any]) -> dict[str, Any]:
+        return {"input_size": sizes[0], "hidden_sizes": sizes[1:-1], "output_size": sizes[-1]}
 
     def __call__(self, value: "ArrayLike") -> Any:
         """Compute the outputs for one input, or for a batch.
@@ -512,15 +525,11 @@ class RecurrentNetwork(_Weighted):
         self.state_size: int = self._linear.state_size
 
     @classmethod
-    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
-        sizes = _sizes_of(state)
+    def _shape(cls, sizes: list[int], state: dict[str, Any]) -> dict[str, Any]:
         if len(sizes) != 3:
             raise ValueError(f"sizes: wanted three numbers, got {_checks.shown(sizes)}")
-        return {
-            "input_size": sizes[0], "hidden_size": sizes[1], "output_size": sizes[2],
-            "cell": _checks.choice("cell", state["cell"], tuple(CELLS)),
-            "bias": _checks.flag("bias", state["bias"]), **_activations_of(cls._activations, state, given),
-        }  # fmt: skip
+        cell = _checks.choice("cell", state["cell"], tuple(CELLS))
+        return dict(input_size=sizes[0], hidden_size=sizes[1], output_size=sizes[2], cell=cell)
 
     def _matrices(self) -> list[tuple[int, int]]:
         gates = CELLS[self.cell] * self.hidden_size
@@ -783,24 +792,6 @@ def _rows(array: Array, dtype: Any) -> Array:
 
 #: A network of either kind.
 Network = NeuralNetwork | RecurrentNetwork
-
-
-def _sizes_of(state: dict[str, Any]) -> list[int]:
-    """Return the sizes of the layers of a stored network."""
-    sizes = state["sizes"]
-    if not isinstance(sizes, list) or len(sizes) < 2:
-        raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(sizes)}")
-    return sizes
-
-
-def _activations_of(
-    keys: tuple[str, ...], state: dict[str, Any], given: dict[str, Activation]
-) -> dict[str, Activation]:
-    """Return the activations of a stored network, replaced by those that were given."""
-    return {
-        key: given[key] if key in given else activation_from_name(key, str(state[key]))
-        for key in keys
-    }
 
 
 def load_network(filename: FileName) -> "NeuralNetwork | RecurrentNetwork":
