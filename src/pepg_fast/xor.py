@@ -25,14 +25,9 @@ def make_network() -> NeuralNetwork:
 def make_search(network: NeuralNetwork, *, population_size: int = 100, rng: Any = None) -> PEPG:
     """Make a search with the hyperparameters of the example."""
     return PEPG(
-        population_size,
-        network.number_of_parameters,
-        mu_init=0.0,
-        sigma_init=2.0,
-        mu_lr=0.3,
-        sigma_lr=0.2,
+        population_size, network.number_of_parameters, mu_init=0.0, sigma_init=2.0, mu_lr=0.3, sigma_lr=0.2,
         rng=rng,
-    )
+    )  # fmt: skip
 
 
 def fitness(network: NeuralNetwork, solutions: Array) -> Floats:

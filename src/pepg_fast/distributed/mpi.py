@@ -396,7 +396,8 @@ class MPIRunner(Runner):
         try:
             yield
         except BaseException as error:
-            if self.abort and self.size > 1 and self._depth == 1 and _is_failure(error):
+            is_failure = not (isinstance(error, SystemExit) and error.code in (None, 0))
+            if self.abort and self.size > 1 and self._depth == 1 and is_failure:
                 self._abort(error)
             raise
         finally:
@@ -421,7 +422,3 @@ class MPIRunner(Runner):
         sys.stderr.flush()
         time.sleep(0.1)  # the launcher forwards it
         self.comm.Abort(1)
-
-
-def _is_failure(error: BaseException) -> bool:
-    return not (isinstance(error, SystemExit) and error.code in (None, 0))

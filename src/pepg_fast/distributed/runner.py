@@ -207,8 +207,6 @@ class Runner:
     def _tell(self, es: PEPG, rewards: "ArrayLike", interactions: "ArrayLike | None") -> None:
         es.tell(rewards, interactions=interactions)
 
-    # ---- what each runner defines -------------------------------------------------------------------------------
-
     def _of_population(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
     ) -> Evaluated:

@@ -112,8 +112,6 @@ class _Writer:
         self.sum = f"{self.macro}_SUM" if self.real == "float" else "double"
         self.constants = 0  # bytes
 
-    # ---- the header ------------------------------------------------------------------------------------------------
-
     def header(self) -> str:
         """Return the header, with sizes and prototypes."""
         policy, macro = self.policy, self.macro
@@ -171,8 +169,6 @@ class _Writer:
         if isinstance(actions, Ranges) and not actions.is_whole:
             return self.real
         return "uint64_t" if actions.dtype.kind == "u" else "int64_t"
-
-    # ---- the source ------------------------------------------------------------------------------------------------
 
     def source(self) -> str:
         """Return the source, with constants and functions."""

@@ -131,8 +131,6 @@ class _Graph:
             x = self._clip(x, rows["low"], rows["high"])
         return self._node("Round", x) if actions.is_whole else x  # half to even
 
-    # ---- nodes -----------------------------------------------------------------------------------------------------
-
     def _node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"x{len(self.nodes)}"
         self.nodes.append(self._helper.make_node(operator, inputs, [name], **attributes))

@@ -130,9 +130,6 @@ def _flat(part: Any) -> Floats:
     return np.concatenate([weights, part.bias.detach().cpu().double().numpy()])
 
 
-# ---- parts --------------------------------------------------------------------------------------------------------
-
-
 def _tensor(numbers: Any, dtype: Any = None) -> Tensor:
     return torch.from_numpy(np.array(numbers, dtype=dtype))
 
@@ -164,11 +161,8 @@ class _Cell(nn.Module):
     def __init__(self, cell: Cell, dtype: str) -> None:
         super().__init__()
         self.cell = _CELLS[cell.kind](
-            len(cell.of_input.weights),
-            cell.size,
-            bias=cell.of_input.bias is not None,
-            dtype=getattr(torch, dtype),
-        )
+            len(cell.of_input.weights), cell.size, bias=cell.of_input.bias is not None, dtype=getattr(torch, dtype),
+        )  # fmt: skip
         _fill(self.cell.weight_ih, self.cell.bias_ih, cell.of_input)
         _fill(self.cell.weight_hh, self.cell.bias_hh, cell.of_state)
 

@@ -184,13 +184,8 @@ class CSVLog(Callback):
             goes_on = False
         if goes_on or (self._has_every_step and es.step):
             before = log_tail.read_and_restore(
-                self.filename,
-                es,
-                settings,
-                self._last_step(es),
-                self._columns,
-                is_whole=self._has_every_step,
-            )
+                self.filename, es, settings, self._last_step(es), self._columns, is_whole=self._has_every_step,
+            )  # fmt: skip
             difference = configuration.is_of_another_search(before.configuration, es)
             if difference:
                 raise FileExistsError(

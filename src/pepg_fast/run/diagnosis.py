@@ -103,8 +103,6 @@ class Diagnosis:
                 _caller.warn(self.found[kind])
             self._by.heard |= {kind}
 
-    # ---- the kinds --------------------------------------------------------------------------------------------
-
     def _look_at_rewards(self, rows: dict[str, Floats]) -> None:
         """Look for steps whose rewards carry no information, or whose gradient is 0 although they do."""
         es, best = self._es, rows["best"]

@@ -16,16 +16,9 @@ _WHOLE = np.array([[2.0], [0.0]])
 
 
 class LowRankGeneration(Generation):
-    """A generation with low-rank noise.
+    """A generation with low-rank noise, without bounds and only with the native stream.
 
-    Parameters
-    ----------
-    size, theta_size, dtype, symmetric, bounds, rng
-        As for a `Generation`, but without bounds, and only with the native stream.
-    shapes : list of tuple
-        Rows and columns of each tensor; a vector has 0 rows.
-    rank : int
-        Rank of the noise of a matrix.
+    `shapes` has rows and columns of each tensor (a vector has 0 rows), `rank` is that of the noise of a matrix.
     """
 
     def __init__(
@@ -185,14 +178,8 @@ class _Drawn(NamedTuple):
 class Unmade:
     """Candidates without their weights: rows that can be selected and assigned like those of an array.
 
-    A pickle has only what determines the candidates. Their factors are drawn where they are used.
-
-    Parameters
-    ----------
-    drawn : _Drawn
-        What determines the candidates.
-    members : ndarray of int, shape (n,)
-        Indices of the candidates in their population.
+    A pickle has only what determines the candidates: `drawn`, and their indices in the population, `members` (n,).
+    Their factors are drawn where they are used.
     """
 
     def __init__(self, drawn: _Drawn, members: NDArray[np.intp]) -> None:

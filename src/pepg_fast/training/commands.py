@@ -59,9 +59,6 @@ def add_to(commands: Any) -> None:
     _add_export(commands)
 
 
-# ---- train ------------------------------------------------------------------------------------------------------
-
-
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
@@ -489,9 +486,6 @@ def _limits_to_go_on(result: Any, config: TrainConfig) -> str:
         limits.pop("target", None)
         limits["max_steps"] = max(2 * result.step, limits.get("max_steps", 0))
     return "".join(f" --{name.replace('_', '-')} {value}" for name, value in limits.items())
-
-
-# ---- evaluate, play, plot, export -------------------------------------------------------------------------------
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:

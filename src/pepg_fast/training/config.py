@@ -61,14 +61,7 @@ def _setting(
     setting may be two numbers; it goes from the first to the second over the run.
     """
     check = ramps.or_ramp(check) if ramp else check
-    metadata = {
-        "group": group,
-        "check": check,
-        "help": help,
-        "choices": choices,
-        "free": free,
-        "ramp": ramp,
-    }
+    metadata = dict(group=group, check=check, help=help, choices=choices, free=free, ramp=ramp)
     if default == {}:
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -349,9 +342,7 @@ SETTINGS = dataclasses.fields(TrainConfig)
 NAMES = tuple(each.name for each in SETTINGS)
 #: Settings that may go from one number to another over a run.
 RAMPS = tuple(each.name for each in SETTINGS if each.metadata["ramp"])
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    each.name: each.metadata["check"] for each in SETTINGS
-}
+_CHECKS: dict[str, Any] = {each.name: each.metadata["check"] for each in SETTINGS}
 #: Settings that change on resume only if they are named.
 RATES = ("mu_lr", "sigma_lr", "max_speed")
 FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
@@ -506,9 +497,6 @@ def _differ(one: Any, other: Any) -> bool:
         return bool(one != other)
     except Exception:  # arrays, which may be in env_args, give no single answer
         return one is not other
-
-
-# ---- TOML -------------------------------------------------------------------------------------------------------
 
 
 #: Key for the names of `env_args` that a run's file does not hold, because TOML cannot represent their values.

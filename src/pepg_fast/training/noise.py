@@ -96,12 +96,8 @@ class Noise:
         count = _checks.integer("episodes", state["episodes"], at_least=1)
         n_generations = _checks.integer("generations", state["generations"], at_least=0)
         return cls(
-            count,
-            population_size // 2,
-            float(state["signal"]),
-            float(state["noise"]),
-            n_generations,
-        )
+            count, population_size // 2, float(state["signal"]), float(state["noise"]), n_generations,
+        )  # fmt: skip
 
     def to_state(self) -> dict[str, float]:
         """Return the state for a checkpoint."""

@@ -315,11 +315,7 @@ class PolicyFile:
             if not isinstance(state[key], kind):
                 raise ValueError(f"{key}: wanted {kind.__name__}, got {_checks.shown(state[key])}")
         return cls(
-            state["env_id"],
-            state["env_args"],
-            None if limit is None else _checks.integer("max_episode_steps", limit, at_least=1),
-            network,
-            interface,
-            policies,
-            _checks.integer("frame_stack", state.get("frame_stack", 1), at_least=1),
-        )
+            state["env_id"], state["env_args"],
+            None if limit is None else _checks.integer("max_episode_steps", limit, at_least=1), network, interface,
+            policies, _checks.integer("frame_stack", state.get("frame_stack", 1), at_least=1),
+        )  # fmt: skip

@@ -269,13 +269,9 @@ class _Run:
             native.check(config)
         engine = config.engine
         interface, new_env = spaces_of(
-            engine,
-            env,
-            config.env_args,
-            ramps.last(config.max_episode_steps),
-            config.scale_actions,
+            engine, env, config.env_args, ramps.last(config.max_episode_steps), config.scale_actions,
             config.frame_stack,
-        )
+        )  # fmt: skip
         if config.new_env is not None:
             new_env = config.new_env
         network = configs.make_network(config, interface.observation_size, interface.output_size)

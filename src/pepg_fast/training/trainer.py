@@ -78,8 +78,6 @@ class Trainer(Callback, Evaluations):
         if config.ramps:  # for the history, the initial values until the next generation
             set_rates(es, config.at(0.0))
 
-    # ---- evaluations by episodes -----------------------------------------------------------------------------------
-
     def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
         """Return fitness and steps of the candidates."""
         self._settle()
@@ -232,8 +230,6 @@ class Trainer(Callback, Evaluations):
             return None
         return self.statistics.normalizer(self.config.observation_clip, self._floor)
 
-    # ---- state ----------------------------------------------------------------------------------------------------
-
     def step(self, es: Any, row: Row) -> None:
         """Keep the best candidate with the normalizer of its generation."""
         self.seconds, self._row_due = row["seconds"], None
@@ -315,14 +311,9 @@ class Trainer(Callback, Evaluations):
         config, task = self.config, self.task
         policies = {"center": self._center(), **self.policies}
         return PolicyFile(
-            self.known_as,
-            config.env_args,
-            ramps.last(config.max_episode_steps),
-            task.network,
-            task.interface,
-            policies,
-            task.frame_stack,
-        )
+            self.known_as, config.env_args, ramps.last(config.max_episode_steps), task.network, task.interface,
+            policies, task.frame_stack,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
