@@ -49,9 +49,7 @@ _OTHER_PACKAGES = {
 def frame() -> tuple[FrameType | None, int]:
     """Return the innermost frame outside this package (None if there is none), and its distance from the caller's."""
     found, level = inspect.currentframe(), 0
-    while (
-        found is not None and found.f_globals.get("__name__", "").partition(".")[0] == __package__
-    ):
+    while found and found.f_globals.get("__name__", "").partition(".")[0] == __package__:
         found, level = found.f_back, level + 1
     return found, level - 1
 

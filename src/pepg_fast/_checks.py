@@ -202,14 +202,11 @@ def bounds(
              vector(above, high, size, widest, infinite=True), "", names)  # fmt: skip
     low = vector(below, rounded(low, dtype, up=True), size, dtype, infinite=True)
     high = vector(above, rounded(high, dtype, up=False), size, dtype, infinite=True)
-    if (low == np.inf).any():
-        raise ValueError(
-            f"{below}: wanted numbers that {dtype} can hold or -inf, got {shown(lower)}"
-        )
-    if (high == -np.inf).any():
-        raise ValueError(
-            f"{above}: wanted numbers that {dtype} can hold or inf, got {shown(upper)}"
-        )
+    for name, side, given, far in ((below, low, lower, np.inf), (above, high, upper, -np.inf)):
+        if (side == far).any():
+            raise ValueError(
+                f"{name}: wanted numbers that {dtype} can hold or {-far}, got {shown(given)}"
+            )
     how = f" with a {dtype} number between them (bounds are rounded inward)"
     _ordered(low, high, how, names)
     return low, high

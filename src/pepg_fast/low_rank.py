@@ -218,11 +218,8 @@ class LowRankPEPG(PEPG):
         x = _checks.numbers("inputs", inputs)
         which = None if members is None else _indices(members, self.population_size)
         n, size = self.population_size if which is None else len(which), network.n_inputs
-        if (
-            x.ndim not in (2, 3)
-            or x.shape[-1] != size
-            or (len(x) != n and x.shape[::2] != (1, size))
-        ):
+        is_for_all = x.shape[::2] == (1, size)
+        if x.ndim not in (2, 3) or x.shape[-1] != size or not (len(x) == n or is_for_all):
             raise ValueError(
                 f"inputs: wanted shape ({n}, {size}), ({n}, B, {size}) or (1, B, {size}), got {x.shape}"
             )

@@ -240,16 +240,11 @@ class NeuralNetwork(_Weighted):
         hidden, output = native_name(self._hidden_activation), native_name(self._output_activation)
         if len(sizes) == 2:
             hidden = "identity"  # there is no hidden layer
-        self._perceptron = (
-            kernels.Perceptron(
-                sizes, self.bias, kernels.ACTIVATIONS[hidden], kernels.ACTIVATIONS[output]
-            )
-            if hidden and output
-            else None
-        )
-        self._layers = [
-            kernels.Perceptron(layer, self.bias, 0, 0) for layer in itertools.pairwise(sizes)
-        ]
+        make, codes = kernels.Perceptron, kernels.ACTIVATIONS
+        self._perceptron: kernels.Perceptron | None = None
+        if hidden and output:
+            self._perceptron = make(sizes, self.bias, codes[hidden], codes[output])
+        self._layers = [make(layer, self.bias, 0, 0) for layer in itertools.pairwise(sizes)]
         self.number_of_parameters: int = sum(layer.n_parameters for layer in self._layers)
 
     def _matrices(self) -> list[tuple[int, int]]:
@@ -517,9 +512,8 @@ class RecurrentNetwork(_Weighted):
         sizes = [int(size) for size in self.sizes]
         output, code = native_name(self._output_activation), kernels.CELLS[self.cell]
         #: Computes the outputs; without their activation, if that is a Python function.
-        self._linear = kernels.Perceptron(
-            sizes, self.bias, code, kernels.ACTIVATIONS[output or "identity"]
-        )
+        activation = kernels.ACTIVATIONS[output or "identity"]
+        self._linear = kernels.Perceptron(sizes, self.bias, code, activation)
         self._perceptron = self._linear if output else None
         self.number_of_parameters: int = self._linear.n_parameters
         self.state_size: int = self._linear.state_size

@@ -23,9 +23,7 @@ def check_generation(impl: Implementation, case: SearchCase) -> None:
     rewards = case.rewards()
     population = ours.get_parameters()
     original.epsilon = ours.epsilon.astype(np.float64)
-    original.theta = np.concatenate(
-        [original.mu + original.epsilon, original.mu - original.epsilon]
-    )
+    original.theta = np.vstack([original.mu + original.epsilon, original.mu - original.epsilon])
     _check_standard_normal(case, original.epsilon)
     _check_close(f"{case}: population", population, original.theta, impl.rtol)
     del population

@@ -204,9 +204,7 @@ class MPIRunner(Runner):
         counts: NDArray[np.intp],
     ) -> Evaluated:
         extras = {} if part is None else part.extras
-        layout: list[Any] = [
-            [name, array.dtype.str, array.shape[1:]] for name, array in extras.items()
-        ]
+        layout: list[Any] = [[name, one.dtype.str, one.shape[1:]] for name, one in extras.items()]
         packed = json.dumps(layout).encode() if layout else b""
         mine = np.zeros(_HEADER, np.int64)
         mine[_STATE], mine[_SEARCH:] = state, np.frombuffer(search.digest, np.int64)

@@ -51,9 +51,8 @@ class RecurrentPolicy(nn.Module):
         assert description.cell is not None
         self.state_size, self.size = description.cell.state_size, description.cell.size
         self.normalize = _normalize(description, dtype)
-        self.cell = (_LongShortTerm if description.cell.kind == "lstm" else _Cell)(
-            description.cell, dtype
-        )
+        kind = _LongShortTerm if description.cell.kind == "lstm" else _Cell
+        self.cell = kind(description.cell, dtype)
         self.layers = _layers(description, dtype)
         self.decide = _decide(description.actions, dtype)
 

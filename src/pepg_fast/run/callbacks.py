@@ -165,10 +165,8 @@ class CSVLog(Callback):
     @_caller.suggesting
     def __init__(self, filename: FileName, *, overwrite: bool = False) -> None:
         self.filename, self.overwrite = files.absolute("filename", filename), bool(overwrite)
-        self._is_ours = (
-            False  # whether this log made the file; a first run may fail before its first row
-        )
-        self._has_every_step = False
+        # Whether this log made the file: a first run may fail before its first row.
+        self._is_ours = self._has_every_step = False
 
     def start(self, es: Any, limits: Limits) -> None:
         """Write the header, or remove rows of later steps from an existing file."""

@@ -205,9 +205,7 @@ class Diagnosis:
     def _is_at_an_edge(self) -> bool:
         """Whether the mean is at a bound."""
         es = self._es
-        return any(
-            limit is not None and bool(np.any(es.mu == limit)) for limit in (es.lower, es.upper)
-        )
+        return any(end is not None and bool(np.any(es.mu == end)) for end in (es.lower, es.upper))
 
     def _look_for_progress(self, first: int) -> None:
         """Check whether many steps with sound rewards and gradients are no better than the first ones."""

@@ -189,11 +189,9 @@ def picture_path(filename: FileName) -> Path:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
     files.refuse_devices(path)
-    return (
-        path
-        if path.suffix
-        else Path(f"{path}".rstrip(".") + f".{matplotlib.rcParams['savefig.format']}")
-    )
+    if path.suffix:
+        return path
+    return Path(f"{path}".rstrip(".") + f".{matplotlib.rcParams['savefig.format']}")
 
 
 def _text(words: str | None) -> str | None:
@@ -257,9 +255,8 @@ def _drawable(values: Floats) -> Floats:
 def _curve(axes: "Axes", at: Array, values: Floats, **options: Any) -> None:
     """Draw a line, with markers if it has few points; values that are not finite or are huge leave a gap."""
     finite = _drawable(values)
-    marks: dict[str, Any] = (
-        {"marker": "o", "markersize": 4} if np.isfinite(finite).sum() <= _FEW else {}
-    )
+    has_few = np.isfinite(finite).sum() <= _FEW
+    marks: dict[str, Any] = {"marker": "o", "markersize": 4} if has_few else {}
     axes.plot(at, finite, **({"linewidth": 1.5} | marks | options))
 
 

@@ -219,9 +219,7 @@ class Unmade:
         return outputs
 
 
-def _again(
-    made: tuple[Any, ...], noise: dict[str, Any], state: dict[str, Any]
-) -> LowRankGeneration:
+def _again(made: Any, noise: dict[str, Any], state: dict[str, Any]) -> LowRankGeneration:
     """Restore a generation that was pickled or copied, with NumPy's own dtype instance."""
     size, theta_size, dtype, symmetric = made
     dtype = _checks.real_dtype(dtype)

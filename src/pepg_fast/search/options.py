@@ -38,9 +38,7 @@ def number(*, positive: bool = False, infinite: bool = False) -> Check:
 
 def limit(*, infinite: bool = False) -> Check:
     """Accept a number above 0, or one for each parameter."""
-    return lambda name, value, size: _checks.limit(
-        name, value, size, positive=True, infinite=infinite
-    )
+    return functools.partial(_checks.limit, positive=True, infinite=infinite)
 
 
 def optional(check: Check) -> Check:

@@ -71,9 +71,7 @@ class Update:
         are_one = is_one and type(sigma_lr) is type(l2_coeff) is float
         self._is_one_call = self._is_built_in and are_one
         self._rates = sigma_lr, l2_coeff
-        self._generation.check_distribution(
-            es._mu, es._sigma.values, self._n_threads, writeable=True
-        )
+        es._generation.check_distribution(es._mu, es._sigma.values, self._n_threads, writeable=True)
         return self._rates
 
     def commit_in_one_call(self, weights: Floats) -> bool:

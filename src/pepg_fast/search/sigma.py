@@ -94,6 +94,5 @@ def _rounded(least: Any, most: Any, dtype: DType) -> tuple[Array, Array]:
 
 def _again(size: int, dtype: str, options: dict[str, Any], values: Array) -> Sigma:
     """Restore a sigma that was pickled or copied, with NumPy's own dtype instance."""
-    return Sigma(
-        size, _checks.real_dtype(dtype), options, np.array(values, _checks.real_dtype(dtype))
-    )
+    kind = _checks.real_dtype(dtype)
+    return Sigma(size, kind, options, np.array(values, kind))

@@ -272,15 +272,12 @@ class Simulation:
         perceptron = self._perceptron_of(network)
         weights = solutions_for("solution", solution, perceptron, n_dims=1)
         steps = np.empty((1, 1), np.int64)
-        self._environment.simulate(
-            perceptron, weights[None], _seed(seed), np.empty((1, 1)), steps, 1
-        )
+        environment, seed = self._environment, _seed(seed)
+        environment.simulate(perceptron, weights[None], seed, np.empty((1, 1)), steps, 1)
         length = min(int(steps[0, 0]) + 1, self.max_steps)  # one more: an action may not be finite
         observations = np.empty((length + 1, self.observation_size))
         actions, rewards = np.empty((length, self.action_size)), np.empty(length)
-        length = self._environment.rollout(
-            perceptron, weights, _seed(seed), observations, actions, rewards
-        )
+        length = environment.rollout(perceptron, weights, seed, observations, actions, rewards)
         return Rollout(observations[: length + 1], actions[:length], rewards[:length])
 
     def __repr__(self) -> str:

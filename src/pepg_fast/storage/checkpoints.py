@@ -169,9 +169,7 @@ def to_state(es: Any) -> dict[str, Any]:
     kind = type(es)
     names = ("population_size", "theta_size", "mu", "sigma", *_COUNTS, *_BEST, *_stored(kind))
     state = {name: getattr(es, name) for name in names}
-    state |= {
-        name: callable_registry.to_state(getattr(es, name)) for name in may_be_functions(kind)
-    }
+    state |= {one: callable_registry.to_state(getattr(es, one)) for one in may_be_functions(kind)}
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)

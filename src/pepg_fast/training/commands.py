@@ -521,13 +521,12 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str, episodes: in
 
 
 def _policy_of(options: argparse.Namespace, which: str) -> Policy:
+    env_args = dict(options.env_args)
     if options.network is not None:
-        policy = Policy.load(
-            options.network, env=options.run_or_env, env_args=dict(options.env_args)
-        )
+        policy = Policy.load(options.network, env=options.run_or_env, env_args=env_args)
     else:
         policy = _policies_of(options).policy(which)
-    policy.env_args = policy.env_args | dict(options.env_args)
+    policy.env_args = policy.env_args | env_args
     if options.max_episode_steps is not None:
         policy.max_episode_steps = _checks.integer(
             "--max-episode-steps", options.max_episode_steps, at_least=1
@@ -578,11 +577,9 @@ def evaluate(options: argparse.Namespace) -> int:
         names = [options.policy]
     for name in names:
         policy = _policy_of(options, name)
-        result = score(
-            policy, episodes=options.episodes, seed=options.seed, workers=options.workers
-        )
+        found = score(policy, episodes=options.episodes, seed=options.seed, workers=options.workers)
         label = name.replace("_", " ")
-        print(f"{label + ':':<13}{result}", flush=True)
+        print(f"{label + ':':<13}{found}", flush=True)
     return 0
 
 
@@ -651,9 +648,8 @@ def plot(options: argparse.Namespace) -> int:
         whole = path.resolve()
         label = whole.name if path.is_dir() else whole.parent.name
         label = (label if label not in sources else str(path)).replace("$", r"\$")  # not a formula
-        sources[f" {label}" if label.startswith("_") else label] = (
-            history  # a legend omits labels that begin with "_"
-        )
+        # A legend omits labels that begin with "_".
+        sources[f" {label}" if label.startswith("_") else label] = history
     plot_histories(sources, options.output, x=options.x)
     print(os.path.abspath(picture_path(options.output)))
     return 0

@@ -357,9 +357,7 @@ def _documented(each: "dataclasses.Field[Any]") -> str:
     kind = {"tuple": "tuple of int"}.get(kind, kind).replace(" | ", " or ")
     kind += f" or pair of {kind}" if each.metadata["ramp"] else ""
     optional = ", optional" if each.default is None else ""
-    text = textwrap.fill(
-        each.metadata["help"], 108, initial_indent=" " * 8, subsequent_indent=" " * 8
-    )
+    text = textwrap.indent(textwrap.fill(each.metadata["help"], 100), " " * 8)
     return f"{each.name} : {kind}{optional}\n{text}"
 
 

@@ -328,10 +328,8 @@ def _settings_to_resume(
         config = before
     else:
         drawn = ("seed", "schedule_interactions")  # values from the start of the run
-        missing_here = [name for name in drawn if getattr(config, name) is None]
-        config = dataclasses.replace(
-            config, **{name: getattr(before, name) for name in missing_here}
-        )
+        absent = [name for name in drawn if getattr(config, name) is None]
+        config = dataclasses.replace(config, **{name: getattr(before, name) for name in absent})
     missing = [name for name in left_out if name not in config.env_args]
     if missing:
         raise ValueError(

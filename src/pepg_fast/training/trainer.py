@@ -365,10 +365,8 @@ def _statistics(state: dict[str, Any], size: int) -> Statistics:
     )
 
 
-def _drawn(
-    seed: int | None, stream: int, generation: int, shape: tuple[int, int]
-) -> NDArray[np.int64]:
+def _drawn(seed: int | None, stream: int, step: int, shape: tuple[int, int]) -> NDArray[np.int64]:
     """Return seeds of episodes, a pure function of the arguments by Philox's counter."""
-    bits = np.random.Philox(key=[seed or 0, stream], counter=[0, 0, 0, generation])
+    bits = np.random.Philox(key=[seed or 0, stream], counter=[0, 0, 0, step])
     words = bits.random_raw(shape[0] * shape[1]) & np.uint64(2**31 - 1)
     return words.astype(np.int64).reshape(shape)

@@ -238,9 +238,7 @@ class _Round:
         """Replace a worker that died, and run each of its episodes again alone."""
         if self.workers.executor_of(worker) is executor:
             self.workers.replace(worker)
-        mine = [
-            (future, lo, hi) for future, (_, lo, hi, its) in self.running.items() if its is executor
-        ]
+        mine = [(key, lo, hi) for key, (_, lo, hi, its) in self.running.items() if its is executor]
         for future, lo, hi in mine:
             del self.running[future]
             for index in range(lo, hi):
@@ -255,13 +253,11 @@ class _Round:
         """Fail an episode during which workers died."""
         task, deaths = self.workers.task, self.deaths[index]
         times = "twice" if deaths == 2 else f"{deaths} times"
-        text = (
-            f"a worker died {times} during the same episode (reset with seed {self.seeds[index]})"
-        )
+        why = f"a worker died {times} during the same episode (reset with seed {self.seeds[index]})"
         if task.on_failure == "raise":
-            raise EpisodeError(f"{text}: {error}", index, int(self.seeds[index])) from error
+            raise EpisodeError(f"{why}: {error}", index, int(self.seeds[index])) from error
         size = task.interface.observation_size if self.work.with_statistics else None
-        self.done[index] = Episodes.failed(deaths - 1, text, size)
+        self.done[index] = Episodes.failed(deaths - 1, why, size)
 
 
 # ---- in the worker ----------------------------------------------------------------------------------------------
