@@ -702,9 +702,8 @@ class RecurrentNetwork(_Weighted):
             return self._perceptron.recur(weights, x, state, threads)
         after = state.copy()
         outputs = self._linear.recur(weights, x, after, threads)
-        result = activate_rows(
-            self._output_activation, outputs.reshape(-1, self.output_size), outputs.dtype
-        )
+        rows = outputs.reshape(-1, self.output_size)
+        result = activate_rows(self._output_activation, rows, outputs.dtype)
         state[...] = after
         return result.reshape(outputs.shape)
 

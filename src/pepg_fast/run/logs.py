@@ -72,9 +72,8 @@ class TensorBoard(_Log):
         """Start an event file."""
         options = {"purge_step": es.step + 1} if es.step else {}
         # A unique suffix: files that are started within one second have the same name, and one would hide the other.
-        self._writer = self._writer_of(
-            str(self.folder), filename_suffix=f".from-step-{es.step}", **options
-        )
+        suffix = f".from-step-{es.step}"
+        self._writer = self._writer_of(str(self.folder), filename_suffix=suffix, **options)
         if not es.step:
             settings = configuration.of_search(es)
             text = "".join(f"    {name}: {value}\n" for name, value in settings.items())

@@ -353,7 +353,7 @@ class Generation(kernels.GenerationCore):
         key, drawn, epsilon, edited = (
             rng["key"], stored["drawn"], stored["epsilon"], stored["edited"],
         )  # fmt: skip
-        whole = {"at_least": 0, "at_most": MOST_COUNT}
+        whole, half = ({"at_least": 0, "at_most": most} for most in (MOST_COUNT, MOST_COUNT // 2))
         if drawn is not None:
             drawn = _checks.matrix("drawn", drawn, (2, self.theta_size), self.dtype)
             if not (drawn[1] > 0).all():
@@ -365,7 +365,7 @@ class Generation(kernels.GenerationCore):
                 "theta", edited, (self.size, self.theta_size), self.dtype, nan=True
             )
         scored = Scored(
-            _checks.integer("told", stored["told"], at_least=0, at_most=MOST_COUNT // 2),
+            _checks.integer("told", stored["told"], **half),
             tuple(self._check_rewards(stored["told_rewards"])),
             tuple(
                 (_checks.integer("told_epsilon", first, at_least=0),
@@ -378,13 +378,11 @@ class Generation(kernels.GenerationCore):
             raise ValueError(
                 f"told: wanted the draws of {len(scored.rewards)} populations, got {scored.n_draws}"
             )
-        number = _checks.integer(
-            "rng.generation", rng["generation"], at_least=0, at_most=MOST_COUNT // 2
-        )
+        number = _checks.integer("rng.generation", rng["generation"], **half)
         checked = {
             "key": 0 if key is None else _checks.integer("rng.key", key, **whole),
             "has_key": key is not None, "number": number, "drawn": drawn, "epsilon": epsilon, "edited": edited,
-            "first": _checks.integer("first", stored["first"], at_least=0, at_most=MOST_COUNT // 2), "scored": scored,
+            "first": _checks.integer("first", stored["first"], **half), "scored": scored,
             "is_pending": bool(stored["is_pending"]), "is_drawn": drawn is not None,
         }  # fmt: skip
         _check_draws(n, checked)

@@ -65,10 +65,7 @@ class LowRankGeneration(Generation):
         """Compute the outputs of some or all of the last candidates as networks, without their weights."""
         factors = self._factors(self.first, self.n_draws, n_threads)
         mu, sigma = self.drawn[0], self._sigma_of_each()
-        outputs: Array = self._tensors.forward(
-            network, factors, mu, sigma, members, inputs, n_threads
-        )
-        return outputs
+        return self._tensors.forward(network, factors, mu, sigma, members, inputs, n_threads)
 
     def unmade(self, members: slice, n_threads: int) -> "Unmade | None":
         """Return some of the last candidates as factors; None if candidates were changed since they were drawn."""
@@ -213,10 +210,9 @@ class Unmade:
             is_minus = self._members >= drawn.n_draws
             self._factors, self._rows = factors, row + is_minus * len(draws)
         x = np.ascontiguousarray(inputs, self.dtype)
-        outputs: Array = drawn.tensors.forward(
+        return drawn.tensors.forward(
             perceptron, self._factors, drawn.mu, drawn.sigma, self._rows, x, n_threads
         )
-        return outputs
 
 
 def _again(made: Any, noise: dict[str, Any], state: dict[str, Any]) -> LowRankGeneration:
