@@ -97,12 +97,12 @@ class _Weighted:
 
     @weights.setter
     def weights(self, value: "ArrayLike") -> None:
-        given = _checks.numbers("weights", value, f"{self.number_of_parameters} numbers")
+        n = self.number_of_parameters
+        given = _checks.numbers("weights", value, f"{n} numbers")
         weights = np.array(given, dtype=np.float64, order="C").reshape(-1)
-        if weights.size != self.number_of_parameters:
+        if weights.size != n:
             raise ValueError(
-                f"weights: wanted {self.number_of_parameters} numbers (number_of_parameters), "
-                f"got {weights.size}"
+                f"weights: wanted {n} numbers (number_of_parameters), got {weights.size}"
             )
         self._weights = weights
 
@@ -573,10 +573,9 @@ class RecurrentNetwork(_Weighted):
             theta = self._assigned_weights()
         if not isinstance(theta, np.ndarray):
             raise TypeError(f"theta: wanted a NumPy array, got {type(theta).__name__}")
-        if theta.shape != (self.number_of_parameters,):
-            raise ValueError(
-                f"theta: wanted shape ({self.number_of_parameters},), got {theta.shape}"
-            )
+        wanted = (self.number_of_parameters,)
+        if theta.shape != wanted:
+            raise ValueError(f"theta: wanted shape {wanted}, got {theta.shape}")
         found, at = {}, 0
         for name, (rows, columns) in zip(("ih", "hh", "out"), self._matrices(), strict=True):
             end = at + rows * columns
@@ -742,11 +741,10 @@ def _population(
     """Return the weights and inputs of a population of networks in one dtype, as the kernels read them."""
     weights = _checks.numbers("solutions", solutions)
     x = _checks.numbers("inputs", inputs)
-    if weights.ndim != 2 or weights.shape[1] != network.number_of_parameters:
-        raise ValueError(
-            f"solutions: wanted shape (n, {network.number_of_parameters}), got {weights.shape}"
-        )
-    n, size = len(weights), network.input_size
+    size, parameters = network.input_size, network.number_of_parameters
+    if weights.ndim != 2 or weights.shape[1] != parameters:
+        raise ValueError(f"solutions: wanted shape (n, {parameters}), got {weights.shape}")
+    n = len(weights)
     if x.ndim not in (2, 3) or x.shape[0] != n or x.shape[-1] != size:
         raise ValueError(f"inputs: wanted shape ({n}, {size}) or ({n}, B, {size}), got {x.shape}")
     dtype = np.float32 if weights.dtype == np.float32 else np.float64

@@ -40,10 +40,8 @@ class LowRankGeneration(Generation):
         self._shapes, self._rank = shapes, rank
         self._kept: tuple[Any, NDArray[np.float32] | None] = None, None
         self._population = kernels.RecycledArray()
-        if self._tensors.n_parameters != theta_size:
-            raise ValueError(
-                f"structure: wanted {theta_size} numbers, got {self._tensors.n_parameters}"
-            )
+        if (n := self._tensors.n_parameters) != theta_size:
+            raise ValueError(f"structure: wanted {theta_size} numbers, got {n}")
         super().__init__(size, theta_size, dtype, symmetric, bounds, rng)
         if self.rng is not None:
             raise ValueError(
