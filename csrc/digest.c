@@ -36,9 +36,8 @@ static void digest_leaf(const digest_job *job, ptrdiff_t leaf, uint32_t sums[4])
     pepg_active->digest(n_rows, (uint64_t)leaf, padded, sums);
 }
 
-static void digest_task(ptrdiff_t task, int worker, void *context) {
+static void digest_task(ptrdiff_t task, UNUSED int worker, void *context) {
     const digest_job *job = context;
-    (void)worker;
     for (ptrdiff_t leaf = task; leaf < job->n_leaves; leaf += job->n_tasks)
         digest_leaf(job, leaf, job->sums[task]);
 }

@@ -8,34 +8,24 @@
 #include <math.h>
 
 #include "kernels/normals.c"
-
 #include "kernels/digest.c"
 #include "kernels/ranks.c"
-
 #define EACH_WIDTH "kernels/activation.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/finite.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/forward.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/recurrent.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/members.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/low_rank.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/gradient.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/optimizer.c"
 #include "width.h"
-
 #define EACH_WIDTH "kernels/sample.c"
 #include "width.h"
 
@@ -44,32 +34,14 @@
 #define PASTE(a, b) a##b
 #define TABLE(unit) PASTE(pepg_kernels_, unit)
 
-#define REAL_TABLE(suffix, width)                                                                  \
-    {                                                                                              \
-            .lanes = width,                                                                        \
-            .pass_lanes = lanes_block_##suffix,                                                    \
-            .sample = sample_block_##suffix,                                                       \
-            .gradients = gradients_block_##suffix,                                                 \
-            .adam = adam_block_##suffix,                                                           \
-            .adam_ascent = adam_ascent_block_##suffix,                                             \
-            .sigma_ascent = sigma_ascent_block_##suffix,                                           \
-            .descent = descent_block_##suffix,                                                     \
-            .velocity = velocity_block_##suffix,                                                   \
-            .combine = combine_block_##suffix,                                                     \
-            .ascend = ascend_block_##suffix,                                                       \
-            .squares = squares_block_##suffix,                                                     \
-            .activate = activate_block_##suffix,                                                   \
-            .layer = layer_block_##suffix,                                                         \
-            .network = network_block_##suffix,                                                     \
-            .members = members_block_##suffix,                                                     \
-            .recur = recurrent_block_##suffix,                                                     \
-            .recur_lanes = recurrent_lanes_block_##suffix,                                         \
-            .low_rank_sample = low_rank_sample_block_##suffix,                                     \
-            .low_rank_sum = low_rank_sum_block_##suffix,                                           \
-            .low_rank_network = low_rank_network_block_##suffix,                                   \
-            .clip = clip_block_##suffix,                                                           \
-            .all_finite = all_finite_block_##suffix,                                               \
-    }
+#define EACH_KERNEL(ENTRY)                                                                         \
+    ENTRY(sample), ENTRY(gradients), ENTRY(adam), ENTRY(adam_ascent), ENTRY(sigma_ascent),         \
+            ENTRY(descent), ENTRY(velocity), ENTRY(combine), ENTRY(ascend), ENTRY(squares),        \
+            ENTRY(activate), ENTRY(layer), ENTRY(network), ENTRY(members), ENTRY(pass_lanes),      \
+            ENTRY(recurrent), ENTRY(recurrent_lanes), ENTRY(low_rank_sample), ENTRY(low_rank_sum), \
+            ENTRY(low_rank_network), ENTRY(clip), ENTRY(all_finite)
+#define ENTRY_F64(name) .name = name##_block_f64
+#define ENTRY_F32(name) .name = name##_block_f32
 
 extern const pepg_kernels TABLE(PEPG_UNIT);
 const pepg_kernels TABLE(PEPG_UNIT) = {
@@ -78,6 +50,6 @@ const pepg_kernels TABLE(PEPG_UNIT) = {
         .normals = normals_block,
         .digest = digest_block,
         .compare_ranks = compare_ranks_block,
-        .f64 = REAL_TABLE(f64, LANES_64),
-        .f32 = REAL_TABLE(f32, LANES_32),
+        .f64 = {.lanes = LANES_64, EACH_KERNEL(ENTRY_F64)},
+        .f32 = {.lanes = LANES_32, EACH_KERNEL(ENTRY_F32)},
 };

@@ -147,10 +147,10 @@ typedef struct {
                 const pepg_network *network, const real *weights, const real *x, real *y);         \
         void (*network)(const pepg_network *network, int streams, ptrdiff_t batch,                 \
                 const real *weights, const real *x, ptrdiff_t x_stride, real *y, real *work);      \
-        void (*recur)(const pepg_network *network, int streams, ptrdiff_t batch,                   \
+        void (*recurrent)(const pepg_network *network, int streams, ptrdiff_t batch,               \
                 const real *weights, const real *x, ptrdiff_t x_stride, real *state, real *y,      \
                 real *work);                                                                       \
-        void (*recur_lanes)(const pepg_network *network, const real *weights, const real *x,       \
+        void (*recurrent_lanes)(const pepg_network *network, const real *weights, const real *x,   \
                 real *state, real *y);                                                             \
     }
 

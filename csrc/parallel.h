@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+/* A parameter that a function has only because its type does. */
+#define UNUSED __attribute__((unused))
+
 /* One task of many; `worker` counts from 0 to the team's size. Tasks own disjoint outputs. */
 typedef void pepg_task(ptrdiff_t task, int worker, void *context);
 

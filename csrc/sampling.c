@@ -42,11 +42,10 @@ typedef struct {
     double *wide;
 } normals_job;
 
-static void normals_task(ptrdiff_t task, int worker, void *context) {
+static void normals_task(ptrdiff_t task, UNUSED int worker, void *context) {
     const normals_job *job = context;
     const pepg_tile tile = grid_tile(&job->grid, task);
     const ptrdiff_t dim = job->draw->dim, n = tile.col_hi - tile.col_lo;
-    (void)worker;
     if (job->noise) {
         pepg_active->normals(tile, job->draw, job->noise + tile.row_lo * dim + tile.col_lo, dim);
         return;

@@ -18,8 +18,6 @@
 #define RUN_NUMBERS 1024
 #define RUN_ROWS 64
 
-/* ---- options ---- */
-
 /* The caller's options as those of this version; a caller of an older one has fewer fields. */
 static int read_options(const pepg_search_options *given, pepg_search_options *options) {
     if (!is_readable(given, sizeof *options)) return 0; /* fields of the first version */
@@ -126,8 +124,6 @@ static pepg_search begun(const pepg_search_options *options, size_t width) {
     return search;
 }
 
-/* ---- rewards ---- */
-
 double pepg_pairwise_sum(ptrdiff_t n, const double *x) {
     if (n > 128) {
         const ptrdiff_t half = n / 2 - n / 2 % 8;
@@ -173,8 +169,6 @@ static pepg_status weigh(const pepg_search *search, const double *rewards, ptrdi
 static int is_better(const pepg_search *search, double reward) {
     return search->minimize ? reward < search->best_fitness : reward > search->best_fitness;
 }
-
-/* ---- the cycle ---- */
 
 void pepg_search_begin(pepg_search *search) {
     const size_t bytes = (size_t)search->dim * (size_t)search->width;

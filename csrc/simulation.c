@@ -58,8 +58,6 @@ static ptrdiff_t outputs_of(const simulation *job) {
     return job->network->sizes[job->network->n_layers];
 }
 
-/* ---- contexts ---- */
-
 /* Make the argument of the environment's functions; return whether that succeeded. */
 static int make_context(simulation *job, void **context) {
     const pepg_environment *environment = &job->environment;
@@ -80,8 +78,6 @@ static pepg_status status_of(simulation *job) {
     if (atomic_load(&job->lacks_context)) return PEPG_ECONTEXT;
     return atomic_load(&job->poll.is_stopped) ? PEPG_EINTERRUPTED : PEPG_OK;
 }
-
-/* ---- an episode ---- */
 
 /* End an episode, whatever its outcome. */
 static void leave(const simulation *job, running_episode *episode) {

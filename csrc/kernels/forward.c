@@ -192,8 +192,8 @@ PEPG_INLINE void R(lane_layer)(
  * network would leave most of a vector empty. A network has at most PEPG_FEW_PARAMETERS parameters,
  * and its activations are element-wise. Number p of lane l is at [p * LANES + l] of `weights`, `x`
  * (inputs) and `y` (outputs), which are all aligned to whole vectors; y may be x. */
-static void
-R(lanes_block)(const pepg_network *network, const real *weights, const real *x, real *y) {
+static void R(pass_lanes_block)(
+        const pepg_network *network, const real *weights, const real *x, real *y) {
     v_real values[2][PEPG_FEW_PARAMETERS];
     const v_real *w = (const v_real *)weights, *input = (const v_real *)x;
     for (int l = 0; l < network->n_layers; ++l) {

@@ -25,7 +25,7 @@ PEPG_INLINE void R(few_members)(const int has_state, const pepg_network *network
         if (has_state)
             R(recurrent_lanes_block)(network, w, input, own, input);
         else
-            R(lanes_block)(network, w, input, input);
+            R(pass_lanes_block)(network, w, input, input);
         for (ptrdiff_t lane = 0; lane < members; ++lane) {
             for (ptrdiff_t o = 0; o < outputs; ++o)
                 y[(lane * batch + b) * outputs + o] = input[o * LANES + lane];

@@ -82,7 +82,7 @@ static void R(recurrent_block)(const pepg_network *network, int streams, ptrdiff
     }
 }
 
-/* Compute the outputs of LANES small networks at once, laid out as for lanes_block, and so is
+/* Compute the outputs of LANES small networks at once, laid out as for pass_lanes_block, and so is
  * `state`. */
 static void R(recurrent_lanes_block)(
         const pepg_network *network, const real *weights, const real *x, real *state, real *y) {

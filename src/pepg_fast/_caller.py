@@ -11,66 +11,45 @@ from typing import Any, TypeVar
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-#: Keywords of scipy.optimize, CMA-ES and other PGPE packages, each with the names that it may have here.
-_OTHER_PACKAGES = {
-    "x0": ("mu_init",), "center_init": ("mu_init",), "mean": ("mu_init",), "mu": ("mu_init",), "theta": ("mu_init",),
-    "sigma": ("sigma_init",), "sigma0": ("sigma_init",), "stdev_init": ("sigma_init",), "std_init": ("sigma_init",),
-    "std": ("sigma_init",), "stdev": ("sigma_init",), "noise_std": ("sigma_init",), "cma_stds": ("sigma_init",),
-    "dim": ("theta_size",), "n_dim": ("theta_size",), "ndim": ("theta_size",), "num_dims": ("theta_size",),
-    "num_params": ("theta_size",), "n_params": ("theta_size",), "solution_length": ("theta_size",),
-    "popsize": ("population_size",), "pop_size": ("population_size",), "lam": ("population_size",),
-    "lambda_": ("population_size",), "n_samples": ("population_size",),
-    "lr": ("mu_lr", "alpha"), "learning_rate": ("mu_lr", "alpha"), "step_size": ("mu_lr", "alpha"),
-    "center_learning_rate": ("mu_lr",), "center_lr": ("mu_lr",), "stdev_learning_rate": ("sigma_lr",),
-    "std_lr": ("sigma_lr",), "stdev_max_change": ("sigma_max_change",), "std_max_change": ("sigma_max_change",),
-    "sigma_limit": ("sigma_min",), "std_limit": ("sigma_min",), "stdev_min": ("sigma_min",),
-    "stdev_max": ("sigma_max",), "std_decay": ("sigma_decay",), "weight_decay": ("l2_coeff",),
-    "momentum": ("optimizer_kwargs",), "max_speed": ("optimizer_kwargs",), "nesterov": ("optimizer_kwargs",),
-    "betas": ("beta_1", "beta_2", "optimizer_kwargs"), "beta1": ("beta_1", "optimizer_kwargs"),
-    "beta2": ("beta_2", "optimizer_kwargs"), "eps": ("epsilon", "optimizer_kwargs"),
-    "optimizer_config": ("optimizer_kwargs",), "opt_kwargs": ("optimizer_kwargs",),
-    "elite_ratio": ("top",), "n_elites": ("top",), "num_elites": ("top",), "deltas_used": ("top",),
-    "ranking_method": ("fitness_shaping",), "solution_ranking": ("fitness_shaping",),
-    "rank_fitness": ("fitness_shaping",), "fitness_transform": ("fitness_shaping",),
-    "mirrored": ("symmetric",), "antithetic": ("symmetric",), "mirror": ("symmetric",),
-    "minimize": ("maximize",), "minimise": ("maximize",), "maximise": ("maximize",), "direction": ("maximize",),
-    "objective_sense": ("maximize",),
-    "bounds": ("lower", "upper"), "constraints": ("lower", "upper"), "lb": ("lower",), "ub": ("upper",),
-    "seed": ("rng", "seed"), "random_state": ("rng", "seed"), "key": ("rng", "seed"), "random_seed": ("rng", "seed"),
-    "rng": ("seed",), "map": ("executor",), "pool": ("executor",), "n_jobs": ("executor", "workers"),
-    "workers": ("executor",), "n_workers": ("executor", "workers"), "num_workers": ("executor", "workers"),
-    "processes": ("executor", "workers"), "n_processes": ("executor", "workers"), "parallel": ("executor", "workers"),
-    "num_actors": ("executor", "workers"), "max_workers": ("executor", "workers"), "vectorize": ("vectorized",),
-    "callback": ("callbacks",), "disp": ("callbacks",), "verbose": ("callbacks",), "verb_disp": ("callbacks",),
-    "maxiter": ("max_steps",), "max_iter": ("max_steps",), "n_iter": ("max_steps",), "niter": ("max_steps",),
-    "num_generations": ("max_steps",), "n_generations": ("max_steps",), "max_generations": ("max_steps",),
-    "generations": ("max_steps",), "epochs": ("max_steps",), "steps": ("max_steps",), "iterations": ("max_steps",),
-    "maxfun": ("max_evaluations",), "maxfev": ("max_evaluations",), "maxfevals": ("max_evaluations",),
-    "max_evals": ("max_evaluations",), "budget": ("max_evaluations",), "n_evals": ("max_evaluations",),
-    "total_timesteps": ("max_interactions",), "timesteps": ("max_interactions",),
-    "ftarget": ("target_fitness", "target"), "fitness_target": ("target_fitness", "target"),
-    "stop_fitness": ("target_fitness", "target"), "target_fitness": ("target",),
-    "timeout": ("time_limit",),
-    "tol": ("patience", "patience_tolerance"), "atol": ("patience", "patience_tolerance"),
-    "ftol": ("patience", "patience_tolerance"), "xtol": ("patience", "patience_tolerance"),
-    "fatol": ("patience", "patience_tolerance"), "xatol": ("patience", "patience_tolerance"),
-    "tolfun": ("patience", "patience_tolerance"), "tolx": ("patience", "patience_tolerance"),
-    "tolfunhist": ("patience", "patience_tolerance"), "tolstagnation": ("patience",), "stagnation": ("patience",),
-    "bipop": ("restarts",), "incpopsize": ("restarts",), "n_restarts": ("restarts",),
-    "env_kwargs": ("env_args",), "env_config": ("env_args",), "hidden_layers": ("hidden_sizes", "hidden_size"),
-    "hidden_dims": ("hidden_sizes", "hidden_size"), "layers": ("hidden_sizes",), "net_arch": ("hidden_sizes",),
-    "units": ("hidden_size",), "obs_size": ("observation_size",), "obs_dim": ("observation_size",),
-    "act_dim": ("action_size",), "act_size": ("action_size",), "n_actions": ("n_choices",),
-    "num_actions": ("n_choices",), "max_episode_steps": ("max_steps",), "horizon": ("max_steps",),
+#: Names that keywords have here, and what scipy.optimize, CMA-ES and other PGPE packages call them.
+_NAMES_ELSEWHERE = {
+    "mu_init": "x0 center_init mean mu theta",
+    "sigma_init": "sigma sigma0 stdev_init std_init std stdev noise_std cma_stds",
+    "theta_size": "dim n_dim ndim num_dims num_params n_params solution_length",
+    "population_size": "popsize pop_size lam lambda_ n_samples", "mu_lr alpha": "lr learning_rate step_size",
+    "mu_lr": "center_learning_rate center_lr", "sigma_lr": "stdev_learning_rate std_lr",
+    "sigma_max_change": "stdev_max_change std_max_change", "sigma_min": "sigma_limit std_limit stdev_min",
+    "sigma_max": "stdev_max", "sigma_decay": "std_decay", "l2_coeff": "weight_decay",
+    "optimizer_kwargs": "momentum max_speed nesterov optimizer_config opt_kwargs",
+    "beta_1 beta_2 optimizer_kwargs": "betas", "beta_1 optimizer_kwargs": "beta1",
+    "beta_2 optimizer_kwargs": "beta2", "epsilon optimizer_kwargs": "eps",
+    "top": "elite_ratio n_elites num_elites deltas_used",
+    "fitness_shaping": "ranking_method solution_ranking rank_fitness fitness_transform",
+    "symmetric": "mirrored antithetic mirror", "maximize": "minimize minimise maximise direction objective_sense",
+    "lower upper": "bounds constraints", "lower": "lb", "upper": "ub",
+    "rng seed": "seed random_state key random_seed", "seed": "rng", "executor": "map pool workers",
+    "executor workers": "n_jobs n_workers num_workers processes n_processes parallel num_actors max_workers",
+    "vectorized": "vectorize", "callbacks": "callback disp verbose verb_disp",
+    "max_steps": "maxiter max_iter n_iter niter num_generations n_generations max_generations generations epochs steps "
+    "iterations max_episode_steps horizon",
+    "max_evaluations": "maxfun maxfev maxfevals max_evals budget n_evals",
+    "max_interactions": "total_timesteps timesteps", "target_fitness target": "ftarget fitness_target stop_fitness",
+    "target": "target_fitness", "time_limit": "timeout",
+    "patience patience_tolerance": "tol atol ftol xtol fatol xatol tolfun tolx tolfunhist",
+    "patience": "tolstagnation stagnation", "restarts": "bipop incpopsize n_restarts",
+    "env_args": "env_kwargs env_config", "hidden_sizes hidden_size": "hidden_layers hidden_dims",
+    "hidden_sizes": "layers net_arch", "hidden_size": "units", "observation_size": "obs_size obs_dim",
+    "action_size": "act_dim act_size", "n_choices": "n_actions num_actions",
 }  # fmt: skip
+_OTHER_PACKAGES = {
+    name: tuple(here.split()) for here, names in _NAMES_ELSEWHERE.items() for name in names.split()
+}
 
 
 def frame() -> tuple[FrameType | None, int]:
     """Return the innermost frame outside this package (None if there is none), and its distance from the caller's."""
     found, level = inspect.currentframe(), 0
-    while (
-        found is not None and found.f_globals.get("__name__", "").partition(".")[0] == __package__
-    ):
+    while found and found.f_globals.get("__name__", "").partition(".")[0] == __package__:
         found, level = found.f_back, level + 1
     return found, level - 1
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from ._types import Array, DType, Floats
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,7 +157,7 @@ def limit(
     return each
 
 
-def rates(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+def rates(name: str, value: Any, shape: tuple[int, ...]) -> Array:
     """Accept a finite rate for each parameter."""
     given = numbers(name, value)
     if given.shape not in ((1,), shape):
@@ -165,9 +167,7 @@ def rates(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     return given
 
 
-def distribution(
-    mu: Any, sigma: Any, size: int, dtype: "np.dtype[Any]", writeable: bool = False
-) -> None:
+def distribution(mu: Any, sigma: Any, size: int, dtype: DType, writeable: bool = False) -> None:
     """Refuse a mean or sigma, changed in place or replaced, from which nothing can be drawn.
 
     If `writeable`, also refuse one that an update could not write to.
@@ -190,12 +190,8 @@ def distribution(
 
 
 def bounds(
-    lower: Any,
-    upper: Any,
-    size: int,
-    dtype: "np.dtype[Any]",
-    names: tuple[str, str] = ("lower", "upper"),
-) -> "tuple[NDArray[Any], NDArray[Any]] | None":
+    lower: Any, upper: Any, size: int, dtype: DType, names: tuple[str, str] = ("lower", "upper")
+) -> tuple[Array, Array] | None:
     """Accept lower and upper bounds, each of which may be None; return arrays, or None if there are no bounds."""
     if lower is None and upper is None:
         return None
@@ -206,20 +202,17 @@ def bounds(
              vector(above, high, size, widest, infinite=True), "", names)  # fmt: skip
     low = vector(below, rounded(low, dtype, up=True), size, dtype, infinite=True)
     high = vector(above, rounded(high, dtype, up=False), size, dtype, infinite=True)
-    if (low == np.inf).any():
-        raise ValueError(
-            f"{below}: wanted numbers that {dtype} can hold or -inf, got {shown(lower)}"
-        )
-    if (high == -np.inf).any():
-        raise ValueError(
-            f"{above}: wanted numbers that {dtype} can hold or inf, got {shown(upper)}"
-        )
+    for name, side, given, far in ((below, low, lower, np.inf), (above, high, upper, -np.inf)):
+        if (side == far).any():
+            raise ValueError(
+                f"{name}: wanted numbers that {dtype} can hold or {-far}, got {shown(given)}"
+            )
     how = f" with a {dtype} number between them (bounds are rounded inward)"
     _ordered(low, high, how, names)
     return low, high
 
 
-def _ordered(low: NDArray[Any], high: NDArray[Any], how: str, names: tuple[str, str]) -> None:
+def _ordered(low: Array, high: Array, how: str, names: tuple[str, str]) -> None:
     """Refuse bounds with a lower one above the upper one."""
     if not (low <= high).all():
         bad = int(np.flatnonzero(low > high)[0])
@@ -229,7 +222,7 @@ def _ordered(low: NDArray[Any], high: NDArray[Any], how: str, names: tuple[str, 
         )
 
 
-def rounded(value: Any, dtype: "np.dtype[Any]", *, up: bool) -> NDArray[Any]:
+def rounded(value: Any, dtype: DType, *, up: bool) -> Array:
     """Round numbers to the nearest ones of `dtype` that are not below them if `up`, or not above them otherwise."""
     exact = np.asarray(value)
     if exact.dtype.kind not in "fO":  # integers may be wider than any float
@@ -247,7 +240,7 @@ def thread_count(value: Any) -> int:
     return 0 if value is None else integer("n_threads", value, at_least=1, at_most=MOST_THREADS)
 
 
-def real_dtype(value: Any) -> "np.dtype[Any]":
+def real_dtype(value: Any) -> DType:
     """Accept float64 or float32 in any form that NumPy accepts."""
     dtype = None
     with contextlib.suppress(TypeError):
@@ -258,7 +251,7 @@ def real_dtype(value: Any) -> "np.dtype[Any]":
     raise ValueError(f"dtype: wanted float64 or float32, got {shown(value)}")
 
 
-def numbers(name: str, value: Any, wanted: str = "numbers") -> NDArray[Any]:
+def numbers(name: str, value: Any, wanted: str = "numbers") -> Array:
     """Accept real numbers of any kind and shape; return an array of a numeric dtype, a view if possible."""
     try:
         given = np.asarray(value)
@@ -282,7 +275,7 @@ def count_masked(value: Any) -> int:
     return int(np.sum(mask)) if isinstance(mask, np.ndarray | np.bool_) else 0
 
 
-def plain(array: Any, dtype: Any) -> NDArray[Any]:
+def plain(array: Any, dtype: Any) -> Array:
     """Return `array` as the kernels read it, C-contiguous and aligned; a copy only if necessary."""
     return np.require(array, dtype=dtype, requirements=["C", "A"])
 
@@ -291,11 +284,11 @@ def vector(
     name: str,
     value: ArrayLike,
     size: int,
-    dtype: "np.dtype[Any]",
+    dtype: DType,
     *,
     infinite: bool = False,
     nan: bool = False,
-) -> NDArray[Any]:
+) -> Array:
     """Accept a number, or one for each of `size` parameters; return a new array."""
     given = numbers(name, value)
     if given.shape not in ((), (1,), (size,)):
@@ -306,7 +299,7 @@ def vector(
     return result if nan else _finite(name, result, infinite)
 
 
-def _finite(name: str, result: NDArray[Any], infinite: bool) -> NDArray[Any]:
+def _finite(name: str, result: Array, infinite: bool) -> Array:
     """Refuse NaN, and infinities unless `infinite`."""
     if np.isnan(result).any() if infinite else not np.isfinite(result).all():
         kind = f"{'' if infinite else 'finite '}{result.dtype} numbers"
@@ -318,11 +311,11 @@ def matrix(
     name: str,
     value: ArrayLike,
     shape: tuple[int, int],
-    dtype: "np.dtype[Any]",
+    dtype: DType,
     *,
     infinite: bool = False,
     nan: bool = False,
-) -> NDArray[Any]:
+) -> Array:
     """Accept a matrix of numbers; return an array that the kernels can read, a copy only if necessary."""
     given = numbers(name, value)
     if given.shape != shape:
@@ -332,7 +325,7 @@ def matrix(
     return result if nan else _finite(name, result, infinite)
 
 
-def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
+def output(name: str, value: Any, shape: tuple[int, ...], dtype: DType) -> Array:
     """Accept an array to write a result to; for a subclass such as a memmap, return a view as a plain array."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: wanted an array, got {type(value).__name__}")
@@ -348,7 +341,7 @@ def output(name: str, value: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]"
     return plain
 
 
-def rewards(value: Any, size: int) -> NDArray[np.float64]:
+def rewards(value: Any, size: int) -> Floats:
     """Accept one number of any kind for each candidate; return float64."""
     given = numbers("rewards", value, f"{size} numbers")
     if given.shape != (size,):
@@ -386,7 +379,7 @@ def activation(name: str, value: Any, by_name: dict[str, Callable[..., Any]]) ->
     return function
 
 
-def within(name: str, value: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
+def within(name: str, value: Array, low: Array, high: Array) -> None:
     """Refuse numbers outside bounds."""
     is_outside = (value < low) | (value > high)
     if is_outside.any():
@@ -396,7 +389,7 @@ def within(name: str, value: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
         )
 
 
-def first_bad(values: NDArray[Any]) -> str:
+def first_bad(values: Array) -> str:
     """Describe the first number that is not finite, and its index."""
     is_bad = np.isnan(values)
     index = int(np.argmax(is_bad if is_bad.any() else ~np.isfinite(values)))
@@ -463,7 +456,7 @@ def members(value: Any, size: int) -> tuple[int, int]:
     return lo, max(lo, hi)
 
 
-def assign(name: str, to: NDArray[Any], value: NDArray[Any]) -> None:
+def assign(name: str, to: Array, value: Array) -> None:
     """Write to an array of the search in place."""
     if not to.flags.writeable:
         raise ValueError(f"{name}: wanted a writeable array, got a read-only one")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _checks
+from ._types import Array
 
 Activation = Callable[[Any], Any]
 
@@ -90,19 +90,19 @@ def native_name(activation: Activation) -> str | None:
     return next((name for name, function in NATIVE.items() if function is activation), None)
 
 
-def activate_vector(activation: Activation, y: NDArray[Any], dtype: Any) -> Any:
+def activate_vector(activation: Activation, y: Array, dtype: Any) -> Any:
     """Apply an activation to the single row of y; the last layer (`dtype` None) returns the result as it is."""
     result = activation(y[0])
     return result if dtype is None else _activated(result, y[:1].shape, dtype)
 
 
-def activate_rows(activation: Activation, y: NDArray[Any], dtype: Any) -> NDArray[Any]:
+def activate_rows(activation: Activation, y: Array, dtype: Any) -> Array:
     """Apply an activation row by row, because it may use the whole vector; a ufunc takes all rows at once."""
     result = activation(y) if isinstance(activation, np.ufunc) else [activation(row) for row in y]
     return _activated(result, y.shape, dtype or y.dtype)
 
 
-def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+def _activated(result: Any, shape: tuple[int, ...], dtype: Any) -> Array:
     """Return the result of an activation as the next layer's inputs."""
     array = _checks.plain(result, dtype)
     if array.size != np.prod(shape):

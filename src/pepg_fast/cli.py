@@ -181,25 +181,16 @@ def _parser() -> argparse.ArgumentParser:
         "that computes XOR. The exit status is 1 if the step limit is reached first.",
     )
     solve.add_argument(
-        "--seed",
-        metavar="N",
-        type=int,
-        help="seed of the search (default: a different one in each run)",
-    )
+        "--seed", metavar="N", type=int, help="seed of the search (default: a different one in each run)",
+    )  # fmt: skip
     solve.add_argument(
-        "--population-size",
-        metavar="N",
-        type=int,
-        default=100,
+        "--population-size", metavar="N", type=int, default=100,
         help="number of candidates per step, an even number (default: 100)",
-    )
+    )  # fmt: skip
     solve.add_argument(
-        "--max-steps",
-        metavar="N",
-        type=int,
-        default=2000,
+        "--max-steps", metavar="N", type=int, default=2000,
         help="number of steps after which the search gives up (default: 2000)",
-    )
+    )  # fmt: skip
     solve.set_defaults(run=xor.run)
 
     benchmarks.add_to(commands)

@@ -334,22 +334,14 @@ def sample(uint64_t key, uint64_t generation, uint64_t first_pair, cnp.ndarray m
     cdef Py_ssize_t d = cnp.PyArray_SIZE(mu), n = cnp.PyArray_SIZE(theta) // (halves * d) if d else 0
     cdef void* m = _data(mu, "mu", width, d, False)
     cdef void* s = _data(sigma, "sigma", width, d, False)
-    cdef void* kept = _optional(drawn, "drawn", width, 2 * d, True)
+    _optional(drawn, "drawn", width, 2 * d, True)
     cdef float* z = <float*>_optional(noise, "noise", cnp.NPY_FLOAT, n * d, True)
-    cdef void* t = _data(theta, "theta", width, halves * n * d, True)
-    _sample(width, n, d, key, generation, first_pair, m, s, <char*>kept, z, <char*>t, symmetric, n_threads)
-
-
-cdef int _sample(int width, Py_ssize_t n, Py_ssize_t d, uint64_t key, uint64_t generation, uint64_t first_pair, void* mu,
-                 void* sigma, char* drawn, float* noise, char* theta, bint symmetric, int n_threads) except -1:
-    cdef Py_ssize_t row = d * (8 if width == cnp.NPY_DOUBLE else 4)
+    cdef char* t = <char*>_data(theta, "theta", width, halves * n * d, True)
     _check_draw(n, d, first_pair)
-    run_sample(width, n, d, key, generation, first_pair, mu, sigma, noise, theta, theta + n * row if symmetric else NULL,
-               n_threads)
-    if drawn != NULL:
-        memmove(drawn, mu, row)
-        memmove(drawn + row, sigma, row)
-    return 0
+    run_sample(width, n, d, key, generation, first_pair, m, s, z, t,
+               t + n * d * cnp.PyArray_ITEMSIZE(mu) if symmetric else NULL, n_threads)
+    if drawn is not None:
+        _distribution(mu, sigma, drawn, True)
 
 
 def sample_side(uint64_t key, uint64_t generation, uint64_t first_pair, bint minus, cnp.ndarray drawn not None,

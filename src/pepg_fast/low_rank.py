@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks, kernels, nn
+from ._types import Array
 from .optimizers import Adam, Optimizer
 from .pepg import PEPG
 from .search import options
@@ -43,10 +44,6 @@ def _structure(name: str, value: Any, size: int) -> Any:
             raise ValueError(f"{name}: wanted {wanted}, got {_checks.shown(shape)} in it")
         shapes.append([_checks.integer(name, each, at_least=1, at_most=_MOST) for each in shape])
     return shapes
-
-
-def _one_number(infinite: bool) -> options.Check:
-    return lambda name, value, size: _checks.number(name, value, positive=True, infinite=infinite)
 
 
 def _none(name: str, value: Any, size: int) -> None:
@@ -138,10 +135,11 @@ class LowRankPEPG(PEPG):
         _structure, is_shown=False)
     rank = Option[int]("int", 1,
         "Rank of the noise of each weight matrix.",
-        lambda name, value, size: _checks.integer(name, value, at_least=1, at_most=2**20))
+        options.by(_checks.integer, at_least=1, at_most=2**20))
     sigma_max_change = Option[Any]("None", None, "Sigma has no gradient here.", _none, part="_sigma", is_shown=False)
-    sigma_min = Option[Any]("float", 1e-20, "Lower limit of sigma.", _one_number(False), part="_sigma")
-    sigma_max = Option[Any]("float", float("inf"), "Upper limit of sigma.", _one_number(True), part="_sigma")
+    sigma_min = Option[Any]("float", 1e-20, "Lower limit of sigma.", options.number(positive=True), part="_sigma")
+    sigma_max = Option[Any]("float", float("inf"), "Upper limit of sigma.",
+        options.number(positive=True, infinite=True), part="_sigma")
     lower = Option[Any]("None", None, "Not supported with low-rank noise.", _none, part="_generation")
     upper = Option[Any]("None", None, "Not supported with low-rank noise.", _none, part="_generation")
     # fmt: on
@@ -178,7 +176,7 @@ class LowRankPEPG(PEPG):
         return partial(LowRankGeneration, shapes=_shapes_of(self.structure), rank=self.rank)
 
     @property
-    def sigma(self) -> NDArray[Any]:
+    def sigma(self) -> Array:
         """Standard deviation of each parameter, read-only; assign one number, or one for each tensor."""
         sigma = self._sigma.values.view()
         sigma.flags.writeable = False
@@ -190,12 +188,7 @@ class LowRankPEPG(PEPG):
         with self._generation.turn:
             _checks.assign("sigma", self._sigma.values, sigma)
 
-    def forward(
-        self,
-        inputs: "ArrayLike",
-        *,
-        members: "ArrayLike | None" = None,
-    ) -> NDArray[Any]:
+    def forward(self, inputs: "ArrayLike", *, members: "ArrayLike | None" = None) -> Array:
         """Compute the outputs of the population that awaits its rewards; if there is none, draw a new one.
 
         Parameters
@@ -225,11 +218,8 @@ class LowRankPEPG(PEPG):
         x = _checks.numbers("inputs", inputs)
         which = None if members is None else _indices(members, self.population_size)
         n, size = self.population_size if which is None else len(which), network.n_inputs
-        if (
-            x.ndim not in (2, 3)
-            or x.shape[-1] != size
-            or (len(x) != n and x.shape[::2] != (1, size))
-        ):
+        is_for_all = x.shape[::2] == (1, size)
+        if x.ndim not in (2, 3) or x.shape[-1] != size or not (len(x) == n or is_for_all):
             raise ValueError(
                 f"inputs: wanted shape ({n}, {size}), ({n}, B, {size}) or (1, B, {size}), got {x.shape}"
             )

@@ -61,9 +61,6 @@ def evaluate_natively(uintptr_t function, uintptr_t data, cnp.ndarray solutions 
     _raise(status)
 
 
-# ---- whole generations -----------------------------------------------------------------------------------------
-
-
 def run_natively(dict es not None, uintptr_t function, uintptr_t data, cnp.ndarray rows not None,
                  cnp.ndarray taken not None, double seconds, double target, double time_limit):
     """Make up to len(rows) steps of the search with these attributes, with a native fitness, and write their rows.

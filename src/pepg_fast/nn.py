@@ -3,13 +3,13 @@
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from os import PathLike
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _caller, _checks, kernels
+from ._types import Array, DType, FileName, Floats
 from .activations import (
     NATIVE,
     PREFIXES,
@@ -52,7 +52,7 @@ class _Weighted:
     bias: bool
     number_of_parameters: int
     _output_activation: Activation
-    _weights: NDArray[np.float64] | None
+    _weights: Floats | None
 
     def _prepare(self) -> None:
         """Build what the kernels need from the sizes and activations."""
@@ -61,6 +61,24 @@ class _Weighted:
     def _matrices(self) -> list[tuple[int, int]]:
         """Return the shapes of the weight matrices, in order; each is followed by its biases, if there are any."""
         raise NotImplementedError
+
+    @classmethod
+    def _shape(cls, sizes: list[int], state: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the constructor for a stored network, except for biases and activations."""
+        raise NotImplementedError
+
+    @classmethod
+    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
+        """Return the arguments for a stored network, with its activations replaced by those that were given."""
+        sizes = state["sizes"]
+        if not isinstance(sizes, list) or len(sizes) < 2:
+            raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(sizes)}")
+        activations = {
+            key: given[key] if key in given else activation_from_name(key, str(state[key]))
+            for key in cls._activations
+        }
+        shape = cls._shape(sizes, state)
+        return shape | {"bias": _checks.flag("bias", state["bias"])} | activations
 
     @property
     def output_activation(self) -> Activation:
@@ -73,22 +91,22 @@ class _Weighted:
         self._prepare()
 
     @property
-    def weights(self) -> NDArray[np.float64] | None:
+    def weights(self) -> Floats | None:
         """The parameters, a float64 vector; None until they are assigned. An assigned array is copied."""
         return self._weights
 
     @weights.setter
     def weights(self, value: "ArrayLike") -> None:
-        given = _checks.numbers("weights", value, f"{self.number_of_parameters} numbers")
+        n = self.number_of_parameters
+        given = _checks.numbers("weights", value, f"{n} numbers")
         weights = np.array(given, dtype=np.float64, order="C").reshape(-1)
-        if weights.size != self.number_of_parameters:
+        if weights.size != n:
             raise ValueError(
-                f"weights: wanted {self.number_of_parameters} numbers (number_of_parameters), "
-                f"got {weights.size}"
+                f"weights: wanted {n} numbers (number_of_parameters), got {weights.size}"
             )
         self._weights = weights
 
-    def _assigned_weights(self) -> NDArray[np.float64]:
+    def _assigned_weights(self) -> Floats:
         if self._weights is None:
             raise RuntimeError("weights: assign network.weights before calling the network")
         return self._weights
@@ -105,7 +123,7 @@ class _Weighted:
         self.__dict__.update(state)
         self._prepare()
 
-    def save_network(self, filename: "str | PathLike[str]") -> None:
+    def save_network(self, filename: FileName) -> None:
         """Write sizes, activations and weights to a file, whole or not at all.
 
         Parameters
@@ -146,9 +164,7 @@ class _Weighted:
 
     @classmethod
     def _load(
-        cls: "type[_Self]",
-        filename: "str | PathLike[str]",
-        given: dict[str, Activation | str | None],
+        cls: "type[_Self]", filename: FileName, given: dict[str, Activation | str | None]
     ) -> "_Self":
         """Read a network of this class; given activations replace the stored ones unless they are None."""
         state, activations = _read(filename, given)
@@ -215,7 +231,7 @@ class NeuralNetwork(_Weighted):
         )
         self._hidden_activation = _checks.activation("hidden_activation", hidden_activation, NATIVE)
         self._output_activation = _checks.activation("output_activation", output_activation, NATIVE)
-        self._weights: NDArray[np.float64] | None = None
+        self._weights: Floats | None = None
         self._prepare()
 
     def _prepare(self) -> None:
@@ -224,16 +240,11 @@ class NeuralNetwork(_Weighted):
         hidden, output = native_name(self._hidden_activation), native_name(self._output_activation)
         if len(sizes) == 2:
             hidden = "identity"  # there is no hidden layer
-        self._perceptron = (
-            kernels.Perceptron(
-                sizes, self.bias, kernels.ACTIVATIONS[hidden], kernels.ACTIVATIONS[output]
-            )
-            if hidden and output
-            else None
-        )
-        self._layers = [
-            kernels.Perceptron(layer, self.bias, 0, 0) for layer in itertools.pairwise(sizes)
-        ]
+        make, codes = kernels.Perceptron, kernels.ACTIVATIONS
+        self._perceptron: kernels.Perceptron | None = None
+        if hidden and output:
+            self._perceptron = make(sizes, self.bias, codes[hidden], codes[output])
+        self._layers = [make(layer, self.bias, 0, 0) for layer in itertools.pairwise(sizes)]
         self.number_of_parameters: int = sum(layer.n_parameters for layer in self._layers)
 
     def _matrices(self) -> list[tuple[int, int]]:
@@ -250,13 +261,8 @@ class NeuralNetwork(_Weighted):
         self._prepare()
 
     @classmethod
-    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
-        sizes = _sizes_of(state)
-        activations = _activations_of(cls._activations, state, given)
-        return {
-            "input_size": sizes[0], "hidden_sizes": sizes[1:-1], "output_size": sizes[-1],
-            "bias": _checks.flag("bias", state["bias"]), **activations,
-        }  # fmt: skip
+    def _shape(cls, sizes: list[int], state: dict[str, Any]) -> dict[str, Any]:
+        return {"input_size": sizes[0], "hidden_sizes": sizes[1:-1], "output_size": sizes[-1]}
 
     def __call__(self, value: "ArrayLike") -> Any:
         """Compute the outputs for one input, or for a batch.
@@ -337,7 +343,7 @@ class NeuralNetwork(_Weighted):
 
     def forward_population(
         self, solutions: "ArrayLike", inputs: "ArrayLike", *, n_threads: int | None = None
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
         Parameters
@@ -392,7 +398,7 @@ class NeuralNetwork(_Weighted):
     @classmethod
     def load_network(
         cls,
-        filename: "str | PathLike[str]",
+        filename: FileName,
         *,
         hidden_activation: "Activation | str | None" = None,
         output_activation: "Activation | str | None" = None,
@@ -498,7 +504,7 @@ class RecurrentNetwork(_Weighted):
         self.bias = bool(bias)
         self.sizes = np.array([self.input_size, self.hidden_size, self.output_size], dtype=int)
         self._output_activation = _checks.activation("output_activation", output_activation, NATIVE)
-        self._weights: NDArray[np.float64] | None = None
+        self._weights: Floats | None = None
         self._prepare()
         self._state = np.zeros(self.state_size)
 
@@ -506,23 +512,18 @@ class RecurrentNetwork(_Weighted):
         sizes = [int(size) for size in self.sizes]
         output, code = native_name(self._output_activation), kernels.CELLS[self.cell]
         #: Computes the outputs; without their activation, if that is a Python function.
-        self._linear = kernels.Perceptron(
-            sizes, self.bias, code, kernels.ACTIVATIONS[output or "identity"]
-        )
+        activation = kernels.ACTIVATIONS[output or "identity"]
+        self._linear = kernels.Perceptron(sizes, self.bias, code, activation)
         self._perceptron = self._linear if output else None
         self.number_of_parameters: int = self._linear.n_parameters
         self.state_size: int = self._linear.state_size
 
     @classmethod
-    def _arguments(cls, state: dict[str, Any], given: dict[str, Activation]) -> dict[str, Any]:
-        sizes = _sizes_of(state)
+    def _shape(cls, sizes: list[int], state: dict[str, Any]) -> dict[str, Any]:
         if len(sizes) != 3:
             raise ValueError(f"sizes: wanted three numbers, got {_checks.shown(sizes)}")
-        return {
-            "input_size": sizes[0], "hidden_size": sizes[1], "output_size": sizes[2],
-            "cell": _checks.choice("cell", state["cell"], tuple(CELLS)),
-            "bias": _checks.flag("bias", state["bias"]), **_activations_of(cls._activations, state, given),
-        }  # fmt: skip
+        cell = _checks.choice("cell", state["cell"], tuple(CELLS))
+        return dict(input_size=sizes[0], hidden_size=sizes[1], output_size=sizes[2], cell=cell)
 
     def _matrices(self) -> list[tuple[int, int]]:
         gates = CELLS[self.cell] * self.hidden_size
@@ -533,7 +534,7 @@ class RecurrentNetwork(_Weighted):
         ]
 
     @property
-    def state(self) -> NDArray[np.float64]:
+    def state(self) -> Floats:
         """State that calls use and update: h, followed by c for an LSTM. Reading and assigning make a copy."""
         return self._state.copy()
 
@@ -545,7 +546,7 @@ class RecurrentNetwork(_Weighted):
         """Set the state to zeros, as at the start of an episode."""
         self._state = np.zeros(self.state_size)
 
-    def parts(self, theta: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
+    def parts(self, theta: Array | None = None) -> dict[str, Array]:
         """Return views of the parts of the weights, with torch's names and shapes.
 
         Parameters
@@ -572,10 +573,9 @@ class RecurrentNetwork(_Weighted):
             theta = self._assigned_weights()
         if not isinstance(theta, np.ndarray):
             raise TypeError(f"theta: wanted a NumPy array, got {type(theta).__name__}")
-        if theta.shape != (self.number_of_parameters,):
-            raise ValueError(
-                f"theta: wanted shape ({self.number_of_parameters},), got {theta.shape}"
-            )
+        wanted = (self.number_of_parameters,)
+        if theta.shape != wanted:
+            raise ValueError(f"theta: wanted shape {wanted}, got {theta.shape}")
         found, at = {}, 0
         for name, (rows, columns) in zip(("ih", "hh", "out"), self._matrices(), strict=True):
             end = at + rows * columns
@@ -623,8 +623,8 @@ class RecurrentNetwork(_Weighted):
         return result
 
     def forward_batch(
-        self, inputs: "ArrayLike", state: NDArray[np.float64], *, n_threads: int | None = None
-    ) -> NDArray[np.float64]:
+        self, inputs: "ArrayLike", state: Floats, *, n_threads: int | None = None
+    ) -> Floats:
         """Compute the outputs for a batch of inputs, each of which has its own state.
 
         Parameters
@@ -652,17 +652,17 @@ class RecurrentNetwork(_Weighted):
         x = _checks.plain(_checks.numbers("inputs", inputs), np.float64)
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(f"inputs: wanted shape (B, {self.input_size}), got {x.shape}")
-        y: NDArray[np.float64] = self._step(weights[None], x[None], state, (len(x),), threads)[0]
+        y: Floats = self._step(weights[None], x[None], state, (len(x),), threads)[0]
         return y
 
     def forward_population(
         self,
         solutions: "ArrayLike",
         inputs: "ArrayLike",
-        state: NDArray[Any],
+        state: Array,
         *,
         n_threads: int | None = None,
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Compute the outputs of a population of networks of this shape; `weights` is not used.
 
         Parameters
@@ -690,13 +690,8 @@ class RecurrentNetwork(_Weighted):
         return self._step(weights, x, state, x.shape[:-1], _checks.thread_count(n_threads))
 
     def _step(
-        self,
-        weights: NDArray[Any],
-        x: NDArray[Any],
-        given: Any,
-        shape: tuple[int, ...],
-        threads: int,
-    ) -> NDArray[Any]:
+        self, weights: Array, x: Array, given: Any, shape: tuple[int, ...], threads: int
+    ) -> Array:
         """Take one step of the networks, with a state of `shape` for each input."""
         state = _state_of(given, (*shape, self.state_size), weights.dtype)
         if not state.size:
@@ -706,18 +701,14 @@ class RecurrentNetwork(_Weighted):
             return self._perceptron.recur(weights, x, state, threads)
         after = state.copy()
         outputs = self._linear.recur(weights, x, after, threads)
-        result = activate_rows(
-            self._output_activation, outputs.reshape(-1, self.output_size), outputs.dtype
-        )
+        rows = outputs.reshape(-1, self.output_size)
+        result = activate_rows(self._output_activation, rows, outputs.dtype)
         state[...] = after
         return result.reshape(outputs.shape)
 
     @classmethod
     def load_network(
-        cls,
-        filename: "str | PathLike[str]",
-        *,
-        output_activation: "Activation | str | None" = None,
+        cls, filename: FileName, *, output_activation: "Activation | str | None" = None
     ) -> "RecurrentNetwork":
         """Read a network written by `save_network`, with its state set to zeros.
 
@@ -746,22 +737,21 @@ class RecurrentNetwork(_Weighted):
 
 def _population(
     network: NeuralNetwork | RecurrentNetwork, solutions: "ArrayLike", inputs: "ArrayLike"
-) -> tuple[NDArray[Any], NDArray[Any]]:
+) -> tuple[Array, Array]:
     """Return the weights and inputs of a population of networks in one dtype, as the kernels read them."""
     weights = _checks.numbers("solutions", solutions)
     x = _checks.numbers("inputs", inputs)
-    if weights.ndim != 2 or weights.shape[1] != network.number_of_parameters:
-        raise ValueError(
-            f"solutions: wanted shape (n, {network.number_of_parameters}), got {weights.shape}"
-        )
-    n, size = len(weights), network.input_size
+    size, parameters = network.input_size, network.number_of_parameters
+    if weights.ndim != 2 or weights.shape[1] != parameters:
+        raise ValueError(f"solutions: wanted shape (n, {parameters}), got {weights.shape}")
+    n = len(weights)
     if x.ndim not in (2, 3) or x.shape[0] != n or x.shape[-1] != size:
         raise ValueError(f"inputs: wanted shape ({n}, {size}) or ({n}, B, {size}), got {x.shape}")
     dtype = np.float32 if weights.dtype == np.float32 else np.float64
     return _rows(weights, dtype), _rows(x, dtype)
 
 
-def _state_of(state: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDArray[Any]:
+def _state_of(state: Any, shape: tuple[int, ...], dtype: DType) -> Array:
     """Check and return the states that a caller passed, which are updated in place."""
     wanted = f"a writeable, C-contiguous array of {dtype} of shape {shape}"
     if not isinstance(state, np.ndarray):
@@ -774,12 +764,12 @@ def _state_of(state: Any, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> NDA
     return np.asarray(state)
 
 
-def _apart(array: NDArray[Any], state: NDArray[Any]) -> NDArray[Any]:
+def _apart(array: Array, state: Array) -> Array:
     """Return `array`, or a copy if it shares memory with the states, which are updated in place."""
     return array.copy() if np.may_share_memory(array, state) else array
 
 
-def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+def _rows(array: Array, dtype: Any) -> Array:
     """Return `array` with contiguous, aligned vectors of `dtype` along its last axis; other strides are free."""
     is_plain = (
         array.dtype == dtype
@@ -795,32 +785,14 @@ def _rows(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
 Network = NeuralNetwork | RecurrentNetwork
 
 
-def _sizes_of(state: dict[str, Any]) -> list[int]:
-    """Return the sizes of the layers of a stored network."""
-    sizes = state["sizes"]
-    if not isinstance(sizes, list) or len(sizes) < 2:
-        raise ValueError(f"sizes: wanted a list of two or more, got {_checks.shown(sizes)}")
-    return sizes
-
-
-def _activations_of(
-    keys: tuple[str, ...], state: dict[str, Any], given: dict[str, Activation]
-) -> dict[str, Activation]:
-    """Return the activations of a stored network, replaced by those that were given."""
-    return {
-        key: given[key] if key in given else activation_from_name(key, str(state[key]))
-        for key in keys
-    }
-
-
-def load_network(filename: "str | PathLike[str]") -> "NeuralNetwork | RecurrentNetwork":
+def load_network(filename: FileName) -> "NeuralNetwork | RecurrentNetwork":
     """Read a network of either kind, with activations that a file can hold."""
     state, activations = _read(filename, {})
     return _restored(_kind(state), filename, state, activations)
 
 
 def _read(
-    filename: "str | PathLike[str]", given: dict[str, Activation | str | None]
+    filename: FileName, given: dict[str, Activation | str | None]
 ) -> tuple[dict[str, Any], dict[str, Activation]]:
     """Return the stored state of a network, and the activations that were given."""
     from .storage import files, legacy
@@ -838,10 +810,7 @@ def _read(
 
 
 def _restored(
-    cls: "type[_Self]",
-    filename: "str | PathLike[str]",
-    state: dict[str, Any],
-    given: dict[str, Activation],
+    cls: "type[_Self]", filename: FileName, state: dict[str, Any], given: dict[str, Activation]
 ) -> "_Self":
     """Return the network that a file holds."""
     from .storage import files

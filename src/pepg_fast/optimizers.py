@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import _caller, _checks, kernels
+from ._types import Array
 from .schedules import power
 
 
@@ -72,7 +73,7 @@ class Optimizer(ABC):
 
 
 #: Pairs (array of the optimizer, its new contents), and the new values of attributes that an update changes.
-Planned: TypeAlias = tuple[tuple[tuple[NDArray[Any], NDArray[Any]], ...], dict[str, Any]]
+Planned: TypeAlias = tuple[tuple[tuple[Array, Array], ...], dict[str, Any]]
 
 
 class BuiltIn(Optimizer):
@@ -82,11 +83,11 @@ class BuiltIn(Optimizer):
     #: Names of the arrays that a step changes.
     _moments: tuple[str, ...]
 
-    def __call__(self, gradients: "ArrayLike") -> NDArray[Any]:
+    def __call__(self, gradients: "ArrayLike") -> Array:
         """Return the step for the gradients (of any shape, but always the same); float32 stays float32."""
         return self.step(gradients)
 
-    def step(self, gradients: "ArrayLike", n_threads: int = 0) -> NDArray[Any]:
+    def step(self, gradients: "ArrayLike", n_threads: int = 0) -> Array:
         """Return the step for the gradients.
 
         Parameters
@@ -105,9 +106,7 @@ class BuiltIn(Optimizer):
         kernels.commit(copies, ((vars(self), changes),))
         return step
 
-    def _planned(
-        self, gradients: "ArrayLike", alpha: Any, n_threads: int
-    ) -> tuple[NDArray[Any], Planned]:
+    def _planned(self, gradients: "ArrayLike", alpha: Any, n_threads: int) -> tuple[Array, Planned]:
         """Return the step at the learning rate `alpha` and the changes that it causes, without making them."""
         step = _working_copy(gradients)
         each = None  # an array if each parameter has its own rate
@@ -137,7 +136,7 @@ class BuiltIn(Optimizer):
         return optimizer
 
     @abstractmethod
-    def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
+    def _rule(self, alpha: Any, like: Array, n_threads: int = 0) -> dict[str, Any]:
         """Return the fields of ``pepg_step_rule`` for the next step of gradients like `like`, by name.
 
         All of them are checked, and nothing is changed yet. Moments are arrays that a kernel can update in place, zeros
@@ -155,7 +154,7 @@ class BuiltIn(Optimizer):
 
     @staticmethod
     @abstractmethod
-    def _step_in_place(step: NDArray[Any], rule: dict[str, Any], n_threads: int) -> None:
+    def _step_in_place(step: Array, rule: dict[str, Any], n_threads: int) -> None:
         """Replace the gradients in `step` by the resulting step, and the moments by those after it."""
 
 
@@ -211,11 +210,11 @@ class Adam(BuiltIn):
         self.epsilon = epsilon
         if not eps_hat:  # by default, there are only the attributes of pepg-es, also in files
             self.eps_hat = False
-        self.m: NDArray[Any] | None = None
-        self.v: NDArray[Any] | None = None
+        self.m: Array | None = None
+        self.v: Array | None = None
         self.t = 0
 
-    def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
+    def _rule(self, alpha: Any, like: Array, n_threads: int = 0) -> dict[str, Any]:
         beta_1, beta_2, epsilon, t = self.beta_1, self.beta_2, self.epsilon, self.t
         alpha = _scalar(alpha)
         if not (
@@ -245,7 +244,7 @@ class Adam(BuiltIn):
         }  # fmt: skip
 
     @staticmethod
-    def _step_in_place(step: NDArray[Any], rule: dict[str, Any], n_threads: int) -> None:
+    def _step_in_place(step: Array, rule: dict[str, Any], n_threads: int) -> None:
         t, epsilon = rule["t"] + 1, rule["epsilon"]
         if not rule["eps_hat"]:
             epsilon *= math.sqrt(1.0 - power(rule["beta_2"], t))
@@ -257,7 +256,7 @@ class _WithVelocity(BuiltIn):
     """Base class of SGD and ClipUp, which share one velocity and one kernel."""
 
     momentum: float
-    velocity: NDArray[Any] | None
+    velocity: Array | None
     _moments = ("velocity",)
 
     def _kind(self) -> str:
@@ -268,7 +267,7 @@ class _WithVelocity(BuiltIn):
         """Return the maximum length of the velocity at a learning rate."""
         return math.inf
 
-    def _rule(self, alpha: Any, like: NDArray[Any], n_threads: int = 0) -> dict[str, Any]:
+    def _rule(self, alpha: Any, like: Array, n_threads: int = 0) -> dict[str, Any]:
         kind, momentum, name = _KINDS[self._kind()], self.momentum, type(self).__name__
         given, alpha = alpha, _scalar(alpha)
         if not (kernels.are_finite(alpha, momentum) and 0.0 <= momentum < 1.0):
@@ -290,7 +289,7 @@ class _WithVelocity(BuiltIn):
         }  # fmt: skip
 
     @staticmethod
-    def _step_in_place(step: NDArray[Any], rule: dict[str, Any], n_threads: int) -> None:
+    def _step_in_place(step: Array, rule: dict[str, Any], n_threads: int) -> None:
         numbers = rule["kind"], rule["alpha"], rule["momentum"], rule["max_speed"]
         kernels.velocity_step(step, *numbers, rule["velocity"], step, n_threads)
 
@@ -329,7 +328,7 @@ class SGD(_WithVelocity):
         self.alpha = alpha
         self.momentum = _checks.share("momentum", momentum)
         self.nesterov = bool(nesterov)
-        self.velocity: NDArray[Any] | None = None
+        self.velocity: Array | None = None
 
     def _kind(self) -> str:
         return "nesterov" if _checks.flag("SGD.nesterov", self.nesterov) else "sgd"
@@ -373,7 +372,7 @@ class ClipUp(_WithVelocity):
         self._max_speed: float | None = None
         if max_speed is not None:
             self.max_speed = max_speed
-        self.velocity: NDArray[Any] | None = None
+        self.velocity: Array | None = None
 
     @property
     def max_speed(self) -> float:
@@ -410,7 +409,7 @@ def _scalar(alpha: Any) -> Any:
     return alpha if type(alpha) is float or np.ndim(alpha) == 0 else 1.0
 
 
-def _moment(optimizer: Optimizer, name: str, value: Any, like: NDArray[Any]) -> NDArray[Any]:
+def _moment(optimizer: Optimizer, name: str, value: Any, like: Array) -> Array:
     """Return a moment as a new array like the gradients; zeros for None."""
     if value is None:
         return np.zeros_like(like)
@@ -423,7 +422,7 @@ def _moment(optimizer: Optimizer, name: str, value: Any, like: NDArray[Any]) -> 
 
 
 def _refuse_moment(
-    optimizer: Optimizer, name: str, value: NDArray[Any], at_least_zero: bool = False
+    optimizer: Optimizer, name: str, value: Array, at_least_zero: bool = False
 ) -> None:
     """Raise a ValueError that names the first unusable number of a moment, if there is one."""
     is_bad = ~np.isfinite(value) | (at_least_zero and value < 0)
@@ -441,7 +440,7 @@ BUILT_IN: dict[str, type[BuiltIn]] = {"Adam": Adam, "SGD": SGD, "ClipUp": ClipUp
 kernels.name_optimizers(Adam, SGD, ClipUp)
 
 
-def _working_copy(gradients: "ArrayLike") -> NDArray[Any]:
+def _working_copy(gradients: "ArrayLike") -> Array:
     """Return the gradients as an array that a kernel can overwrite with the step: float32 if they are, else float64."""
     given = _checks.numbers("gradients", gradients)
     dtype = np.float32 if given.dtype == np.float32 else np.float64

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import _caller, _checks, kernels, schedules
+from ._types import Array, DType, FileName
 from .optimizers import Adam, Optimizer, built
 from .search import options
 from .search.fitness import NAN_POLICIES, TIES, Fitness, Shaping, checked_shaping
@@ -118,7 +118,7 @@ class PEPG:
         "None or a seed selects the native stream, whose noise is a pure function of (key, generation, pair, "
         "coordinate); with None, the first population draws the key from NumPy's global state. From a RandomState or "
         "Generator (or `numpy.random`, the global one), noise is drawn exactly as pepg-es draws it.")
-    dtype = Option[np.dtype[Any]]("{float64, float32}", np.float64,
+    dtype = Option[DType]("{float64, float32}", np.float64,
         "Type of the population, the state and the kernels.", options.real_dtype, is_assignable=True, is_shown=False)
     n_threads = Option[int]("int, optional", None,
         "Threads for large work; OpenMP's usual number by default. Results have the same bits at any number.",
@@ -164,13 +164,13 @@ class PEPG:
         options.number(positive=True), part="_sigma", is_assignable=True)
     sigma_decay_limit = Option[float]("float", 0.0,
         "Value above which sigma decays.", options.number(), part="_sigma", is_assignable=True)
-    lower = Option[NDArray[Any] | None]("float or array_like of shape (d,), optional", None,
+    lower = Option[Array | None]("float or array_like of shape (d,), optional", None,
         "Lower bounds. Candidates are clipped to the bounds when they are handed out, and so is the mean after each "
         "update: far outside, all candidates would be clipped to the same point, and the mean could not return. Bounds "
         "that `dtype` cannot hold are rounded inward. Gradients use the noise before clipping. A mean that starts "
         "outside (`mu_init`) stays there until the first update; `center` is the mean clipped to the bounds.",
         part="_generation")
-    upper = Option[NDArray[Any] | None]("float or array_like of shape (d,), optional", None,
+    upper = Option[Array | None]("float or array_like of shape (d,), optional", None,
         "Upper bounds.", part="_generation")
     num_interactions = Option[int | None]("int, optional", None,
         "Minimum number of simulator steps per generation. One generation is then as many populations as this takes; "
@@ -219,16 +219,14 @@ class PEPG:
         vars(self)["num_interactions"], vars(self)["popsize_max"] = adaptive
         self.step = self.evaluations = self.interactions = 0
         self.best_fitness: float = -math.inf if self.maximize else math.inf
-        self.best_mu: NDArray[Any] | None = None
-        self.best_sigma: NDArray[Any] | None = None
-        self.best_theta: NDArray[Any] | None = None
-        self.gradient: NDArray[Any] | None = None
+        self.best_mu: Array | None = None
+        self.best_sigma: Array | None = None
+        self.best_theta: Array | None = None
+        self.gradient: Array | None = None
 
     # ---- the search -------------------------------------------------------------------------------------------
 
-    def get_parameters(
-        self, *, members: slice | None = None, out: NDArray[Any] | None = None
-    ) -> NDArray[Any]:
+    def get_parameters(self, *, members: slice | None = None, out: Array | None = None) -> Array:
         """Draw a population, symmetric around the mean.
 
         Parameters
@@ -275,13 +273,13 @@ class PEPG:
                 theta = generation.part(lo, hi, into, self.n_threads)
             return theta if out is None else out
 
-    def _output(self, out: Any, rows: int) -> NDArray[Any]:
+    def _output(self, out: Any, rows: int) -> Array:
         """Check a user's array for candidates, which must not be the search's own memory."""
         own = {f"the search's {name.lstrip('_')}": value for name, value in vars(self).items()}
         own |= {f"the optimizer's {name}": value for name, value in vars(self.optimizer).items()}
         return self._generation.output(out, rows, own | {"the search's sigma": self.sigma})
 
-    def get_members(self, members: slice, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def get_members(self, members: slice, *, out: Array | None = None) -> Array:
         """Generate some members of the last population, which remains the one that `update` refers to.
 
         Parameters
@@ -315,7 +313,7 @@ class PEPG:
             part = generation.part(lo, hi, into, self.n_threads)
             return part if out is None else out
 
-    def iter_parameters(self, chunk: int = 64) -> Iterator[tuple[slice, NDArray[Any]]]:
+    def iter_parameters(self, chunk: int = 64) -> Iterator[tuple[slice, Array]]:
         """Draw a population one chunk at a time, so that it may be larger than memory.
 
         Parameters
@@ -359,7 +357,7 @@ class PEPG:
         rewards: "ArrayLike",
         *,
         interactions: "ArrayLike | None" = None,
-        gradients: "Callable[[GradientWork], tuple[NDArray[Any], NDArray[Any]]] | None" = None,
+        gradients: "Callable[[GradientWork], tuple[Array, Array]] | None" = None,
     ) -> None:
         """Move the search distribution toward the better candidates.
 
@@ -412,7 +410,7 @@ class PEPG:
                 update.move(step, sigma_lr * g_sigma, g_mu)
             update.commit()
 
-    def ask(self, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def ask(self, *, out: Array | None = None) -> Array:
         """Draw a population: another name for `get_parameters`.
 
         Parameters
@@ -550,7 +548,7 @@ class PEPG:
         return self._generation.is_pending
 
     @property
-    def mu(self) -> NDArray[Any]:
+    def mu(self) -> Array:
         """Mean of the search distribution; an assigned array is copied."""
         return self._mu
 
@@ -561,14 +559,14 @@ class PEPG:
             _checks.assign("mu", self._mu, mu)
 
     @property
-    def center(self) -> NDArray[Any]:
+    def center(self) -> Array:
         """A copy of the mean as a candidate, clipped to the bounds."""
         center = self._mu.copy()
         self._generation.clip(center, 1)
         return center
 
     @property
-    def sigma(self) -> NDArray[Any]:
+    def sigma(self) -> Array:
         """Standard deviations of the search distribution; an assigned array is copied."""
         return self._sigma.values
 
@@ -579,7 +577,7 @@ class PEPG:
             _checks.assign("sigma", self._sigma.values, sigma)
 
     @property
-    def epsilon(self) -> NDArray[Any]:
+    def epsilon(self) -> Array:
         """Noise of the last population, shape (n, d), read-only; the update uses other noise if it is assigned."""
         with self._generation.turn:
             epsilon = self._generation.explicit_noise(self.n_threads)
@@ -592,7 +590,7 @@ class PEPG:
             self._generation.put_epsilon(value, self._mu, self._sigma.values, self.n_threads)
 
     @property
-    def theta(self) -> NDArray[Any]:
+    def theta(self) -> Array:
         """The last population, shape (P, d); if it is assigned, `best_theta` is taken from the assigned one."""
         with self._generation.turn:
             return self._generation.theta(self.n_threads)
@@ -615,7 +613,7 @@ class PEPG:
 
     # ---- files ------------------------------------------------------------------------------------------------
 
-    def save_checkpoint(self, filename: "str | PathLike[str] | None" = None) -> str:
+    def save_checkpoint(self, filename: FileName | None = None) -> str:
         """Write everything that `load_checkpoint` needs to continue the search with the same bits.
 
         Parameters
@@ -653,7 +651,7 @@ class PEPG:
     @classmethod
     def load_checkpoint(
         cls,
-        filename: "str | PathLike[str]",
+        filename: FileName,
         *,
         optimizer: type[Optimizer] | None = None,
         mu_lr: Any = None,
@@ -693,7 +691,7 @@ class PEPG:
                      "fitness_shaping": fitness_shaping}  # fmt: skip
         return checkpoints.load(cls, PEPG.__init__, filename, optimizer, functions)  # type: ignore[no-any-return]
 
-    def save_best(self, filename: "str | PathLike[str]") -> None:
+    def save_best(self, filename: FileName) -> None:
         """Write best_theta, best_mu and best_sigma to a file, whole or not at all.
 
         Parameters
@@ -711,7 +709,7 @@ class PEPG:
         checkpoints.save_best(self, filename)
 
     @classmethod
-    def load_best(cls, filename: "str | PathLike[str]") -> tuple[Any, Any, Any]:
+    def load_best(cls, filename: FileName) -> tuple[Any, Any, Any]:
         """Read the best candidate from a file written by `save_best`, or by pepg-es.
 
         Parameters

@@ -5,9 +5,9 @@ import sys
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _checks
+from ._types import Array, Floats
 from .nn import NeuralNetwork
 from .pepg import PEPG
 from .run.history import Row
@@ -26,21 +26,16 @@ def make_network() -> NeuralNetwork:
 def make_search(network: NeuralNetwork, *, population_size: int = 100, rng: Any = None) -> PEPG:
     """Make a search with the hyperparameters of the example."""
     return PEPG(
-        population_size,
-        network.number_of_parameters,
-        mu_init=0.0,
-        sigma_init=2.0,
-        mu_lr=0.3,
-        sigma_lr=0.2,
+        population_size, network.number_of_parameters, mu_init=0.0, sigma_init=2.0, mu_lr=0.3, sigma_lr=0.2,
         rng=rng,
-    )
+    )  # fmt: skip
 
 
-def fitness(network: NeuralNetwork, solutions: NDArray[Any]) -> NDArray[np.float64]:
+def fitness(network: NeuralNetwork, solutions: Array) -> Floats:
     """Return (4 - number of wrong rows)**2 for each solution, shape (n,)."""
     inputs = np.broadcast_to(INPUTS, (len(solutions), *INPUTS.shape))
     outputs = network.forward_population(solutions, inputs)[:, :, 0]
-    wrong: NDArray[np.float64] = np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)
+    wrong: Floats = np.abs(np.round(outputs) - OUTPUTS).sum(axis=1)
     return (4.0 - wrong) ** 2
 
 

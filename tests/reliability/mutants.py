@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 #: What stands between a name and what a mutant has, where the same stands in two functions.
-TASK = ")(ptrdiff_t task, int worker, void *context) {\n    const R(gradient_job) *job = context;\n    const ptrdiff_t "
+TASK = ")(ptrdiff_t task, UNUSED int worker, void *context) {\n    const R(gradient_job) *job = context;\n    const ptrdiff_t "
 LOW_WORD = "        x->word[2][i] = (v_u32){0} + (uint32_t)generation;\n        x->word[3][i] = (v_u32){0} + "
 
 #: file, what stands there exactly once, what the mutant has
@@ -61,7 +61,7 @@ C = [
     ("csrc/networks_real.inc", "layer.col_hi = min_size(layer.col_lo + job->columns, layer.out)",
      "layer.col_hi = layer.col_lo + job->columns"),
     ("csrc/networks_real.inc", "min_size(job->chunk, job->batch - lo)", "job->chunk"),
-    ("csrc/networks_real.inc", "job->y + member * job->batch * outputs", "job->y + member * outputs"),
+    ("csrc/networks_real.inc", "job->y + row * network->sizes[network->n_layers]", "job->y + member * network->sizes[network->n_layers]"),
     # the sample
     ("csrc/kernels/sample.c", "const v_real high = center + e, low = center - e;",
      "const v_real high = center - e, low = center + e;"),

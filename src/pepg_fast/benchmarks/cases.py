@@ -2,18 +2,14 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
+
+from .._types import Array
 
 #: Arguments of every search, chosen so that mu and sigma stay of order 1 for any number of calls.
-SEARCH_SETTINGS = {
-    "mu_init": 1.0,
-    "sigma_init": 1.0,
-    "mu_lr": 0.01,
-    "sigma_lr": 0.01,
-}
+SEARCH_SETTINGS = {"mu_init": 1.0, "sigma_init": 1.0, "mu_lr": 0.01, "sigma_lr": 0.01}
 
 
 @dataclass(frozen=True)
@@ -60,12 +56,12 @@ class NetworkCase:
         """Weights and biases of one network."""
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
 
-    def solutions(self, dtype: DTypeLike) -> NDArray[Any]:
+    def solutions(self, dtype: DTypeLike) -> Array:
         """Weights of the population, small enough not to saturate the widest layer."""
         shape = (self.population_size, self.n_parameters)
         return np.random.default_rng(2).normal(0.0, 0.1, shape).astype(dtype)
 
-    def observations(self, dtype: DTypeLike) -> NDArray[Any]:
+    def observations(self, dtype: DTypeLike) -> Array:
         """One observation for each member of the population."""
         shape = (self.population_size, self.sizes[0])
         return np.random.default_rng(3).standard_normal(shape).astype(dtype)

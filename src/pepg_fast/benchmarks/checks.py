@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._types import Array
 from .cases import NetworkCase, SearchCase
 from .impls import ORIGINAL, Implementation, forward_one, forward_population
 
@@ -23,9 +23,7 @@ def check_generation(impl: Implementation, case: SearchCase) -> None:
     rewards = case.rewards()
     population = ours.get_parameters()
     original.epsilon = ours.epsilon.astype(np.float64)
-    original.theta = np.concatenate(
-        [original.mu + original.epsilon, original.mu - original.epsilon]
-    )
+    original.theta = np.vstack([original.mu + original.epsilon, original.mu - original.epsilon])
     _check_standard_normal(case, original.epsilon)
     _check_close(f"{case}: population", population, original.theta, impl.rtol)
     del population
@@ -51,7 +49,7 @@ def check_forward_population(impl: Implementation, case: NetworkCase) -> None:
     _check_close(f"{case}: outputs", forward_population(impl, case)(), expected, impl.rtol)
 
 
-def _check_standard_normal(case: SearchCase, noise: NDArray[Any]) -> None:
+def _check_standard_normal(case: SearchCase, noise: Array) -> None:
     """Check that mean and variance are within six standard errors; about 1e-9 of good samples would fail."""
     mean, variance = noise.mean(), np.vdot(noise, noise) / noise.size
     if not (

@@ -23,10 +23,8 @@ def add_to(commands: Any) -> None:
         "extra `bench`.",
     )
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"run {QUICK_ROUNDS} rounds without the large shapes, in half a minute",
-    )
+        "--quick", action="store_true", help=f"run {QUICK_ROUNDS} rounds without the large shapes, in half a minute",
+    )  # fmt: skip
     parser.add_argument(
         "--rounds",
         type=_rounds,

@@ -5,12 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import kernels
+from .._types import Array
 
 ROUNDS = 7
 
@@ -62,9 +62,7 @@ def fastest(run: Callable[[], object], rounds: int = ROUNDS) -> float:
     return min(seconds)
 
 
-def on_all_threads(
-    work: Callable[[NDArray[Any]], object], array: NDArray[Any], rounds: int = ROUNDS
-) -> float:
+def on_all_threads(work: Callable[[Array], object], array: Array, rounds: int = ROUNDS) -> float:
     """Return the seconds that `work` takes on an array that is split into one part for each thread."""
     n = kernels.available_threads()
     parts = np.array_split(array.reshape(-1), n)
@@ -72,7 +70,7 @@ def on_all_threads(
         return fastest(lambda: list(pool.map(work, parts)), rounds)
 
 
-def seconds_to_read(array: NDArray[Any], rounds: int = ROUNDS) -> float:
+def seconds_to_read(array: Array, rounds: int = ROUNDS) -> float:
     """Return the seconds that the fastest way to read an array takes."""
     return min(
         on_all_threads(work, array.reshape(-1)[: array.size // 2 * 2].view("f8"), rounds)

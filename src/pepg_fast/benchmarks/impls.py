@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pepg
-from numpy.typing import NDArray
 
 import pepg_fast
 
+from .._types import Array
 from .cases import SEARCH_SETTINGS, NetworkCase, SearchCase
 
 Run = Callable[[], object]
@@ -53,12 +53,10 @@ class Implementation:
         n_in, *hidden, n_out = case.sizes
         return self.module.NeuralNetwork(n_in, n_out, hidden, activation, activation)
 
-    def forward_population(
-        self, network: Any, solutions: NDArray[Any], observations: NDArray[Any]
-    ) -> NDArray[Any]:
+    def forward_population(self, network: Any, solutions: Array, observations: Array) -> Array:
         """Compute the outputs of a network for each row of `solutions`, as users of the module would write it."""
         if not self.is_original:
-            outputs: NDArray[Any] = network.forward_population(
+            outputs: Array = network.forward_population(
                 solutions, observations, n_threads=self.n_threads
             )
             return outputs

@@ -64,30 +64,15 @@ def forward_population_bytes(impl: Implementation, case: NetworkCase) -> int:
     return numbers * np.dtype(impl.dtype).itemsize
 
 
+_ALL = (ORIGINAL, FAST, FAST_F32, FAST_ONE_THREAD)
 GENERATION = Operation(
-    name="generation",
-    cases=SEARCHES,
-    implementations=(ORIGINAL, FAST, FAST_F32, FAST_ONE_THREAD),
-    prepare=impls.generation,
-    check=checks.check_generation,
-    bytes_moved=generation_bytes,
+    "generation", SEARCHES, _ALL, impls.generation, checks.check_generation, generation_bytes
 )
-
 #: The weights of a network are float64, as in pepg-es, and one observation uses one thread.
 FORWARD_ONE = Operation(
-    name="network(x)",
-    cases=NETWORKS,
-    implementations=(ORIGINAL, FAST),
-    prepare=impls.forward_one,
-    check=checks.check_forward_one,
-    bytes_moved=forward_one_bytes,
-)
-
+    "network(x)", NETWORKS, (ORIGINAL, FAST), impls.forward_one, checks.check_forward_one, forward_one_bytes,
+)  # fmt: skip
 FORWARD_POPULATION = Operation(
-    name="population forward",
-    cases=NETWORKS,
-    implementations=(ORIGINAL, FAST, FAST_F32, FAST_ONE_THREAD),
-    prepare=impls.forward_population,
-    check=checks.check_forward_population,
-    bytes_moved=forward_population_bytes,
-)
+    "population forward", NETWORKS, _ALL, impls.forward_population, checks.check_forward_population,
+    forward_population_bytes,
+)  # fmt: skip

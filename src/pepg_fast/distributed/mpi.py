@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _caller, _checks
+from .._types import Array
 from ..pepg import PEPG
 from ..run.failures import EvaluationError, Failure
 from ..run.interrupts import AsExceptions
@@ -175,7 +176,7 @@ class MPIRunner(Runner):
         self,
         search: Fingerprint,
         evaluate: SliceFunction,
-        solutions: NDArray[Any],
+        solutions: Array,
         ends: list[int],
         interrupts: AsExceptions,
         first: int | None = None,
@@ -203,9 +204,7 @@ class MPIRunner(Runner):
         counts: NDArray[np.intp],
     ) -> Evaluated:
         extras = {} if part is None else part.extras
-        layout: list[Any] = [
-            [name, array.dtype.str, array.shape[1:]] for name, array in extras.items()
-        ]
+        layout: list[Any] = [[name, one.dtype.str, one.shape[1:]] for name, one in extras.items()]
         packed = json.dumps(layout).encode() if layout else b""
         mine = np.zeros(_HEADER, np.int64)
         mine[_STATE], mine[_SEARCH:] = state, np.frombuffer(search.digest, np.int64)
@@ -342,7 +341,7 @@ class MPIRunner(Runner):
         else:
             es.update(rewards, interactions=interactions, gradients=self._by_columns)
 
-    def _by_columns(self, work: GradientWork) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _by_columns(self, work: GradientWork) -> tuple[Array, Array]:
         ends = column_edges(work.theta_size, self.size)
         mine = work.columns(ends[self.rank], ends[self.rank + 1])
         whole = np.empty(work.theta_size, work.dtype), np.empty(work.theta_size, work.dtype)
@@ -352,7 +351,7 @@ class MPIRunner(Runner):
 
     # ---- messages ---------------------------------------------------------------------------------------------
 
-    def _allgather(self, mine: NDArray[Any], whole: NDArray[Any], counts: NDArray[np.intp]) -> None:
+    def _allgather(self, mine: Array, whole: Array, counts: NDArray[np.intp]) -> None:
         """Concatenate the items of all ranks; `counts` has their numbers."""
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         item = MPI.BYTE.Create_contiguous(whole.itemsize).Commit()
@@ -395,7 +394,8 @@ class MPIRunner(Runner):
         try:
             yield
         except BaseException as error:
-            if self.abort and self.size > 1 and self._depth == 1 and _is_failure(error):
+            is_failure = not (isinstance(error, SystemExit) and error.code in (None, 0))
+            if self.abort and self.size > 1 and self._depth == 1 and is_failure:
                 self._abort(error)
             raise
         finally:
@@ -420,7 +420,3 @@ class MPIRunner(Runner):
         sys.stderr.flush()
         time.sleep(0.1)  # the launcher forwards it
         self.comm.Abort(1)
-
-
-def _is_failure(error: BaseException) -> bool:
-    return not (isinstance(error, SystemExit) and error.code in (None, 0))

@@ -435,6 +435,4 @@ class _Slices:
 def _line(error: Exception) -> str:
     """Return the line of a Ray error that says what happened."""
     lines = str(error).strip().splitlines()
-    return (
-        lines[0 if not isinstance(error, RayTaskError) else -1] if lines else type(error).__name__
-    )
+    return lines[-1 if isinstance(error, RayTaskError) else 0] if lines else type(error).__name__

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _checks
+from .._types import Array
 from ..pepg import PEPG
 from ..run.callback import AnyCallback
 from ..run.evaluation import Evaluation, Evaluations
@@ -193,9 +194,7 @@ class Runner:
         if not callable(evaluate):
             raise TypeError(f"evaluate: wanted a callable, got {type(evaluate).__name__}")
 
-    def _generate(
-        self, es: PEPG, members: slice, evaluate: Any
-    ) -> tuple[Fingerprint, NDArray[Any]]:
+    def _generate(self, es: PEPG, members: slice, evaluate: Any) -> tuple[Fingerprint, Array]:
         """Generate members of the waiting or of a new population; return the search's fingerprint and the members."""
         # The fingerprint is taken before drawing if possible: afterward it would also cover the copies of mu and sigma.
         search = fingerprint(es) if es._generation.has_key else None
@@ -207,8 +206,6 @@ class Runner:
 
     def _tell(self, es: PEPG, rewards: "ArrayLike", interactions: "ArrayLike | None") -> None:
         es.tell(rewards, interactions=interactions)
-
-    # ---- what each runner defines -------------------------------------------------------------------------------
 
     def _of_population(
         self, es: PEPG, evaluate: SliceFunction, interrupts: AsExceptions
@@ -264,7 +261,7 @@ class _Evaluations(Evaluations):
         evaluated = self._runner._of_center(es, self._evaluate, interrupts)
         return Evaluation(evaluated.rewards, evaluated.interactions)
 
-    def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
+    def tell(self, es: PEPG, fitness: Array, interactions: int | None) -> None:
         self._runner._tell(es, fitness, interactions)
         if isinstance(self._evaluate, Gathering):
             self._evaluate.gathered(es, self._evaluated)

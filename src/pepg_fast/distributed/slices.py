@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array, Floats
 from ..run.evaluation import call_each, read_each, whole_number
 from ..run.failures import Failure
 
 #: Takes the members of a slice, a read-only array (m, d), and their indices (m,), which are -1 for the center. Returns
 #: their rewards (m,); or rewards and interactions (a number, or one for each member, or None); or rewards, interactions
 #: and a dict of further arrays with m rows each.
-SliceFunction: TypeAlias = Callable[[NDArray[Any], NDArray[np.intp]], Any]
+SliceFunction: TypeAlias = Callable[[Array, NDArray[np.intp]], Any]
 
 
 @runtime_checkable
@@ -39,31 +40,29 @@ class Evaluated(NamedTuple):
     """Results of evaluating some members of a population."""
 
     #: Shape (m,), in the order of the members.
-    rewards: NDArray[np.float64]
+    rewards: Floats
     #: Simulator steps of all members together, None if they were not reported.
     interactions: int | None
     #: Further arrays by name, with a row for each member.
-    extras: dict[str, NDArray[Any]]
+    extras: dict[str, Array]
 
 
 class EachMember:
     """A function of slices that evaluates the members one by one; see `each`."""
 
-    def __init__(self, fitness: Callable[[NDArray[Any]], Any]) -> None:
+    def __init__(self, fitness: Callable[[Array], Any]) -> None:
         if not callable(fitness):
             raise TypeError(f"fitness: wanted a callable, got {type(fitness).__name__}")
         self.fitness = fitness
 
-    def __call__(
-        self, solutions: NDArray[Any], members: NDArray[np.intp]
-    ) -> tuple[NDArray[Any], int | None]:
+    def __call__(self, solutions: Array, members: NDArray[np.intp]) -> tuple[Array, int | None]:
         """Return rewards and interactions."""
         first = int(members[0])
         rewards, interactions = read_each(call_each(self.fitness, solutions, first), first)
         return rewards, interactions
 
 
-def each(fitness: Callable[[NDArray[Any]], Any]) -> EachMember:
+def each(fitness: Callable[[Array], Any]) -> EachMember:
     """Make a function of slices from a function of one candidate.
 
     Parameters
@@ -103,7 +102,7 @@ def unmade(es: Any, evaluate: Any, members: slice) -> Any:
         return generation.unmade(members, es.n_threads)
 
 
-def evaluate_slice(evaluate: SliceFunction, solutions: NDArray[Any], first: int) -> Evaluated:
+def evaluate_slice(evaluate: SliceFunction, solutions: Array, first: int) -> Evaluated:
     """Call the user's function for the members from `first` on, and check its result."""
     m = len(solutions)
     if isinstance(solutions, np.ndarray):
@@ -113,9 +112,7 @@ def evaluate_slice(evaluate: SliceFunction, solutions: NDArray[Any], first: int)
     return _read(evaluate(solutions, members), m, first)
 
 
-def try_slice(
-    evaluate: SliceFunction, solutions: NDArray[Any], first: int
-) -> "Evaluated | Failure":
+def try_slice(evaluate: SliceFunction, solutions: Array, first: int) -> "Evaluated | Failure":
     """Do the same, but return an exception as a `Failure` that can be sent to another process."""
     try:
         return evaluate_slice(evaluate, solutions, first)
@@ -140,7 +137,7 @@ def _read(result: Any, m: int, first: int) -> Evaluated:
     return Evaluated(array.astype(np.float64), interactions, _read_extras(extras, m, which))
 
 
-def _read_extras(extras: Any, m: int, which: str) -> dict[str, NDArray[Any]]:
+def _read_extras(extras: Any, m: int, which: str) -> dict[str, Array]:
     if not isinstance(extras, dict) or not all(isinstance(name, str) for name in extras):
         raise TypeError(f"evaluate: wanted a dict of arrays as extras, got {extras!r:.60}")
     read = {}

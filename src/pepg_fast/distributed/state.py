@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import kernels
 from .._build import version
+from .._types import Array
 from ..optimizers import Optimizer
 from ..pepg import PEPG
 from ..schedules import Decay
@@ -122,7 +122,7 @@ class _Digest(str):
     """Text that represents an array."""
 
 
-def _digest(values: NDArray[Any], n_threads: int) -> str:
+def _digest(values: Array, n_threads: int) -> str:
     if values.dtype.hasobject:
         return "objects"
     digest = kernels.digest(np.ascontiguousarray(values), n_threads)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._types import Array
 from .description import Cell, Choices, Description, Layer, Ranges
 
 #: Allowed file names, because the source includes the header by its name.
@@ -34,7 +34,7 @@ static void apply_softmax(int n, real *y) {
     for (i = 0; i < n; ++i)
         y[i] /= sum;
 }
-""",
+"""
 }
 
 _SIGMOID = """\
@@ -112,8 +112,6 @@ class _Writer:
         self.sum = f"{self.macro}_SUM" if self.real == "float" else "double"
         self.constants = 0  # bytes
 
-    # ---- the header ------------------------------------------------------------------------------------------------
-
     def header(self) -> str:
         """Return the header, with sizes and prototypes."""
         policy, macro = self.policy, self.macro
@@ -172,8 +170,6 @@ class _Writer:
             return self.real
         return "uint64_t" if actions.dtype.kind == "u" else "int64_t"
 
-    # ---- the source ------------------------------------------------------------------------------------------------
-
     def source(self) -> str:
         """Return the source, with constants and functions."""
         f = "f" if self.real == "float" else ""
@@ -194,7 +190,7 @@ class _Writer:
         self.constants = 0
         return "".join(self._table(*each) for each in self._arrays())
 
-    def _arrays(self) -> Iterator[tuple[str, str, NDArray[Any]]]:
+    def _arrays(self) -> Iterator[tuple[str, str, Array]]:
         """Yield name, type and numbers of each array of constants."""
         policy = self.policy
         if policy.normalization:
@@ -214,7 +210,7 @@ class _Writer:
         for name, row in actions.rows(self.dtype).items():
             yield name, kind, row
 
-    def _table(self, name: str, kind: str, numbers: NDArray[Any]) -> str:
+    def _table(self, name: str, kind: str, numbers: Array) -> str:
         width = {"int": 4, "float": 4}.get(kind, 8)
         self.constants += width * numbers.size
         texts = [_literal(number, kind) for number in numbers.ravel()]

@@ -1,12 +1,11 @@
 """Description of what a policy computes, which every export format renders."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array, DType, Floats
 from ..nn import NATIVE
 
 FORMATS = ("c", "onnx", "torch", "numpy")
@@ -18,9 +17,9 @@ class Layer:
     """``activation(x @ weights + bias)``."""
 
     #: Shape (inputs, outputs).
-    weights: NDArray[np.float64]
+    weights: Floats
     #: Shape (outputs,).
-    bias: NDArray[np.float64] | None
+    bias: Floats | None
     #: A name in `NATIVE`, ``numpy.NAME`` of a ufunc, or ``python:NAME`` of a function that cannot be exported.
     activation: str = "identity"
 
@@ -50,8 +49,8 @@ class Cell:
 class Normalization:
     """``clip((observation - mean) * scale, -clip, clip)``; `clip` may be infinite."""
 
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    mean: Floats
+    scale: Floats
     clip: float
 
 
@@ -62,12 +61,12 @@ class Choices:
     #: Number of outputs in each group.
     sizes: tuple[int, ...]
     #: Number that is added to each index, in the dtype of the actions; shape (groups,).
-    first: NDArray[Any]
+    first: Array
     #: Shape of an action; () for a single number.
     shape: tuple[int, ...]
 
     @property
-    def dtype(self) -> "np.dtype[Any]":
+    def dtype(self) -> DType:
         """Dtype of the actions."""
         return self.first.dtype
 
@@ -77,24 +76,24 @@ class Ranges:
     """Actions that are the outputs, clipped to ``[bottom, top]``, then scaled and clipped to ``[low, high]``."""
 
     #: Limits of the outputs, shape (outputs,).
-    bottom: NDArray[np.float64]
-    top: NDArray[np.float64]
+    bottom: Floats
+    top: Floats
     #: Rows half, middle, low and high of ``clip(output * half + middle, low, high)``; None if outputs are not scaled.
-    scale: NDArray[np.float64] | None
+    scale: Floats | None
     #: Shape of an action.
     shape: tuple[int, ...]
     #: Dtype of the actions; integers are rounded half to even.
-    dtype: "np.dtype[Any]"
+    dtype: DType
 
     @property
     def is_whole(self) -> bool:
         """Whether actions are rounded."""
         return self.dtype.kind != "f"
 
-    def rows(self, dtype: str) -> dict[str, NDArray[Any]]:
+    def rows(self, dtype: str) -> dict[str, Array]:
         """Return limits and scale by name, in a dtype (float64 for whole actions), with limits rounded inward."""
         dtype = "float64" if self.is_whole else dtype
-        rows: dict[str, NDArray[Any]] = {}
+        rows: dict[str, Array] = {}
         rows["bottom"], rows["top"] = ends_within(self.bottom, self.top, dtype)
         if self.scale is not None:
             half, middle, low, high = self.scale
@@ -174,9 +173,7 @@ def refuse_activation(name: str, format: str) -> None:
     )
 
 
-def ends_within(
-    low: NDArray[np.float64], high: NDArray[np.float64], dtype: str
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def ends_within(low: Floats, high: Floats, dtype: str) -> tuple[Array, Array]:
     """Convert limits to a dtype, rounding inward unless the dtype has no number between them."""
     with np.errstate(over="ignore"):
         inner_low, inner_high = low.astype(dtype), high.astype(dtype)
@@ -186,13 +183,13 @@ def ends_within(
     return np.minimum(inner_low, inner_high), inner_high
 
 
-def portable(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
+def portable(dtype: DType) -> DType:
     """Return a dtype in the machine's byte order, or float64 for a wider float."""
     native = dtype.newbyteorder("=")
     return np.dtype(np.float64) if native.kind == "f" and native.itemsize > 8 else native
 
 
-def _numbers_of(description: Description) -> list[NDArray[np.float64]]:
+def _numbers_of(description: Description) -> list[Floats]:
     """Return all weights and biases, in order."""
     both = [each for _, layer in description.named_layers for each in (layer.weights, layer.bias)]
     return [each for each in both if each is not None]

@@ -3,11 +3,10 @@
 import base64
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._types import Array
 from .description import Cell, Choices, Description, Layer, Ranges
 
 _ACTIVATIONS = {
@@ -75,7 +74,7 @@ def text(description: Description) -> str:
     return "\n\n".join(parts)
 
 
-def _arrays(description: Description) -> Iterator[tuple[str, NDArray[Any]]]:
+def _arrays(description: Description) -> Iterator[tuple[str, Array]]:
     """Yield name and numbers of each constant."""
     if (normal := description.normalization) is not None:
         yield "MEAN", normal.mean
@@ -92,7 +91,7 @@ def _arrays(description: Description) -> Iterator[tuple[str, NDArray[Any]]]:
         yield name.upper(), row
 
 
-def _constant(name: str, numbers: NDArray[Any]) -> str:
+def _constant(name: str, numbers: Array) -> str:
     dtype = numbers.dtype.newbyteorder("<")
     data = base64.b85encode(numbers.astype(dtype).tobytes()).decode()
     lines = textwrap.fill(data, 96, break_on_hyphens=False)

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _caller
+from .._types import Array, DType
 from .description import Cell, Choices, Description, Layer, Ranges, portable
 
 #: Versions of the operators and of the file format, which most runtimes support.
@@ -131,14 +131,12 @@ class _Graph:
             x = self._clip(x, rows["low"], rows["high"])
         return self._node("Round", x) if actions.is_whole else x  # half to even
 
-    # ---- nodes -----------------------------------------------------------------------------------------------------
-
     def _node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"x{len(self.nodes)}"
         self.nodes.append(self._helper.make_node(operator, inputs, [name], **attributes))
         return name
 
-    def _constant(self, numbers: NDArray[Any]) -> str:
+    def _constant(self, numbers: Array) -> str:
         name = f"c{len(self.constants)}"
         self.constants.append(self._numpy.from_array(np.ascontiguousarray(numbers), name))
         return name
@@ -147,7 +145,7 @@ class _Graph:
         ends = [self._constant(np.array([end], np.int64)) for end in (lo, lo + size, 1)]
         return self._node("Slice", x, *ends)
 
-    def _clip(self, x: str, low: NDArray[Any], high: NDArray[Any]) -> str:
+    def _clip(self, x: str, low: Array, high: Array) -> str:
         return self._node("Min", self._node("Max", x, self._constant(low)), self._constant(high))
 
     def _cast(self, x: str, dtype: Any) -> str:
@@ -161,6 +159,6 @@ class _Graph:
         self.nodes.append(self._helper.make_node("Identity", [x], [name]))
         self.outputs.append(self._value(name, dtype, shape))
 
-    def _value(self, name: str, dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> Any:
+    def _value(self, name: str, dtype: DType, shape: tuple[int, ...]) -> Any:
         kind = self._helper.np_dtype_to_tensor_dtype(dtype)
         return self._helper.make_tensor_value_info(name, kind, ["batch", *shape])

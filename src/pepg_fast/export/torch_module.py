@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .._types import Floats
 from ..nn import NeuralNetwork
 from .description import Cell, Choices, Description, Layer, Normalization, Ranges, portable
 
@@ -51,9 +51,8 @@ class RecurrentPolicy(nn.Module):
         assert description.cell is not None
         self.state_size, self.size = description.cell.state_size, description.cell.size
         self.normalize = _normalize(description, dtype)
-        self.cell = (_LongShortTerm if description.cell.kind == "lstm" else _Cell)(
-            description.cell, dtype
-        )
+        kind = _LongShortTerm if description.cell.kind == "lstm" else _Cell
+        self.cell = kind(description.cell, dtype)
         self.layers = _layers(description, dtype)
         self.decide = _decide(description.actions, dtype)
 
@@ -122,15 +121,12 @@ def _parts(module: Any) -> list[Any]:
     return [part for each in module for part in _parts(each)]
 
 
-def _flat(part: Any) -> NDArray[np.float64]:
+def _flat(part: Any) -> Floats:
     """Return weights and biases of a layer in the order of `NeuralNetwork.weights`."""
     weights = part.weight.detach().cpu().double().numpy().T.ravel()
     if part.bias is None:
         return np.asarray(weights)
     return np.concatenate([weights, part.bias.detach().cpu().double().numpy()])
-
-
-# ---- parts --------------------------------------------------------------------------------------------------------
 
 
 def _tensor(numbers: Any, dtype: Any = None) -> Tensor:
@@ -164,11 +160,8 @@ class _Cell(nn.Module):
     def __init__(self, cell: Cell, dtype: str) -> None:
         super().__init__()
         self.cell = _CELLS[cell.kind](
-            len(cell.of_input.weights),
-            cell.size,
-            bias=cell.of_input.bias is not None,
-            dtype=getattr(torch, dtype),
-        )
+            len(cell.of_input.weights), cell.size, bias=cell.of_input.bias is not None, dtype=getattr(torch, dtype),
+        )  # fmt: skip
         _fill(self.cell.weight_ih, self.cell.bias_ih, cell.of_input)
         _fill(self.cell.weight_hh, self.cell.bias_hh, cell.of_state)
 

@@ -1,12 +1,12 @@
 """Writing the files of exported policies."""
 
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 from .. import _caller, _checks
+from .._types import FileName
 from ..nn import NeuralNetwork
 from ..storage import files
 from . import c, numpy_module, onnx_model
@@ -16,9 +16,7 @@ from .description import FORMATS, Description
 SUFFIXES = {"c": ".c", "onnx": ".onnx", "torch": ".pt", "numpy": ".py"}
 
 
-def write(
-    description: Description, filename: "str | os.PathLike[str]", format: str, dtype: str
-) -> list[Path]:
+def write(description: Description, filename: FileName, format: str, dtype: str) -> list[Path]:
     """Write a policy in a format of `FORMATS`, and return the written files.
 
     The filename may lack the format's suffix; the header of a C file has the same name. The numbers are of a dtype of

@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _checks
+from .._types import Array, Floats
 from ..pepg import PEPG
 from ..schedules import Decay
 from ..search import shaping
@@ -32,9 +33,7 @@ class EstoolShaping:
         self.ranked = _checks.flag("ranked", ranked)
         self.weight_decay = _checks.number("weight_decay", weight_decay)
 
-    def __call__(
-        self, rewards: NDArray[np.float64], candidates: NDArray[Any]
-    ) -> NDArray[np.float64]:
+    def __call__(self, rewards: Floats, candidates: Array) -> Floats:
         """Return the shaped rewards of the candidates, shape (P, d)."""
         table = shaping.centered_ranks(rewards) if self.ranked else rewards
         if self.weight_decay:

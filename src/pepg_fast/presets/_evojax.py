@@ -95,9 +95,8 @@ def evojax(
         _checks.choice("optimizer", optimizer, ("adam", "clipup", "sgd"), "None")
     given = dict(optimizer_config or {})
     coef = given.pop("center_lr_decay_coef", 1.0)
-    every = _checks.integer(
-        "center_lr_decay_steps", given.pop("center_lr_decay_steps", 1000), at_least=1
-    )
+    every = given.pop("center_lr_decay_steps", 1000)
+    every = _checks.integer("center_lr_decay_steps", every, at_least=1)
     if optimizer == "adam":
         config = config_of(optimizer, given, beta1=0.9, beta2=0.999, epsilon=1e-8)
         settings |= decay_counted_adam(rate, coef, every, **config)

@@ -4,30 +4,22 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _checks
+from .._types import Floats
 from ..optimizers import SGD
 from ..pepg import PEPG
-from .settings import (
-    PER_PAIR,
-    Settings,
-    adam,
-    clipup,
-    config_of,
-    documented,
-    rate_of,
-    search,
-)
+from .settings import PER_PAIR, Settings, adam, clipup, config_of, documented, rate_of, search
 
 
-def standardized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+def standardized(rewards: Floats) -> Floats:
     """Return (rewards - mean) / sqrt(variance + 1e-8): evosax's "standardize"."""
     centered = rewards - rewards.mean()
     return np.asarray(centered / math.sqrt((centered**2).mean() + 1e-8))
 
 
-def scaled_to_one(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+def scaled_to_one(rewards: Floats) -> Floats:
     """Return rewards scaled to the range from -1 to 1, or 0 if they are all close: evosax's "normalize"."""
     low, high = rewards.min(), rewards.max()
     if np.isclose(low, high):

@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _checks
+from .._types import Floats
 from ..optimizers import SGD
 from ..pepg import PEPG
 from ..search import shaping
@@ -24,7 +25,7 @@ from .settings import (
 )
 
 
-def sample_normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+def sample_normalized(rewards: Floats) -> Floats:
     """Return rewards with mean 0 and sample standard deviation 1 (divisor P - 1): evotorch's "normalized"."""
     return shaping.normalized(rewards) * math.sqrt(1 - 1 / rewards.size)
 

@@ -100,9 +100,8 @@ def fcmaes(
             ) from None
         settings |= {PEPG.lower: lower, PEPG.upper: upper}
         if x0 is None:
-            settings["mu_init"] = between(
-                lower, upper, dim, options.get(PEPG._rng.name) if rg is None else rg
-            )
+            rng = options.get(PEPG._rng.name) if rg is None else rg
+            settings["mu_init"] = between(lower, upper, dim, rng)
         if normalize:
             half = np.full(dim, (np.asarray(upper) - np.asarray(lower)) / 2)
             if not np.isfinite(half).all():

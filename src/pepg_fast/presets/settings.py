@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _caller, _checks
+from .._types import Floats
 from ..optimizers import SGD, Adam, ClipUp
 from ..pepg import PEPG
 from ..search.options import Argument, arguments_of, filled
@@ -72,7 +73,7 @@ def even(name: str, value: Any) -> int:
     return size + size % 2
 
 
-def between(lower: "ArrayLike", upper: "ArrayLike", size: int, rng: Any) -> NDArray[np.float64]:
+def between(lower: "ArrayLike", upper: "ArrayLike", size: int, rng: Any) -> Floats:
     """Draw a point within bounds, with an `rng` as `PEPG` takes it."""
     if rng is None:
         rng = np.random
@@ -103,10 +104,7 @@ def adam(*, beta1: float, beta2: float, epsilon: float, eps_hat: bool = True) ->
 
 
 def clipup(momentum: float, max_speed: float) -> Settings:
-    return {
-        "optimizer": ClipUp,
-        "optimizer_kwargs": {"momentum": momentum, "max_speed": max_speed},
-    }
+    return {"optimizer": ClipUp, "optimizer_kwargs": {"momentum": momentum, "max_speed": max_speed}}
 
 
 def clipup_by_speed(optimizer: str, given: dict[str, Any] | None) -> Settings:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _caller, _checks, _output
+from .._types import FileName
 from ..storage import files
 from . import configuration, history, log_tail
 from .callback import AnyCallback, Callback
@@ -162,12 +163,10 @@ class CSVLog(Callback):
     can_end = False
 
     @_caller.suggesting
-    def __init__(self, filename: "str | os.PathLike[str]", *, overwrite: bool = False) -> None:
+    def __init__(self, filename: FileName, *, overwrite: bool = False) -> None:
         self.filename, self.overwrite = files.absolute("filename", filename), bool(overwrite)
-        self._is_ours = (
-            False  # whether this log made the file; a first run may fail before its first row
-        )
-        self._has_every_step = False
+        # Whether this log made the file: a first run may fail before its first row.
+        self._is_ours = self._has_every_step = False
 
     def start(self, es: Any, limits: Limits) -> None:
         """Write the header, or remove rows of later steps from an existing file."""
@@ -183,13 +182,8 @@ class CSVLog(Callback):
             goes_on = False
         if goes_on or (self._has_every_step and es.step):
             before = log_tail.read_and_restore(
-                self.filename,
-                es,
-                settings,
-                self._last_step(es),
-                self._columns,
-                is_whole=self._has_every_step,
-            )
+                self.filename, es, settings, self._last_step(es), self._columns, is_whole=self._has_every_step,
+            )  # fmt: skip
             difference = configuration.is_of_another_search(before.configuration, es)
             if difference:
                 raise FileExistsError(
@@ -265,9 +259,7 @@ class Checkpoints(Callback):
     _NAME = re.compile(r"step_(\d{9,})\.npz")
 
     @_caller.suggesting
-    def __init__(
-        self, folder: "str | os.PathLike[str]", *, every: int = 100, keep: int = 3
-    ) -> None:
+    def __init__(self, folder: FileName, *, every: int = 100, keep: int = 3) -> None:
         self.folder = files.absolute("folder", folder, folder=True)
         self.every = _checks.integer("every", every, at_least=1)
         self.keep = _checks.integer("keep", keep, at_least=1)
@@ -304,7 +296,7 @@ class Checkpoints(Callback):
             old.unlink(missing_ok=True)
 
     @classmethod
-    def latest(cls, folder: "str | os.PathLike[str]") -> Path | None:
+    def latest(cls, folder: FileName) -> Path | None:
         """Find the latest checkpoint.
 
         Parameters

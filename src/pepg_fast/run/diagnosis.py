@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from .._types import Floats
 from ..search import attempts
 from ..search.sigma import LEAST_SIGMA
 from .history import COLUMNS, History
@@ -91,7 +92,7 @@ class Diagnosis:
             if self._is_new:
                 self._look_for_progress(window * MANY)
 
-    def _columns(self, first: int, end: int) -> dict[str, NDArray[np.float64]]:
+    def _columns(self, first: int, end: int) -> dict[str, Floats]:
         return dict(zip(COLUMNS, self._history._table[first:end].T, strict=True))
 
     def _say(self, kind: str, what: str) -> None:
@@ -102,9 +103,7 @@ class Diagnosis:
                 _caller.warn(self.found[kind])
             self._by.heard |= {kind}
 
-    # ---- the kinds --------------------------------------------------------------------------------------------
-
-    def _look_at_rewards(self, rows: dict[str, NDArray[np.float64]]) -> None:
+    def _look_at_rewards(self, rows: dict[str, Floats]) -> None:
         """Look for steps whose rewards carry no information, or whose gradient is 0 although they do."""
         es, best = self._es, rows["best"]
         # `best` ignores NaN; it is NaN if a generation has nothing else.
@@ -165,7 +164,7 @@ class Diagnosis:
             return False
         return value == best or abs(value - best) <= 1e-6 * abs(best - first["mean"])
 
-    def _is_too_wide(self, largest: NDArray[np.float64]) -> bool:
+    def _is_too_wide(self, largest: Floats) -> bool:
         """Whether nearly all candidates have been clipped for some steps."""
         es = self._es
         if es.lower is None or es.upper is None:
@@ -206,9 +205,7 @@ class Diagnosis:
     def _is_at_an_edge(self) -> bool:
         """Whether the mean is at a bound."""
         es = self._es
-        return any(
-            limit is not None and bool(np.any(es.mu == limit)) for limit in (es.lower, es.upper)
-        )
+        return any(end is not None and bool(np.any(es.mu == end)) for end in (es.lower, es.upper))
 
     def _look_for_progress(self, first: int) -> None:
         """Check whether many steps with sound rewards and gradients are no better than the first ones."""

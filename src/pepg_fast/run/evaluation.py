@@ -10,9 +10,9 @@ from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _checks, kernels
+from .._types import Array
 from ..simulation import native
 from .diagnosis import REMEDIES
 from .failures import EvaluationError, Failure, candidate, failed, in_a_line
@@ -30,7 +30,7 @@ _TELLING = frozenset({"tell", "update"})
 class Evaluation(NamedTuple):
     """Result of evaluating some candidates."""
 
-    fitness: NDArray[Any]
+    fitness: Array
     interactions: int | None  # None if they were not reported
 
 
@@ -53,7 +53,7 @@ class Evaluations:
         """Return the fitness of the center."""
         raise NotImplementedError
 
-    def tell(self, es: Any, fitness: NDArray[Any], interactions: int | None) -> None:
+    def tell(self, es: Any, fitness: Array, interactions: int | None) -> None:
         """Update the search; `interactions` is None if the search does not need them."""
         if interactions is None:  # a subclass may have the `update` of pepg-es
             es.tell(fitness)
@@ -79,7 +79,7 @@ class Evaluations:
     takes_several = False
 
     def several(
-        self, es: Any, interrupts: Interrupts, rows: NDArray[Any], ends: Ends, taken: NDArray[Any]
+        self, es: Any, interrupts: Interrupts, rows: Array, ends: Ends, taken: Array
     ) -> None:
         """Take several steps at once if possible, at most as many as `rows` has, and write their rows.
 
@@ -99,11 +99,11 @@ class Evaluations:
         return None
 
 
-def waiting(es: Any) -> NDArray[Any]:
+def waiting(es: Any) -> Array:
     """Return the population that awaits its rewards, or a new one."""
     # A subclass's own population may not be in `theta`, so `ask` is called again.
     is_own = _has_own(es, _ASKING)
-    population: NDArray[Any] = es.theta if es.is_pending and not is_own else es.ask()
+    population: Array = es.theta if es.is_pending and not is_own else es.ask()
     return population
 
 
@@ -151,24 +151,24 @@ class Evaluator(Evaluations):
         with interrupts.as_exceptions():
             return self.center(es.center)
 
-    def population(self, solutions: NDArray[Any]) -> Evaluation:
+    def population(self, solutions: Array) -> Evaluation:
         """Return the fitness of each candidate, shape (P,)."""
         solutions = solutions.view()
         solutions.flags.writeable = False  # the best candidate is copied from here
         return self._evaluated(solutions, 0)
 
-    def center(self, solution: NDArray[Any]) -> Evaluation:
+    def center(self, solution: Array) -> Evaluation:
         """Return the fitness of the center, shape (1,)."""
         return self._evaluated(solution[None], -1)
 
-    def _evaluated(self, solutions: NDArray[Any], first: int) -> Evaluation:
+    def _evaluated(self, solutions: Array, first: int) -> Evaluation:
         if self.executor is not None:
             return self._in_workers(self.executor, solutions, first)
         if self.vectorized:
             return _read_array(self.evaluate(solutions), len(solutions))
         return read_each(call_each(self.evaluate, solutions, first), first)
 
-    def _in_workers(self, executor: Executor, solutions: NDArray[Any], first: int) -> Evaluation:
+    def _in_workers(self, executor: Executor, solutions: Array, first: int) -> Evaluation:
         n = len(solutions)
         tasks = min(n, _workers(executor) * (1 if self.vectorized else TASKS_A_WORKER))
         edges = [n * task // tasks for task in range(tasks + 1)]
@@ -221,14 +221,14 @@ class NativeEvaluator(Evaluations):
             return self._evaluated(es, es.center[None])
 
     def several(
-        self, es: Any, interrupts: Interrupts, rows: NDArray[Any], ends: Ends, taken: NDArray[Any]
+        self, es: Any, interrupts: Interrupts, rows: Array, ends: Ends, taken: Array
     ) -> None:
         if not _has_own(es, _ASKING | _TELLING):
             function, data = self._function.address, self._data.address
             with interrupts.as_exceptions():
                 kernels.run_natively(vars(es), function, data, rows, taken, *ends)
 
-    def _evaluated(self, es: Any, solutions: NDArray[Any]) -> Evaluation:
+    def _evaluated(self, es: Any, solutions: Array) -> Evaluation:
         solutions = np.ascontiguousarray(solutions, np.float64)
         fitness = np.empty(len(solutions))
         kernels.evaluate_natively(
@@ -247,9 +247,7 @@ def evaluator_of(evaluate: Any, vectorized: bool, executor: Executor | None) -> 
     return NativeEvaluator(evaluate)
 
 
-def _work(
-    evaluate: Callable[[Any], Any], vectorized: bool, solutions: NDArray[Any], first: int
-) -> Any:
+def _work(evaluate: Callable[[Any], Any], vectorized: bool, solutions: Array, first: int) -> Any:
     """Evaluate some candidates in a worker; return the result of `evaluate`, or a failure."""
     try:
         return evaluate(solutions) if vectorized else call_each(evaluate, solutions, first)
@@ -288,7 +286,7 @@ def _workers(executor: Executor) -> int:
     return os.cpu_count() or 1
 
 
-def call_each(evaluate: Callable[[Any], Any], solutions: NDArray[Any], first: int) -> list[Any]:
+def call_each(evaluate: Callable[[Any], Any], solutions: Array, first: int) -> list[Any]:
     """Call `evaluate` for one candidate after another; the first has the index `first`."""
     values = []
     for solution in solutions:

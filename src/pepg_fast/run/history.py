@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import kernels
+from .._types import Array, FileName, Floats
 from ..storage import files
 
 #: One step of a run.
@@ -77,7 +77,7 @@ class History:
         self._more[self._length] = values[len(COLUMNS) :]
         self._length += 1
 
-    def _room(self, rows: int = 1) -> NDArray[np.float64]:
+    def _room(self, rows: int = 1) -> Floats:
         """Return the table, with room for more rows after the current ones."""
         if self._length + rows > len(self._table):
             size = 2 * self._length + rows
@@ -99,10 +99,10 @@ class History:
         """Iterate over the rows."""
         return map(self._row, range(self._length))
 
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
+    def __getitem__(self, name: str) -> Floats:
         return self._column(name)[: self._length].copy()
 
-    def _column(self, name: str) -> NDArray[np.float64]:
+    def _column(self, name: str) -> Floats:
         """Return a column, including the room after its rows."""
         if name not in self._columns:
             raise KeyError(f"{name!r}: wanted one of the columns {', '.join(self._columns)}")
@@ -124,7 +124,7 @@ class History:
         return self._length
 
     @classmethod
-    def read_csv(cls, filename: "str | os.PathLike[str]") -> "History":
+    def read_csv(cls, filename: FileName) -> "History":
         """Read the file of a `CSVLog`; an incomplete last row is ignored.
 
         Parameters
@@ -173,7 +173,7 @@ class Recorder:
         self.history.append(row)
         self.history._length -= 1
 
-    def write_update(self, rewards: NDArray[Any], best_fitness: float, seconds: float) -> None:
+    def write_update(self, rewards: Array, best_fitness: float, seconds: float) -> None:
         """Begin the row of the search after its update with `rewards`."""
         history, es = self.history, self._es
         kernels.write_row(
@@ -190,7 +190,7 @@ class Recorder:
         """Return the row that was written last, whether it is kept or not."""
         return self.history._row(self.history._length)
 
-    def room(self, most: float) -> NDArray[np.float64]:
+    def room(self, most: float) -> Floats:
         """Return rows to write, at most `most`."""
         length = self.history._length
         count = int(min(most, max(1000, length)))
@@ -228,7 +228,7 @@ class CSVContent(NamedTuple):
     header: str
 
 
-def read(filename: "str | os.PathLike[str]", up_to: float = np.inf) -> CSVContent:
+def read(filename: FileName, up_to: float = np.inf) -> CSVContent:
     """Read the rows of a file up to a step; an incomplete last line is ignored."""
     # Bytes that are not text result in a wrong header or an incomplete row.
     with (

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _caller
+from .._types import Floats
 from ..storage.checkpoints import LOG_TAIL
 from . import history
 from .history import CSVContent, Row
@@ -40,7 +40,7 @@ class LogTail:
         self.attach(es)
 
     @property
-    def rows(self) -> NDArray[np.float64]:
+    def rows(self) -> Floats:
         """The rows, shape (m, columns)."""
         return self._buffer[max(0, self._count - KEPT) : self._count]
 
@@ -54,7 +54,7 @@ class LogTail:
         """Give the search the current rows."""
         setattr(es, LOG_TAIL, {"header": self.header, "rows": self.rows})
 
-    def _extend(self, rows: NDArray[np.float64]) -> None:
+    def _extend(self, rows: Floats) -> None:
         end = self._count + len(rows)
         if end > len(self._buffer):
             kept = self.rows
@@ -67,7 +67,7 @@ class LogTail:
             self.header = ""
 
 
-def _held(es: Any, up_to: float, columns: tuple[str, ...]) -> tuple[str, NDArray[np.float64]]:
+def _held(es: Any, up_to: float, columns: tuple[str, ...]) -> tuple[str, Floats]:
     """Return the header and rows of a loaded search up to a step; nothing if `LogTail` did not make them."""
     width = len(_kept(columns))
     none = "", np.empty((0, width))
@@ -146,12 +146,7 @@ def _parsed(text: str, filename: Path) -> CSVContent:
 
 
 def _warn_of_lost(
-    filename: Path,
-    before: CSVContent,
-    rows: NDArray[np.float64],
-    header: str,
-    up_to: int,
-    is_whole: bool,
+    filename: Path, before: CSVContent, rows: Floats, header: str, up_to: int, is_whole: bool
 ) -> None:
     """Warn about rows that are lost, as far as that can be known."""
     has = before.history["step"][-1] if len(before.history) else 0

@@ -1,13 +1,13 @@
 """Callbacks that show a run in TensorBoard, Weights & Biases or MLflow while it is in progress."""
 
 import math
-import os
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from .. import _caller
+from .._types import FileName
 from ..storage import files
 from . import configuration
 from .callback import Callback
@@ -31,7 +31,7 @@ class _Log(Callback):
 
     can_end = False
 
-    def __init__(self, folder: "str | os.PathLike[str]") -> None:
+    def __init__(self, folder: FileName) -> None:
         self.folder: Path = files.absolute("folder", folder, folder=True)
 
     def _identity(self, es: Any, name: str) -> str:
@@ -61,7 +61,7 @@ class TensorBoard(_Log):
         If tensorboardX is not installed (``pip install "pepg-fast[tensorboard]"``).
     """
 
-    def __init__(self, folder: "str | os.PathLike[str]") -> None:
+    def __init__(self, folder: FileName) -> None:
         super().__init__(folder)
         with _caller.optional_dependency("TensorBoard", "tensorboardX", "tensorboard"):
             from tensorboardX import SummaryWriter
@@ -72,9 +72,8 @@ class TensorBoard(_Log):
         """Start an event file."""
         options = {"purge_step": es.step + 1} if es.step else {}
         # A unique suffix: files that are started within one second have the same name, and one would hide the other.
-        self._writer = self._writer_of(
-            str(self.folder), filename_suffix=f".from-step-{es.step}", **options
-        )
+        suffix = f".from-step-{es.step}"
+        self._writer = self._writer_of(str(self.folder), filename_suffix=suffix, **options)
         if not es.step:
             settings = configuration.of_search(es)
             text = "".join(f"    {name}: {value}\n" for name, value in settings.items())
@@ -106,7 +105,7 @@ class WandB(_Log):
         If wandb is not installed (``pip install "pepg-fast[wandb]"``).
     """
 
-    def __init__(self, folder: "str | os.PathLike[str]", **options: Any) -> None:
+    def __init__(self, folder: FileName, **options: Any) -> None:
         super().__init__(folder)
         with _caller.optional_dependency("WandB", "wandb", "wandb"):
             import wandb
@@ -150,11 +149,7 @@ class MLflow(_Log):
     """
 
     def __init__(
-        self,
-        folder: "str | os.PathLike[str]",
-        *,
-        tracking_uri: str | None = None,
-        experiment: str = "pepg_fast",
+        self, folder: FileName, *, tracking_uri: str | None = None, experiment: str = "pepg_fast"
     ) -> None:
         super().__init__(folder)
         with _caller.optional_dependency("MLflow", "mlflow", "mlflow"):

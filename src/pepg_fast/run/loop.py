@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array, Floats
 from .callback import AnyCallback, Callback, callbacks_of
 from .diagnosis import Diagnosis
 from .evaluation import Ends, Evaluations, evaluator_of
@@ -66,9 +66,9 @@ class Result:
     interactions: int
     seconds: float
     best_fitness: float
-    best_theta: NDArray[Any] | None
-    mu: NDArray[Any]
-    sigma: NDArray[Any]
+    best_theta: Array | None
+    mu: Array
+    sigma: Array
     history: History = field(default_factory=History)
     diagnosis: tuple[str, ...] = ()
     population_size: int = 0
@@ -192,9 +192,7 @@ class _Loop:
         self.best, self.center = float(es.best_fitness), math.nan
         # Rewards of earlier populations of the current generation.
         sign = 1.0 if es.maximize else -1.0
-        self.scored: list[NDArray[np.float64]] = [
-            sign * each for each in es._generation.so_far.rewards
-        ]
+        self.scored: list[Floats] = [sign * each for each in es._generation.so_far.rewards]
         self.error: Exception | None = None  # of evaluating the center, after its step
         self.began, self.now = time.perf_counter(), 0.0  # `now`: time of the last step
 
@@ -321,7 +319,7 @@ class _Loop:
             self.rows.change(**self.by.columns)
         return not self.center_every or self._finish(interrupts)
 
-    def _evaluate_and_tell(self, interrupts: Interrupts) -> NDArray[Any]:
+    def _evaluate_and_tell(self, interrupts: Interrupts) -> Array:
         """Evaluate a population and tell its rewards, keeping the gradient for the row.
 
         The search's own setting of `keep_gradient` is restored.
@@ -363,15 +361,13 @@ class _Loop:
             es.interactions += evaluation.interactions or 0
             self.center = float(evaluation.fitness[0])
             self.rows.change(
-                center=self.center,
-                evaluations=es.evaluations,
-                interactions=es.interactions,
+                center=self.center, evaluations=es.evaluations, interactions=es.interactions
             )
         self.rows.change(seconds=self.seconds())
         return True
 
 
-def _shown(values: NDArray[Any] | None) -> str:
+def _shown(values: Array | None) -> str:
     if values is None:
         return "None"
     text = np.array2string(values, precision=5, threshold=6, edgeitems=2, separator=", ")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _caller, _checks
+from .._types import Array, FileName, Floats
 from ..storage import files
 from .history import History
 
@@ -37,8 +37,8 @@ _BEST, _MEAN, _CENTER, _QUIET = "#0b6e99", "#d9730d", "#448361", "#787774"
 
 
 def plot_history(
-    source: "Result | History | str | os.PathLike[str]",
-    filename: "str | os.PathLike[str] | None" = None,
+    source: "Result | History | FileName",
+    filename: FileName | None = None,
     *,
     x: str = "step",
     title: str | None = None,
@@ -97,8 +97,8 @@ def plot_history(
 
 
 def plot_histories(
-    sources: "Mapping[str, Result | History | str | os.PathLike[str]]",
-    filename: "str | os.PathLike[str] | None" = None,
+    sources: "Mapping[str, Result | History | FileName]",
+    filename: FileName | None = None,
     *,
     x: str = "step",
     figure: "Figure | None" = None,
@@ -166,7 +166,7 @@ def plot_histories(
     return figure
 
 
-def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
+def _save(figure: "Figure", filename: FileName) -> None:
     """Write the picture completely or not at all."""
     if hasattr(filename, "write") or hasattr(filename, "savefig"):  # an open file, or a PdfPages
         figure.savefig(filename, dpi=150)
@@ -181,7 +181,7 @@ def _save(figure: "Figure", filename: "str | os.PathLike[str]") -> None:
     files.write(path, picture.getvalue())
 
 
-def picture_path(filename: "str | os.PathLike[str]") -> Path:
+def picture_path(filename: FileName) -> Path:
     """Return the path of a picture, with matplotlib's default suffix if it has none."""
     import matplotlib
 
@@ -189,11 +189,9 @@ def picture_path(filename: "str | os.PathLike[str]") -> Path:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; wanted the name of a file")
     files.refuse_devices(path)
-    return (
-        path
-        if path.suffix
-        else Path(f"{path}".rstrip(".") + f".{matplotlib.rcParams['savefig.format']}")
-    )
+    if path.suffix:
+        return path
+    return Path(f"{path}".rstrip(".") + f".{matplotlib.rcParams['savefig.format']}")
 
 
 def _text(words: str | None) -> str | None:
@@ -248,22 +246,21 @@ def _figure(figure: "Figure | None", filename: Any) -> "Figure":
     return figure
 
 
-def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _drawable(values: Floats) -> Floats:
     """Return the values that matplotlib can draw, with gaps in place of the others."""
     with np.errstate(invalid="ignore"):
         return np.where(np.abs(values) < _LARGEST, values, np.nan)
 
 
-def _curve(axes: "Axes", at: NDArray[Any], values: NDArray[np.float64], **options: Any) -> None:
+def _curve(axes: "Axes", at: Array, values: Floats, **options: Any) -> None:
     """Draw a line, with markers if it has few points; values that are not finite or are huge leave a gap."""
     finite = _drawable(values)
-    marks: dict[str, Any] = (
-        {"marker": "o", "markersize": 4} if np.isfinite(finite).sum() <= _FEW else {}
-    )
+    has_few = np.isfinite(finite).sum() <= _FEW
+    marks: dict[str, Any] = {"marker": "o", "markersize": 4} if has_few else {}
     axes.plot(at, finite, **({"linewidth": 1.5} | marks | options))
 
 
-def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) -> None:
+def _draw_fitness(axes: "Axes", at: Array, history: History, scale: str) -> None:
     if has_returns := _has_returns(history):  # which can be compared with the center
         _curve(axes, at, history["best_return"], color=_BEST, label="best so far")
     else:
@@ -283,7 +280,7 @@ def _draw_fitness(axes: "Axes", at: NDArray[Any], history: History, scale: str) 
     axes.legend(frameon=False, fontsize="small")
 
 
-def _draw_sigma(axes: "Axes", at: NDArray[Any], history: History) -> None:
+def _draw_sigma(axes: "Axes", at: Array, history: History) -> None:
     smallest, lower, median, upper, largest = (
         _drawable(history[f"sigma_{name}"])
         for name in ("smallest", "lower", "median", "upper", "largest")
@@ -296,7 +293,7 @@ def _draw_sigma(axes: "Axes", at: NDArray[Any], history: History) -> None:
     axes.legend(frameon=False, fontsize="small", ncols=3)
 
 
-def _draw_gradient(axes: "Axes", at: NDArray[Any], history: History) -> None:
+def _draw_gradient(axes: "Axes", at: Array, history: History) -> None:
     norm = history["gradient_norm"]
     _curve(axes, at, norm, color=_BEST, linewidth=1)
     if (norm[~np.isnan(norm)] > 0).any():

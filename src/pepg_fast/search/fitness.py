@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _caller, _checks, kernels
+from .._types import Floats
 from .shaping import best_draws, centered_ranks, fitness_transformation, nes_utilities, normalized
 
 #: Takes rewards of shape (P,), higher is better, and returns the shaped rewards.
-Shaping = Callable[[NDArray[np.float64]], ArrayLike]
+Shaping = Callable[[Floats], ArrayLike]
 
 SHAPINGS = ("centered", "nes", "normalized", "raw", "top")
 #: Those that see the rewards themselves, not their ranks.
@@ -55,7 +56,7 @@ class Fitness(kernels.FitnessCore):
     def __reduce__(self) -> Any:
         return Fitness, (self.options, self.symmetric, self.dtype.name, self.has_warned)
 
-    def read(self, given: ArrayLike, rewards: NDArray[np.float64]) -> tuple[int, Any]:
+    def read(self, given: ArrayLike, rewards: Floats) -> tuple[int, Any]:
         """Copy rewards into `rewards`, higher is better; return index and value of the best, -1 if all are NaN."""
         maximize = self.maximize
         try:
@@ -74,7 +75,7 @@ class Fitness(kernels.FitnessCore):
             return best, given[best]
         return best, float(rewards[best] if maximize else -rewards[best])
 
-    def _best_beside_nan(self, first: int, rewards: NDArray[np.float64]) -> int:
+    def _best_beside_nan(self, first: int, rewards: Floats) -> int:
         """Apply the policy to NaN rewards, the first of which is at index `first`; return the index of the best."""
         if self.nan_policy == "raise":
             by_rank = self.shaping in ("centered", "nes")
@@ -85,15 +86,15 @@ class Fitness(kernels.FitnessCore):
             )
         return -1 if np.isnan(rewards).all() else int(np.nanargmax(rewards))
 
-    def weights(self, given: ArrayLike, generation: Any) -> NDArray[np.float64] | None:
+    def weights(self, given: ArrayLike, generation: Any) -> Floats | None:
         """Return the rows delta and even (see `kernels.antithetic`) for a generation's rewards, in order of its draws.
 
         `given` are the rewards that were read last. The result is None if all rewards are NaN. Raises ValueError if the
         rewards cannot be shaped.
         """
         as_given = self.maximize
-        rewards: NDArray[np.float64] = generation.rewards
-        weights: NDArray[np.float64] = generation.weights
+        rewards: Floats = generation.rewards
+        weights: Floats = generation.weights
         if generation.scored is not None:
             rewards, as_given = generation.all_rewards(), False
             weights = np.empty((2, rewards.size // 2 if self.symmetric else rewards.size))
@@ -121,12 +122,7 @@ class Fitness(kernels.FitnessCore):
             )
         return weights
 
-    def _shaped(
-        self,
-        rewards: NDArray[np.float64],
-        given: ArrayLike | None,
-        generation: Any,
-    ) -> NDArray[np.float64]:
+    def _shaped(self, rewards: Floats, given: ArrayLike | None, generation: Any) -> Floats:
         """Return the shaped rewards."""
         if self.is_usual:
             return centered_ranks(rewards)
@@ -155,7 +151,7 @@ class Fitness(kernels.FitnessCore):
             raise ValueError(f"fitness_shaping: wanted {wanted}, got {_checks.first_bad(shaped)}")
         return shaped
 
-    def _without_nan(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _without_nan(self, rewards: Floats) -> Floats:
         """Return the rewards with NaN replaced by the worst one; an empty array if all are NaN."""
         is_nan = np.isnan(rewards)
         others = rewards[~is_nan]

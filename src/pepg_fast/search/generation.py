@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _checks, kernels
+from .._types import Array, DType, Floats
 from . import streams, turns
 from .gradients import Draw
 
@@ -20,9 +21,9 @@ class Scored(NamedTuple):
     #: Number of draws of these populations.
     n_draws: int
     #: Their rewards; higher is better.
-    rewards: tuple[NDArray[np.float64], ...]
+    rewards: tuple[Floats, ...]
     #: Noise that is not from the native stream, with the first draw to which it belongs.
-    epsilon: tuple[tuple[int, NDArray[Any]], ...]
+    epsilon: tuple[tuple[int, Array], ...]
     #: Number of their simulator steps.
     interactions: int
 
@@ -42,9 +43,9 @@ class Generation(kernels.GenerationCore):
         self,
         size: int,
         theta_size: int,
-        dtype: "np.dtype[Any]",
+        dtype: DType,
         symmetric: bool,
-        bounds: "tuple[NDArray[Any], NDArray[Any]] | None",
+        bounds: tuple[Array, Array] | None,
         rng: Any,
     ) -> None:
         self.turn = turns.new()  # for threads that share the search
@@ -66,26 +67,24 @@ class Generation(kernels.GenerationCore):
 
     # ---- drawing ----------------------------------------------------------------------------------------------
 
-    def make(
-        self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
-    ) -> NDArray[Any]:
+    def make(self, mu: Array, sigma: Array, out: Array | None, n_threads: int) -> Array:
         """Draw all candidates, into `out` or into memory to which nothing refers any more."""
         self.check_distribution(mu, sigma, n_threads)
         return self.draw(mu, sigma, self._new_noise(sigma), out, n_threads)
 
-    def make_none(self, mu: NDArray[Any], sigma: NDArray[Any]) -> None:
+    def make_none(self, mu: Array, sigma: Array) -> None:
         """Begin a population without generating candidates: the key and counters determine native noise."""
         self.check_distribution(mu, sigma)
         self.begin(mu, sigma, self._new_noise(sigma))
 
     def make_in_chunks(
-        self, mu: NDArray[Any], sigma: NDArray[Any], rows: int, n_threads: int
-    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+        self, mu: Array, sigma: Array, rows: int, n_threads: int
+    ) -> Iterator[tuple[slice, Array]]:
         """Draw a native population without keeping noise or candidates, `rows` draws at a time."""
         self.make_none(mu, sigma)
         return self.chunks(rows, n_threads)
 
-    def _new_noise(self, sigma: NDArray[Any]) -> NDArray[Any] | None:
+    def _new_noise(self, sigma: Array) -> Array | None:
         """Return noise from a NumPy generator; for the native stream, make sure that there is a key and return None."""
         rng: Any = self.rng
         if rng is None:
@@ -108,7 +107,7 @@ class Generation(kernels.GenerationCore):
 
     # ---- candidates -------------------------------------------------------------------------------------------
 
-    def chunks(self, rows: int, n_threads: int) -> Iterator[tuple[slice, NDArray[Any]]]:
+    def chunks(self, rows: int, n_threads: int) -> Iterator[tuple[slice, Array]]:
         """Yield the last candidates again from their noise, `rows` draws at a time, unaffected by later populations."""
         rows = min(rows, self.n_draws)
         first, mu = self.first, self.drawn[0].copy()
@@ -116,7 +115,7 @@ class Generation(kernels.GenerationCore):
         halves = 2 if self.symmetric else 1
         buffer = np.empty((halves * rows, self.theta_size), self.dtype)
 
-        def draw() -> Iterator[tuple[slice, NDArray[Any]]]:
+        def draw() -> Iterator[tuple[slice, Array]]:
             for lo in range(0, self.n_draws, rows):
                 n = min(rows, self.n_draws - lo)
                 part = buffer[: halves * n]
@@ -131,19 +130,19 @@ class Generation(kernels.GenerationCore):
 
         return draw()
 
-    def _filling(self, n_threads: int) -> Callable[[int, NDArray[Any]], None]:
+    def _filling(self, n_threads: int) -> Callable[[int, Array], None]:
         """Return a function that writes candidates from a given native draw on, unaffected by later populations."""
         key, number, (mu, sigma) = self.key, self.number, self.drawn.copy()
         return lambda first, part: kernels.sample(
             key, number, first, mu, sigma, None, None, part, n_threads, self.symmetric
         )
 
-    def clip(self, candidates: NDArray[Any], n_threads: int) -> None:
+    def clip(self, candidates: Array, n_threads: int) -> None:
         """Clip candidates to the bounds."""
         if self.lower is not None and self.upper is not None and candidates.size:
             kernels.clip(self.lower, self.upper, candidates, n_threads)
 
-    def again(self, n_threads: int) -> NDArray[Any]:
+    def again(self, n_threads: int) -> Array:
         """Return the last candidates, generated again from their noise."""
         self._require("theta")
         theta = np.empty((self.size, self.theta_size), self.dtype)
@@ -151,23 +150,23 @@ class Generation(kernels.GenerationCore):
             theta[members] = candidates
         return theta
 
-    def member(self, index: int, n_threads: int) -> NDArray[Any]:
+    def member(self, index: int, n_threads: int) -> Array:
         """Return a copy of one of the last candidates."""
         theta = self.array.get()
         if theta is not None:
-            copy: NDArray[Any] = theta[index].copy()
+            copy: Array = theta[index].copy()
             return copy
-        alone: NDArray[Any] = np.empty((1, self.theta_size), self.dtype)
-        member: NDArray[Any] = self.part(index, index + 1, alone, n_threads)[0]
+        alone: Array = np.empty((1, self.theta_size), self.dtype)
+        member: Array = self.part(index, index + 1, alone, n_threads)[0]
         return member
 
-    def part(self, lo: int, hi: int, out: NDArray[Any] | None, n_threads: int) -> NDArray[Any]:
+    def part(self, lo: int, hi: int, out: Array | None, n_threads: int) -> Array:
         """Return the last candidates from `lo` to `hi`, from memory or from their noise.
 
         They are written to `out`, or to memory to which nothing refers any more.
         """
         if out is None:
-            part: NDArray[Any] = self.part_array.empty(hi - lo, self.theta_size, self.dtype)
+            part: Array = self.part_array.empty(hi - lo, self.theta_size, self.dtype)
         else:
             part = out
         theta = self.array.get()
@@ -183,7 +182,7 @@ class Generation(kernels.GenerationCore):
         self.clip(part, n_threads)
         return part
 
-    def _fill_side(self, draws: slice, minus: bool, part: NDArray[Any], n_threads: int) -> None:
+    def _fill_side(self, draws: slice, minus: bool, part: Array, n_threads: int) -> None:
         """Write the plus or minus sides of some draws, before clipping."""
         if self.epsilon is not None:
             combine = np.subtract if minus else np.add
@@ -194,9 +193,9 @@ class Generation(kernels.GenerationCore):
 
     # ---- what users read and assign ---------------------------------------------------------------------------
 
-    def theta(self, n_threads: int) -> NDArray[Any]:
+    def theta(self, n_threads: int) -> Array:
         """Return the last candidates, which stay in memory from now on."""
-        theta: NDArray[Any] | None = self.array.get()
+        theta: Array | None = self.array.get()
         if theta is None:
             theta = self.again(n_threads)
             self.array.put(theta)
@@ -208,26 +207,24 @@ class Generation(kernels.GenerationCore):
         shape = (self.size, self.theta_size)
         self.array.put(_checks.matrix("theta", value, shape, self.dtype, nan=True))
 
-    def explicit_noise(self, n_threads: int) -> NDArray[Any]:
+    def explicit_noise(self, n_threads: int) -> Array:
         """Return the noise of the last candidates, shape (n_draws, theta_size)."""
         if self.epsilon is not None:
             return self.epsilon.view()
         self._require("epsilon")
         if self.noise is None:
             return self._native_noise(self.first, self.n_draws, n_threads)
-        scaled: NDArray[Any] = self.drawn[1] * self.noise
+        scaled: Array = self.drawn[1] * self.noise
         return scaled
 
-    def _native_noise(self, first: int, n: int, n_threads: int) -> NDArray[Any]:
+    def _native_noise(self, first: int, n: int, n_threads: int) -> Array:
         """Return the noise of n draws of the native stream, generated again."""
         noise = np.empty((n, self.theta_size), np.float32)
         kernels.normals(self.key, self.number, first, noise, n_threads)
-        scaled: NDArray[Any] = self.drawn[1] * noise
+        scaled: Array = self.drawn[1] * noise
         return scaled
 
-    def put_epsilon(
-        self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
-    ) -> None:
+    def put_epsilon(self, value: ArrayLike, mu: Array, sigma: Array, n_threads: int) -> None:
         """Replace the noise of the candidates that wait for their rewards, without changing those candidates.
 
         If none wait, the noise makes a new population.
@@ -243,9 +240,9 @@ class Generation(kernels.GenerationCore):
             self.clip(theta, n_threads)
         self.take(mu, sigma, epsilon, theta)
 
-    def edited(self, n_threads: int) -> NDArray[Any] | None:
+    def edited(self, n_threads: int) -> Array | None:
         """Return the candidates that wait for their rewards if they were changed after they were drawn, else None."""
-        theta: NDArray[Any] | None = self.array.get()
+        theta: Array | None = self.array.get()
         if not self.is_pending or theta is None:
             return None
         is_as_drawn = all(
@@ -257,7 +254,7 @@ class Generation(kernels.GenerationCore):
         if not self.is_drawn:
             raise AttributeError(f"{attribute}: call get_parameters() first")
 
-    def output(self, out: Any, rows: int, others: dict[str, Any]) -> NDArray[Any]:
+    def output(self, out: Any, rows: int, others: dict[str, Any]) -> Array:
         """Check a user's array for candidates, which must share no memory with the search or with `others`."""
         into = _checks.output("out", out, (rows, self.theta_size), self.dtype)
         own = [
@@ -282,7 +279,7 @@ class Generation(kernels.GenerationCore):
             (*scored.epsilon, *mine), scored.interactions + interactions,
         )  # fmt: skip
 
-    def all_rewards(self) -> NDArray[np.float64]:
+    def all_rewards(self) -> Floats:
         """Return all rewards of the generation in order of its draws; if symmetric, those of all plus sides first."""
         every = np.concatenate([*self.so_far.rewards, self.rewards])
         if self.symmetric:
@@ -307,12 +304,12 @@ class Generation(kernels.GenerationCore):
             whole[first : first + len(epsilon)] = epsilon
         return None, whole
 
-    def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
+    def draw_of(self, weights: Floats, n_threads: int) -> Draw:
         """Return the kernels' arguments for the gradients of the generation."""
         noise, epsilon = self.all_noise(n_threads)
         return self.key, self.number, noise, epsilon, weights, self.drawn
 
-    def all_candidates(self, n_threads: int) -> NDArray[Any]:
+    def all_candidates(self, n_threads: int) -> Array:
         """Return all candidates of the generation in order of its draws; if symmetric, all plus sides first."""
         if self.scored is None:
             return self.theta(n_threads)
@@ -356,7 +353,7 @@ class Generation(kernels.GenerationCore):
         key, drawn, epsilon, edited = (
             rng["key"], stored["drawn"], stored["epsilon"], stored["edited"],
         )  # fmt: skip
-        whole = {"at_least": 0, "at_most": MOST_COUNT}
+        whole, half = ({"at_least": 0, "at_most": most} for most in (MOST_COUNT, MOST_COUNT // 2))
         if drawn is not None:
             drawn = _checks.matrix("drawn", drawn, (2, self.theta_size), self.dtype)
             if not (drawn[1] > 0).all():
@@ -368,7 +365,7 @@ class Generation(kernels.GenerationCore):
                 "theta", edited, (self.size, self.theta_size), self.dtype, nan=True
             )
         scored = Scored(
-            _checks.integer("told", stored["told"], at_least=0, at_most=MOST_COUNT // 2),
+            _checks.integer("told", stored["told"], **half),
             tuple(self._check_rewards(stored["told_rewards"])),
             tuple(
                 (_checks.integer("told_epsilon", first, at_least=0),
@@ -381,19 +378,17 @@ class Generation(kernels.GenerationCore):
             raise ValueError(
                 f"told: wanted the draws of {len(scored.rewards)} populations, got {scored.n_draws}"
             )
-        number = _checks.integer(
-            "rng.generation", rng["generation"], at_least=0, at_most=MOST_COUNT // 2
-        )
+        number = _checks.integer("rng.generation", rng["generation"], **half)
         checked = {
             "key": 0 if key is None else _checks.integer("rng.key", key, **whole),
             "has_key": key is not None, "number": number, "drawn": drawn, "epsilon": epsilon, "edited": edited,
-            "first": _checks.integer("first", stored["first"], at_least=0, at_most=MOST_COUNT // 2), "scored": scored,
+            "first": _checks.integer("first", stored["first"], **half), "scored": scored,
             "is_pending": bool(stored["is_pending"]), "is_drawn": drawn is not None,
         }  # fmt: skip
         _check_draws(n, checked)
         return checked
 
-    def _check_rewards(self, scored: Any) -> Iterator[NDArray[np.float64]]:
+    def _check_rewards(self, scored: Any) -> Iterator[Floats]:
         # A single number would be repeated.
         if any(np.shape(part) != (self.size,) for part in scored):
             raise ValueError(f"told_rewards: wanted shape ({self.size},) of each population")
@@ -422,7 +417,7 @@ class Generation(kernels.GenerationCore):
             return _again, (made, state, rng)
 
 
-def _read_only(side: NDArray[Any] | None) -> NDArray[Any] | None:
+def _read_only(side: Array | None) -> Array | None:
     """Return a read-only view of one of the bounds, for users."""
     if side is None:
         return None

@@ -1,16 +1,15 @@
 """The gradients of a generation, whole or in parts that other processes may compute."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import kernels
+from .._types import Array, Floats
 
 #: The first arguments of `kernels.gradients`: key, generation, noise, epsilon, weights, drawn.
-Draw: TypeAlias = tuple[
-    int, int, NDArray[np.float32] | None, NDArray[Any] | None, NDArray[np.float64], NDArray[Any]
-]
+Draw: TypeAlias = tuple[int, int, NDArray[np.float32] | None, Array | None, Floats, Array]
 
 #: The first column of a part is a multiple of this, which makes whole cache lines and whole counters of the noise.
 COLUMN_STEP = 16
@@ -41,7 +40,7 @@ class GradientWork:
         _, _, _, _, weights, drawn = draw
         self.n_pairs, self.theta_size, self.dtype = weights.shape[1], drawn.shape[1], drawn.dtype
 
-    def whole(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def whole(self) -> tuple[Array, Array]:
         """Compute both gradients in this process.
 
         Returns
@@ -55,7 +54,7 @@ class GradientWork:
         kernels.gradients(*self._draw, g_mu, g_sigma, self._n_threads)
         return g_mu, g_sigma
 
-    def columns(self, lo: int, hi: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def columns(self, lo: int, hi: int) -> tuple[Array, Array]:
         """Compute both gradients for the coordinates from `lo` to `hi`.
 
         Parameters
@@ -80,5 +79,5 @@ class GradientWork:
             )
         return g_mu, g_sigma
 
-    def _empty(self, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _empty(self, n: int) -> tuple[Array, Array]:
         return np.empty(n, self.dtype), np.empty(n, self.dtype)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, kernels
+from .._types import Array, DType, Floats
 from .generation import Generation
 from .gradients import Draw
 
@@ -15,23 +16,16 @@ _WHOLE = np.array([[2.0], [0.0]])
 
 
 class LowRankGeneration(Generation):
-    """A generation with low-rank noise.
+    """A generation with low-rank noise, without bounds and only with the native stream.
 
-    Parameters
-    ----------
-    size, theta_size, dtype, symmetric, bounds, rng
-        As for a `Generation`, but without bounds, and only with the native stream.
-    shapes : list of tuple
-        Rows and columns of each tensor; a vector has 0 rows.
-    rank : int
-        Rank of the noise of a matrix.
+    `shapes` has rows and columns of each tensor (a vector has 0 rows), `rank` is that of the noise of a matrix.
     """
 
     def __init__(
         self,
         size: int,
         theta_size: int,
-        dtype: "np.dtype[Any]",
+        dtype: DType,
         symmetric: bool,
         bounds: None,
         rng: Any,
@@ -46,10 +40,8 @@ class LowRankGeneration(Generation):
         self._shapes, self._rank = shapes, rank
         self._kept: tuple[Any, NDArray[np.float32] | None] = None, None
         self._population = kernels.RecycledArray()
-        if self._tensors.n_parameters != theta_size:
-            raise ValueError(
-                f"structure: wanted {theta_size} numbers, got {self._tensors.n_parameters}"
-            )
+        if (n := self._tensors.n_parameters) != theta_size:
+            raise ValueError(f"structure: wanted {theta_size} numbers, got {n}")
         super().__init__(size, theta_size, dtype, symmetric, bounds, rng)
         if self.rng is not None:
             raise ValueError(
@@ -57,9 +49,7 @@ class LowRankGeneration(Generation):
             )
         self.is_low_rank = True
 
-    def make(
-        self, mu: NDArray[Any], sigma: NDArray[Any], out: NDArray[Any] | None, n_threads: int
-    ) -> NDArray[Any]:
+    def make(self, mu: Array, sigma: Array, out: Array | None, n_threads: int) -> Array:
         """Compute all candidates, in `out` or in memory to which nothing refers any more."""
         self.make_none(mu, sigma)
         theta = self._population.empty(self.size, self.theta_size, self.dtype)
@@ -68,15 +58,12 @@ class LowRankGeneration(Generation):
         return theta
 
     def forward(
-        self, network: Any, members: NDArray[np.intp] | None, inputs: NDArray[Any], n_threads: int
-    ) -> NDArray[Any]:
+        self, network: Any, members: NDArray[np.intp] | None, inputs: Array, n_threads: int
+    ) -> Array:
         """Compute the outputs of some or all of the last candidates as networks, without their weights."""
         factors = self._factors(self.first, self.n_draws, n_threads)
         mu, sigma = self.drawn[0], self._sigma_of_each()
-        outputs: NDArray[Any] = self._tensors.forward(
-            network, factors, mu, sigma, members, inputs, n_threads
-        )
-        return outputs
+        return self._tensors.forward(network, factors, mu, sigma, members, inputs, n_threads)
 
     def unmade(self, members: slice, n_threads: int) -> "Unmade | None":
         """Return some of the last candidates as factors; None if candidates were changed since they were drawn."""
@@ -87,7 +74,7 @@ class LowRankGeneration(Generation):
         drawn = _Drawn(self._tensors, self.key, self.number, self.first, self.n_draws, mu, sigma)
         return Unmade(drawn, np.arange(self.size)[members])
 
-    def draw_of(self, weights: NDArray[np.float64], n_threads: int) -> Draw:
+    def draw_of(self, weights: Floats, n_threads: int) -> Draw:
         """Return a draw with the gradients of this generation.
 
         It is a single draw whose noise is the gradient of the mean, with weights that do not change sigma.
@@ -98,9 +85,7 @@ class LowRankGeneration(Generation):
         self._tensors.gradient(factors, weights[0], sigma, gradient, n_threads)
         return self.key, self.number, None, gradient, _WHOLE, self.drawn
 
-    def put_epsilon(
-        self, value: ArrayLike, mu: NDArray[Any], sigma: NDArray[Any], n_threads: int
-    ) -> None:
+    def put_epsilon(self, value: ArrayLike, mu: Array, sigma: Array, n_threads: int) -> None:
         """Refuse noise that a user assigns."""
         raise AttributeError(
             "epsilon: low-rank noise is the native stream's and cannot be assigned"
@@ -118,8 +103,8 @@ class LowRankGeneration(Generation):
                 raise ValueError(f"{name}: wanted one sigma for each tensor")
         return checked
 
-    def _sigma_of_each(self) -> NDArray[Any]:
-        sigma: NDArray[Any] = self.drawn[1][self._starts]
+    def _sigma_of_each(self) -> Array:
+        sigma: Array = self.drawn[1][self._starts]
         return sigma
 
     def _factors(self, first: int, n: int, n_threads: int) -> NDArray[np.float32]:
@@ -135,10 +120,10 @@ class LowRankGeneration(Generation):
             self._kept = wanted, kept
         return kept
 
-    def _filling(self, n_threads: int) -> Callable[[int, NDArray[Any]], None]:
+    def _filling(self, n_threads: int) -> Callable[[int, Array], None]:
         key, number, mu, sigma = self.key, self.number, self.drawn[0].copy(), self._sigma_of_each()
 
-        def fill(first: int, part: NDArray[Any]) -> None:
+        def fill(first: int, part: Array) -> None:
             n = len(part) // 2 if self.symmetric else len(part)
             factors = np.empty((n, self._tensors.n_factors), np.float32)
             kernels.normals(key, number, first, factors, n_threads)
@@ -148,7 +133,7 @@ class LowRankGeneration(Generation):
 
         return fill
 
-    def _fill_side(self, draws: slice, minus: bool, part: NDArray[Any], n_threads: int) -> None:
+    def _fill_side(self, draws: slice, minus: bool, part: Array, n_threads: int) -> None:
         first, n, sigma = self.first, len(part), self._sigma_of_each()
         if n == self.n_draws:
             factors = self._factors(first, n, n_threads)
@@ -157,7 +142,7 @@ class LowRankGeneration(Generation):
             kernels.normals(self.key, self.number, first + draws.start, factors, n_threads)
         self._tensors.sample(factors, self.drawn[0], -sigma if minus else sigma, part, n_threads)
 
-    def _native_noise(self, first: int, n: int, n_threads: int) -> NDArray[Any]:
+    def _native_noise(self, first: int, n: int, n_threads: int) -> Array:
         noise = np.empty((n, self.theta_size), self.dtype)
         factors, sigma = self._factors(first, n, n_threads), self._sigma_of_each()
         self._tensors.sample(factors, None, sigma, noise, n_threads)
@@ -180,22 +165,16 @@ class _Drawn(NamedTuple):
     #: Number of the population's first draw in the generation, and the number of its draws.
     first: int
     n_draws: int
-    mu: NDArray[Any]
+    mu: Array
     #: One sigma for each tensor.
-    sigma: NDArray[Any]
+    sigma: Array
 
 
 class Unmade:
     """Candidates without their weights: rows that can be selected and assigned like those of an array.
 
-    A pickle has only what determines the candidates. Their factors are drawn where they are used.
-
-    Parameters
-    ----------
-    drawn : _Drawn
-        What determines the candidates.
-    members : ndarray of int, shape (n,)
-        Indices of the candidates in their population.
+    A pickle has only what determines the candidates: `drawn`, and their indices in the population, `members` (n,).
+    Their factors are drawn where they are used.
     """
 
     def __init__(self, drawn: _Drawn, members: NDArray[np.intp]) -> None:
@@ -216,7 +195,7 @@ class Unmade:
     def __reduce__(self) -> Any:
         return Unmade, (self._drawn, self._members)
 
-    def forward(self, perceptron: Any, inputs: NDArray[Any], n_threads: int) -> NDArray[Any]:
+    def forward(self, perceptron: Any, inputs: Array, n_threads: int) -> Array:
         """Compute the outputs of each row for one input; a row's bits do not depend on the other rows."""
         drawn = self._drawn
         if self._factors is None:
@@ -229,15 +208,12 @@ class Unmade:
             is_minus = self._members >= drawn.n_draws
             self._factors, self._rows = factors, row + is_minus * len(draws)
         x = np.ascontiguousarray(inputs, self.dtype)
-        outputs: NDArray[Any] = drawn.tensors.forward(
+        return drawn.tensors.forward(
             perceptron, self._factors, drawn.mu, drawn.sigma, self._rows, x, n_threads
         )
-        return outputs
 
 
-def _again(
-    made: tuple[Any, ...], noise: dict[str, Any], state: dict[str, Any]
-) -> LowRankGeneration:
+def _again(made: Any, noise: dict[str, Any], state: dict[str, Any]) -> LowRankGeneration:
     """Restore a generation that was pickled or copied, with NumPy's own dtype instance."""
     size, theta_size, dtype, symmetric = made
     dtype = _checks.real_dtype(dtype)

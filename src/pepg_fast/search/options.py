@@ -4,6 +4,7 @@ import functools
 import re
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from inspect import Parameter, Signature
 from typing import Any, Generic, TypeVar, overload
 
@@ -17,31 +18,27 @@ _Class = TypeVar("_Class", bound=type)
 RATES = ("mu_lr", "sigma_lr", "l2_coeff")
 
 
-def flag(name: str, value: Any, size: int) -> bool:
-    """Accept True or False."""
-    return _checks.flag(name, value)
+def by(check: Callable[..., Any], **how: Any) -> Check:
+    """Make a check from one that does not need the number of parameters."""
+    return lambda name, value, size: check(name, value, **how)
+
+
+flag, count = by(_checks.flag), by(_checks.integer, at_least=1)
 
 
 def one_of(known: tuple[str, ...]) -> Check:
     """Accept one of the known names."""
-    return lambda name, value, size: _checks.choice(name, value, known)
+    return by(_checks.choice, known=known)
 
 
-def number(*, positive: bool = False) -> Check:
-    """Accept a finite number."""
-    return lambda name, value, size: _checks.number(name, value, positive=positive)
-
-
-def count(name: str, value: Any, size: int) -> int:
-    """Take a whole number of at least 1."""
-    return _checks.integer(name, value, at_least=1)
+def number(*, positive: bool = False, infinite: bool = False) -> Check:
+    """Accept a number, finite unless `infinite`."""
+    return by(_checks.number, positive=positive, infinite=infinite)
 
 
 def limit(*, infinite: bool = False) -> Check:
     """Accept a number above 0, or one for each parameter."""
-    return lambda name, value, size: _checks.limit(
-        name, value, size, positive=True, infinite=infinite
-    )
+    return functools.partial(_checks.limit, positive=True, infinite=infinite)
 
 
 def optional(check: Check) -> Check:
@@ -59,60 +56,42 @@ def thread_count(name: str, value: Any, size: int) -> int:
     return _checks.thread_count(value)
 
 
+@dataclass(eq=False)
 class Argument:
     """A keyword of the constructor that does not become an attribute: documented type, default, and what it does."""
 
-    def __init__(self, kind: str, default: Any, doc: str) -> None:
-        self.kind, self.default, self.doc = kind, default, doc
-        self.name = ""
+    kind: str
+    default: Any
+    doc: str
+    name: str = field(default="", init=False)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name.lstrip("_")
 
 
+@dataclass(eq=False)
 class Option(Argument, Generic[T]):
-    """A keyword of the constructor that becomes an attribute, and that files and histories record.
+    """A keyword of the constructor that becomes an attribute, and that files and histories record."""
 
-    Parameters
-    ----------
-    kind, default, doc
-        The type that the documentation states, the value used when the keyword is not given, and what it does.
-    check : callable, optional
-        Takes (name, value, number of parameters); if there is none, the constructor checks the value.
-    part : str
-        Name of the search's attribute that holds the value, an object with ``options`` and
-        ``changed(name, value)``; the search itself by default.
-    is_assignable : bool
-        Whether users may assign the attribute.
-    is_shown : bool
-        Whether histories record the value.
-    may_be_function : bool
-        Whether the value may be a function, which a file cannot hold.
-    stands_for_default : object
-        The value that users read in place of the default, if the two differ; it may also be assigned.
-    is_later : bool
-        Whether some files were written before this option existed: they get the default.
-    """
+    #: If there is none, the constructor checks the value.
+    check: Check | None = None
+    _: KW_ONLY
+    #: Name of the search's attribute that holds the value, an object with ``options`` and ``changed(name, value)``; the
+    #: search itself by default.
+    part: str = ""
+    #: Whether users may assign the attribute.
+    is_assignable: bool = False
+    #: Whether histories record the value.
+    is_shown: bool = True
+    #: Whether the value may be a function, which a file cannot hold.
+    may_be_function: bool = False
+    #: The value that users read in place of the default, if the two differ; it may also be assigned.
+    stands_for_default: Any = None
+    #: Whether some files were written before this option existed: they get the default.
+    is_later: bool = False
 
-    def __init__(
-        self,
-        kind: str,
-        default: Any,
-        doc: str,
-        check: Check | None = None,
-        *,
-        part: str = "",
-        is_assignable: bool = False,
-        is_shown: bool = True,
-        may_be_function: bool = False,
-        stands_for_default: Any = None,
-        is_later: bool = False,
-    ) -> None:
-        super().__init__(kind, default, doc)
-        self.check, self.part, self.is_assignable = check, part, is_assignable
-        self.is_shown, self.may_be_function = is_shown, may_be_function
-        self.stands_for_default, self.is_later = stands_for_default, is_later
-        self.__doc__ = doc
+    def __post_init__(self) -> None:
+        self.__doc__ = self.doc
 
     @overload
     def __get__(self, es: None, owner: type) -> "Option[T]": ...

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _checks, kernels, schedules
+from .._types import Array, Floats
 from ..optimizers import BUILT_IN, Planned, check_callable
 from . import attempts
 from .gradients import GradientWork
@@ -37,9 +37,9 @@ class Update:
         if interactions is not None or es.num_interactions is not None:
             self._interactions = _checks.interactions(interactions, es.population_size)
         self._goes_on = self._is_short()  # another population follows before the search moves
-        self._mu: NDArray[Any] | None = None
+        self._mu: Array | None = None
         self._sigma: Any = None
-        self._gradient: NDArray[Any] | None = None
+        self._gradient: Array | None = None
         self._optimizer = _NOTHING
         self._is_scheduled = self._is_built_in = False
 
@@ -71,12 +71,10 @@ class Update:
         are_one = is_one and type(sigma_lr) is type(l2_coeff) is float
         self._is_one_call = self._is_built_in and are_one
         self._rates = sigma_lr, l2_coeff
-        self._generation.check_distribution(
-            es._mu, es._sigma.values, self._n_threads, writeable=True
-        )
+        es._generation.check_distribution(es._mu, es._sigma.values, self._n_threads, writeable=True)
         return self._rates
 
-    def commit_in_one_call(self, weights: NDArray[np.float64]) -> bool:
+    def commit_in_one_call(self, weights: Floats) -> bool:
         """Make the whole update with one kernel; return False if it does not support the optimizer or the rates."""
         if not self._is_one_call:
             return False
@@ -96,14 +94,14 @@ class Update:
         )  # fmt: skip
         return True
 
-    def weights(self, rewards: Any) -> NDArray[np.float64] | None:
+    def weights(self, rewards: Any) -> Floats | None:
         """Return the weights of the gradients; None if the search does not move yet, or all rewards are NaN."""
         if self._goes_on:
             return None
-        weights: NDArray[np.float64] | None = self._es._fitness.weights(rewards, self._generation)
+        weights: Floats | None = self._es._fitness.weights(rewards, self._generation)
         return weights
 
-    def gradients(self, weights: NDArray[np.float64], compute: Any) -> tuple[Any, Any]:
+    def gradients(self, weights: Floats, compute: Any) -> tuple[Any, Any]:
         """Return both gradients, as `compute` returns them."""
         draw = self._generation.draw_of(weights, self._n_threads)
         work = GradientWork(draw, self._n_threads)
@@ -115,11 +113,11 @@ class Update:
                 )
         return g_mu, g_sigma
 
-    def step_along(self, descent: NDArray[Any]) -> NDArray[Any]:
+    def step_along(self, descent: Array) -> Array:
         """Return the optimizer's step for a gradient; a user's own optimizer changes its state here."""
         optimizer: Any = self._es.optimizer
         if self._is_built_in:
-            step: NDArray[Any]
+            step: Array
             step, self._optimizer = optimizer._planned(descent, self._alpha, self._n_threads)
             return step
         check_callable(optimizer)
@@ -137,7 +135,7 @@ class Update:
             raise
         return taken
 
-    def move(self, step: NDArray[Any], change: Any, gradient: NDArray[Any]) -> None:
+    def move(self, step: Array, change: Any, gradient: Array) -> None:
         """Plan the addition of a step to the mean and of a change to sigma."""
         es = self._es
         mu = np.asarray(es._mu + step, dtype=es.dtype)

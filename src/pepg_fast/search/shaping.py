@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _checks, kernels
+from .._types import Floats
 
 #: ln 2 in two parts: the first ends in enough zeros that its product with an exponent is exact.
 _LN2_HIGH, _LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
 
 
-def _log(x: "ArrayLike") -> NDArray[np.float64]:
+def _log(x: "ArrayLike") -> Floats:
     """Return natural logarithms of numbers above 0, from operations that every machine rounds in the same way.
 
     NumPy's logarithms differ between instruction sets in the last bit: with AVX-512, at 9170 and two other integers up
@@ -30,13 +31,11 @@ def _log(x: "ArrayLike") -> NDArray[np.float64]:
     series = np.zeros_like(s)
     for k in range(21, 1, -2):
         series = (series + 1 / k) * square
-    logarithm: NDArray[np.float64] = exponent * _LN2_HIGH + (
-        exponent * _LN2_LOW + 2 * (s + s * series)
-    )
+    logarithm: Floats = exponent * _LN2_HIGH + (exponent * _LN2_LOW + 2 * (s + s * series))
     return logarithm
 
 
-def utility_function(population_size: int) -> NDArray[np.float64]:
+def utility_function(population_size: int) -> Floats:
     """Rank utilities of natural evolution strategies, worst rank first.
 
     Parameters
@@ -56,19 +55,19 @@ def utility_function(population_size: int) -> NDArray[np.float64]:
     n = _checks.integer("population_size", population_size, at_least=1)
     best_first = np.clip(_log(n / 2 + 1) - _log(np.arange(1, n + 1)), 0, None)
     # fsum, because NumPy's order of summation differs between its versions.
-    shares: NDArray[np.float64] = best_first[::-1] / math.fsum(best_first) - 1 / n
+    shares: Floats = best_first[::-1] / math.fsum(best_first) - 1 / n
     return shares
 
 
 @functools.lru_cache(maxsize=2)
-def _utilities(n: int) -> NDArray[np.float64]:
+def _utilities(n: int) -> Floats:
     """Return utilities for a search, which needs the same ones at each update."""
     utilities = utility_function(n)
     utilities.flags.writeable = False
     return utilities
 
 
-def center_function(population_size: int) -> NDArray[np.float64]:
+def center_function(population_size: int) -> Floats:
     """Centered ranks, worst first: ``rank / (population_size - 1) - 0.5``.
 
     Parameters
@@ -107,7 +106,7 @@ def compute_ranks(fitness_scores: "ArrayLike") -> NDArray[np.int_]:
     return ranks
 
 
-def fitness_transformation(fitness_scores: "ArrayLike") -> NDArray[np.float64]:
+def fitness_transformation(fitness_scores: "ArrayLike") -> Floats:
     """Centered ranks of the scores, from -0.5 (worst) to 0.5 (best).
 
     Parameters
@@ -124,25 +123,25 @@ def fitness_transformation(fitness_scores: "ArrayLike") -> NDArray[np.float64]:
     return center_function(len(ranks))[ranks]
 
 
-def centered_ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+def centered_ranks(rewards: Floats) -> Floats:
     """Return ranks from -0.5 (worst) to 0.5 (best); equal rewards share their average rank."""
     shaped = np.empty(rewards.size)
     kernels.centered_ranks(rewards, shaped)
     return shaped
 
 
-def nes_utilities(rewards: NDArray[np.float64], ties: str) -> NDArray[np.float64]:
+def nes_utilities(rewards: Floats, ties: str) -> Floats:
     """Return the utilities by rank; with ``ties="average"``, equal rewards share the mean of their utilities."""
     utilities = _utilities(rewards.size)
     if ties == "argsort":
         return utilities[compute_ranks(rewards)]
     _, group, counts = np.unique(rewards, return_inverse=True, return_counts=True)
     first = np.cumsum(counts) - counts
-    shared: NDArray[np.float64] = (np.add.reduceat(utilities, first) / counts)[group]
+    shared: Floats = (np.add.reduceat(utilities, first) / counts)[group]
     return shared
 
 
-def normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+def normalized(rewards: Floats) -> Floats:
     """Return finite rewards shifted and scaled to mean 0 and standard deviation 1; zeros if they are all equal."""
     if rewards.min() == rewards.max():
         # The mean may have a rounding error, which would be the only difference left.
@@ -151,13 +150,11 @@ def normalized(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     # Scaled so that squares of very large or small rewards neither overflow nor underflow.
     scaled = np.ldexp(rewards, -exponent)
     centered = scaled - scaled.mean()
-    shaped: NDArray[np.float64] = centered / np.sqrt(np.mean(centered**2))
+    shaped: Floats = centered / np.sqrt(np.mean(centered**2))
     return shaped
 
 
-def best_draws(
-    rewards: NDArray[np.float64], top: int | None, symmetric: bool
-) -> NDArray[np.float64]:
+def best_draws(rewards: Floats, top: int | None, symmetric: bool) -> Floats:
     """Finite rewards of the `top` draws whose better reward is highest, all by default: `normalized` among themselves.
 
     The others get 0, and those that count get as much more weight that the gradients are means over them alone. Of
@@ -172,5 +169,5 @@ def best_draws(
     shaped = np.zeros_like(sides)
     kept = normalized(sides[:, chosen].reshape(-1))
     shaped[:, chosen] = kept.reshape(len(sides), top) * (n / top)
-    flat: NDArray[np.float64] = shaped.reshape(-1)
+    flat: Floats = shaped.reshape(-1)
     return flat

@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _checks, kernels
+from .._types import Array, DType
 
 #: Sigma never reaches 0, where the gradients are not defined.
 LEAST_SIGMA = 1e-20
@@ -21,11 +22,7 @@ class Sigma(kernels.SigmaCore):
     """
 
     def __init__(
-        self,
-        size: int,
-        dtype: "np.dtype[Any]",
-        options: dict[str, Any],
-        values: NDArray[Any] | None = None,
+        self, size: int, dtype: DType, options: dict[str, Any], values: Array | None = None
     ) -> None:
         self.size, self.dtype = size, dtype
         self.options = options
@@ -58,7 +55,7 @@ class Sigma(kernels.SigmaCore):
         """Return the same sigma with a changed option."""
         return Sigma(self.size, self.dtype, self.options | {name: value}, self.values)
 
-    def within(self, name: str, value: ArrayLike) -> NDArray[Any]:
+    def within(self, name: str, value: ArrayLike) -> Array:
         """Return a new array of numbers for sigma; ValueError if they are not within the limits."""
         sigma = _checks.vector(name, value, self.size, self.dtype)
         given = _checks.numbers(name, value).astype(np.float64)
@@ -68,15 +65,15 @@ class Sigma(kernels.SigmaCore):
                 f"{name}: wanted numbers from sigma_min = {least} to sigma_max = {most}, "
                 f"got {given.min()}" + (f" to {given.max()}" if given.size > 1 else "")
             )
-        clipped: NDArray[Any] = np.clip(sigma, self.lowest, self.highest)
+        clipped: Array = np.clip(sigma, self.lowest, self.highest)
         return clipped
 
-    def put_state(self, values: NDArray[Any]) -> None:
+    def put_state(self, values: Array) -> None:
         """Use stored numbers, which may be beyond the limits: the limits apply from the next update on."""
         self.values[...] = self.check_state(values)
 
     @staticmethod
-    def check_state(values: NDArray[Any]) -> NDArray[Any]:
+    def check_state(values: Array) -> Array:
         """Refuse stored numbers that are not above 0."""
         if not (values > 0).all():
             raise ValueError("sigma: wanted numbers above 0")
@@ -86,7 +83,7 @@ class Sigma(kernels.SigmaCore):
         return _again, (self.size, self.dtype.name, self.options, self.values)
 
 
-def _rounded(least: Any, most: Any, dtype: "np.dtype[Any]") -> tuple[NDArray[Any], NDArray[Any]]:
+def _rounded(least: Any, most: Any, dtype: DType) -> tuple[Array, Array]:
     """Return both limits as finite numbers of `dtype`, rounded inward unless nothing would be left between them."""
     low = np.asarray(_checks.rounded(least, dtype, up=True))
     high = np.asarray(_checks.rounded(most, dtype, up=False))
@@ -95,8 +92,7 @@ def _rounded(least: Any, most: Any, dtype: "np.dtype[Any]") -> tuple[NDArray[Any
     return low, np.minimum(np.maximum(low, high), np.finfo(dtype).max)
 
 
-def _again(size: int, dtype: str, options: dict[str, Any], values: NDArray[Any]) -> Sigma:
+def _again(size: int, dtype: str, options: dict[str, Any], values: Array) -> Sigma:
     """Restore a sigma that was pickled or copied, with NumPy's own dtype instance."""
-    return Sigma(
-        size, _checks.real_dtype(dtype), options, np.array(values, _checks.real_dtype(dtype))
-    )
+    kind = _checks.real_dtype(dtype)
+    return Sigma(size, kind, options, np.array(values, kind))

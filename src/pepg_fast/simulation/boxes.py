@@ -1,18 +1,19 @@
 """Conversion of a network's outputs into bounded actions."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-_Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
+from .._types import Floats
+
+_Ends = tuple[Floats, Floats]
 
 
 def rows_of_box(
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
+    low: Floats,
+    high: Floats,
     scaled: bool,
     most: float = float(np.finfo(np.float64).max),
     limits: _Ends | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+) -> tuple[Floats, Floats | None]:
     """Return the rows that turn outputs into actions: bounds of the outputs; and half, middle, low and high, or None.
 
     The second is None if clipped outputs are already actions. If `scaled`, outputs from -1 to 1 span the range between
@@ -34,5 +35,5 @@ def rows_of_box(
     return np.array([bottom, top]), np.array([half, middle, last_low, last_high])
 
 
-def _finite(low: NDArray[np.float64], high: NDArray[np.float64], most: float) -> _Ends:
+def _finite(low: Floats, high: Floats, most: float) -> _Ends:
     return np.minimum(np.maximum(low, -most), high), np.maximum(np.minimum(high, most), low)

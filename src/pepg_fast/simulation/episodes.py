@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _caller, _checks, kernels
+from .._types import Array, Floats
 from ..nn import NATIVE, Network, NeuralNetwork, RecurrentNetwork, native_name
 from . import native
 from .boxes import rows_of_box
@@ -26,9 +27,9 @@ class Rollout(NamedTuple):
         Rewards of the steps. The last one is NaN if its action was not finite, and was not passed to the environment.
     """
 
-    observations: NDArray[np.float64]
-    actions: NDArray[np.float64]
-    rewards: NDArray[np.float64]
+    observations: Floats
+    actions: Floats
+    rewards: Floats
 
 
 class Simulation:
@@ -271,15 +272,12 @@ class Simulation:
         perceptron = self._perceptron_of(network)
         weights = solutions_for("solution", solution, perceptron, n_dims=1)
         steps = np.empty((1, 1), np.int64)
-        self._environment.simulate(
-            perceptron, weights[None], _seed(seed), np.empty((1, 1)), steps, 1
-        )
+        environment, seed = self._environment, _seed(seed)
+        environment.simulate(perceptron, weights[None], seed, np.empty((1, 1)), steps, 1)
         length = min(int(steps[0, 0]) + 1, self.max_steps)  # one more: an action may not be finite
         observations = np.empty((length + 1, self.observation_size))
         actions, rewards = np.empty((length, self.action_size)), np.empty(length)
-        length = self._environment.rollout(
-            perceptron, weights, _seed(seed), observations, actions, rewards
-        )
+        length = environment.rollout(perceptron, weights, seed, observations, actions, rewards)
         return Rollout(observations[: length + 1], actions[:length], rewards[:length])
 
     def __repr__(self) -> str:
@@ -315,7 +313,7 @@ class Simulation:
         return perceptron
 
 
-def _raise_if_nan(returns: NDArray[np.float64], steps: NDArray[np.int64], seed: int) -> None:
+def _raise_if_nan(returns: Floats, steps: NDArray[np.int64], seed: int) -> None:
     """Name the first member and episode whose return is NaN."""
     failed = np.isnan(returns)
     if not failed.any():
@@ -328,7 +326,7 @@ def _raise_if_nan(returns: NDArray[np.float64], steps: NDArray[np.int64], seed: 
     )
 
 
-def solutions_for(name: str, value: "ArrayLike", perceptron: Any, n_dims: int) -> NDArray[Any]:
+def solutions_for(name: str, value: "ArrayLike", perceptron: Any, n_dims: int) -> Array:
     """Accept weights in float64 or float32; return an array that the kernels can read."""
     given = _checks.numbers(name, value)
     wanted = f"(n, {perceptron.n_parameters})" if n_dims == 2 else f"({perceptron.n_parameters},)"

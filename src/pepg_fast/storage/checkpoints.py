@@ -4,13 +4,13 @@ import math
 import os
 import time
 from collections.abc import Callable
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import _caller, _checks, schedules
+from .._types import DType, FileName
 from ..optimizers import BUILT_IN, Optimizer
 from ..search import attempts, options
 from ..search.fitness import checked_shaping
@@ -40,7 +40,7 @@ def _own(kind: type) -> frozenset[str]:
     return _OWN.union(options.arguments_of(kind))
 
 
-def save(es: Any, filename: "str | PathLike[str] | None") -> str:
+def save(es: Any, filename: FileName | None) -> str:
     """Write a search to `filename`, or to a new file in the folder that pepg-es uses; return the absolute path."""
     state = to_state(es)
     _refuse_what_cannot_be_loaded(es, state)
@@ -79,7 +79,7 @@ def _refuse_what_cannot_be_loaded(es: Any, state: dict[str, Any]) -> None:
 def load(
     kind: type[Any],
     construct: Callable[..., None],
-    filename: "str | PathLike[str]",
+    filename: FileName,
     optimizer: type[Optimizer] | None,
     handed_over: dict[str, Any],
 ) -> Any:
@@ -169,9 +169,7 @@ def to_state(es: Any) -> dict[str, Any]:
     kind = type(es)
     names = ("population_size", "theta_size", "mu", "sigma", *_COUNTS, *_BEST, *_stored(kind))
     state = {name: getattr(es, name) for name in names}
-    state |= {
-        name: callable_registry.to_state(getattr(es, name)) for name in may_be_functions(kind)
-    }
+    state |= {one: callable_registry.to_state(getattr(es, one)) for one in may_be_functions(kind)}
     for name in ("mu_init", "sigma_init"):
         value = getattr(es, name)
         state[name] = value if files.is_storable(value) else np.array(value, dtype=np.float64)
@@ -234,7 +232,7 @@ def _restore(
         setattr(es, LOG_TAIL, state[LOG_TAIL])
 
 
-def _checked(state: dict[str, Any], dtype: "np.dtype[Any]") -> dict[str, Any]:
+def _checked(state: dict[str, Any], dtype: DType) -> dict[str, Any]:
     """Refuse stored values that would fail only in a later update; return the vectors as new arrays."""
     size = _checks.parameters(state["theta_size"])
     for name in _COUNTS:
@@ -276,13 +274,13 @@ def _folder_of_caller() -> Path:
     return Path(file).resolve().parent if file else Path.cwd()
 
 
-def save_best(es: Any, filename: "str | PathLike[str]") -> None:
+def save_best(es: Any, filename: FileName) -> None:
     """Write the best candidate and its distribution."""
     state = {"theta": es.best_theta, "mu": es.best_mu, "sigma": es.best_sigma}
     files.save(filename, "best", state)
 
 
-def load_best(filename: "str | PathLike[str]") -> tuple[Any, Any, Any]:
+def load_best(filename: FileName) -> tuple[Any, Any, Any]:
     """Read a file that `save_best` or pepg-es wrote."""
     if legacy.is_pickle(filename):
         return legacy.load_best(filename)

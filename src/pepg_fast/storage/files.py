@@ -23,6 +23,7 @@ from typing import IO, Any
 import numpy as np
 
 from .. import _checks
+from .._types import FileName
 from . import archives
 
 FORMAT = "pepg_fast"
@@ -40,9 +41,7 @@ _NOT_IN_NAMES = re.compile(r"[\0\\\ud800-\udfff]")
 _MOST_LEVELS, _MOST_BITS = 100, 14_000
 
 
-def save(
-    filename: "str | os.PathLike[str]", kind: str, state: dict[str, Any], *, overwrite: bool = True
-) -> Path:
+def save(filename: FileName, kind: str, state: dict[str, Any], *, overwrite: bool = True) -> Path:
     """Write `state` as a file of this kind and return its absolute path.
 
     The bytes go to a temporary file in the same folder, which is flushed to the disk and renamed: a crash leaves the
@@ -54,11 +53,7 @@ def save(
 
 
 def write(
-    filename: "str | os.PathLike[str]",
-    content: bytes,
-    *,
-    overwrite: bool = True,
-    like: Path | None = None,
+    filename: FileName, content: bytes, *, overwrite: bool = True, like: Path | None = None
 ) -> Path:
     """Write a file whole or not at all, with the errors of `save`, and return its absolute path.
 
@@ -92,7 +87,7 @@ def refuse_devices(path: Path) -> None:
         raise OSError(f"{path} is a device or a pipe; wanted the name of a file")
 
 
-def opened(filename: "str | os.PathLike[str]") -> io.BufferedReader:
+def opened(filename: FileName) -> io.BufferedReader:
     """Open a file for reading."""
     path = _checks.path("filename", filename)
     refuse_devices(path)
@@ -118,7 +113,7 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
+def load(filename: FileName, kind: str) -> dict[str, Any]:
     """Read a state written by `save`.
 
     Raises ValueError, with its name, if the file is damaged, is of another kind, or has a newer format version.
@@ -151,7 +146,7 @@ def load(filename: "str | os.PathLike[str]", kind: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def contents_of(filename: "str | os.PathLike[str]", kind: str) -> Iterator[None]:
+def contents_of(filename: FileName, kind: str) -> Iterator[None]:
     """Turn any exception about the contents of a file into a ValueError that names the file."""
     try:
         yield

@@ -1,6 +1,5 @@
 """The three kinds of files that pepg-es writes: the required contents of each, read by `pickle_reader`."""
 
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._types import FileName
 from . import files, pickle_reader
 from .pickle_reader import Instance, Name
 
@@ -39,13 +39,13 @@ _NETWORK = {
 }
 
 
-def is_pickle(filename: "str | os.PathLike[str]") -> bool:
+def is_pickle(filename: FileName) -> bool:
     """Return whether a file starts like the pickles of pepg-es."""
     with files.opened(filename) as file:
         return file.read(1) == pickle.PROTO
 
 
-def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) -> dict[str, Any]:
+def load_checkpoint(filename: FileName, optimizer: type | None) -> dict[str, Any]:
     """Return the attributes of a pickled PEPG, with the optimizer in the form of this package's checkpoints."""
     given = () if optimizer is None else (optimizer,)
     state = _dict_of(filename, "checkpoint", given, "optimizer=")
@@ -62,7 +62,7 @@ def load_checkpoint(filename: "str | os.PathLike[str]", optimizer: type | None) 
         return state
 
 
-def load_best(filename: "str | os.PathLike[str]") -> tuple[Any, Any, Any]:
+def load_best(filename: FileName) -> tuple[Any, Any, Any]:
     """Read (theta, mu, sigma) from a pickled best file."""
     with files.contents_of(filename, "best"):
         value = pickle_reader.read(filename, frozenset(), "")
@@ -74,9 +74,7 @@ def load_best(filename: "str | os.PathLike[str]") -> tuple[Any, Any, Any]:
 
 
 def load_network(
-    filename: "str | os.PathLike[str]",
-    activations: tuple[Callable[..., Any], ...],
-    prefixes: Mapping[str, str],
+    filename: FileName, activations: tuple[Callable[..., Any], ...], prefixes: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the state of a pickled network as `save_network` stores it; `prefixes` are those of names, by origin."""
     hint = "hidden_activation= or output_activation="

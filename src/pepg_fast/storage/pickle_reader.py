@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._types import Array, DType, FileName
 from . import files
 
 MOST_BYTES = 256 * 2**20  # size of a file
@@ -79,14 +80,14 @@ class _Function:
 class _DType:
     """A dtype; its byte order follows later in the file."""
 
-    dtype: "np.dtype[Any]"
+    dtype: DType
 
 
 @dataclass(eq=False)
 class _Array:
     """An array; its contents follow later in the file."""
 
-    array: NDArray[Any] | None = None
+    array: Array | None = None
 
 
 @dataclass(eq=False)
@@ -102,7 +103,7 @@ class _Bytes:
         return cls(np.array(bytearray(data), np.uint8), bytes)
 
 
-def read(filename: "str | os.PathLike[str]", admitted: frozenset[str], hint: str) -> Any:
+def read(filename: FileName, admitted: frozenset[str], hint: str) -> Any:
     """Read the value that a pickle holds; ValueError if it is damaged, or has contents that pepg-es never writes.
 
     `admitted` has the qualified names of callables that the caller passed; `hint` names the arguments for more.
@@ -322,7 +323,7 @@ def _shown(value: Any) -> str:
     return value.name if isinstance(value, Name | _Function) else f"a {type(value).__name__}"
 
 
-def _array(data: Any, dtype: "np.dtype[Any]", shape: tuple[Any, ...], order: str) -> NDArray[Any]:
+def _array(data: Any, dtype: DType, shape: tuple[Any, ...], order: str) -> Array:
     """Make an array in the memory of its bytes."""
     is_shape = len(shape) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in shape)
     if not is_shape or order not in ("C", "F"):
@@ -334,7 +335,7 @@ def _array(data: Any, dtype: "np.dtype[Any]", shape: tuple[Any, ...], order: str
     if math.prod(shape) * dtype.itemsize != data.memory.size:
         raise ValueError(f"the pickle holds {data.memory.size} bytes for an array of another size")
     data.is_taken = True
-    array: NDArray[Any] = np.ndarray(shape, dtype, data.memory, order=order)  # type: ignore[arg-type]
+    array: Array = np.ndarray(shape, dtype, data.memory, order=order)  # type: ignore[arg-type]
     files.refuse_damaged_numbers(array)
     return array
 

@@ -17,9 +17,7 @@ def remedies(config: TrainConfig, interface: Interface) -> dict[str, str]:
         "another reward_shift or reward_floor": config.reward_shift != 0.0 or config.reward_floor is not None,
     }  # fmt: skip
     tried = [text for text, is_open in options.items() if is_open]
-    likely = ", ".join(
-        [*tried, "or a reward for small progress" if tried else "a reward for small progress"]
-    )
+    likely = ", ".join([*tried, f"{'or ' if tried else ''}a reward for small progress"])
     noisy = f"try {likely}; a larger population (population_size) costs more steps, but reduces the noise"
     return REMEDIES | {
         "equal": f"try {likely}",

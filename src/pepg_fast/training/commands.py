@@ -59,9 +59,6 @@ def add_to(commands: Any) -> None:
     _add_export(commands)
 
 
-# ---- train ------------------------------------------------------------------------------------------------------
-
-
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
@@ -78,18 +75,14 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--name", help="name of the run's folder (default: the environment's name)")
     _add_runs(parser)
     parser.add_argument(
-        "--resume",
-        nargs="?",
-        const="",
-        metavar="RUN",
+        "--resume", nargs="?", const="", metavar="RUN",
         help="continue the run in this folder or of this environment (default: the run of ENV_ID); limits given here "
         "replace all limits of the run, and --mu-lr, --sigma-lr and --max-speed apply from now on",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--config",
-        metavar="FILE",
+        "--config", metavar="FILE",
         help="TOML file whose keys are the options below; options on the command line override it",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--profile", choices=(profiles.AUTO, profiles.NONE, *profiles.known()), metavar="NAME",
         help=f"settings tuned for a family of tasks; options and --config override them (default: {profiles.AUTO}, the "
@@ -105,10 +98,9 @@ def _add_train(commands: Any) -> None:
         "--ray", action="store_true", help="run the episodes in the actors of a Ray cluster"
     )
     parser.add_argument(
-        "--address",
-        metavar="HOST:PORT",
+        "--address", metavar="HOST:PORT",
         help='address of the cluster, or "auto" (default: a new cluster on this machine)',
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--log", choices=tuple(LOGS), action="append", default=[],
         help="log the run to this service while it is running (give it again with --resume); may be repeated; local "
@@ -496,24 +488,17 @@ def _limits_to_go_on(result: Any, config: TrainConfig) -> str:
     return "".join(f" --{name.replace('_', '-')} {value}" for name, value in limits.items())
 
 
-# ---- evaluate, play, plot, export -------------------------------------------------------------------------------
-
-
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs",
-        default="runs",
-        metavar="FOLDER",
-        help="folder that holds the runs (default: runs)",
-    )
+        "--runs", default="runs", metavar="FOLDER", help="folder that holds the runs (default: runs)",
+    )  # fmt: skip
 
 
 def _add_policy_options(parser: argparse.ArgumentParser, what: str, episodes: int) -> None:
     parser.add_argument(
-        "run_or_env",
-        metavar="RUN",
+        "run_or_env", metavar="RUN",
         help=f"run to {what}: its folder, or the id of its environment (with --network, that id)",
-    )
+    )  # fmt: skip
     _add_runs(parser)
     parser.add_argument(
         "--episodes", type=_whole, default=episodes, metavar="N",
@@ -523,10 +508,8 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str, episodes: in
         "--seed", type=_whole, default=0, metavar="N", help="seed of the first episode (default: 0)"
     )
     parser.add_argument(
-        "--network",
-        metavar="FILE",
-        help="take the policy from a network file of this package or of pepg-es",
-    )
+        "--network", metavar="FILE", help="take the policy from a network file of this package or of pepg-es",
+    )  # fmt: skip
     parser.add_argument(
         "--env-arg", dest="env_args", action="append", type=_pair, default=[], metavar="KEY=VALUE",
         help="keyword argument for making the environment, besides those of training; may be repeated",
@@ -538,13 +521,12 @@ def _add_policy_options(parser: argparse.ArgumentParser, what: str, episodes: in
 
 
 def _policy_of(options: argparse.Namespace, which: str) -> Policy:
+    env_args = dict(options.env_args)
     if options.network is not None:
-        policy = Policy.load(
-            options.network, env=options.run_or_env, env_args=dict(options.env_args)
-        )
+        policy = Policy.load(options.network, env=options.run_or_env, env_args=env_args)
     else:
         policy = _policies_of(options).policy(which)
-    policy.env_args = policy.env_args | dict(options.env_args)
+    policy.env_args = policy.env_args | env_args
     if options.max_episode_steps is not None:
         policy.max_episode_steps = _checks.integer(
             "--max-episode-steps", options.max_episode_steps, at_least=1
@@ -571,11 +553,8 @@ def _add_evaluate(commands: Any) -> None:
     )
     _add_policy_options(parser, "evaluate", 100)
     parser.add_argument(
-        "--workers",
-        type=_whole,
-        metavar="N",
-        help="number of worker processes (default: one for each processor)",
-    )
+        "--workers", type=_whole, metavar="N", help="number of worker processes (default: one for each processor)",
+    )  # fmt: skip
     parser.add_argument(
         "--policy", choices=WHICH, help="which of the run's policies to evaluate (default: all)"
     )
@@ -598,11 +577,9 @@ def evaluate(options: argparse.Namespace) -> int:
         names = [options.policy]
     for name in names:
         policy = _policy_of(options, name)
-        result = score(
-            policy, episodes=options.episodes, seed=options.seed, workers=options.workers
-        )
+        found = score(policy, episodes=options.episodes, seed=options.seed, workers=options.workers)
         label = name.replace("_", " ")
-        print(f"{label + ':':<13}{result}", flush=True)
+        print(f"{label + ':':<13}{found}", flush=True)
     return 0
 
 
@@ -648,11 +625,9 @@ def _add_plot(commands: Any) -> None:
     )
     _add_runs(parser)
     parser.add_argument(
-        "--output",
-        default="curves.png",
-        metavar="FILE",
+        "--output", default="curves.png", metavar="FILE",
         help="picture to write, .png, .svg or .pdf (default: curves.png)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--x", choices=("step", "evaluations", "interactions", "seconds"), default="interactions",
         help="quantity on the horizontal axis (default: interactions, that is, environment steps)",
@@ -673,9 +648,8 @@ def plot(options: argparse.Namespace) -> int:
         whole = path.resolve()
         label = whole.name if path.is_dir() else whole.parent.name
         label = (label if label not in sources else str(path)).replace("$", r"\$")  # not a formula
-        sources[f" {label}" if label.startswith("_") else label] = (
-            history  # a legend omits labels that begin with "_"
-        )
+        # A legend omits labels that begin with "_".
+        sources[f" {label}" if label.startswith("_") else label] = history
     plot_histories(sources, options.output, x=options.x)
     print(os.path.abspath(picture_path(options.output)))
     return 0
@@ -695,10 +669,8 @@ def _add_export(commands: Any) -> None:
     _add_runs(parser)
     parser.add_argument("--format", choices=FORMATS, required=True, help="format of the file")
     parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="file to write (default: policy.c, .onnx, .pt or .py in the run's folder)",
-    )
+        "--output", metavar="FILE", help="file to write (default: policy.c, .onnx, .pt or .py in the run's folder)",
+    )  # fmt: skip
     parser.add_argument(
         "--policy", choices=WHICH, default="center",
         help="which of the run's policies to export (default: center)",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import _caller, _checks
+from .._types import FileName
 from ..low_rank import LowRankPEPG
 from ..nn import CELLS, NATIVE, Network, NeuralNetwork, RecurrentNetwork
 from ..optimizers import SGD, Adam, ClipUp, Optimizer
@@ -60,14 +61,7 @@ def _setting(
     setting may be two numbers; it goes from the first to the second over the run.
     """
     check = ramps.or_ramp(check) if ramp else check
-    metadata = {
-        "group": group,
-        "check": check,
-        "help": help,
-        "choices": choices,
-        "free": free,
-        "ramp": ramp,
-    }
+    metadata = dict(group=group, check=check, help=help, choices=choices, free=free, ramp=ramp)
     if default == {}:
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -129,210 +123,132 @@ class TrainConfig:
         If a setting is not as described here; the message says what was wanted and what was given.
     """
 
-    env_args: dict[str, Any] = _setting(  # noqa: RUF009
-        {}, ENVIRONMENT, _env_args, "Keyword arguments for making the environment."
-    )
-    max_episode_steps: int | tuple[int, int] | None = _setting(
-        None, ENVIRONMENT, _whole(1),
+    # fmt: off
+    env_args: dict[str, Any] = _setting({}, ENVIRONMENT, _env_args,  # noqa: RUF009
+        "Keyword arguments for making the environment.")
+    max_episode_steps: int | tuple[int, int] | None = _setting(None, ENVIRONMENT, _whole(1),
         "Number of steps after which an episode is truncated, instead of the environment's own limit. If a function "
         "makes the environment, this setting replaces its Gymnasium `TimeLimit` wrappers; a limit inside the "
         "environment still applies. With FROM:TO, episodes grow longer over the run; the center's episodes always have "
-        "the final length.", ramp=True,
-    )  # fmt: skip
-    new_env: bool | None = _setting(
-        None, ENVIRONMENT, _checks.flag,
+        "the final length.", ramp=True)
+    new_env: bool | None = _setting(None, ENVIRONMENT, _checks.flag,
         "Whether to make a new environment for each episode. This is needed if `reset` does not clear the previous "
         "episode completely, because the rewards then depend on which worker ran which episode. By default, this is "
-        "done only for those of Gymnasium's own environments that need it (BipedalWalker and CarRacing).",
-    )  # fmt: skip
-    frame_stack: int = _setting(
-        1, ENVIRONMENT, _whole(1, MOST_FRAMES),
+        "done only for those of Gymnasium's own environments that need it (BipedalWalker and CarRacing).")
+    frame_stack: int = _setting(1, ENVIRONMENT, _whole(1, MOST_FRAMES),
         "Number of most recent observations that the network sees together. At the start of an episode, the first "
-        "observation fills the stack. A stack of more than one needs the Gymnasium engine.",
-    )  # fmt: skip
-    normalize_observations: bool = _setting(
-        False, ENVIRONMENT, _checks.flag,
+        "observation fills the stack. A stack of more than one needs the Gymnasium engine.")
+    normalize_observations: bool = _setting(False, ENVIRONMENT, _checks.flag,
         "Whether to normalize observations to mean 0 and standard deviation 1, using the running statistics of all "
-        "earlier generations.",
-    )  # fmt: skip
-    observation_clip: float = _setting(
-        5.0, ENVIRONMENT, _number(positive=True, infinite=True),
-        "Normalized observations are clipped to this many standard deviations.",
-    )  # fmt: skip
-    scale_actions: bool = _setting(
-        True, ENVIRONMENT, _checks.flag,
+        "earlier generations.")
+    observation_clip: float = _setting(5.0, ENVIRONMENT, _number(positive=True, infinite=True),
+        "Normalized observations are clipped to this many standard deviations.")
+    scale_actions: bool = _setting(True, ENVIRONMENT, _checks.flag,
         "Whether the network's outputs from -1 to 1 are scaled to the Box of actions. Otherwise an output is the "
-        "action itself, clipped to the Box.",
-    )  # fmt: skip
-    reward_floor: float | None = _setting(
-        None, ENVIRONMENT, _number(),
+        "action itself, clipped to the Box.")
+    reward_floor: float | None = _setting(None, ENVIRONMENT, _number(),
         "Lower limit of each step's reward in the fitness. It softens a penalty, such as one for falling, that is so "
-        "large that candidates learn not to move.",
-    )  # fmt: skip
-    reward_shift: float | tuple[float, float] = _setting(
-        0.0, ENVIRONMENT, _number(),
+        "large that candidates learn not to move.")
+    reward_shift: float | tuple[float, float] = _setting(0.0, ENVIRONMENT, _number(),
         "Number added to each step's reward in the fitness. A negative number cancels a bonus for staying alive "
-        "(with --reward-shift=-1:0, only for a while).", ramp=True,
-    )  # fmt: skip
-    hidden_sizes: tuple[int, ...] = _setting(
-        None, POLICY, _sizes,
+        "(with --reward-shift=-1:0, only for a while).", ramp=True)
+    hidden_sizes: tuple[int, ...] = _setting(None, POLICY, _sizes,
         "Widths of the hidden layers, by default 16,16; none makes a linear policy. With a recurrent cell, one number, "
-        "the number of its units, by default 16.",
-    )  # fmt: skip
-    cell: str = _choice(
-        "none", POLICY,
+        "the number of its units, by default 16.")
+    cell: str = _choice("none", POLICY,
         'Recurrent cell that gives the policy a memory of its episode: gated ("gru" or "lstm") or plain tanh units '
-        '("elman").', ("none", *CELLS),
-    )  # fmt: skip
+        '("elman").', ("none", *CELLS))
     activation: str = _choice("tanh", POLICY, "Activation of the hidden layers.", tuple(NATIVE))
-    output_activation: str = _choice(
-        "identity", POLICY, "Activation of the outputs.", tuple(NATIVE)
-    )
+    output_activation: str = _choice("identity", POLICY,
+        "Activation of the outputs.", tuple(NATIVE))
     bias: bool = _setting(True, POLICY, _checks.flag, "Whether the layers have biases.")
-    start_from: str | None = _setting(
-        None, POLICY, _path,
+    start_from: str | None = _setting(None, POLICY, _path,
         "Earlier run (its folder, or its policy.npz) from whose best center the search starts, with that run's "
         "observation statistics. The networks must have the same shape. By default, the search starts with all weights "
-        "0.",
-    )  # fmt: skip
-    population_size: int = _setting(
-        64, SEARCH, _population_size, "Number of candidates in a generation; must be even."
-    )
-    interactions_per_generation: int | None = _setting(
-        None, SEARCH, _whole(1),
-        "Minimum number of environment steps in a generation: further populations are drawn until it is reached.",
-    )  # fmt: skip
-    max_population: int | None = _setting(
-        None, SEARCH, _whole(2),
-        "Maximum number of candidates in a generation that has not reached --interactions-per-generation.",
-    )  # fmt: skip
-    sigma_init: float | tuple[float, float] = _setting(
-        0.1, SEARCH, _positive,
+        "0.")
+    population_size: int = _setting(64, SEARCH, _population_size,
+        "Number of candidates in a generation; must be even.")
+    interactions_per_generation: int | None = _setting(None, SEARCH, _whole(1),
+        "Minimum number of environment steps in a generation: further populations are drawn until it is reached.")
+    max_population: int | None = _setting(None, SEARCH, _whole(2),
+        "Maximum number of candidates in a generation that has not reached --interactions-per-generation.")
+    sigma_init: float | tuple[float, float] = _setting(0.1, SEARCH, _positive,
         "Initial standard deviation (sigma) of each weight. With FROM:TO, which needs --sigma-lr 0, sigma follows this "
-        "schedule.", ramp=True,
-    )  # fmt: skip
-    mu_lr: float | tuple[float, float] = _setting(
-        0.15, SEARCH, _positive, "Learning rate of the mean.", ramp=True
-    )
-    sigma_lr: float | tuple[float, float] = _setting(
-        0.2, SEARCH, _number(), "Learning rate of sigma.", ramp=True
-    )
-    schedule_interactions: int | None = _setting(
-        None, SEARCH, _whole(1),
+        "schedule.", ramp=True)
+    mu_lr: float | tuple[float, float] = _setting(0.15, SEARCH, _positive,
+        "Learning rate of the mean.", ramp=True)
+    sigma_lr: float | tuple[float, float] = _setting(0.2, SEARCH, _number(),
+        "Learning rate of sigma.", ramp=True)
+    schedule_interactions: int | None = _setting(None, SEARCH, _whole(1),
         "Number of environment steps over which settings given as FROM:TO change from the first number to the second, "
-        "where they stay. By default, --max-interactions.",
-    )  # fmt: skip
-    sigma_max_change: float = _setting(
-        0.2, SEARCH, _positive, "Maximum change of sigma in one update, relative to sigma."
-    )
-    rank: int | None = _setting(
-        None, SEARCH, _whole(1),
+        "where they stay. By default, --max-interactions.")
+    sigma_max_change: float = _setting(0.2, SEARCH, _positive,
+        "Maximum change of sigma in one update, relative to sigma.")
+    rank: int | None = _setting(None, SEARCH, _whole(1),
         "Rank of the noise of each weight matrix, for large networks (`LowRankPEPG`). There is then a single sigma, "
         "which is not adapted: `sigma_lr` and `sigma_max_change` have no effect. By default, each weight has its own "
-        "noise and its own sigma.",
-    )  # fmt: skip
+        "noise and its own sigma.")
     l2_coeff: float = _setting(0.0, SEARCH, _number(), "Weight decay of the mean.")
     optimizer: str = _choice("clipup", SEARCH, "Optimizer of the mean.", tuple(OPTIMIZERS))
-    max_speed: float | None = _setting(
-        None, SEARCH, _positive,
-        "Maximum length of ClipUp's velocity, and so of its step; by default twice the learning rate.",
-    )  # fmt: skip
+    max_speed: float | None = _setting(None, SEARCH, _positive,
+        "Maximum length of ClipUp's velocity, and so of its step; by default twice the learning rate.")
     momentum: float = _setting(0.9, SEARCH, _checks.share, "Momentum of ClipUp or SGD.")
-    fitness_shaping: str = _choice(
-        "centered", SEARCH,
+    fitness_shaping: str = _choice("centered", SEARCH,
         'Transformation of the fitness before the gradient is computed: "centered" ranks, the rank-based utilities of '
         '"nes", "normalized" to standard deviation 1, or "raw". "top" uses only the best pairs, normalized to standard '
-        "deviation 1.", SHAPINGS,
-    )  # fmt: skip
-    top: int | None = _setting(
-        None, SEARCH, _whole(1), 'Number of best pairs used by "top"; by default all.'
-    )
-    episodes: int | str = _setting(
-        1, SEARCH, _episodes,
+        "deviation 1.", SHAPINGS)
+    top: int | None = _setting(None, SEARCH, _whole(1),
+        'Number of best pairs used by "top"; by default all.')
+    episodes: int | str = _setting(1, SEARCH, _episodes,
         f'Number of episodes of each candidate; their mean return is its fitness. With "{AUTO}", the number (up to '
         f"{MOST}) follows the noise of the returns: it rises when noise alone could explain the difference between the "
-        "two candidates of a pair, and falls when the noise is far below that.",
-    )  # fmt: skip
-    episode_seeds: str = _choice(
-        "pair", SEARCH,
+        "two candidates of a pair, and falls when the noise is far below that.")
+    episode_seeds: str = _choice("pair", SEARCH,
         'Whether each mirrored pair has its own episode seeds ("pair"), or all candidates of a generation share them '
-        '("generation").',
-        SEEDS,
-    )  # fmt: skip
-    seed: int | None = _setting(
-        None, SEARCH, _whole(0, 2**63 - 1),
-        "Seed of the search and of the episodes; by default drawn at random, and stored with the run.",
-    )  # fmt: skip
-    max_steps: int | None = _setting(
-        None, LIMITS, _whole(1),
-        "Maximum number of generations, including those of earlier runs; 500 if no limit is given.", free=True,
-    )  # fmt: skip
-    max_evaluations: int | None = _setting(
-        None, LIMITS, _whole(1),
-        "Maximum number of evaluated candidates, including those of earlier runs.", free=True,
-    )  # fmt: skip
-    max_interactions: int | None = _setting(
-        None, LIMITS, _whole(1),
-        "Maximum number of environment steps, including those of earlier runs.", free=True,
-    )  # fmt: skip
-    time_limit: float | None = _setting(
-        None, LIMITS, _positive, "Maximum number of seconds, including earlier runs.", free=True
-    )
-    patience: int | None = _setting(
-        None, LIMITS, _whole(1),
-        "Number of generations without a new best fitness after which the run ends; 100 with --restarts.", free=True,
-    )  # fmt: skip
-    target: float | None = _setting(
-        None, LIMITS, _number(),
+        '("generation").', SEEDS)
+    seed: int | None = _setting(None, SEARCH, _whole(0, 2**63 - 1),
+        "Seed of the search and of the episodes; by default drawn at random, and stored with the run.")
+    max_steps: int | None = _setting(None, LIMITS, _whole(1),
+        "Maximum number of generations, including those of earlier runs; 500 if no limit is given.", free=True)
+    max_evaluations: int | None = _setting(None, LIMITS, _whole(1),
+        "Maximum number of evaluated candidates, including those of earlier runs.", free=True)
+    max_interactions: int | None = _setting(None, LIMITS, _whole(1),
+        "Maximum number of environment steps, including those of earlier runs.", free=True)
+    time_limit: float | None = _setting(None, LIMITS, _positive,
+        "Maximum number of seconds, including earlier runs.", free=True)
+    patience: int | None = _setting(None, LIMITS, _whole(1),
+        "Number of generations without a new best fitness after which the run ends; 100 with --restarts.", free=True)
+    target: float | None = _setting(None, LIMITS, _number(),
         "The run ends when the center's mean return reaches this value. If no limit is given, the default is the "
-        "environment's registered reward_threshold, if it has one.", free=True,
-    )  # fmt: skip
-    workers: int | None = _setting(
-        None, RUN, _whole(0, MOST_WORKERS),
+        "environment's registered reward_threshold, if it has one.", free=True)
+    workers: int | None = _setting(None, RUN, _whole(0, MOST_WORKERS),
         "Number of worker processes that run episodes; with 0, this process runs them itself. The results are the "
         "same for any number. By default, there is one worker for each processor that this process may use, within a "
-        "container's quota and LOKY_MAX_CPU_COUNT; none in a daemonic process, which may not have children.",
-        free=True,
-    )  # fmt: skip
-    engine: str = _choice(
-        "auto", RUN,
+        "container's quota and LOKY_MAX_CPU_COUNT; none in a daemonic process, which may not have children.", free=True)
+    engine: str = _choice("auto", RUN,
         'Engine that steps the environments. "gymnasium" steps each one by itself, in worker processes; "mujoco" steps '
         "Gymnasium's MuJoCo tasks (v5) together in MuJoCo's threads (`workers` is their number), with equal results; "
         '"envpool" uses an EnvPool pool, and "vector" a `VectorEnv`. "auto" chooses the fastest engine whose results '
-        "equal Gymnasium's.",
-        ENGINES,
-    )  # fmt: skip
-    center_every: int = _setting(
-        10, RUN, _whole(0),
+        "equal Gymnasium's.", ENGINES)
+    center_every: int = _setting(10, RUN, _whole(0),
         "Number of generations between two evaluations of the center (the policy whose weights are the mean mu); 0 "
-        "means never.",
-    )  # fmt: skip
-    center_episodes: int = _setting(
-        5,
-        RUN,
-        _whole(1, MOST_EPISODES),
-        "Number of episodes in an evaluation of the center; they are always the same.",
-    )
-    checkpoint_every: int = _setting(
-        10, RUN, _whole(1), "Number of generations between two checkpoints.", free=True
-    )
-    episode_retries: int = _setting(
-        0, FAILURES, _whole(0, MOST_RETRIES),
+        "means never.")
+    center_episodes: int = _setting(5, RUN, _whole(1, MOST_EPISODES),
+        "Number of episodes in an evaluation of the center; they are always the same.")
+    checkpoint_every: int = _setting(10, RUN, _whole(1),
+        "Number of generations between two checkpoints.", free=True)
+    episode_retries: int = _setting(0, FAILURES, _whole(0, MOST_RETRIES),
         "How often a failed episode is run again, each time in a new environment. (An episode fails if its environment "
         "raises an exception, its worker dies, or it exceeds its time limit.) The result is the same as if the episode "
-        "had not failed.", free=True,
-    )  # fmt: skip
-    failed_episodes: str = _choice(
-        "raise", FAILURES,
+        "had not failed.", free=True)
+    failed_episodes: str = _choice("raise", FAILURES,
         'What happens if an episode still fails: "raise" ends the run; with "worst", its candidate ranks last in its '
         "generation, and nothing else of the episode counts. A generation in which all candidates fail ends the run.",
-        FAILED, free=True,
-    )  # fmt: skip
-    episode_time_limit: float | None = _setting(
-        None, FAILURES, _positive,
+        FAILED, free=True)
+    episode_time_limit: float | None = _setting(None, FAILURES, _positive,
         "Maximum number of seconds that an episode may spend in its environment's `reset` and `step`; an episode that "
-        "takes longer has failed.", free=True,
-    )  # fmt: skip
+        "takes longer has failed.", free=True)
+    # fmt: on
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -426,9 +342,7 @@ SETTINGS = dataclasses.fields(TrainConfig)
 NAMES = tuple(each.name for each in SETTINGS)
 #: Settings that may go from one number to another over a run.
 RAMPS = tuple(each.name for each in SETTINGS if each.metadata["ramp"])
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    each.name: each.metadata["check"] for each in SETTINGS
-}
+_CHECKS: dict[str, Any] = {each.name: each.metadata["check"] for each in SETTINGS}
 #: Settings that change on resume only if they are named.
 RATES = ("mu_lr", "sigma_lr", "max_speed")
 FREE = frozenset(each.name for each in SETTINGS if each.metadata["free"])
@@ -443,9 +357,7 @@ def _documented(each: "dataclasses.Field[Any]") -> str:
     kind = {"tuple": "tuple of int"}.get(kind, kind).replace(" | ", " or ")
     kind += f" or pair of {kind}" if each.metadata["ramp"] else ""
     optional = ", optional" if each.default is None else ""
-    text = textwrap.fill(
-        each.metadata["help"], 108, initial_indent=" " * 8, subsequent_indent=" " * 8
-    )
+    text = textwrap.indent(textwrap.fill(each.metadata["help"], 100), " " * 8)
     return f"{each.name} : {kind}{optional}\n{text}"
 
 
@@ -585,14 +497,11 @@ def _differ(one: Any, other: Any) -> bool:
         return one is not other
 
 
-# ---- TOML -------------------------------------------------------------------------------------------------------
-
-
 #: Key for the names of `env_args` that a run's file does not hold, because TOML cannot represent their values.
 LEFT_OUT = "env_args_left_out"
 
 
-def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
+def read_toml(filename: FileName) -> dict[str, Any]:
     """Read a file's settings, and its `env_id` and `LEFT_OUT` if present; errors name the file and the key."""
     with files.opened(filename) as file:
         name, content = os.fsdecode(filename), file.read()
@@ -621,11 +530,7 @@ def read_toml(filename: "str | os.PathLike[str]") -> dict[str, Any]:
 
 
 def write_toml(
-    filename: "str | os.PathLike[str]",
-    env_id: str | None,
-    config: TrainConfig,
-    *,
-    overwrite: bool = True,
+    filename: FileName, env_id: str | None, config: TrainConfig, *, overwrite: bool = True
 ) -> None:
     """Write all settings that are not None."""
     with _caller.optional_dependency("train", "tomli_w", "gym"):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from .._types import Array, Floats
 from ..nn import NeuralNetwork
 from ..run.failures import failed
 from .engines import rollouts_of
@@ -61,8 +62,8 @@ class Generation:
         return vars(self) | {"_rollouts": None}
 
     def __call__(
-        self, solutions: NDArray[Any], members: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
+        self, solutions: Array, members: NDArray[np.intp]
+    ) -> tuple[Floats, NDArray[np.int64], dict[str, Array]]:
         """Run the episodes of a slice in this process; return fitness, steps and statistics of each member."""
         if self._rollouts is None:
             self.take_over(None)
@@ -74,13 +75,11 @@ class Generation:
             raise failed(index, str(error)) from error.__cause__
         return self.by_member(episodes)
 
-    def asked(self, solutions: NDArray[Any], seeds: NDArray[np.int64]) -> Asked:
+    def asked(self, solutions: Array, seeds: NDArray[np.int64]) -> Asked:
         """Return the request for episodes of some candidates with these seeds."""
         return Asked(solutions, seeds, self.normalizer, self.with_statistics, self.limit)
 
-    def by_member(
-        self, episodes: Episodes
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[Any]]]:
+    def by_member(self, episodes: Episodes) -> tuple[Floats, NDArray[np.int64], dict[str, Array]]:
         """Combine the episodes of each member: mean fitness, sum of steps, merged statistics."""
         shape = -1, self.seeds.shape[1]
         each = episodes.returns if self.as_it_is else episodes.fitness(self.reward_shift)

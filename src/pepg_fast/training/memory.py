@@ -7,12 +7,12 @@ for a network without memory.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._types import Array
 from ..nn import Network
 from ..search.low_rank import Unmade
 
-Memory = tuple[NDArray[Any], ...]
+Memory = tuple[Array, ...]
 
 
 def memory_of(network: Network, n: int, dtype: Any = np.float64) -> Memory:
@@ -25,11 +25,11 @@ def memory_of(network: Network, n: int, dtype: Any = np.float64) -> Memory:
 
 def outputs_of(
     network: Network,
-    weights: "NDArray[Any] | Unmade",
-    inputs: NDArray[Any],
+    weights: "Array | Unmade",
+    inputs: Array,
     memory: Memory,
     n_threads: int | None = None,
-) -> NDArray[Any]:
+) -> Array:
     """Return the outputs for one input for each row of weights, and update the memory in place."""
     if isinstance(weights, Unmade):
         return weights.forward(network._perceptron, inputs, n_threads or 0)

@@ -81,11 +81,9 @@ class NativeRollouts:
             returns.reshape(-1), lengths.reshape(-1), lifted.reshape(-1), _statistics(lengths, moments),
             np.zeros(returns.size, np.int64),
         )  # fmt: skip
-        return self._without_failed(episodes, seeds, faults, largest)
+        return self._checked(episodes, seeds, faults, largest)
 
-    def _without_failed(
-        self, episodes: Episodes, seeds: Any, faults: Any, largest: float
-    ) -> Episodes:
+    def _checked(self, episodes: Episodes, seeds: Any, faults: Any, largest: float) -> Episodes:
         """Discard failed episodes, or raise the error of the first one."""
         first_error = ""
         for i in np.flatnonzero(np.isnan(episodes.returns)).tolist():

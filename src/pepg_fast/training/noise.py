@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array
 
 #: Value of `TrainConfig.episodes` if the noise determines the number, and the maximum number then.
 AUTO, MOST = "auto", 16
@@ -57,7 +57,7 @@ class Noise:
         """Standard deviation of a generation's estimate of the signal if the true signal is 0."""
         return self.noise / episodes * math.sqrt(2.0 / self.pairs)
 
-    def after(self, fitness: NDArray[Any], *, is_auto: bool) -> "Noise":
+    def after(self, fitness: Array, *, is_auto: bool) -> "Noise":
         """Update the estimates by a generation's fitness, shape (candidates, E), whose second half mirrors the first.
 
         If `is_auto`, the next generation has more episodes if noise alone could explain the signal, and fewer if the
@@ -96,12 +96,8 @@ class Noise:
         count = _checks.integer("episodes", state["episodes"], at_least=1)
         n_generations = _checks.integer("generations", state["generations"], at_least=0)
         return cls(
-            count,
-            population_size // 2,
-            float(state["signal"]),
-            float(state["noise"]),
-            n_generations,
-        )
+            count, population_size // 2, float(state["signal"]), float(state["noise"]), n_generations,
+        )  # fmt: skip
 
     def to_state(self) -> dict[str, float]:
         """Return the state for a checkpoint."""

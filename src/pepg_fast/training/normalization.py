@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._types import Array, Floats
+
 #: Standard deviations below this (times the mean if that is above 1) count as rounding errors of a constant.
 LEAST_STD = 1e-8
 
@@ -26,8 +28,8 @@ class Statistics:
     #: Number of observations.
     count: float
     #: Mean of the observations, and sum of squared deviations from it, shape (observation_size,).
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]
+    mean: Floats
+    squares: Floats
 
     @classmethod
     def none(cls, size: int) -> "Statistics":
@@ -81,7 +83,7 @@ class Moments:
         self._block = np.empty((n, max(1, min(256, 16384 // size)), size))
         self._filled = np.zeros(n, np.intp)
 
-    def add(self, observations: NDArray[Any], rows: "NDArray[np.intp] | slice") -> None:
+    def add(self, observations: Array, rows: "NDArray[np.intp] | slice") -> None:
         """Add one observation for each of the episodes `rows`."""
         if isinstance(rows, slice):
             rows = np.arange(len(self.count))[rows]
@@ -107,7 +109,7 @@ class Moments:
             after.count, after.mean, after.squares,
         )  # fmt: skip
 
-    def taken(self, row: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    def taken(self, row: int) -> tuple[float, Floats, Floats]:
         """End episode `row`, return its count, mean and squares, and clear the row for the next episode."""
         self.end(row)
         found = float(self.count[row]), self.mean[row].copy(), self.squares[row].copy()
@@ -120,14 +122,14 @@ class Normalizer:
     """``clip((observation - mean) * inverse_std, -clip, clip)``."""
 
     #: In units of the observation, shape (observation_size,); `inverse_std` is 0 for a constant.
-    mean: NDArray[np.float64]
-    inverse_std: NDArray[np.float64]
+    mean: Floats
+    inverse_std: Floats
     #: Limit of normalized observations, in standard deviations.
     clip: float
 
-    def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:
+    def __call__(self, observations: Array) -> Array:
         """Return a normalized batch as a new array."""
-        normal: NDArray[Any] = observations - self.mean
+        normal: Array = observations - self.mean
         normal *= self.inverse_std
         np.maximum(normal, -self.clip, out=normal)
         np.minimum(normal, self.clip, out=normal)

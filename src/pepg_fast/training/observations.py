@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array
 
 #: Largest size of an observation; a larger one-hot vector is a mistake and would not fit into memory.
 _MOST = 10_000_000
@@ -44,7 +45,7 @@ class Numbers:
 
     size: int
 
-    def vectors(self, given: Any, name: str) -> Iterator[NDArray[Any]]:
+    def vectors(self, given: Any, name: str) -> Iterator[Array]:
         """Yield the numbers, or raise an error that says what is wrong."""
         numbers = _checks.numbers(name, given).ravel()
         if numbers.size != self.size:
@@ -69,7 +70,7 @@ class OneHot:
         """Size of the vector."""
         return int(self.n.sum())
 
-    def vectors(self, given: Any, name: str) -> Iterator[NDArray[Any]]:
+    def vectors(self, given: Any, name: str) -> Iterator[Array]:
         """Yield the vector, or raise an error that says what is wrong."""
         numbers = _checks.numbers(name, given).ravel()
         whole = numbers
@@ -108,7 +109,7 @@ class Several:
         """Size of the vector."""
         return sum(part.size for part in self.parts if part is not None)
 
-    def vectors(self, given: Any, name: str) -> Iterator[NDArray[Any]]:
+    def vectors(self, given: Any, name: str) -> Iterator[Array]:
         """Yield the vectors of the parts."""
         if self.keys is None:
             if not isinstance(given, tuple | list) or len(given) != len(self.parts):

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from numpy.typing import NDArray
-
+from .._types import Array
 from ..distributed.runner import Runner
 from ..distributed.slices import Evaluated, unmade
 from ..pepg import PEPG
@@ -26,7 +25,7 @@ class InWorkers(Runner):
     def _of_center(self, es: PEPG, evaluate: Any, interrupts: AsExceptions) -> Evaluated:
         return self._run(es.center[None], evaluate, interrupts)
 
-    def _run(self, solutions: NDArray[Any], work: Any, interrupts: AsExceptions) -> Evaluated:
+    def _run(self, solutions: Array, work: Any, interrupts: AsExceptions) -> Evaluated:
         with interrupts.as_exceptions():
             episodes = self.workers.run(solutions, work)
         fitness, lengths, extras = work.by_member(episodes)

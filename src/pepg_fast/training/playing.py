@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _caller, _checks
+from .._types import FileName
 from ..run.failures import EvaluationError, in_a_line
 from ..storage import files
 from . import env_api, generators
@@ -18,7 +19,7 @@ FORMATS = (".mp4", ".gif", ".mkv", ".mov", ".avi", ".webm")
 
 
 def play(
-    policy: Policy, episodes: int, seed: int, video: "str | os.PathLike[str] | None"
+    policy: Policy, episodes: int, seed: int, video: FileName | None
 ) -> Iterator[tuple[int, float, int]]:
     """Show or record episodes, and yield the seed, return and number of steps of each."""
     episodes = _checks.integer("episodes", episodes, at_least=1)
@@ -118,7 +119,7 @@ def _driver_that_shows_nothing() -> str | None:
 class _Film:
     """A video file to which frames are added."""
 
-    def __init__(self, filename: "str | os.PathLike[str]", env: Any) -> None:
+    def __init__(self, filename: FileName, env: Any) -> None:
         with _caller.optional_dependency("--video", "imageio", "video"):
             import imageio.v2 as imageio
 

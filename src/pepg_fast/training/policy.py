@@ -1,14 +1,14 @@
 """Trained policies: a network, the normalization of its observations, and the conversion of outputs to actions."""
 
 import copy
-import os
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import _checks
+from .._types import Array, FileName
 from ..export.writing import network_of
 from ..nn import Network, load_network, network_from_state, network_to_state
 from ..storage import files
@@ -26,7 +26,7 @@ WHICH = ("center", "best_center", "best")
 class Weights:
     """One policy of a run: the network's weights and the normalizer of their generation."""
 
-    weights: NDArray[Any]
+    weights: Array
     normalizer: Normalizer | None
     score: float
 
@@ -171,7 +171,7 @@ class Policy(Exporting):
     @classmethod
     def load(
         cls,
-        filename: "str | os.PathLike[str]",
+        filename: FileName,
         which: str = "center",
         *,
         env: Any = None,
@@ -276,7 +276,7 @@ class PolicyFile:
             max_episode_steps=self.max_episode_steps, frame_stack=self.frame_stack, score=chosen.score,
         )  # fmt: skip
 
-    def save(self, filename: "str | os.PathLike[str]") -> None:
+    def save(self, filename: FileName) -> None:
         """Write the file, completely or not at all; content that could not be loaded again is refused."""
         state = {
             "env_id": self.env_id,
@@ -293,7 +293,7 @@ class PolicyFile:
         files.save(filename, "policy", state)
 
     @classmethod
-    def load(cls, filename: "str | os.PathLike[str]") -> Self:
+    def load(cls, filename: FileName) -> Self:
         """Read the file."""
         state = files.load(filename, "policy")
         with files.contents_of(filename, "policy"):
@@ -315,11 +315,7 @@ class PolicyFile:
             if not isinstance(state[key], kind):
                 raise ValueError(f"{key}: wanted {kind.__name__}, got {_checks.shown(state[key])}")
         return cls(
-            state["env_id"],
-            state["env_args"],
-            None if limit is None else _checks.integer("max_episode_steps", limit, at_least=1),
-            network,
-            interface,
-            policies,
-            _checks.integer("frame_stack", state.get("frame_stack", 1), at_least=1),
-        )
+            state["env_id"], state["env_args"],
+            None if limit is None else _checks.integer("max_episode_steps", limit, at_least=1), network, interface,
+            policies, _checks.integer("frame_stack", state.get("frame_stack", 1), at_least=1),
+        )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _caller
+from .._types import FileName
 from ..pepg import PEPG
 from ..run.callback import Callback
 from ..run.callbacks import CSVLog
@@ -28,7 +29,7 @@ class RunFolder:
     A relative path is resolved at once, since an environment may change the working folder.
     """
 
-    def __init__(self, path: "str | os.PathLike[str]") -> None:
+    def __init__(self, path: FileName) -> None:
         self.path = files.absolute("folder", path, folder=True)
         self.config = self.path / "config.toml"
         self.history = self.path / "history.csv"
@@ -258,11 +259,8 @@ def find(name: str, folder: Path) -> Path:
         ]
         if versions:
             return find(f"{name}-v{max(versions)}", folder)
-    return (
-        inside
-        if inside.exists() and (_env_id_at(inside) is not None or not path.exists())
-        else path
-    )
+    is_inside = inside.exists() and (_env_id_at(inside) is not None or not path.exists())
+    return inside if is_inside else path
 
 
 def _numbered(folder: Path, env_id: str) -> Iterator[Path]:
@@ -277,9 +275,7 @@ def _existing(folder: Path, env_id: str) -> list[Path]:
     """Return the existing folders with such names, in the same order; numbers may be missing."""
     name = re.compile(re.escape(_stem(env_id)) + r"(?:-(\d+))?")
     found = [(name.fullmatch(path.name), path) for path in folder.glob("*")]
-    return [
-        path for _, path in sorted((int(match[1] or 1), path) for match, path in found if match)
-    ]
+    return [path for _, path in sorted((int(hit[1] or 1), path) for hit, path in found if hit)]
 
 
 def _stem(env_id: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import _checks
 from .._output import say
+from .._types import FileName
 from ..distributed.runner import Runner
 from ..low_rank import LowRankPEPG
 from ..pepg import PEPG
@@ -79,7 +80,7 @@ def train(
     env: EnvMaker | None,
     config: TrainConfig | None = None,
     *,
-    folder: "str | os.PathLike[str] | None" = None,
+    folder: FileName | None = None,
     resume: bool = False,
     change: Iterable[str] = (),
     profile: str = "none",
@@ -268,13 +269,9 @@ class _Run:
             native.check(config)
         engine = config.engine
         interface, new_env = spaces_of(
-            engine,
-            env,
-            config.env_args,
-            ramps.last(config.max_episode_steps),
-            config.scale_actions,
+            engine, env, config.env_args, ramps.last(config.max_episode_steps), config.scale_actions,
             config.frame_stack,
-        )
+        )  # fmt: skip
         if config.new_env is not None:
             new_env = config.new_env
         network = configs.make_network(config, interface.observation_size, interface.output_size)
@@ -331,10 +328,8 @@ def _settings_to_resume(
         config = before
     else:
         drawn = ("seed", "schedule_interactions")  # values from the start of the run
-        missing_here = [name for name in drawn if getattr(config, name) is None]
-        config = dataclasses.replace(
-            config, **{name: getattr(before, name) for name in missing_here}
-        )
+        absent = [name for name in drawn if getattr(config, name) is None]
+        config = dataclasses.replace(config, **{name: getattr(before, name) for name in absent})
     missing = [name for name in left_out if name not in config.env_args]
     if missing:
         raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Floats
 from ..run.failures import EvaluationError
 from .config import MOST_EPISODES, MOST_WORKERS, default_workers
 from .generation import Generation
@@ -27,7 +28,7 @@ class Score:
         Number of steps of each episode.
     """
 
-    returns: NDArray[np.float64]
+    returns: Floats
     lengths: NDArray[np.int64]
 
     @property

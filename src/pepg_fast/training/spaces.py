@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array, DType, Floats
 from ..export.description import Choices, Ranges
 from ..simulation import Simulation
 from ..simulation.boxes import rows_of_box
@@ -41,13 +41,13 @@ class Interface:
     dtype: str
     #: Limits of the Box, flattened, in float64. For Discrete and MultiDiscrete actions, first and last choice of each
     #: number, in the dtype of the space. A MultiBinary action is a Box of integers from 0 to 1.
-    low: NDArray[Any]
-    high: NDArray[Any]
+    low: Array
+    high: Array
     #: Whether outputs from -1 to 1 are scaled to the Box (in coordinates with two finite limits). Otherwise an output
     #: is the action, clipped to the Box.
     scaled: bool
     #: Limits to which actions are finally clipped if the policy acts in another environment than its own.
-    limits: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    limits: tuple[Floats, Floats] | None = None
     #: How an observation becomes a vector; by default, it is an array of numbers.
     observations: Observations | None = None
     is_multi_discrete: bool = False
@@ -145,7 +145,7 @@ class Interface:
         """Places of text in the observations, which is left out."""
         return self.observations.left_out() if isinstance(self.observations, Several) else []
 
-    def observation(self, given: Any) -> NDArray[Any]:
+    def observation(self, given: Any) -> Array:
         """Convert an observation to a vector, or raise an error that says what is wrong."""
         if self.observations is not None:
             return np.concatenate(list(self.observations.vectors(given, "observation")))
@@ -156,7 +156,7 @@ class Interface:
             )
         return flat
 
-    def actions(self, outputs: NDArray[Any]) -> Any:
+    def actions(self, outputs: Array) -> Any:
         """Return an action for each row of outputs, of the type that the space samples; environments may change it.
 
         Raises ValueError if an output for a Box is NaN.
@@ -184,15 +184,15 @@ class Interface:
             np.rint(box, out=box)
         return self._shaped(box.astype(self.dtype))
 
-    def _chosen(self, outputs: NDArray[Any]) -> NDArray[Any]:
+    def _chosen(self, outputs: Array) -> Array:
         """Choose the largest output for each number of a MultiDiscrete action."""
         ends = np.cumsum(self._sizes)[:-1]
         groups = [group.argmax(axis=1) for group in np.split(outputs, ends, axis=1)]
-        first: NDArray[Any] = self.low
-        chosen: NDArray[Any] = np.stack(groups, axis=1).astype(first.dtype) + first
+        first: Array = self.low
+        chosen: Array = np.stack(groups, axis=1).astype(first.dtype) + first
         return chosen
 
-    def _shaped(self, actions: NDArray[Any]) -> Any:
+    def _shaped(self, actions: Array) -> Any:
         """Reshape rows to actions."""
         shape = self.action_shape or ()
         if len(shape) == 1:
@@ -265,7 +265,7 @@ class Interface:
         )  # fmt: skip
 
 
-def _choices(space: Any, name: str, first: Any, n: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+def _choices(space: Any, name: str, first: Any, n: Any) -> tuple[Array, Array]:
     """Return the first and the last choice, in the dtype of the space."""
     # In Python integers, because a sum in the dtype of the space may wrap around.
     low = [int(one) for one in first]
@@ -278,7 +278,7 @@ def _choices(space: Any, name: str, first: Any, n: Any) -> tuple[NDArray[Any], N
     return np.array(low, dtype), np.array(high, dtype)
 
 
-def _ends(space: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+def _ends(space: Any) -> tuple[Array, Array]:
     """Return limits of a Box; integers become Python objects, infinite if only the dtype limits them."""
     if space.dtype.kind == "f":
         return space.low, space.high
@@ -288,13 +288,13 @@ def _ends(space: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     return low, np.where(space.bounded_above, high, np.inf)
 
 
-def _most(dtype: "np.dtype[Any]") -> float:
+def _most(dtype: DType) -> float:
     """Return the largest float64 that an integer dtype can hold."""
     most = 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
     return float(most) if int(float(most)) <= most else math.nextafter(float(most), 0.0)
 
 
-def _inside(low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _inside(low: Array, high: Array) -> tuple[Array, Array]:
     """Convert limits of a Box to float64, rounding inward."""
     with np.errstate(over="ignore"):
         bottom, top = low.astype(np.float64), high.astype(np.float64)
@@ -304,6 +304,6 @@ def _inside(low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArra
         )
 
 
-def _name_of(dtype: "np.dtype[Any]") -> str:
+def _name_of(dtype: DType) -> str:
     """Return a name from which `np.dtype` makes the dtype; for another byte order, this is its code."""
     return dtype.name if dtype.isnative else dtype.str

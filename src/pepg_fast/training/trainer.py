@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _checks
+from .._types import Array
 from ..distributed.runner import Runner
 from ..distributed.slices import Evaluated
 from ..pepg import PEPG
@@ -41,12 +42,7 @@ class Trainer(Callback, Evaluations):
     can_end = False
 
     def __init__(
-        self,
-        es: PEPG,
-        config: TrainConfig,
-        task: Task,
-        where: Runner,
-        env_id: str,
+        self, es: PEPG, config: TrainConfig, task: Task, where: Runner, env_id: str
     ) -> None:
         self.es, self.config, self.task, self.where = es, config, task, where
         self.remedies = remedies(config, task.interface)
@@ -81,8 +77,6 @@ class Trainer(Callback, Evaluations):
         self.columns = self._columns()
         if config.ramps:  # for the history, the initial values until the next generation
             set_rates(es, config.at(0.0))
-
-    # ---- evaluations by episodes -----------------------------------------------------------------------------------
 
     def of_population(self, es: PEPG, interrupts: Interrupts) -> Evaluation:
         """Return fitness and steps of the candidates."""
@@ -132,9 +126,7 @@ class Trainer(Callback, Evaluations):
             es.sigma = config.sigma_init
         return config
 
-    def _look_at_first(
-        self, rewards: NDArray[Any], returns: NDArray[Any], seen: Statistics
-    ) -> None:
+    def _look_at_first(self, rewards: Array, returns: Array, seen: Statistics) -> None:
         """Check the first generation for problems, before minutes are spent on others."""
         if (rewards == rewards[0]).all() and returns.min() < returns.max():
             self.notices["made equal"] = (
@@ -168,7 +160,7 @@ class Trainer(Callback, Evaluations):
             self.policies["best_center"] = self._center()
         return Evaluation(rewards, interactions)
 
-    def tell(self, es: PEPG, fitness: NDArray[Any], interactions: int | None) -> None:
+    def tell(self, es: PEPG, fitness: Array, interactions: int | None) -> None:
         """Update the search."""
         best, goes_on = es.best_fitness, es._generation.so_far.n_draws > 0
         step, last = es.step, self._last
@@ -237,8 +229,6 @@ class Trainer(Callback, Evaluations):
         if not self.config.normalize_observations:
             return None
         return self.statistics.normalizer(self.config.observation_clip, self._floor)
-
-    # ---- state ----------------------------------------------------------------------------------------------------
 
     def step(self, es: Any, row: Row) -> None:
         """Keep the best candidate with the normalizer of its generation."""
@@ -321,14 +311,9 @@ class Trainer(Callback, Evaluations):
         config, task = self.config, self.task
         policies = {"center": self._center(), **self.policies}
         return PolicyFile(
-            self.known_as,
-            config.env_args,
-            ramps.last(config.max_episode_steps),
-            task.network,
-            task.interface,
-            policies,
-            task.frame_stack,
-        )
+            self.known_as, config.env_args, ramps.last(config.max_episode_steps), task.network, task.interface,
+            policies, task.frame_stack,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,7 +321,7 @@ class _Population:
     """Results of a population, or of several populations of one generation."""
 
     #: Return of each candidate.
-    returns: NDArray[Any]
+    returns: Array
     #: Number of steps, and of candidates whose episodes did not fail.
     steps: int
     scored: int
@@ -380,10 +365,8 @@ def _statistics(state: dict[str, Any], size: int) -> Statistics:
     )
 
 
-def _drawn(
-    seed: int | None, stream: int, generation: int, shape: tuple[int, int]
-) -> NDArray[np.int64]:
+def _drawn(seed: int | None, stream: int, step: int, shape: tuple[int, int]) -> NDArray[np.int64]:
     """Return seeds of episodes, a pure function of the arguments by Philox's counter."""
-    bits = np.random.Philox(key=[seed or 0, stream], counter=[0, 0, 0, generation])
+    bits = np.random.Philox(key=[seed or 0, stream], counter=[0, 0, 0, step])
     words = bits.random_raw(shape[0] * shape[1]) & np.uint64(2**31 - 1)
     return words.astype(np.int64).reshape(shape)

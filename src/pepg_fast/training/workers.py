@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _caller
+from .._types import Array
 from ..run.failures import Failure, in_a_line
 from . import generators, processes
 from .engines import rollouts_of
@@ -91,7 +92,7 @@ class Workers:
     def __exit__(self, kind: "type[BaseException] | None", *_: object) -> None:
         self.close(GRACE if kind is None else GRACE_AFTER_ERROR)
 
-    def run(self, solutions: NDArray[Any], work: Generation) -> Episodes:
+    def run(self, solutions: Array, work: Generation) -> Episodes:
         """Run the episodes of candidates, shape (members, parameters); return the results member by member.
 
         Raises EpisodeError if an environment raises an exception, or workers die during the same episode: twice, plus
@@ -165,7 +166,7 @@ class Workers:
 class _Round:
     """The distribution of one generation over the workers."""
 
-    def __init__(self, workers: Workers, solutions: NDArray[Any], work: Generation) -> None:
+    def __init__(self, workers: Workers, solutions: Array, work: Generation) -> None:
         self.workers, self.solutions, self.work = workers, solutions, work
         self.seeds, self.each = work.seeds.reshape(-1), work.seeds.shape[1]
         self.next = 0  # first episode that has not been handed out
@@ -237,9 +238,7 @@ class _Round:
         """Replace a worker that died, and run each of its episodes again alone."""
         if self.workers.executor_of(worker) is executor:
             self.workers.replace(worker)
-        mine = [
-            (future, lo, hi) for future, (_, lo, hi, its) in self.running.items() if its is executor
-        ]
+        mine = [(key, lo, hi) for key, (_, lo, hi, its) in self.running.items() if its is executor]
         for future, lo, hi in mine:
             del self.running[future]
             for index in range(lo, hi):
@@ -254,13 +253,11 @@ class _Round:
         """Fail an episode during which workers died."""
         task, deaths = self.workers.task, self.deaths[index]
         times = "twice" if deaths == 2 else f"{deaths} times"
-        text = (
-            f"a worker died {times} during the same episode (reset with seed {self.seeds[index]})"
-        )
+        why = f"a worker died {times} during the same episode (reset with seed {self.seeds[index]})"
         if task.on_failure == "raise":
-            raise EpisodeError(f"{text}: {error}", index, int(self.seeds[index])) from error
+            raise EpisodeError(f"{why}: {error}", index, int(self.seeds[index])) from error
         size = task.interface.observation_size if self.work.with_statistics else None
-        self.done[index] = Episodes.failed(deaths - 1, text, size)
+        self.done[index] = Episodes.failed(deaths - 1, why, size)
 
 
 # ---- in the worker ----------------------------------------------------------------------------------------------
