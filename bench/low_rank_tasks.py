@@ -5,7 +5,7 @@
 
 The searches are `LowRankPEPG` of rank 1 and 4, a `PEPG` whose sigma is not adapted, and the usual `PEPG`, which adapts
 sigma. For one seed, all of them begin with the same random network and have episodes with the same seeds. The program
-compares the mean return of the last center over 100 further episodes. Runs that the file already holds are not repeated.
+compares the mean return of the last center in 100 further episodes. Runs that the file already holds are not repeated.
 """
 
 import argparse
