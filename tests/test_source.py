@@ -2,8 +2,11 @@
 
 import ast
 import io
+import runpy
 import tokenize
 from pathlib import Path
+
+import pytest
 
 import pepg_fast.pepg
 
@@ -40,3 +43,14 @@ def test_the_search_stays_thin():
     assert not search.bases
     assert len(lines) <= 350
     assert len(lines & set(range(update.lineno, update.end_lineno + 1))) <= 25
+
+
+def test_each_mutant_changes_one_place_of_the_sources():
+    """Otherwise `.ci/reliability mutants`, which takes hours, stops at the first one that does not."""
+    listed = runpy.run_path(str(Path(__file__).parent / "reliability/mutants.py"))
+    root = listed["ROOT"]
+    if not (root / "csrc").is_dir():
+        pytest.skip("the sources are not here")
+    for file, before, after, *tests in [*listed["C"], *listed["PYTHON"]]:
+        source = root / ("src/pepg_fast" if tests else "") / file
+        assert listed["changed"](source, before, after) != source.read_text(), (file, before)
