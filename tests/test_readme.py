@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 import io
 import itertools
 import re
@@ -134,3 +135,9 @@ def test_every_public_name_has_a_docstring_for_the_reference():
         for name in module.__all__:
             if name not in ("MPIRunner", "RayRunner", "__version__"):  # which need extras
                 assert getattr(module, name).__doc__, f"{face}.{name}"
+
+
+def test_on_a_package_index_the_readme_links_to_the_repository():
+    description = importlib.metadata.metadata("pepg-fast").get_payload()
+    assert "# pepg_fast" in description
+    assert re.findall(r"\]\((?!https?:|#)\S*", description) == []
