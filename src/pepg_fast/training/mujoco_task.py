@@ -4,7 +4,6 @@ import contextlib
 import inspect
 import os
 import re
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -22,9 +21,6 @@ _PART = re.compile(r"(\w+)(?:\[(-?\d*):(-?\d*)\])?")
 
 #: Largest position or velocity that MuJoCo simulates (mjMAXVAL). It would replace larger ones by the model's own.
 _LARGEST = 1e10
-
-#: Held while a function of the user's runs: the engine has two threads.
-_one_at_a_time = threading.RLock()
 
 #: Arguments with which the functions are called.
 _CALLS = {
@@ -140,19 +136,16 @@ class MujocoTask:
         def start(qpos: Any, qvel: Any, args: Any, draw: Any) -> Any:
             if self.reset is None:
                 return qpos, qvel
-            with _one_at_a_time:
-                return _begun(self.reset(draw, qpos.copy(), qvel.copy()), len(qpos), len(qvel))
+            return _begun(self.reset(draw, qpos.copy(), qvel.copy()), len(qpos), len(qvel))
 
         def observe(m: Moment) -> list[NDArray[Any]]:
             return [m.fields[name].reshape(len(m.qpos), -1)[:, some] for name, some in parts]
 
         def judge(m: Moment, before: Moment, after: Moment, actions: NDArray[Any]) -> Any:
             n, after, actions = len(actions), _read_only(m), _view(actions)
-            with _one_at_a_time:
-                reward = self.reward(_read_only(before), after, actions)
-                rewards = _column("reward", reward, n, float)
-                done = False if self.done is None else _column("done", self.done(after), n, bool)
-                return rewards, done
+            rewards = _column("reward", self.reward(_read_only(before), after, actions), n, float)
+            done = False if self.done is None else _column("done", self.done(after), n, bool)
+            return rewards, done
 
         return Simulated(
             model, self.frame_skip, data.qpos.copy(), data.qvel.copy(), self.max_episode_steps,

@@ -29,8 +29,9 @@ def rollouts_of(
     if task.engine == "gymnasium":
         return Rollouts(task, is_worker=is_worker, ends_process=ends_process)
     made = task.env, task.env_args, task.max_episode_steps
-    # MuJoCo releases the GIL while it simulates.
-    groups = 2 if task.engine == "mujoco" and threads > 1 else 1
+    # MuJoCo releases the GIL while it simulates. The functions of a MujocoTask are called in this thread, which Ctrl-C
+    # interrupts, and never by two threads at once.
+    groups = 2 if task.engine == "mujoco" and threads > 1 and not _own_task(task.env) else 1
     each = max(threads // groups, 1)
     return Batched(task, lambda n: _world(task.engine, made, n, each), groups)
 
