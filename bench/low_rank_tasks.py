@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="file that keeps the runs")
     options = parser.parse_args()
     settings = {env: setting._asdict() for env, setting in SETTINGS.items()}
-    settings |= {"hidden": HIDDEN, "sigma": SIGMA}
+    settings |= {"hidden": HIDDEN, "sigma": SIGMA, "test_episodes": EPISODES}
     known: dict[str, Any] = {"machine": machine(), "runs": {}, "settings": settings}
     if options.json is not None and options.json.exists():
         known = json.loads(options.json.read_text())
