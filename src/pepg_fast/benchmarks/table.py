@@ -59,7 +59,7 @@ def measured(operation: Operation, case: Any, rounds: int) -> Row:
 
 def rows(rounds: int, *, with_large: bool) -> Iterator[Row]:
     """Yield all rows, each measured when it is requested."""
-    # Searches come last, because arrays that follow gigabytes of freed memory get small pages, which are slower to read.
+    # Searches come last: arrays that follow gigabytes of freed memory get small pages, which are slower to read.
     for operation in (FORWARD_ONE, FORWARD_POPULATION, GENERATION):
         for case in operation.cases:
             if with_large or not case.is_large:
