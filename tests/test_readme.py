@@ -138,6 +138,6 @@ def test_every_public_name_has_a_docstring_for_the_reference():
 
 
 def test_on_a_package_index_the_readme_links_to_the_repository():
-    description = importlib.metadata.metadata("pepg-fast").get_payload()
+    description = importlib.metadata.metadata("pepg-fast")["Description"]
     assert "# pepg_fast" in description
     assert re.findall(r"\]\((?!https?:|#)\S*", description) == []
