@@ -227,6 +227,7 @@ def test_a_terminal_that_is_closed_lets_the_generation_finish(tmp_path):
 
     def has_it():
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
 
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
     with slow_run(tmp_path, preexec_fn=has_it, **streams) as process:
