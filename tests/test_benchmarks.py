@@ -44,9 +44,9 @@ def test_the_table_shows_what_the_file_holds(tmp_path, capsys):
     assert all(value > 0 for value in figures["host"].values())
     lines = [line for line in out.splitlines() if line.startswith("|")][2:]
     assert [row["operation"] for row in figures["rows"]] == [
-        "generation",
         "network(x)",
         "population forward",
+        "generation",
     ]
     for line, row in zip(lines, figures["rows"], strict=True):
         assert f"| {row['operation']} | {row['case']} |" in line
