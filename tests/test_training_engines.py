@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -615,7 +616,7 @@ def test_episodes_depend_only_on_their_seeds(refills, groups, rng):
     what = task(envs.Walk)
     seeds = rng.integers(1, 40, size=(3 * MOST_SLOTS, 2))
     weights = rng.normal(size=(len(seeds), what.network.number_of_parameters))
-    world = Batched(what, lambda n: Counts(n, refills), groups)
+    world = Batched(what, *[lambda n: Counts(n, refills)] * groups)
     found = world.run_all(Asked(weights, seeds, None, True))
     np.testing.assert_array_equal(found.lengths, seeds.reshape(-1))
     np.testing.assert_array_equal(found.returns, seeds.reshape(-1))
@@ -630,7 +631,7 @@ def test_a_slot_that_fails_takes_nothing_with_it(refills, groups):
     what = task(envs.Walk, on_failure="worst", retries=2)
     seeds = np.array([[3], [105], [4], [7]])
     weights = np.zeros((4, what.network.number_of_parameters))
-    world = Batched(what, lambda n: Counts(n, refills), groups)
+    world = Batched(what, *[lambda n: Counts(n, refills)] * groups)
     found = world.run_all(Asked(weights, seeds, None, True))
     np.testing.assert_array_equal(found.returns, [3, np.nan, 4, 7])
     np.testing.assert_array_equal(found.lengths, [3, 0, 4, 7])
@@ -646,14 +647,17 @@ def test_a_slot_that_fails_takes_nothing_with_it(refills, groups):
 @pytest.mark.parametrize("failing", [0, 1])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_a_group_that_is_interrupted_stops_the_other_one(failing, error):
-    what, worlds = task(envs.Walk), []
+    what, worlds, most = task(envs.Walk), [], 100_000
 
     class Interrupted(Counts):
+        steps = 0
+
         def step(self, slots, actions):
+            self.steps += 1
             if self is worlds[failing] and self.left[0] == 5:
                 raise error
-            if self is not worlds[failing]:
-                self.left[slots] += 1  # never ends by itself
+            if self is not worlds[failing] and self.steps < most:
+                self.left[slots] += 1  # the episodes go on until the group is stopped
             return super().step(slots, actions)
 
     def made(n):
@@ -662,21 +666,41 @@ def test_a_group_that_is_interrupted_stops_the_other_one(failing, error):
 
     weights = np.zeros((8, what.network.number_of_parameters))
     with pytest.raises(error):
-        Batched(what, made, 2).run_all(Asked(weights, np.full((8, 1), 9)))
+        Batched(what, made, made).run_all(Asked(weights, np.full((8, 1), 9)))
+    assert worlds[1 - failing].steps < most
 
 
-def test_the_groups_have_the_callers_error_handling():
-    what, seen = task(envs.Walk), set()
+def test_the_groups_share_out_episodes_and_have_the_callers_error_handling():
+    what, both, seen = task(envs.Walk), threading.Barrier(2), []
 
     class Divides(Counts):
         def step(self, slots, actions):
-            seen.add(np.geterr()["divide"])
+            if self.left[0] == 9:  # the first step of both groups
+                both.wait(30)
+                seen.append(np.geterr()["divide"])
             return super().step(slots, actions)
 
-    weights = np.zeros((8, what.network.number_of_parameters))
+    batched = Batched(what, *[lambda n: Divides(n, True)] * 2)
+    weights = np.zeros((MOST_SLOTS, what.network.number_of_parameters))
+    batched.run_all(
+        Asked(weights, np.full((MOST_SLOTS, 1), 1))
+    )  # then each has more slots than it needs
     with np.errstate(divide="raise"):
-        Batched(what, lambda n: Divides(n, True), 2).run_all(Asked(weights, np.full((8, 1), 9)))
-    assert seen == {"raise"}
+        batched.run_all(Asked(weights[:8], np.full((8, 1), 9)))
+    assert seen == ["raise", "raise"]
+
+
+def test_odd_numbers_of_threads_are_shared_out(monkeypatch):
+    shares = []
+    monkeypatch.setattr(
+        "pepg_fast.training.engines._world",
+        lambda *_, threads: shares.append(threads) or Counts(2, True),
+    )
+    what = task("Hopper-v5", "mujoco")
+    for threads in (1, 2, 3):
+        shares.clear()
+        rollouts_of(what, threads=threads)._worlds_of(8)
+        assert sum(shares) == threads
 
 
 def test_nan_from_the_network_names_its_episode():

@@ -36,8 +36,8 @@ PEPG_INLINE void R(sample_row)(const int stream, ptrdiff_t n, const real *mu, co
                 n - j, mu + j, sigma + j, z + j, plus ? plus + j : NULL, minus ? minus + j : NULL);
 }
 
-/* A row whose stores begin at a cache line: one that lies across two lines costs twice as much, and to
- * write a part of a line past the caches, memory would have to read it first. */
+/* Write a row with stores that begin at a cache line. A store that lies across two lines costs twice as
+ * much; and to write a part of a line past the caches, memory would have to read it first. */
 PEPG_INLINE void R(aligned_row)(const int stream, ptrdiff_t n, const real *mu, const real *sigma,
         const float *z, real *plus, real *minus) {
     const ptrdiff_t line = CACHE_LINE / (ptrdiff_t)sizeof(real);
@@ -50,7 +50,7 @@ PEPG_INLINE void R(aligned_row)(const int stream, ptrdiff_t n, const real *mu, c
             minus ? minus + tail : NULL);
 }
 
-/* The rows of a pair are written together, unless their lines do not match or, past the caches, lie at
+/* Write the rows of a pair together, unless their lines do not match or, past the caches, lie at
  * nearly the same offset in a page: the processor confuses such addresses, which costs as much as
  * writing them. */
 PEPG_INLINE void R(sample_pair)(const int stream, ptrdiff_t n, const real *mu, const real *sigma,
@@ -74,7 +74,7 @@ static void R(mirror_block)(
     }
 }
 
-/* Rows of fewer columns are not aligned: that would take longer than the stores. */
+/* For rows of fewer columns, finding the line takes longer than the stores that it saves. */
 #define SHORT_ROW 96
 
 /* One tile of a generation, as many rows at a time as keep their normals in the first-level cache.

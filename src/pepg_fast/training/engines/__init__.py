@@ -1,5 +1,6 @@
 """Engines, which run the episodes of a process: one environment at a time, or many in one world."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,12 @@ def rollouts_of(
     if task.engine == "gymnasium":
         return Rollouts(task, is_worker=is_worker, ends_process=ends_process)
     made = task.env, task.env_args, task.max_episode_steps
+    shares = [max(threads, 1)]
     # MuJoCo releases the GIL while it simulates. The functions of a MujocoTask are called in this thread, which Ctrl-C
     # interrupts, and never by two threads at once.
-    groups = 2 if task.engine == "mujoco" and threads > 1 and not _own_task(task.env) else 1
-    each = max(threads // groups, 1)
-    return Batched(task, lambda n: _world(task.engine, made, n, each), groups)
+    if task.engine == "mujoco" and threads > 1 and not _own_task(task.env):
+        shares = [threads - threads // 2, threads // 2]
+    return Batched(task, *(partial(_world, task.engine, made, threads=share) for share in shares))
 
 
 def chosen(task: Task, engine: str) -> tuple[str, str]:

@@ -57,12 +57,12 @@ class World(Protocol):
 class Batched:
     """Runs episodes in worlds with a number of slots, as `Rollouts` does in single environments.
 
-    With two groups of slots, each in a world and a Python thread of its own, one computes actions, observations and
-    rewards while the other one is in its simulator, so that no processor waits for Python.
+    With two worlds, each in a Python thread of its own, one computes actions, observations and rewards while the other
+    one is in its simulator, so that no processor waits for Python.
     """
 
-    def __init__(self, task: Task, make_world: Callable[[int], World], groups: int = 1) -> None:
-        self.task, self._make_world, self._groups = task, make_world, groups
+    def __init__(self, task: Task, *makers: Callable[[int], World]) -> None:
+        self.task, self._makers = task, makers
         self._worlds: list[World] = []
         self._slots = 0  # how many slots each world was asked for; a VectorEnv may have fewer
 
@@ -83,11 +83,12 @@ class Batched:
 
     def _worlds_of(self, episodes: int) -> list[World]:
         """Return worlds with a slot for each episode, up to `MOST_SLOTS` in total."""
-        n = min(-(-episodes // self._groups), MOST_SLOTS // self._groups)
+        parts = len(self._makers)
+        n = min(-(-episodes // parts), MOST_SLOTS // parts)
         if self._slots < n:
             self.close()
-            for _ in range(self._groups):
-                self._worlds.append(self._make_world(n))
+            for make in self._makers:
+                self._worlds.append(make(n))
             self._slots = n
         return self._worlds
 
@@ -113,13 +114,15 @@ class _Run:
         )  # fmt: skip
         #: Errors of failed episodes, by episode.
         self.errors: dict[int, str] = {}
-        #: Whether the groups must not take another step, because one of them has failed.
+        #: Whether no world may take another step, because one of them has failed.
         self.is_stopped = False
         self._lock = threading.Lock()
 
     def through(self, worlds: list[World], lo: int, hi: int) -> None:
         """Run the episodes from lo up to hi, each world in a thread of its own."""
         self._next, self._end = lo, hi
+        #: How many episodes each world begins with: it may have more slots, from an earlier request.
+        self.share = -(-(hi - lo) // len(worlds))
         self.n_threads = None if len(worlds) == 1 else 1
         first, *others = (_Group(self, world) for world in worlds)
         if not others:
@@ -132,7 +135,7 @@ class _Run:
                 for each in running:
                     each.result()
             finally:
-                self.is_stopped = True  # after an error or an interrupt
+                self.is_stopped = True  # an interrupt may come while this thread waits
 
     def taken(self, most: int) -> NDArray[np.intp]:
         """Take up to this many of the episodes that have not begun."""
@@ -145,14 +148,14 @@ class _Group:
     """Slots of a world, which take the next episode when theirs has ended."""
 
     def __init__(self, run: _Run, world: World) -> None:
-        self.world, self.task = world, run.task
-        self._run = run
+        self.world, self.task, self._shared = world, run.task, run
         #: Errors of episodes that could not begin, by slot; their observations are NaN.
         self.not_begun: dict[int, Exception] = {}
 
     def run(self) -> None:
-        """Run episodes until there are no more of them, or another group has failed."""
-        run, self.episode = self._run, self._run.taken(self.world.n)
+        """Run episodes until there are no more of them, or another world has failed."""
+        run = self._shared
+        self.episode = run.taken(min(self.world.n, run.share))
         if not (n := len(self.episode)):
             return
         try:
@@ -169,7 +172,7 @@ class _Group:
 
     def _begun(self, slots: NDArray[np.intp], episode: NDArray[np.intp]) -> NDArray[np.float64]:
         """Begin episodes; after an error, begin them one by one, because it does not say which of them failed."""
-        seeds = self._run.seeds[episode]
+        seeds = self._shared.seeds[episode]
         try:
             return self._reset(slots, seeds)
         except Exception as error:
@@ -192,7 +195,8 @@ class _Group:
 
     def _tick(self) -> None:
         """Take a step in all slots."""
-        run, found, observations = self._run, self._run.found, self.observations
+        run, observations = self._shared, self.observations
+        found = run.found
         largest = np.finfo(float).max if self.moments is None else LARGEST
         if not np.abs(observations).max() <= largest:
             failed: dict[int, Exception] = {**unusable(observations, largest)}
@@ -239,7 +243,7 @@ class _Group:
                 text = "a reward is -inf, which reward_floor cannot lift"
                 failed.setdefault(k, ValueError(text))
         for k in np.flatnonzero(ended).tolist():
-            if np.isnan(self._run.found.returns[self.episode[k]]):
+            if np.isnan(self._shared.found.returns[self.episode[k]]):
                 failed.setdefault(k, ValueError("a reward is NaN"))
         return failed
 
@@ -249,7 +253,7 @@ class _Group:
         """Give the next episodes to slots whose episodes ended or failed, and drop slots if there are none left."""
         over = np.zeros(len(self.slots), bool) if ended is None else ended.copy()
         over[list(failed)] = True
-        free, run = np.flatnonzero(over), self._run
+        free, run = np.flatnonzero(over), self._shared
         for k in free.tolist():
             found = None if self.moments is None else self.moments.taken(int(self.slots[k]))
             if k in failed:
@@ -271,7 +275,7 @@ class _Group:
             self.memory = kept(self.memory, rest)
 
     def _fail(self, k: int, error: Exception) -> None:
-        i, task, run = int(self.episode[k]), self.task, self._run
+        i, task, run = int(self.episode[k]), self.task, self._shared
         failure = self._error(error, i)
         if task.on_failure == "raise":
             raise failure from error
@@ -280,4 +284,4 @@ class _Group:
         run.errors[i] = str(failure)
 
     def _error(self, error: Exception, i: int) -> EpisodeError:
-        return EpisodeError.of(error, i, int(self._run.seeds[i]))
+        return EpisodeError.of(error, i, int(self._shared.seeds[i]))
