@@ -106,6 +106,7 @@ typedef struct {
     const ptrdiff_t *members;
     ptrdiff_t batch, member_stride, input_stride;
     ptrdiff_t row_stride; /* of the scratch */
+    int is_whole;         /* all members of all pairs, in order */
 } pepg_population;
 
 #define PEPG_REAL_KERNELS(real)                                                                    \

@@ -1,5 +1,6 @@
 /* Low-rank noise: candidates, gradients, and forward passes that generate no candidates. */
 #include "dispatch.h"
+#include "memory.h"
 #include "network.h"
 #include "tasks.h"
 
@@ -76,15 +77,19 @@ static ptrdiff_t scratch_per_worker(const pepg_network *network) {
     return (2 * PEPG_ROWS + PEPG_PANEL) * scratch_row(network) + PEPG_PANEL;
 }
 
+/* Scratch begins at the first aligned byte: vectors of a panel that lie across two cache lines take
+ * twice as long to load. */
+#define UNALIGNED (ALIGNMENT / sizeof(float))
+
 size_t pepg_low_rank_gradient_work_size(int n_threads) {
-    return (size_t)PEPG_OUTER_WORK * (size_t)pepg_available_threads(n_threads);
+    return (size_t)PEPG_OUTER_WORK * (size_t)pepg_available_threads(n_threads) + UNALIGNED;
 }
 
 size_t pepg_low_rank_forward_work_size(const pepg_network *network, ptrdiff_t rank, int n_threads) {
     if (rank < 1 || !pepg_network_parameters(network) || gates_of(network)) return 0;
     const ptrdiff_t workers = pepg_available_threads(n_threads);
     if (scratch_row(network) > PTRDIFF_MAX / 32 / (3 * PEPG_ROWS) / workers) return 0;
-    return (size_t)(workers * scratch_per_worker(network));
+    return (size_t)(workers * scratch_per_worker(network)) + UNALIGNED;
 }
 
 /* The number of factors of a pair of networks; 0 for impossible sizes. */

@@ -181,8 +181,13 @@ static void R(add_layer_noise)(pepg_layer layer, ptrdiff_t rank, const float *u,
     if (layer.bias) R(add_noise)(layer.out, of_biases, v + rank * layer.out, y);
 }
 
-/* Pass rows [lo, hi) of a population, at most PEPG_ROWS, through all layers. `work` has
- * PEPG_FORWARD_WORK(widest of all sizes) elements. */
+/* The i-th member that passes through a whole population's networks: the two members of a pair, which
+ * share factors, follow each other. */
+PEPG_INLINE ptrdiff_t R(in_pairs)(const pepg_population *who, ptrdiff_t i) {
+    return who->is_whole ? i % 2 * who->n_pairs + i / 2 : i;
+}
+
+/* Pass rows [lo, hi) of a population, at most PEPG_ROWS, through all layers. */
 static void R(low_rank_network_block)(const pepg_network *network, const pepg_population *who,
         ptrdiff_t lo, ptrdiff_t hi, const real *mu, const real *sigma, const real *x, real *y,
         real *work) {
@@ -192,8 +197,8 @@ static void R(low_rank_network_block)(const pepg_network *network, const pepg_po
     real *input = work, *output = work + half, *const panel = work + 2 * half;
     for (ptrdiff_t r = 0; r < (rows + PEPG_GROUP - 1) / PEPG_GROUP * PEPG_GROUP; ++r) {
         const ptrdiff_t at = lo + (r < rows ? r : rows - 1);
-        memcpy(input + r * stride,
-                x + at / who->batch * who->member_stride + at % who->batch * who->input_stride,
+        const real *from = x + R(in_pairs)(who, at / who->batch) * who->member_stride;
+        memcpy(input + r * stride, from + at % who->batch * who->input_stride,
                 (size_t)first * sizeof *x);
     }
     ptrdiff_t offset = 0; /* of the layer's factors */
@@ -205,7 +210,7 @@ static void R(low_rank_network_block)(const pepg_network *network, const pepg_po
         const real of_biases = network->bias ? sigma[1] : 0;
         R(mean_block)(rows, layer, mu, input, output, stride, panel);
         for (ptrdiff_t r = 0; r < rows; ++r) {
-            const ptrdiff_t row = (lo + r) / who->batch;
+            const ptrdiff_t row = R(in_pairs)(who, (lo + r) / who->batch);
             const ptrdiff_t member = who->members ? who->members[row] : row;
             const int minus = member >= who->n_pairs;
             const float *u =
@@ -222,6 +227,9 @@ static void R(low_rank_network_block)(const pepg_network *network, const pepg_po
         input = output;
         output = next;
     }
-    for (ptrdiff_t r = 0; r < rows; ++r)
-        memcpy(y + (lo + r) * outputs, input + r * stride, (size_t)outputs * sizeof *y);
+    for (ptrdiff_t r = 0; r < rows; ++r) {
+        const ptrdiff_t row = R(in_pairs)(who, (lo + r) / who->batch);
+        memcpy(y + (row * who->batch + (lo + r) % who->batch) * outputs, input + r * stride,
+                (size_t)outputs * sizeof *y);
+    }
 }
