@@ -39,20 +39,23 @@ PEPG_INLINE void R(copy_noise)(
         for (ptrdiff_t c = 0; c < PANEL; ++c) to[c] = c < columns ? (real)from[c] : 0;
 }
 PEPG_INLINE void R(copy_numbers)(ptrdiff_t columns, const real *restrict from, real *restrict to) {
-    if (columns == PANEL)
-        memcpy(to, from, PANEL * sizeof *to);
-    else
-        for (ptrdiff_t c = 0; c < PANEL; ++c) to[c] = c < columns ? from[c] : 0;
+    for (ptrdiff_t c = 0; c < PANEL; ++c) to[c] = c < columns ? from[c] : 0;
 }
 
-/* sum[a][c] += x[a, k] panel[k, c] for PEPG_GROUP rows and n columns of x, and `vectors` vectors of a
- * panel. Rows of x are row_step apart, and columns step. `is_fused` and `vectors` are compile-time
- * constants. A number is spread over a vector as x - 0, which keeps -0. */
+/* sum[a][c] += x[a, k] columns[k, c] for PEPG_GROUP rows and n columns of x, and `vectors` vectors of
+ * `columns`, whose rows are `apart`. Rows of x are row_step apart, and columns step. `panel`, if there
+ * is one, receives a copy of `columns`. `is_fused`, `vectors` and whether there is a panel are
+ * compile-time constants. A number is spread over a vector as x - 0, which keeps -0. */
 PEPG_INLINE void R(add_products)(const int is_fused, const int vectors, ptrdiff_t n, const real *x,
-        ptrdiff_t row_step, ptrdiff_t step, const real *panel, v_real sum[][PANEL_VECTORS]) {
+        ptrdiff_t row_step, ptrdiff_t step, const real *columns, ptrdiff_t apart, real *panel,
+        v_real sum[][PANEL_VECTORS]) {
     v_real column[PANEL_VECTORS];
-    for (; n > 0; --n, x += step, panel += PANEL) {
-        for (int c = 0; c < vectors; ++c) column[c] = R(load)(panel + c * LANES);
+    for (; n > 0; --n, x += step, columns += apart) {
+        for (int c = 0; c < vectors; ++c) column[c] = R(load)(columns + c * LANES);
+        if (panel) {
+            for (int c = 0; c < vectors; ++c) memcpy(panel + c * LANES, &column[c], sizeof(v_real));
+            panel += PANEL;
+        }
         for (int a = 0; a < PEPG_GROUP; ++a) {
             const v_real each = x[a * row_step] - (v_real){0};
             for (int c = 0; c < vectors; ++c)
@@ -68,22 +71,23 @@ static void R(outer_tile)(ptrdiff_t n, const real *u, const real *v, real *g, pt
         ptrdiff_t rows, ptrdiff_t columns) {
     v_real sum[PEPG_GROUP][PANEL_VECTORS] = {{{0}}};
     real values[PEPG_GROUP][PANEL];
-    R(add_products)(0, PANEL_VECTORS, n, u, 1, PEPG_GROUP, v, sum);
+    R(add_products)(0, PANEL_VECTORS, n, u, 1, PEPG_GROUP, v, PANEL, NULL, sum);
     memcpy(values, sum, sizeof values);
     for (ptrdiff_t a = 0; a < rows; ++a)
         for (ptrdiff_t c = 0; c < columns; ++c) g[a * stride + c] += values[a][c];
 }
 
-/* y[a, c] = sum_k x[a, k] panel[k, c] for PEPG_GROUP rows, plus the panel's last row if there are
- * biases. */
-PEPG_INLINE void R(mean_tile)(const int vectors, ptrdiff_t in, int bias, const real *panel,
-        const real *x, real *y, ptrdiff_t stride) {
+/* y[a, c] = sum_k x[a, k] columns[k, c] for PEPG_GROUP rows, plus the last row of `columns` if there
+ * are biases; `panel` as above. */
+PEPG_INLINE void R(mean_tile)(const int vectors, ptrdiff_t in, int bias, const real *columns,
+        ptrdiff_t apart, real *panel, const real *x, real *y, ptrdiff_t stride) {
     v_real sum[PEPG_GROUP][PANEL_VECTORS];
     for (int c = 0; c < vectors; ++c) {
-        const v_real first = bias ? R(load)(panel + in * PANEL + c * LANES) : (v_real){0};
+        const v_real first = bias ? R(load)(columns + in * apart + c * LANES) : (v_real){0};
+        if (panel && bias) memcpy(panel + in * PANEL + c * LANES, &first, sizeof first);
         for (int a = 0; a < PEPG_GROUP; ++a) sum[a][c] = first;
     }
-    R(add_products)(1, vectors, in, x, stride, 1, panel, sum);
+    R(add_products)(1, vectors, in, x, stride, 1, columns, apart, panel, sum);
     for (int a = 0; a < PEPG_GROUP; ++a)
         memcpy(y + a * stride, sum[a], (size_t)vectors * sizeof(v_real));
 }
@@ -146,27 +150,33 @@ static void R(add_noise)(ptrdiff_t n, real a, const float *restrict v, real *res
 }
 
 /* y = x (rows, in) times the mean's weights, plus biases, one panel of columns after another. Each
- * panel is first copied to `panel`, so that it is read in order. Rows of x and y are `stride` apart,
- * and both have a whole number of groups of rows. */
+ * panel is copied to `panel`, so that it is read in order: a whole one by the first group of rows.
+ * Rows of x and y are `stride` apart, and both have a whole number of groups of rows. */
 static void R(mean_block)(ptrdiff_t rows, pepg_layer layer, const real *weights, const real *x,
         real *y, ptrdiff_t stride, real *panel) {
-    for (ptrdiff_t j = 0; j < layer.out; j += PANEL) {
-        const ptrdiff_t left = layer.out - j, columns = left < PANEL ? left : PANEL;
+    const ptrdiff_t in = layer.in, out = layer.out;
+    for (ptrdiff_t j = 0; j < out; j += PANEL) {
+        const ptrdiff_t columns = out - j < PANEL ? out - j : PANEL;
         const int vectors = (int)((columns + LANES - 1) / LANES);
-        for (ptrdiff_t i = 0; i < layer.in + layer.bias; ++i)
-            R(copy_numbers)(columns, weights + i * layer.out + j, panel + i * PANEL);
-        for (ptrdiff_t r = 0; r < rows; r += PEPG_GROUP) {
+        ptrdiff_t r = 0;
+        if (columns == PANEL) {
+            R(mean_tile)(PANEL_VECTORS, in, layer.bias, weights + j, out, panel, x, y + j, stride);
+            r = PEPG_GROUP;
+        } else
+            for (ptrdiff_t i = 0; i < in + layer.bias; ++i)
+                R(copy_numbers)(columns, weights + i * out + j, panel + i * PANEL);
+        for (; r < rows; r += PEPG_GROUP) {
             const real *from = x + r * stride;
             real *to = y + r * stride + j;
             if (vectors == 1)
-                R(mean_tile)(1, layer.in, layer.bias, panel, from, to, stride);
+                R(mean_tile)(1, in, layer.bias, panel, PANEL, NULL, from, to, stride);
             else if (vectors == 2)
-                R(mean_tile)(2, layer.in, layer.bias, panel, from, to, stride);
+                R(mean_tile)(2, in, layer.bias, panel, PANEL, NULL, from, to, stride);
 #if PEPG_VECTOR_BYTES == 64
             else if (vectors == 3)
-                R(mean_tile)(3, layer.in, layer.bias, panel, from, to, stride);
+                R(mean_tile)(3, in, layer.bias, panel, PANEL, NULL, from, to, stride);
             else
-                R(mean_tile)(4, layer.in, layer.bias, panel, from, to, stride);
+                R(mean_tile)(4, in, layer.bias, panel, PANEL, NULL, from, to, stride);
 #endif
         }
     }
