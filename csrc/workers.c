@@ -8,9 +8,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* How many times a worker looks for its next job before it goes to sleep: for about 50 microseconds, in
+/* How many times a worker looks for its next job before it goes to sleep: for about 5 milliseconds, in
  * which it yields its processor to any other thread. */
-#define LOOKS 100
+#define LOOKS 10000
 
 typedef struct pepg_worker {
     struct pepg_worker *next; /* in the list of idle ones, or of those hired for a job */

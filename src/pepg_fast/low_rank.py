@@ -226,7 +226,8 @@ class LowRankPEPG(PEPG):
         x = _checks.plain(x, self.dtype)
         if not x.size or not n:
             return np.empty((n, *x.shape[1:-1], network.n_outputs), self.dtype)
-        x = np.broadcast_to(x, (n, *x.shape[1:]))
+        if len(x) != n:
+            x = np.broadcast_to(x, (n, *x.shape[1:]))
         generation = self._generation
         with generation.turn:
             if not generation.is_pending:
