@@ -62,11 +62,10 @@ class MujocoWorld:
         moment = self._moment(slots)
         after = self._formulas.track(moment)
         rewards, terminated = self._formulas.judge(moment, before, after, actions)
-        self._lengths[slots] += 1
-        truncated = np.zeros(len(slots), bool)
-        if self._limit is not None:
-            truncated = self._lengths[slots] >= self._limit
-        ended = np.broadcast_to(terminated, truncated.shape)
+        lengths = self._lengths[slots] + 1
+        self._lengths[slots] = lengths
+        truncated = lengths >= (np.inf if self._limit is None else self._limit)
+        ended = np.zeros(len(slots), bool) if terminated is False else terminated
         return Step(self._observed(moment), rewards, ended, truncated, errors)
 
     def _moment(self, slots: NDArray[np.intp]) -> Moment:
@@ -176,9 +175,10 @@ def _rows() -> Any:
             self._batch.forward(ids)
 
         def step(self, slots: NDArray[np.intp], actions: Any, n_frames: int) -> dict[int, str]:
-            self._ctrl[slots] = actions
+            ids = self._ids(slots)
+            self._ctrl[... if ids is None else ids] = actions
             try:
-                self._batch.step(self._ids(slots), n_frames)
+                self._batch.step(ids, n_frames)
             except batch.SimulationError as error:
                 return {int(slot): self._batch.error(int(slot)) for slot in error.ids}
             return {}
