@@ -80,12 +80,6 @@ def _untrained(result):
     return network
 
 
-@pytest.mark.slow
-def test_the_defaults_solve_cartpole():
-    result = train("CartPole-v1", TrainConfig(seed=1, max_steps=40))
-    assert score(result.policy, episodes=50).mean == 500.0
-
-
 def test_rewards_do_not_depend_on_the_number_of_workers(tmp_path):
     for workers in (0, 1, 3):
         train("Walk-v0", changed(workers=workers, episodes=2), folder=tmp_path / str(workers))

@@ -161,7 +161,7 @@ def hitting(*arguments, fork_exec=fork_exec.fork_exec, **more):
     return pid
 
 fork_exec.fork_exec = hitting
-result = train("envs:Turns-v0", TrainConfig(population_size=4, hidden_sizes=(), max_steps=2, workers=2))
+result = train("envs:Turns-v0", TrainConfig(population_size=4, hidden_sizes=(), max_steps=2, workers=2, seed=1))
 print(result.step)
 """
 
