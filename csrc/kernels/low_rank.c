@@ -42,16 +42,16 @@ PEPG_INLINE void R(copy_numbers)(ptrdiff_t columns, const real *restrict from, r
     for (ptrdiff_t c = 0; c < PANEL; ++c) to[c] = c < columns ? from[c] : 0;
 }
 
-/* sum[a][c] += x[a, k] columns[k, c] for PEPG_GROUP rows and n columns of x, and `vectors` vectors of
- * `columns`, whose rows are `apart`. Rows of x are row_step apart, and columns step. `panel`, if there
- * is one, receives a copy of `columns`. `is_fused`, `vectors` and whether there is a panel are
- * compile-time constants. A number is spread over a vector as x - 0, which keeps -0. */
+/* sum[a][c] += x[a, k] weights[k, c] for PEPG_GROUP rows and n columns of x, and `vectors` vectors of
+ * each row of the weights. Rows of the weights are weight_step numbers apart, rows of x row_step, and
+ * columns of x step. `panel`, if there is one, receives a copy of these weights. `is_fused`,
+ * `vectors` and whether there is a panel are compile-time constants. A number is spread over a vector as x - 0, which keeps -0. */
 PEPG_INLINE void R(add_products)(const int is_fused, const int vectors, ptrdiff_t n, const real *x,
-        ptrdiff_t row_step, ptrdiff_t step, const real *columns, ptrdiff_t apart, real *panel,
+        ptrdiff_t row_step, ptrdiff_t step, const real *weights, ptrdiff_t weight_step, real *panel,
         v_real sum[][PANEL_VECTORS]) {
     v_real column[PANEL_VECTORS];
-    for (; n > 0; --n, x += step, columns += apart) {
-        for (int c = 0; c < vectors; ++c) column[c] = R(load)(columns + c * LANES);
+    for (; n > 0; --n, x += step, weights += weight_step) {
+        for (int c = 0; c < vectors; ++c) column[c] = R(load)(weights + c * LANES);
         if (panel) {
             for (int c = 0; c < vectors; ++c) memcpy(panel + c * LANES, &column[c], sizeof(v_real));
             panel += PANEL;
@@ -77,17 +77,17 @@ static void R(outer_tile)(ptrdiff_t n, const real *u, const real *v, real *g, pt
         for (ptrdiff_t c = 0; c < columns; ++c) g[a * stride + c] += values[a][c];
 }
 
-/* y[a, c] = sum_k x[a, k] columns[k, c] for PEPG_GROUP rows, plus the last row of `columns` if there
- * are biases; `panel` as above. */
-PEPG_INLINE void R(mean_tile)(const int vectors, ptrdiff_t in, int bias, const real *columns,
-        ptrdiff_t apart, real *panel, const real *x, real *y, ptrdiff_t stride) {
+/* y[a, c] = sum_k x[a, k] weights[k, c] for PEPG_GROUP rows, plus the row after the weights if there
+ * are biases; weight_step and `panel` as above. */
+PEPG_INLINE void R(mean_tile)(const int vectors, ptrdiff_t in, int bias, const real *weights,
+        ptrdiff_t weight_step, real *panel, const real *x, real *y, ptrdiff_t stride) {
     v_real sum[PEPG_GROUP][PANEL_VECTORS];
     for (int c = 0; c < vectors; ++c) {
-        const v_real first = bias ? R(load)(columns + in * apart + c * LANES) : (v_real){0};
+        const v_real first = bias ? R(load)(weights + in * weight_step + c * LANES) : (v_real){0};
         if (panel && bias) memcpy(panel + in * PANEL + c * LANES, &first, sizeof first);
         for (int a = 0; a < PEPG_GROUP; ++a) sum[a][c] = first;
     }
-    R(add_products)(1, vectors, in, x, stride, 1, columns, apart, panel, sum);
+    R(add_products)(1, vectors, in, x, stride, 1, weights, weight_step, panel, sum);
     for (int a = 0; a < PEPG_GROUP; ++a)
         memcpy(y + a * stride, sum[a], (size_t)vectors * sizeof(v_real));
 }
@@ -150,8 +150,8 @@ static void R(add_noise)(ptrdiff_t n, real a, const float *restrict v, real *res
 }
 
 /* y = x (rows, in) times the mean's weights, plus biases, one panel of columns after another. Each
- * panel is copied to `panel`, so that it is read in order: a whole one by the first group of rows.
- * Rows of x and y are `stride` apart, and both have a whole number of groups of rows. */
+ * panel is copied to `panel`, so that it is read in order. The first group of rows copies a panel of
+ * full width while it reads it; a narrower one is copied first and filled up with zeros. Rows of x and y are `stride` apart, and both have a whole number of groups of rows. */
 static void R(mean_block)(ptrdiff_t rows, pepg_layer layer, const real *weights, const real *x,
         real *y, ptrdiff_t stride, real *panel) {
     const ptrdiff_t in = layer.in, out = layer.out;
@@ -191,8 +191,8 @@ static void R(add_layer_noise)(pepg_layer layer, ptrdiff_t rank, const float *u,
     if (layer.bias) R(add_noise)(layer.out, of_biases, v + rank * layer.out, y);
 }
 
-/* The i-th member that passes through a whole population's networks: the two members of a pair, which
- * share factors, follow each other. */
+/* The i-th member in the order in which networks are computed: in a whole population, the two members
+ * of a pair follow each other, because they share factors. */
 PEPG_INLINE ptrdiff_t R(in_pairs)(const pepg_population *who, ptrdiff_t i) {
     return who->is_whole ? i % 2 * who->n_pairs + i / 2 : i;
 }

@@ -48,7 +48,8 @@ class Formulas:
     start: Callable[..., tuple[Array, Array]]
     #: Maps a `Moment` to the parts of the observations, each of shape (n, ...).
     observe: Callable[[Moment], list[Array]]
-    #: Maps a `Moment`, the results of `track` before and after the step, and the actions to rewards and ends.
+    #: Maps a `Moment`, the results of `track` before and after the step, and the actions to rewards and ends (False if
+    #: no episode ends by itself).
     judge: Callable[[Moment, Any, Any, Array], tuple[Array, Any]]
     #: Returns a copy of what `judge` compares before and after a step.
     track: Callable[[Moment], Any] = lambda m: None
