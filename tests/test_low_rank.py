@@ -18,6 +18,7 @@ from pepg_fast import (
     RecurrentNetwork,
     kernels,
 )
+from pepg_fast import nn
 from pepg_fast.storage import checkpoints, files
 
 SHAPES = [(7, 5), (5,), (1, 13), (97, 130), (1,), (40, 3)]
@@ -452,6 +453,22 @@ def test_a_search_learns_without_generating_candidates():
     assert loss(es.mu) < 0.3 * before
 
 
+#: The state of a network, as checkpoints hold it.
+NETWORK = nn.network_to_state(NeuralNetwork(2, 3, (), "tanh"))
+
+
+@pytest.mark.parametrize("entry", NETWORK)
+def test_the_state_of_a_network_needs_each_of_its_entries(entry):
+    lacking = {key: value for key, value in NETWORK.items() if key != entry}
+    with pytest.raises(ValueError, match=f"structure: wanted a network with '{entry}', got one"):
+        LowRankPEPG(10, 0.0, 0.1, 0.1, structure=lacking)
+
+
+def test_only_the_entries_of_a_network_are_kept():
+    es = LowRankPEPG(10, 0.0, 0.1, 0.1, structure=NETWORK | {"more": 1})
+    assert es.structure == NETWORK
+
+
 @pytest.mark.parametrize(
     ("further", "error", "message"),
     [
@@ -459,11 +476,11 @@ def test_a_search_learns_without_generating_candidates():
         ({"structure": "network"}, TypeError, "structure: wanted"),
         ({"structure": []}, TypeError, "structure: wanted"),
         ({"structure": [(2, 3, 4)]}, ValueError, "structure: wanted"),
-        (
-            {"structure": {"sizes": [2, 3]}},
-            ValueError,
-            "structure: wanted a network with 'bias', got one without",
-        ),
+        ({"structure": NETWORK | {"sizes": 3}}, ValueError, "sizes: wanted a list"),
+        ({"structure": NETWORK | {"sizes": [2, 3.5]}}, TypeError, "output_size: wanted"),
+        ({"structure": NETWORK | {"bias": "yes"}}, TypeError, "bias: wanted"),
+        ({"structure": NETWORK | {"output_activation": 1}}, TypeError, "output_activation: wanted"),
+        ({"structure": NETWORK | {"cell": "none"}}, ValueError, "sizes: wanted three"),
         ({"structure": [(2, 0)]}, ValueError, "structure: wanted"),
         ({"structure": [(2**33, 2**33)]}, ValueError, "structure: wanted"),
         ({"rank": 0}, ValueError, "rank: wanted"),

@@ -31,10 +31,9 @@ def _structure(name: str, value: Any, size: int) -> Any:
         return nn.network_to_state(value)
     if isinstance(value, dict):
         try:
-            nn.shapes_of_weights(value)  # this reads every entry
+            return nn.checked_state(value)
         except KeyError as missing:
             raise ValueError(f"{name}: wanted a network with {missing}, got one without") from None
-        return dict(value)
     wanted = "a NeuralNetwork, a RecurrentNetwork, or a list of shapes (rows, columns) or (length,)"
     if not isinstance(value, list | tuple) or not value:
         raise TypeError(f"{name}: wanted {wanted}, got {_checks.shown(value)}")

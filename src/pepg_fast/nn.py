@@ -29,8 +29,8 @@ from .activations import (
 
 __all__ = [
     "CELLS", "NATIVE", "Activation", "Network", "NeuralNetwork", "RecurrentNetwork", "activation_from_name",
-    "activation_to_name", "identity", "load_network", "native_name", "network_from_state", "network_to_state", "relu",
-    "shapes_of_weights", "sigmoid", "softmax", "tanh",
+    "activation_to_name", "checked_state", "identity", "load_network", "native_name", "network_from_state",
+    "network_to_state", "relu", "shapes_of_weights", "sigmoid", "softmax", "tanh",
 ]  # fmt: skip
 
 _ACTIVATIONS = ("hidden_activation", "output_activation")
@@ -848,6 +848,17 @@ def network_from_state(state: dict[str, Any]) -> "NeuralNetwork | RecurrentNetwo
     """Return a network, without weights, from the data of `network_to_state`."""
     kind = _kind(state)
     return kind(**kind._arguments(state, {}))
+
+
+def checked_state(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of `network_to_state` with every entry checked; names of activations may be unknown."""
+    kind = _kind(state)
+    names = {key: state[key] for key in kind._activations}
+    for key, name in names.items():
+        if not isinstance(name, str):
+            raise TypeError(f"{key}: wanted a name, got {_checks.shown(name)}")
+    network = kind(**kind._arguments(state, dict.fromkeys(names, identity)))
+    return network_to_state(network) | names
 
 
 def shapes_of_weights(state: dict[str, Any]) -> list[tuple[int, ...]]:
