@@ -9,6 +9,8 @@
 
 #include "kernels/normals.c"
 #include "kernels/digest.c"
+#define EACH_WIDTH "kernels/compare.c"
+#include "width.h"
 #include "kernels/ranks.c"
 #define EACH_WIDTH "kernels/activation.c"
 #include "width.h"

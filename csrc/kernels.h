@@ -20,7 +20,7 @@
  * its bits. */
 #define PEPG_PAIRS 64
 /* Above this many rewards, sorting is faster than comparing every pair. */
-#define PEPG_COMPARE_LIMIT 256
+#define PEPG_COMPARE_LIMIT 384
 /* Inputs of a batch that pass through a network together; bounds the scratch memory. */
 #define PEPG_BATCH 32
 /* With up to this many parameters, a population passes through its networks with one member per lane;

@@ -124,13 +124,22 @@ PEPG_INLINE v_f64 fma_f64(v_f64 a, v_f64 b, v_f64 c) {
 }
 
 /* count + 1 in the lanes where a < b. */
-PEPG_INLINE v_i64 count_less(
+PEPG_INLINE v_i64 count_less_f64(
         v_i64 count, v_f64 a, v_f64 b) {
 #if defined(PEPG_AVX512)
     const __mmask8 less = _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ);
     return (v_i64)_mm512_mask_add_epi64((__m512i)count, less, (__m512i)count, _mm512_set1_epi64(1));
 #else
     return count - (v_i64)(a < b);
+#endif
+}
+
+PEPG_INLINE v_i32 count_less_f32(v_i32 count, v_f32 a, v_f32 b) {
+#if defined(PEPG_AVX512)
+    const __mmask16 less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
+    return (v_i32)_mm512_mask_add_epi32((__m512i)count, less, (__m512i)count, _mm512_set1_epi32(1));
+#else
+    return count - (v_i32)(a < b);
 #endif
 }
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from pepg_fast import kernels
 
-LIMIT = 256  # PEPG_COMPARE_LIMIT
+LIMIT = 384  # PEPG_COMPARE_LIMIT
 SIZES = [2, 3, 7, 8, 9, 31, 32, 33, 100, LIMIT - 1, LIMIT, LIMIT + 1, 1000]
 
 
@@ -35,6 +35,14 @@ def test_ties_share_their_average_rank(isa, n, distinct, rng):
     np.testing.assert_array_equal(centered_ranks(rewards), reference.centered_ranks(rewards))
 
 
+@pytest.mark.parametrize("n", SIZES)
+def test_rewards_that_float32_cannot_tell_apart_get_their_own_ranks(isa, n, rng):
+    close = 1.0 + rng.permutation(n) * np.finfo(float).eps
+    np.testing.assert_array_equal(centered_ranks(close), reference.centered_ranks(close))
+    close[-1] = close[0]
+    np.testing.assert_array_equal(centered_ranks(close), reference.centered_ranks(close))
+
+
 ODD_NUMBERS = [
     0.0,
     -0.0,
@@ -46,6 +54,8 @@ ODD_NUMBERS = [
     -1e308,
     1.0,
     np.nextafter(1.0, 2.0),
+    1e40,  # infinite in float32
+    2e40,
 ]
 
 
