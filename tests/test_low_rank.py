@@ -17,8 +17,8 @@ from pepg_fast import (
     NeuralNetwork,
     RecurrentNetwork,
     kernels,
+    nn,
 )
-from pepg_fast import nn
 from pepg_fast.storage import checkpoints, files
 
 SHAPES = [(7, 5), (5,), (1, 13), (97, 130), (1,), (40, 3)]

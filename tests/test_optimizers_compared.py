@@ -1,9 +1,10 @@
-"""bench/optimizers.py: its functions and records, and the tables of its results in the docs."""
+"""bench/optimizers.py: its functions and records, and the tables of its results in the docs; bench/bounds.py."""
 
 import json
 import time
 from pathlib import Path
 
+import bounds
 import numpy as np
 import optimizers
 import pytest
@@ -117,3 +118,8 @@ def test_the_page_has_the_tables_of_the_results():
     found = optimizers.tables(content)
     assert len(found) == 3
     assert [table for table in found if table not in page] == []
+
+
+@pytest.mark.parametrize("names", bounds.searches(), ids=" ".join)
+def test_an_optimum_near_the_edge_of_a_box_is_found(names):
+    assert not bounds.number_off(30, 1, bounds.searches()[names], has_box=True)
