@@ -51,7 +51,7 @@ SURE = "--center-episodes 20"
 
 ROWS = {
     "swimmer": Row(
-        "Swimmer-v5", f"--max-interactions 12e6 --target 360 {SURE}", 345, 4,
+        "Swimmer-v5", f"--max-interactions 4e6 --target 360 {SURE}", 345, 4,
         "355 (ARS, 2M steps, v3)",
     ),
     "hopper": Row(
@@ -82,7 +82,7 @@ ROWS = {
     ),
     "pendulum": Row("Pendulum-v1", "--profile none --max-interactions 4e6", -200, 5, "-200 counts as solved"),
     "lunarlander": Row(
-        "LunarLander-v3", "--profile none --max-interactions 2e6", 200, 5, "200 counts as solved",
+        "LunarLander-v3", "--profile none --max-interactions 4e6", 200, 5, "200 counts as solved",
     ),
     "lunarlander-continuous": Row(
         "LunarLander-v3", "--env-arg continuous=True --profile none --max-interactions 2e6", 250, 5,

@@ -16,6 +16,7 @@ from pepg_fast.training import config as configs
 from pepg_fast.training.normalization import Statistics
 from pepg_fast.training.rollouts import Episodes
 
+CHOSEN = {"normalize_observations": True, "hidden_sizes": (), "sigma_init": 0.3, "mu_lr": 0.3}
 SMALL = TrainConfig(population_size=4, max_steps=1, workers=0, center_every=0, seed=3)
 pytestmark = [
     pytest.mark.usefixtures("no_picture"),
@@ -33,28 +34,39 @@ def found(env_id, **settings):
 
 
 @pytest.mark.parametrize(
-    ("env_id", "normalizes"),
+    ("env_id", "is_chosen"),
     [("MountainCar-v0", True), ("CartPole-v1", False), ("Pendulum-v1", False), ("FrozenLake-v1", False)],
 )  # fmt: skip
-def test_observations_of_different_scales_are_normalized(env_id, normalizes):
-    assert found(env_id).settings == ({"normalize_observations": True} if normalizes else {})
+def test_observations_of_different_scales_are_normalized_and_the_policy_is_linear(
+    env_id, is_chosen
+):
+    assert found(env_id).settings == (CHOSEN if is_chosen else {})
 
 
 def test_the_message_says_what_was_seen_and_chosen():
     text = found("MountainCar-v0").text
     assert "32 random linear policies took 6,400 steps" in text
     assert "all of them had the same return, -200," in text
-    assert text.endswith("chosen: --normalize-observations (--profile none for the defaults)")
+    assert text.endswith(
+        "chosen: --normalize-observations --hidden-sizes none --sigma-init 0.3 --mu-lr 0.3 (--profile defaults for the "
+        "defaults)"
+    )
     assert (
         "the defaults apply: --hidden-sizes 16,16 --population-size 64" in found("CartPole-v1").text
     )
 
 
-@pytest.mark.parametrize(
-    "setting", [{"seed": 7}, {"cell": "gru"}, {"hidden_sizes": (3,)}, {"rank": 1}]
-)
+@pytest.mark.parametrize("setting", [{"seed": 7}, {"episodes": 2}, {"max_steps": 9}])
 def test_the_choice_depends_only_on_the_task(setting):
     assert found("MountainCar-v0", **setting) == found("MountainCar-v0")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"cell": "gru"}, {"hidden_sizes": (3,)}, {"rank": 1}, {"mu_lr": 0.1}, {"sigma_init": 0.2}],
+)
+def test_a_user_who_decides_about_the_policy_or_the_search_keeps_both(setting):
+    assert found("MountainCar-v0", **setting).settings == {"normalize_observations": True}
 
 
 def test_workers_see_the_same():
@@ -91,14 +103,15 @@ def test_the_command_probes_tasks_without_a_profile(capsys):
     assert "profile: none for MountainCar-v0; the defaults apply" in capsys.readouterr().err
     assert not configs.read_toml("runs/MountainCar-v0-2/config.toml")["normalize_observations"]
 
-    assert cli.main(["train", "MountainCar-v0", *QUICK, "--profile", "none"]) == 0
+    assert cli.main(["train", "MountainCar-v0", *QUICK, "--profile", "defaults"]) == 0
     assert "profile" not in capsys.readouterr().err
     assert not configs.read_toml("runs/MountainCar-v0-3/config.toml")["normalize_observations"]
 
 
-def test_train_probes_with_profile_auto():
-    automatic = train("MountainCar-v0", SMALL, profile="auto")
-    chosen = TrainConfig(**vars(SMALL) | {"normalize_observations": True})
+@pytest.mark.parametrize("profile", ["auto", "none"])
+def test_train_probes_if_there_is_no_profile(profile):
+    automatic = train("MountainCar-v0", SMALL, profile=profile)
+    chosen = TrainConfig(**vars(SMALL) | CHOSEN)
     assert automatic.policy.normalizer is not None
     np.testing.assert_array_equal(automatic.mu, train("MountainCar-v0", chosen).mu)
     assert train("MountainCar-v0", SMALL).policy.normalizer is None
@@ -145,4 +158,4 @@ def test_scales_differ_by_a_factor(statistics, factor):
 
 def test_episodes_that_failed_do_not_count():
     episodes = Episodes.failed(1, "error", None)
-    assert "same return" not in probe._probe_of(episodes, Statistics.none(2), True).text
+    assert "same return" not in probe._probe_of(episodes, Statistics.none(2), True, True).text

@@ -75,13 +75,16 @@ def _parsed(*arguments):
         ("auto", "LunarLander-v3", {"continuous": True}, "lunar_lander"),
         ("auto", None, {}, None),
         ("none", "Hopper-v5", {}, None),
+        ("defaults", "Hopper-v5", {}, None),
         ("swimmer", "Hopper-v5", {}, "swimmer"),
     ],
 )
 def test_a_profile_is_that_of_the_task_or_of_a_name(name, env_id, args, found):
     profile = profiles.chosen(name, env_id, args)
     assert (profile and profile.name) == found
-    with pytest.raises(ValueError, match="profile: wanted 'auto', 'none', 'bipedal_walker'"):
+    with pytest.raises(
+        ValueError, match="profile: wanted 'auto', 'none', 'defaults', 'bipedal_walker'"
+    ):
         profiles.chosen("best", env_id, args)
 
 
@@ -117,10 +120,12 @@ def test_the_command_uses_the_tasks_profile_and_options_override_it(capsys):
 
 @pytest.mark.usefixtures("of_walk")
 def test_without_a_profile_there_are_the_defaults(capsys):
-    assert run("train", "Walk-v0", *QUICK, "--profile", "none") == 0
+    assert run("train", "Walk-v0", *QUICK, "--profile", "defaults") == 0
     assert "profile" not in capsys.readouterr().err
     settings = configs.read_toml("runs/Walk-v0/config.toml")
     assert (settings["hidden_sizes"], settings["sigma_init"]) == ([16, 16], 0.1)
+    assert run("train", "Walk-v0", *QUICK, "--profile", "none") == 0
+    assert "profile: none for Walk-v0; 32 random linear" in capsys.readouterr().err
     assert run("train", "CartPole-v1", *QUICK) == 0
     error = capsys.readouterr().err
     assert "profile: none for CartPole-v1; 32 random linear policies" in error
@@ -129,7 +134,7 @@ def test_without_a_profile_there_are_the_defaults(capsys):
 
 @pytest.mark.usefixtures("of_walk")
 def test_a_resumed_run_has_its_own_settings(capsys):
-    assert run("train", "Walk-v0", *QUICK, "--profile", "none") == 0
+    assert run("train", "Walk-v0", *QUICK, "--profile", "defaults") == 0
     assert run("train", "--resume", "Walk-v0", "--max-steps", 2) == 0
     assert "profile" not in capsys.readouterr().err
     assert run("train", "--resume", "Walk-v0", "--max-steps", 3, "--profile", "walk") == 2
@@ -156,5 +161,7 @@ def test_from_python_there_is_none_unless_it_is_asked_for():
     result = train("Walk-v0", config, profile="auto")
     assert result.mu.size == 2
     assert profiles.with_profile("auto", "Walk-v0", config).sigma_init == 0.25
-    with pytest.raises(ValueError, match="profile: wanted 'auto', 'none' or 'walk', got 'best'"):
+    with pytest.raises(
+        ValueError, match="profile: wanted 'auto', 'none', 'defaults' or 'walk', got 'best'"
+    ):
         train("Walk-v0", config, profile="best")

@@ -84,10 +84,10 @@ def _add_train(commands: Any) -> None:
         help="TOML file whose keys are the options below; options on the command line override it",
     )  # fmt: skip
     parser.add_argument(
-        "--profile", choices=(profiles.AUTO, profiles.NONE, *profiles.known()), metavar="NAME",
+        "--profile", choices=(profiles.AUTO, profiles.NONE, profiles.DEFAULTS, *profiles.known()), metavar="NAME",
         help=f"settings tuned for a family of tasks; options and --config override them (default: {profiles.AUTO}, the "
-        f"profile of the task, if there is one; {profiles.NONE}: the default settings; or "
-        f"{', '.join(profiles.known())})",
+        f"profile of the task, if there is one; {profiles.NONE}: what a short look at the task suggests, as for tasks "
+        f"without a profile; {profiles.DEFAULTS}: the default settings; or {', '.join(profiles.known())})",
     )  # fmt: skip
     parser.add_argument(
         "--restarts", type=_whole, default=0, metavar="N",
@@ -357,7 +357,7 @@ def _with_profile(
     """Combine the given settings with a profile's for the rest; keep the message about the profile for later."""
     if profile is None:
         config = TrainConfig(**given)
-        if options.resume is not None or options.profile == profiles.NONE:
+        if options.resume is not None or options.profile == profiles.DEFAULTS:
             return config
         from .running import probed
 

@@ -23,6 +23,12 @@ POLICIES, MOST_STEPS = 32, 300
 #: more.
 FACTOR = 16.0
 
+#: Settings for such tasks: a linear policy on normalized observations, as in Mania et al. 2018, "Simple random search
+#: provides a competitive approach to reinforcement learning" (ARS V2), with steps as long as one sigma.
+LINEAR = {"hidden_sizes": (), "sigma_init": 0.3, "mu_lr": 0.3}
+#: Settings of a user that decide about the policy, or how it is searched for: `LINEAR` is then left out.
+DECISIVE = {*LINEAR, "cell", "activation", "rank", "optimizer", "max_speed", "momentum", "sigma_lr"}
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -45,11 +51,11 @@ class Probe:
         return cls(settings, f"as in {run}: {profiles.as_options(settings)}")
 
 
-def look(task: Task, config: TrainConfig) -> Probe:
+def look(task: Task, config: TrainConfig, chooses_policy: bool) -> Probe:
     """Run short episodes of random linear policies in a task, whose network must be linear.
 
-    The episodes depend only on the task, and not on the seed or the number of workers. Raises EvaluationError if an
-    episode fails and is not repeated.
+    A policy is chosen only with `chooses_policy`. The episodes depend only on the task, and not on the seed or the
+    number of workers. Raises EvaluationError if an episode fails and is not repeated.
     """
     size = task.interface.observation_size
     rng = np.random.default_rng(0)
@@ -58,16 +64,20 @@ def look(task: Task, config: TrainConfig) -> Probe:
     with Workers(task, min(config.workers or 0, 2)) as workers:
         episodes = workers.run(weights, Generation(task, seeds, None, True, limit=MOST_STEPS))
     seen = merged(Statistics.none(task.interface.observation_size), episodes.statistics)
-    return _probe_of(episodes, seen, task.interface.observations is None)
+    return _probe_of(episodes, seen, task.interface.observations is None, chooses_policy)
 
 
-def _probe_of(episodes: Episodes, seen: Statistics, are_numbers: bool) -> Probe:
+def _probe_of(
+    episodes: Episodes, seen: Statistics, are_numbers: bool, chooses_policy: bool
+) -> Probe:
     """Choose settings from returns and statistics of observations."""
     text = f"{POLICIES} random linear policies took {episodes.lengths.sum():,} steps"
     settings: dict[str, Any] = {}
     factor = _factor_of(seen)
     if are_numbers and factor > FACTOR:
         settings["normalize_observations"] = True
+        if chooses_policy:
+            settings |= LINEAR
         text += f"; the scales of their observations differ by a factor of {factor:.3g}"
     returns: NDArray[np.float64] = episodes.returns[~np.isnan(episodes.returns)]
     if len(returns) and (returns == returns[0]).all():
@@ -75,7 +85,7 @@ def _probe_of(episodes: Episodes, seen: Statistics, are_numbers: bool) -> Probe:
     if settings:
         return Probe(
             settings,
-            f"{text}; chosen: {profiles.as_options(settings)} (--profile none for the defaults)",
+            f"{text}; chosen: {profiles.as_options(settings)} (--profile defaults for the defaults)",
         )
     return Probe.of_defaults(f"{text}; ")
 

@@ -28,7 +28,7 @@ from .config import TrainConfig
 from .engines import chosen, spaces_of
 from .places import InWorkers
 from .policy import Policy
-from .probe import Probe, look
+from .probe import DECISIVE, Probe, look
 from .rollouts import EnvMaker, Task, name_of, registered, with_version
 from .run_folder import RunFiles, RunFolder, RunHistory
 from .starting import start_from
@@ -83,7 +83,7 @@ def train(
     folder: FileName | None = None,
     resume: bool = False,
     change: Iterable[str] = (),
-    profile: str = "none",
+    profile: str = profiles.DEFAULTS,
     callbacks: "Iterable[AnyCallback] | AnyCallback" = (),
     progress: bool = False,
     runner: "Runner | None" = None,
@@ -110,8 +110,9 @@ def train(
         the history says from which step on they apply.
     profile : str
         Tuned settings for a family of tasks, which replace the settings that `config` leaves at their defaults: the
-        name of a profile, or "auto" for the profile of the environment's id. If there is none, "auto" normalizes
-        observations whose scales differ in a few short episodes of random policies. A resumed run keeps its settings.
+        name of a profile, or "auto" for the profile of the environment's id. If there is none, and with "none", a few
+        short episodes of random policies decide: if the scales of observations differ, they are normalized, and the
+        policy is linear. "defaults" is without either. A resumed run keeps its settings.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
@@ -190,7 +191,8 @@ def train(
                     _change_rates(files, env_id, dataclasses.replace(before, **changes), es)
                 return path, env_id, settled, es
             asked = profiles.with_profile(profile, env_id, config or TrainConfig())
-            if profile == profiles.AUTO and not profiles.chosen(profile, env_id, asked.env_args):
+            is_open = profile in (profiles.AUTO, profiles.NONE)
+            if is_open and not profiles.chosen(profile, env_id, asked.env_args):
                 probe = probed(given or env_id, asked, profiles.given_in(asked))
                 asked = dataclasses.replace(asked, **probe.settings)
             settled = configs.resolved(asked, _threshold_of(given or env_id, asked.engine))
@@ -255,7 +257,7 @@ def probed(env: EnvMaker, config: TrainConfig, given: Collection[str]) -> Probe:
     linear = configs.resolved(dataclasses.replace(config, hidden_sizes=(), cell="none", rank=None))
     try:
         with contextlib.chdir(os.curdir):  # which an environment may change
-            return look(_Run(env, linear, None).task, linear)
+            return look(_Run(env, linear, None).task, linear, not DECISIVE.intersection(given))
     except EvaluationError:  # the run will say so
         return Probe.of_defaults()
 

@@ -14,8 +14,8 @@ from typing import Any
 from ... import _checks
 from ..config import NAMES, SETTINGS, TrainConfig
 
-#: Names that choose the profile of the task, if there is one, and no profile.
-AUTO, NONE = "auto", "none"
+#: Names that choose the profile of the task, if there is one; no profile; and the defaults, whatever the task is.
+AUTO, NONE, DEFAULTS = "auto", "none", "defaults"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def known() -> dict[str, Profile]:
 
 def chosen(name: str, env_id: str | None, env_args: dict[str, Any]) -> Profile | None:
     """Return the profile of a name; with "auto", the profile of the task, if there is one."""
-    _checks.choice("profile", name, (AUTO, NONE, *known()))
+    _checks.choice("profile", name, (AUTO, NONE, DEFAULTS, *known()))
     if name == AUTO:
         fitting = (each for each in known().values() if each.fits(env_id or "", env_args))
         return next(fitting, None)
