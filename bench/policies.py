@@ -51,7 +51,7 @@ SURE = "--center-episodes 20"
 
 ROWS = {
     "swimmer": Row(
-        "Swimmer-v5", f"--max-interactions 4e6 --target 360 {SURE}", 345, 4,
+        "Swimmer-v5", f"--max-interactions 4e6 --target 350 {SURE} --restarts 4 --patience 50", 345, 4,
         "355 (ARS, 2M steps, v3)",
     ),
     "hopper": Row(
@@ -91,6 +91,7 @@ ROWS = {
     "acrobot": Row("Acrobot-v1", "--profile none --max-interactions 1e6", -100, 5, "-100 counts as solved"),
     "mountaincar-continuous": Row(
         "MountainCarContinuous-v0", "--profile none --max-interactions 1e6", 90, 5, "90 counts as solved",
+        (20, 21, 22, 23, 24),
     ),
     "cartpole": Row("CartPole-v1", "--profile none --max-interactions 1e6", 500, 5, "475 counts as solved"),
 }  # fmt: skip
@@ -142,31 +143,36 @@ def curve_of(history: History) -> dict[str, list[float]]:
 
 
 def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
-    """Train and test one seed of a row, or continue its interrupted run."""
+    """Train and test one seed of a row, or continue its interrupted run unless it may have been a restart."""
     row, arguments = ROWS[name], command_of(ROWS[name], seed)
     folder = runs / f"{name}-{seed}"
     where = ["--runs", str(runs), "--name", folder.name]
-    if (folder / "checkpoint.npz").exists():
+    if (folder / "checkpoint.npz").exists() and "--restarts" not in arguments:
         print(f"continuing {folder}")
         arguments = ["train", "--resume", str(folder)]
         where = []
     else:
-        shutil.rmtree(folder, ignore_errors=True)
+        for former in (folder, *runs.glob(f"{folder.name}-*")):
+            shutil.rmtree(former, ignore_errors=True)
     began = time.perf_counter()
     output_of([*arguments, *where])
     wall = time.perf_counter() - began
-    history = History.read_csv(folder / "history.csv")
+    # A run that is stuck is followed by another one in a folder of its own.
+    folders = [folder, *sorted(runs.glob(f"{folder.name}-*"))]
+    tried = {each: History.read_csv(each / "history.csv") for each in folders}
+    folder = max(tried, key=lambda each: curve_of(tried[each])["center"][-1])
     tested = scores(output_of(["evaluate", str(folder), "--episodes", str(EPISODES)]))
     return {
         "row": name,
         "command": " ".join(["pepg-fast", *command_of(row, seed)]),
         "seed": seed,
         "test": tested,
-        "interactions": int(history["interactions"][-1]),
-        "generations": int(history["step"][-1]),
-        "seconds": round(float(history["seconds"][-1]), 1),
+        "runs": len(tried),
+        "interactions": sum(int(each["interactions"][-1]) for each in tried.values()),
+        "generations": sum(int(each["step"][-1]) for each in tried.values()),
+        "seconds": round(sum(float(each["seconds"][-1]) for each in tried.values()), 1),
         "wall": round(wall, 1),
-        "curve": curve_of(history),
+        "curve": curve_of(tried[folder]),
         "machine": {
             **machine(),
             **{each: metadata.version(each) for each in ("gymnasium", "mujoco", "envpool") if _has(each)},

@@ -16,7 +16,7 @@ from pepg_fast.training import config as configs
 from pepg_fast.training.normalization import Statistics
 from pepg_fast.training.rollouts import Episodes
 
-CHOSEN = {"normalize_observations": True, "hidden_sizes": (), "sigma_init": 0.3, "mu_lr": 0.3}
+CHOSEN = {"normalize_observations": True, "hidden_sizes": (), "sigma_init": 0.3, "mu_lr": 0.15}
 SMALL = TrainConfig(population_size=4, max_steps=1, workers=0, center_every=0, seed=3)
 pytestmark = [
     pytest.mark.usefixtures("no_picture"),
@@ -43,13 +43,17 @@ def test_observations_of_different_scales_are_normalized_and_the_policy_is_linea
     assert found(env_id).settings == (CHOSEN if is_chosen else {})
 
 
+def test_the_length_of_a_step_follows_that_of_the_noise():
+    assert [probe.linear(d)["mu_lr"] for d in (3, 9, 36, 108)] == [0.087, 0.15, 0.3, 0.52]
+
+
 def test_the_message_says_what_was_seen_and_chosen():
     text = found("MountainCar-v0").text
     assert "32 random linear policies took 6,400 steps" in text
     assert "all of them had the same return, -200," in text
     assert text.endswith(
-        "chosen: --normalize-observations --hidden-sizes none --sigma-init 0.3 --mu-lr 0.3 (--profile defaults for the "
-        "defaults)"
+        "chosen: --normalize-observations --hidden-sizes none --sigma-init 0.3 --mu-lr 0.15 "
+        "(--profile defaults for the defaults)"
     )
     assert (
         "the defaults apply: --hidden-sizes 16,16 --population-size 64" in found("CartPole-v1").text
@@ -158,4 +162,4 @@ def test_scales_differ_by_a_factor(statistics, factor):
 
 def test_episodes_that_failed_do_not_count():
     episodes = Episodes.failed(1, "error", None)
-    assert "same return" not in probe._probe_of(episodes, Statistics.none(2), True, True).text
+    assert "same return" not in probe._probe_of(episodes, Statistics.none(2), True, {}).text

@@ -23,11 +23,11 @@ POLICIES, MOST_STEPS = 32, 300
 #: more.
 FACTOR = 16.0
 
-#: Settings for such tasks: a linear policy on normalized observations, as in Mania et al. 2018, "Simple random search
-#: provides a competitive approach to reinforcement learning" (ARS V2), with steps as long as one sigma.
-LINEAR = {"hidden_sizes": (), "sigma_init": 0.3, "mu_lr": 0.3}
-#: Settings of a user that decide about the policy, or how it is searched for: `LINEAR` is then left out.
-DECISIVE = {*LINEAR, "cell", "activation", "rank", "optimizer", "max_speed", "momentum", "sigma_lr"}
+#: Settings of a user that decide about the policy, or how it is searched for: neither is then chosen.
+DECISIVE = {
+    "hidden_sizes", "cell", "activation", "rank", "sigma_init", "sigma_lr", "mu_lr", "optimizer", "max_speed",
+    "momentum",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,33 +51,44 @@ class Probe:
         return cls(settings, f"as in {run}: {profiles.as_options(settings)}")
 
 
+def linear(n_parameters: int) -> dict[str, Any]:
+    """Return settings for a linear policy on normalized observations.
+
+    Such policies suffice for many tasks with observations of different scales (Mania et al. 2018, "Simple random
+    search provides a competitive approach to reinforcement learning": ARS V2). The length of a step is a sixth of that
+    of the noise.
+    """
+    sigma = 0.3
+    mu_lr = float(f"{sigma * np.sqrt(n_parameters) / 6:.2g}")
+    return {"hidden_sizes": (), "sigma_init": sigma, "mu_lr": mu_lr}
+
+
 def look(task: Task, config: TrainConfig, chooses_policy: bool) -> Probe:
     """Run short episodes of random linear policies in a task, whose network must be linear.
 
     A policy is chosen only with `chooses_policy`. The episodes depend only on the task, and not on the seed or the
     number of workers. Raises EvaluationError if an episode fails and is not repeated.
     """
-    size = task.interface.observation_size
+    size, n_parameters = task.interface.observation_size, task.network.number_of_parameters
     rng = np.random.default_rng(0)
-    weights = rng.standard_normal((POLICIES, task.network.number_of_parameters)) / np.sqrt(size)
+    weights = rng.standard_normal((POLICIES, n_parameters)) / np.sqrt(size)
     seeds = np.arange(POLICIES, dtype=np.int64)[:, None]
     with Workers(task, min(config.workers or 0, 2)) as workers:
         episodes = workers.run(weights, Generation(task, seeds, None, True, limit=MOST_STEPS))
     seen = merged(Statistics.none(task.interface.observation_size), episodes.statistics)
-    return _probe_of(episodes, seen, task.interface.observations is None, chooses_policy)
+    policy = linear(n_parameters) if chooses_policy else {}
+    return _probe_of(episodes, seen, task.interface.observations is None, policy)
 
 
 def _probe_of(
-    episodes: Episodes, seen: Statistics, are_numbers: bool, chooses_policy: bool
+    episodes: Episodes, seen: Statistics, are_numbers: bool, policy: dict[str, Any]
 ) -> Probe:
-    """Choose settings from returns and statistics of observations."""
+    """Choose settings from returns and statistics of observations; `policy` goes with their normalization."""
     text = f"{POLICIES} random linear policies took {episodes.lengths.sum():,} steps"
     settings: dict[str, Any] = {}
     factor = _factor_of(seen)
     if are_numbers and factor > FACTOR:
-        settings["normalize_observations"] = True
-        if chooses_policy:
-            settings |= LINEAR
+        settings = {"normalize_observations": True} | policy
         text += f"; the scales of their observations differ by a factor of {factor:.3g}"
     returns: NDArray[np.float64] = episodes.returns[~np.isnan(episodes.returns)]
     if len(returns) and (returns == returns[0]).all():
