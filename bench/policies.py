@@ -160,7 +160,9 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     # A run that is stuck is followed by another one in a folder of its own.
     folders = [folder, *sorted(runs.glob(f"{folder.name}-*"))]
     tried = {each: History.read_csv(each / "history.csv") for each in folders}
-    folder = max(tried, key=lambda each: curve_of(tried[each])["center"][-1])
+    folder = max(
+        tried, key=lambda each: max(curve_of(tried[each])["center"][-1:], default=-math.inf)
+    )
     tested = scores(output_of(["evaluate", str(folder), "--episodes", str(EPISODES)]))
     return {
         "row": name,
