@@ -1,4 +1,4 @@
-"""csrc/rank.c and kernels/ranks.c: both ways of ranking, compared with counting."""
+"""csrc/rank.c, kernels/compare.c and ranks.c: both ways of ranking, compared with counting."""
 
 import numpy as np
 import pytest

@@ -191,15 +191,17 @@ static void check_digest(void) {
 
 static void check_ranks(void) {
     static const ptrdiff_t sizes[] = {2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127,
-            128, 129, 255, 256, 257, 1000};
-    static const double distinct[] = {1, 2, 5, 1e9};
+            128, 129, 383, 384, 385, 1000};
+    static const double distinct[] = {1, 2, 5, 1e9, 1e9, 5};
+    /* Beside a large number, float32 cannot tell the others apart. */
+    static const double above[] = {0, 0, 0, 0, 0x1p40, 0x1p40};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; ++s)
-        for (int d = 0; d < 4; ++d) {
+        for (int d = 0; d < 6; ++d) {
             const ptrdiff_t n = sizes[s];
             double *x = room((size_t)n * 8), *shaped = room((size_t)n * 8);
             void *work = room(pepg_centered_ranks_work_size(n));
             for (ptrdiff_t i = 0; i < n; ++i)
-                x[i] = floor(number((uint64_t)(i + 7 * d)) * distinct[d]);
+                x[i] = above[d] + floor(number((uint64_t)(i + 7 * d)) * distinct[d]);
             if (n > 8) x[1] = INFINITY, x[5] = -INFINITY, x[7] = -0.0, x[3] = 0.0;
             if (n > 8 && d % 2) x[n - 1] = INFINITY, x[n - 2] = -INFINITY; /* ties at the ends */
             CHECK(pepg_centered_ranks(n, x, shaped, work) == PEPG_OK, "-");
