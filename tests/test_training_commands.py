@@ -711,7 +711,7 @@ def test_a_terminal_shows_one_live_line_and_a_pipe_one_now_and_then(monkeypatch,
         "--max-steps",
         "30",
         "--profile",
-        "none",
+        "defaults",
     ]
     line = shown_on_terminal(command).rstrip()
     assert "\n" not in line

@@ -66,11 +66,26 @@ def test_the_choice_depends_only_on_the_task(setting):
 
 
 @pytest.mark.parametrize(
-    "setting",
-    [{"cell": "gru"}, {"hidden_sizes": (3,)}, {"rank": 1}, {"mu_lr": 0.1}, {"sigma_init": 0.2}],
+    "setting", [{"cell": "gru"}, {"hidden_sizes": (3,)}, {"rank": 1}, {"activation": "relu"}]
 )
-def test_a_user_who_decides_about_the_policy_or_the_search_keeps_both(setting):
+def test_a_user_who_decides_about_the_policy_keeps_it(setting):
     assert found("MountainCar-v0", **setting).settings == {"normalize_observations": True}
+
+
+@pytest.mark.parametrize(
+    ("setting", "left_out"),
+    [
+        ({"mu_lr": 0.1}, {"mu_lr"}),
+        ({"sigma_init": 0.2}, {"sigma_init"}),
+        ({"normalize_observations": True}, {"normalize_observations"}),
+        ({"optimizer": "adam"}, {"mu_lr"}),  # whose rate is not a length
+        ({"rank": 1, "sigma_init": (0.1, 0.05), "max_interactions": 1000}, set(CHOSEN) - {"normalize_observations"}),
+    ],
+)  # fmt: skip
+def test_settings_that_are_given_are_not_chosen(setting, left_out):
+    assert found("MountainCar-v0", **setting).settings == {
+        name: value for name, value in CHOSEN.items() if name not in left_out
+    }
 
 
 def test_workers_see_the_same():
@@ -78,24 +93,43 @@ def test_workers_see_the_same():
     assert running.probed("MountainCar-v0", config, ()) == found("MountainCar-v0")
 
 
-def test_settings_that_are_given_are_not_chosen(monkeypatch):
+def test_without_normalization_nothing_is_looked_at(monkeypatch):
     monkeypatch.setattr(running, "look", None)  # which would fail
     found = running.probed("MountainCar-v0", TrainConfig(), {"normalize_observations"})
-    assert found == probe.Probe.of_defaults()
+    assert found == probe.Probe({}, "the defaults apply: --hidden-sizes 16,16 --population-size 64 --sigma-init 0.1 "
+                                    "--mu-lr 0.15 --optimizer clipup and others")  # fmt: skip
 
 
-@pytest.mark.parametrize("normalizes", [False, True])
-def test_a_start_from_a_run_has_its_normalization(monkeypatch, tmp_path, normalizes):
-    train(
-        "MountainCar-v0",
-        dataclasses.replace(SMALL, normalize_observations=normalizes),
-        folder="first",
+def test_the_message_has_no_defaults_of_settings_that_are_given():
+    settings = {"hidden_sizes": (3,), "population_size": 8}
+    assert found("CartPole-v1", **settings).text.endswith(
+        "the defaults apply: --sigma-init 0.1 --mu-lr 0.15 --optimizer clipup and others"
     )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"normalize_observations": True, "hidden_sizes": ()},
+        {"hidden_sizes": (3, 2), "activation": "relu", "bias": False},
+        {"cell": "gru", "hidden_sizes": (4,), "output_activation": "tanh"},
+    ],
+)
+def test_a_start_from_a_run_has_its_policy(monkeypatch, settings):
+    first = train("MountainCar-v0", dataclasses.replace(SMALL, **settings), folder="first")
     monkeypatch.setattr(running, "look", None)
-    second = dataclasses.replace(SMALL, start_from="first")
-    assert (
-        train("MountainCar-v0", second, profile="auto").policy.normalizer is not None
-    ) == normalizes
+    second = train("MountainCar-v0", dataclasses.replace(SMALL, start_from="first"), profile="auto")
+    assert second.mu.size == first.mu.size
+    assert (second.policy.normalizer is None) == (first.policy.normalizer is None)
+    with pytest.raises(ValueError, match="start_from: wanted a policy of the same network"):
+        different = dataclasses.replace(SMALL, start_from="first", hidden_sizes=(9,))
+        train("MountainCar-v0", different, profile="auto")
+
+
+def test_a_run_starts_from_one_whose_settings_were_chosen():
+    assert cli.main(["train", "MountainCar-v0", *QUICK]) == 0
+    assert cli.main(["train", "MountainCar-v0", *QUICK, "--start-from", "MountainCar-v0"]) == 0
 
 
 def test_the_command_probes_tasks_without_a_profile(capsys):
@@ -134,7 +168,7 @@ def failing():
 
 
 def test_a_task_that_fails_is_left_to_the_run():
-    assert running.probed(failing, TrainConfig(workers=0), ()) == probe.Probe.of_defaults()
+    assert running.probed(failing, TrainConfig(workers=0), ()) == probe.Probe.of_defaults("", ())
     with pytest.raises(RuntimeError, match="no motor"):
         train(failing, SMALL, profile="auto")
 
@@ -162,4 +196,4 @@ def test_scales_differ_by_a_factor(statistics, factor):
 
 def test_episodes_that_failed_do_not_count():
     episodes = Episodes.failed(1, "error", None)
-    assert "same return" not in probe._probe_of(episodes, Statistics.none(2), True, {}).text
+    assert "same return" not in probe._probe_of(episodes, Statistics.none(2), True, {}, ()).text

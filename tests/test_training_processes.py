@@ -186,7 +186,7 @@ def rows(folder):
 def slow_run(folder, **options):
     """Start a run without limits in a session of its own, and wait until it has some generations."""
     command = [sys.executable, "-m", "without_picture", "train", "envs:Slow-v0", *TINY[:-1], "--workers", "1",
-               "--max-steps", "100000", "--checkpoint-every", "100000", "--name", "slow", "--profile", "none",
+               "--max-steps", "100000", "--checkpoint-every", "100000", "--name", "slow", "--profile", "defaults",
                "--normalize-observations"]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": TESTS}
     process = subprocess.Popen(

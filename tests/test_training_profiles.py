@@ -129,7 +129,7 @@ def test_without_a_profile_there_are_the_defaults(capsys):
     assert run("train", "CartPole-v1", *QUICK) == 0
     error = capsys.readouterr().err
     assert "profile: none for CartPole-v1; 32 random linear policies" in error
-    assert "the defaults apply: --hidden-sizes 16,16 --population-size 64" in error
+    assert "the defaults apply: --hidden-sizes 16,16 --sigma-init 0.1" in error
 
 
 @pytest.mark.usefixtures("of_walk")

@@ -55,7 +55,9 @@ class NativeRollouts:
         clip, scale = (None if part is None else np.array(part) for part in rows)
         max_steps = task.max_episode_steps or simulation.max_steps
         self._environment_of = functools.lru_cache(maxsize=2)(  # of a generation and of the center
-            lambda limit: simulation._environment_of(limit or max_steps, clip, scale)
+            lambda limit: simulation._environment_of(
+                min(limit or max_steps, max_steps), clip, scale
+            )
         )
 
     def run_all(self, asked: Asked) -> Episodes:

@@ -28,7 +28,7 @@ from .config import TrainConfig
 from .engines import chosen, spaces_of
 from .places import InWorkers
 from .policy import Policy
-from .probe import DECISIVE, Probe, look
+from .probe import Probe, look
 from .rollouts import EnvMaker, Task, name_of, registered, with_version
 from .run_folder import RunFiles, RunFolder, RunHistory
 from .starting import start_from
@@ -112,7 +112,8 @@ def train(
         Tuned settings for a family of tasks, which replace the settings that `config` leaves at their defaults: the
         name of a profile, or "auto" for the profile of the environment's id. If there is none, and with "none", a few
         short episodes of random policies decide: if the scales of observations differ, they are normalized, and the
-        policy is linear. "defaults" is without either. A resumed run keeps its settings.
+        policy is linear, with a sigma and learning rate for that. "defaults" is without either. A setting counts as
+        left at its default if it has that value. A resumed run keeps its settings.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
@@ -248,18 +249,20 @@ def train(
 
 def probed(env: EnvMaker, config: TrainConfig, given: Collection[str]) -> Probe:
     """Look at a task that has no profile, and choose settings, except for those with names in `given`."""
-    if "normalize_observations" in given:
-        return Probe.of_defaults()
     if config.start_from is not None:
-        return Probe.of_run(config.start_from)
+        return Probe.of_run(config.start_from, given)
+    if "normalize_observations" in given and not config.normalize_observations:
+        return Probe.of_defaults("", given)
     if isinstance(env, str) and config.engine != "envpool":
         env = with_version(env)
-    linear = configs.resolved(dataclasses.replace(config, hidden_sizes=(), cell="none", rank=None))
+    linear = configs.resolved(
+        dataclasses.replace(config, hidden_sizes=(), cell="none", rank=None, sigma_init=0.1)
+    )
     try:
         with contextlib.chdir(os.curdir):  # which an environment may change
-            return look(_Run(env, linear, None).task, linear, not DECISIVE.intersection(given))
+            return look(_Run(env, linear, None).task, linear, given)
     except EvaluationError:  # the run will say so
-        return Probe.of_defaults()
+        return Probe.of_defaults("", given)
 
 
 class _Run:

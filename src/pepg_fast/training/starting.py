@@ -1,11 +1,13 @@
 """Starting a search from the policy of another run."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..nn import Network, network_to_state
 from ..pepg import PEPG
+from .config import TrainConfig
 from .normalization import Normalizer, Statistics
 from .policy import PolicyFile, Weights
 
@@ -33,9 +35,20 @@ def start_from(run: str, es: PEPG, network: Network, normalizes: bool) -> None:
     }  # fmt: skip
 
 
-def normalizes(run: str) -> bool:
-    """Return whether a run from which a search may start has normalized observations."""
-    return _read(run)[1].normalizer is not None
+def settings_of(run: str) -> dict[str, Any]:
+    """Return the settings of the policy of a run from which a search may start, except for those at their defaults."""
+    policies, chosen = _read(run)
+    state = network_to_state(policies.network)
+    settings = {
+        "normalize_observations": chosen.normalizer is not None,
+        "hidden_sizes": tuple(state["sizes"][1:-1]),
+        "cell": state.get("cell", "none"),
+        "activation": state.get("hidden_activation", "tanh"),
+        "output_activation": state["output_activation"],
+        "bias": state["bias"],
+    }
+    default = TrainConfig()
+    return {name: value for name, value in settings.items() if value != getattr(default, name)}
 
 
 def _read(run: str) -> tuple[PolicyFile, Weights]:

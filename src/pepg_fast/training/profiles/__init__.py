@@ -7,6 +7,7 @@ differ from the defaults, and the measured result.
 import functools
 import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -106,9 +107,10 @@ def _option(name: str, value: Any) -> str:
     return f"--{flag}{'=' if str(value).startswith('-') else ' '}{value}"
 
 
-def defaults_in_short() -> str:
-    """Return the most important defaults as command-line options."""
-    named = ("hidden_sizes", "population_size", "sigma_init", "mu_lr", "optimizer")
+def defaults_in_short(given: Collection[str]) -> str:
+    """Return the most important defaults as command-line options, except for settings with names in `given`."""
+    important = ("hidden_sizes", "population_size", "sigma_init", "mu_lr", "optimizer")
+    named = set(important).difference(given)
     default = TrainConfig()
     return as_options(
         {each.name: getattr(default, each.name) for each in SETTINGS if each.name in named}
