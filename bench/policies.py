@@ -84,8 +84,8 @@ ROWS = {
     ),
     "pendulum": Row("Pendulum-v1", "--profile none --max-interactions 4e6", -200, 5, "-200 counts as solved"),
     "lunarlander": Row(
-        "LunarLander-v3", "--profile none --max-interactions 8e6 --target 240 --center-episodes 50 --restarts 4", 200, 5,
-        "200 counts as solved", (30, 40, 50, 60, 70),
+        "LunarLander-v3", "--profile none --max-interactions 8e6 --target 240 --center-episodes 50 --restarts 4",
+        200, 5, "200 counts as solved", (30, 40, 50, 60, 70),
     ),
     "lunarlander-continuous": Row(
         "LunarLander-v3", "--env-arg continuous=True --profile none --max-interactions 2e6", 250, 5,

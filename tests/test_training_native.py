@@ -151,6 +151,19 @@ def test_a_run_has_the_bits_of_the_same_environment_in_python(library, kind, cha
     assert_same_run(train(simulation(library, **told), changed(config, workers=3)), wanted)
 
 
+@pytest.mark.parametrize(("limit", "length"), [(None, 3), (2, 2), (300, 3)])
+def test_a_limit_can_only_shorten_episodes(library, rng, limit, length):
+    made = simulation(library, max_steps=3)
+    interface = Interface.of_simulation(made, True)
+    network = NeuralNetwork(2, interface.output_size, (), "tanh")
+    weights, seeds = (
+        rng.normal(size=(9, network.number_of_parameters)),
+        rng.integers(99, size=(9, 4)),
+    )
+    rollouts = NativeRollouts(Task(made, {}, None, network, interface), 1)
+    assert rollouts.run_all(Asked(weights, seeds, None, True, limit)).lengths.max() == length
+
+
 def test_candidates_of_low_rank_are_made_for_a_simulation(library):
     config = changed(rank=2, hidden_sizes=(4, 3), max_steps=4)
     one, other = (train(simulation(library), changed(config, workers=n)) for n in (1, 3))
