@@ -122,4 +122,4 @@ def test_the_page_has_the_tables_of_the_results():
 
 @pytest.mark.parametrize("names", bounds.searches(), ids=" ".join)
 def test_an_optimum_near_the_edge_of_a_box_is_found(names):
-    assert not bounds.number_off(30, 1, bounds.searches()[names], has_box=True)
+    assert not bounds.number_off(10, 1, bounds.searches()[names], has_box=True)

@@ -109,11 +109,9 @@ def train(
         Learning rates that a resumed run takes from `config` from now on. They are written to its ``config.toml``, and
         the history says from which step on they apply.
     profile : str
-        Tuned settings for a family of tasks, which replace the settings that `config` leaves at their defaults: the
-        name of a profile, or "auto" for the profile of the environment's id. If there is none, and with "none", a few
-        short episodes of random policies decide: if the scales of observations differ, they are normalized, and the
-        policy is linear, with a sigma and learning rate for that. "defaults" is without either. A setting counts as
-        left at its default if it has that value. A resumed run keeps its settings.
+        Tuned settings, which replace those that `config` leaves at their defaults: the name of a profile, or "auto" for
+        that of the environment's id. If there is none, or with "none", a short look at the environment chooses some;
+        "defaults" is without either. A resumed run keeps its settings.
     callbacks : callable, Callback, or several
         As for `PEPG.run`.
     progress : bool
