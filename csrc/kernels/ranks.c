@@ -10,7 +10,7 @@ static int are_equal(ptrdiff_t n, const double *x, const float *y) {
  * work decides. */
 static void compare_ranks_block(
         ptrdiff_t n, const double *restrict x, double *restrict twice_rank) {
-    float rounded[PEPG_COMPARE_LIMIT];
+    float rounded[PEPG_COMPARE_LIMIT] = {0}; /* gcc 12 does not see that the loop fills it */
     for (ptrdiff_t i = 0; i < n; ++i) rounded[i] = (float)x[i];
     if (twice_number_below_f32(n, rounded, twice_rank)) return;
     if (are_equal(n, x, rounded))
