@@ -38,9 +38,8 @@ def searches() -> dict[tuple[str, str], dict[str, Any]]:
         for shaping, sigma_lr in SIGMA_RATES.items():
             rates = options["mu_lr"]
             mu_lr = rates.get(shaping, rates["others"])
-            if (
-                options["optimizer"] is ClipUp
-            ):  # its steps have a constant length unless the rate decays
+            # The steps of ClipUp have a constant length unless its rate decays.
+            if options["optimizer"] is ClipUp:
                 mu_lr = Decay(mu_lr, 0.1, every=1000)
             every[optimizer, shaping] = options | {
                 "fitness_shaping": shaping,

@@ -145,8 +145,13 @@ def curve_of(history: History) -> dict[str, list[float]]:
     }
 
 
+def last_center_of(history: History) -> float:
+    """Return the return of the last center that was evaluated, -inf if there is none."""
+    return max(curve_of(history)["center"][-1:], default=-math.inf)
+
+
 def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
-    """Train and test one seed of a row, or continue its interrupted run unless it may have been a restart."""
+    """Train and test one seed of a row; an interrupted run continues, unless its command has --restarts."""
     arguments = command_of(ROWS[name], seed)
     folder = runs / f"{name}-{seed}"
     where = ["--runs", str(runs), "--name", folder.name]
@@ -167,9 +172,7 @@ def run(name: str, seed: int, runs: Path) -> dict[str, Any]:
     # A run that is stuck is followed by another one in a folder of its own.
     folders = [folder, *sorted(runs.glob(f"{folder.name}-*"))]
     tried = {each: History.read_csv(each / "history.csv") for each in folders}
-    folder = max(
-        tried, key=lambda each: max(curve_of(tried[each])["center"][-1:], default=-math.inf)
-    )
+    folder = max(tried, key=lambda each: last_center_of(tried[each]))
     tested = scores(output_of(["evaluate", str(folder), "--episodes", str(EPISODES)]))
     return {
         "row": name,

@@ -36,8 +36,8 @@ static void R(count_all_below)(ptrdiff_t n, const real *x, real sign, real *coun
         R(count_below)(1, lo, n, x, sign, count);
 }
 
-/* twice_rank[i] is twice the number of those below x_i, which is its rank if no two are equal.
- * Returns whether that is so. */
+/* twice_rank[i] is twice the number of those below x_i: twice its rank if no two are equal. Returns
+ * whether no two are. */
 static int R(twice_number_below)(ptrdiff_t n, const real *x, double *twice_rank) {
     real below[PEPG_COMPARE_LIMIT];
     int sum = 0;

@@ -45,7 +45,8 @@ PEPG_INLINE void R(copy_numbers)(ptrdiff_t columns, const real *restrict from, r
 /* sum[a][c] += x[a, k] weights[k, c] for PEPG_GROUP rows and n columns of x, and `vectors` vectors of
  * each row of the weights. Rows of the weights are weight_step numbers apart, rows of x row_step, and
  * columns of x step. `panel`, if there is one, receives a copy of these weights. `is_fused`,
- * `vectors` and whether there is a panel are compile-time constants. A number is spread over a vector as x - 0, which keeps -0. */
+ * `vectors` and whether there is a panel are compile-time constants. A number is spread over a
+ * vector as x - 0, which keeps -0. */
 PEPG_INLINE void R(add_products)(const int is_fused, const int vectors, ptrdiff_t n, const real *x,
         ptrdiff_t row_step, ptrdiff_t step, const real *weights, ptrdiff_t weight_step, real *panel,
         v_real sum[][PANEL_VECTORS]) {
@@ -151,7 +152,8 @@ static void R(add_noise)(ptrdiff_t n, real a, const float *restrict v, real *res
 
 /* y = x (rows, in) times the mean's weights, plus biases, one panel of columns after another. Each
  * panel is copied to `panel`, so that it is read in order. The first group of rows copies a panel of
- * full width while it reads it; a narrower one is copied first and filled up with zeros. Rows of x and y are `stride` apart, and both have a whole number of groups of rows. */
+ * full width while it reads it; a narrower one is copied first and filled up with zeros. Rows of x
+ * and y are `stride` apart, and both have a whole number of groups of rows. */
 static void R(mean_block)(ptrdiff_t rows, pepg_layer layer, const real *weights, const real *x,
         real *y, ptrdiff_t stride, real *panel) {
     const ptrdiff_t in = layer.in, out = layer.out;

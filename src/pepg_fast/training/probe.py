@@ -74,7 +74,7 @@ def look(task: Task, config: TrainConfig, given: Collection[str]) -> Probe:
     seeds = np.arange(POLICIES, dtype=np.int64)[:, None]
     with Workers(task, min(config.workers or 0, 2)) as workers:
         episodes = workers.run(weights, Generation(task, seeds, None, True, limit=MOST_STEPS))
-    seen = merged(Statistics.none(task.interface.observation_size), episodes.statistics)
+    seen = merged(Statistics.none(size), episodes.statistics)
     policy = {} if OF_POLICY.intersection(given) else linear(n_parameters)
     if "optimizer" in given:  # the learning rate is one for ClipUp
         policy.pop("mu_lr", None)
