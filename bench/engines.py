@@ -12,7 +12,10 @@ turns in one process:
 - generations of the same run on the `gymnasium` engine and on the `mujoco` engine, whose searches must be equal in the
   end;
 - the same in examples/embedding/mujoco_c (C code that drives MuJoCo, with other initial states), if it has the task;
-- `mujoco.rollout`, which replays controls of the center from the same initial states and does nothing else.
+- `mujoco.rollout`, which replays controls of the center from the same initial states and does nothing else; for tasks
+  that observe contact forces, `mj_rnePostConstraint` is timed as well and added to it.
+
+The limit is the ratio that an engine would reach if all processors replayed controls all the time.
 
 With ``--pool``, generations on the `envpool` engine take turns with its pool alone, stepped with known actions and
 reset as in training.
@@ -41,6 +44,7 @@ from pepg_fast.run.limits import Limits
 from pepg_fast.run.loop import run_with
 from pepg_fast.training import TrainConfig
 from pepg_fast.training import config as configs
+from pepg_fast.training.engines.mujoco_world import _AFTER_STEPS, simulated_by
 from pepg_fast.training.places import InWorkers
 from pepg_fast.training.rollouts import make_env
 from pepg_fast.training.running import _Run
@@ -126,6 +130,20 @@ def controls_of(trainer: Trainer, env_id: str) -> list[tuple[Any, Any]]:
     return found
 
 
+def seconds_of_forces(env: Any, calls: int = 2000) -> float:
+    """Return the seconds that contact forces take per step; 0 for a task that does not observe them."""
+    import mujoco
+
+    if _AFTER_STEPS.isdisjoint(simulated_by(env).formulas.derived):
+        return 0.0
+    env.reset(seed=0)
+    model, data = env.unwrapped.model, env.unwrapped.data
+    start = time.process_time()
+    for _ in range(calls):
+        mujoco.mj_rnePostConstraint(model, data)
+    return (time.process_time() - start) / calls
+
+
 def replay(env_id: str, episodes: list[tuple[Any, Any]], seconds: float) -> Turn:
     """Replay known controls on all threads, with a copy of the episode on each thread."""
     import mujoco
@@ -146,8 +164,9 @@ def replay(env_id: str, episodes: list[tuple[Any, Any]], seconds: float) -> Turn
 
     with rollout.Rollout(nthread=n) as pool:
         turn = timed(work)
+    more = turn.steps * seconds_of_forces(env)
     env.close()
-    return turn
+    return Turn(turn.steps, turn.wall + more / n, turn.processor + more)
 
 
 def race(
@@ -248,6 +267,7 @@ def row_of(env_id: str, hidden: tuple[int, ...], found: dict[str, list[Turn]]) -
         f"{rates(found['gymnasium']):,.0f}",
         f"{rates(found['mujoco']):,.0f}",
         f"{ratio(found['mujoco'], found['gymnasium']):.2f}",
+        f"{ratio(found['rollout'], found['gymnasium']):.2f}",
         f"{floor:.0f}",
         f"{engine:.0f} ({engine / floor:.2f}x)",
         f"{c:.0f} ({c / floor:.2f}x)" if c else "",
@@ -255,7 +275,7 @@ def row_of(env_id: str, hidden: tuple[int, ...], found: dict[str, list[Turn]]) -
 
 
 HEAD = [
-    "task", "policy", "gymnasium, steps/s", "mujoco, steps/s", "ratio",
+    "task", "policy", "gymnasium, steps/s", "mujoco, steps/s", "ratio", "limit",
     "rollout, processor µs per step", "mujoco, µs", "C, µs",
 ]  # fmt: skip
 

@@ -144,13 +144,14 @@ PEPG_INLINE v_u32 lane_counters(void) {
     return order;
 }
 
-/* Counter words number first .. first + RNG_COUNTERS - 1 of a list that has `n_blocks` blocks a
- * pair, pair by pair. The division is exact: its numbers stay below 2^17 (a tile), where float32 is
- * 100 times finer than 1 / n_blocks. */
-PEPG_INLINE void row_end_counters(rng_words *x, v_u32 lane_order, uint32_t first,
-        uint32_t n_blocks, uint32_t first_block, uint32_t first_pair, uint64_t generation) {
+/* Counter words from number `first` on of a list that has `n_blocks` blocks a pair, pair by pair.
+ * The division is exact: its numbers stay below 2^17 (a tile), where float32 is 100 times finer than
+ * 1 / n_blocks. */
+PEPG_INLINE void row_end_counters(const int vectors, rng_words *x, v_u32 lane_order,
+        uint32_t first, uint32_t n_blocks, uint32_t first_block, uint32_t first_pair,
+        uint64_t generation) {
     const float reciprocal = 1.0f / (float)n_blocks;
-    for (int i = 0; i < RNG_VECTORS; ++i) {
+    for (int i = 0; i < vectors; ++i) {
         const v_u32 number = lane_order + (first + (uint32_t)(i * LANES_32));
         const v_f32 quotient = (TO_F32((v_i32)number) + 0.5f) * reciprocal;
         const v_u32 row = (v_u32) __builtin_convertvector(quotient, v_i32);

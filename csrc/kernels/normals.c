@@ -16,6 +16,16 @@ static void philox_block(
     }
 }
 
+/* The normals of as many counters as `vectors` hold, from number `first` of a list on that has
+ * `n_blocks` a row. */
+PEPG_INLINE void some_row_ends(const int vectors, uint32_t first, uint32_t first_pair,
+        uint32_t first_block, uint32_t n_blocks, const pepg_draw *draw, float *values) {
+    rng_words x;
+    row_end_counters(vectors, &x, lane_counters(), first, n_blocks, first_block, first_pair,
+            draw->generation);
+    normals_in_order(vectors, &x, draw->key, values);
+}
+
 /* What whole vectors of counters leave over at the end of each row, several rows to a vector:
  * `n_blocks` (fewer than RNG_COUNTERS) counters a row, from `first_block` on, `n_columns` normals
  * of them; the first at out[row * stride]. */
@@ -23,30 +33,28 @@ static void normals_of_row_ends(ptrdiff_t n_rows, uint32_t first_pair, uint32_t 
         ptrdiff_t n_blocks, ptrdiff_t n_columns, const pepg_draw *draw, float *restrict out,
         ptrdiff_t stride) {
     float values[RNG_NORMALS];
-    const v_u32 order = lane_counters();
-    const ptrdiff_t n_counters = n_rows * n_blocks;
-    /* Where rows follow each other without a gap, what one writes too much the next ones overwrite.
-     */
-    const float *const dense_end = n_columns == stride ? out + n_rows * stride : out;
-    ptrdiff_t block = 0;
+    const ptrdiff_t n_counters = n_rows * n_blocks, n_last = n_columns - 4 * (n_blocks - 1);
+    /* How far four normals may be written where fewer are wanted: where rows follow each other without a
+     * gap, what one writes too much the next ones overwrite. */
+    const ptrdiff_t most = n_columns == stride ? n_rows * stride - 4 : -1;
+    ptrdiff_t block = 0, at = 0;
     for (ptrdiff_t first = 0; first < n_counters; first += RNG_COUNTERS) {
-        const ptrdiff_t count =
-                n_counters - first < RNG_COUNTERS ? n_counters - first : RNG_COUNTERS;
-        rng_words x;
-        row_end_counters(&x, order, (uint32_t)first, (uint32_t)n_blocks, first_block, first_pair,
-                draw->generation);
-        normals_in_order(RNG_VECTORS, &x, draw->key, values);
+        const ptrdiff_t left = n_counters - first;
+        const ptrdiff_t count = left < RNG_COUNTERS ? left : RNG_COUNTERS;
+        if (count > RNG_COUNTERS / 2)
+            some_row_ends(RNG_VECTORS, (uint32_t)first, first_pair, first_block, (uint32_t)n_blocks,
+                    draw, values);
+        else
+            some_row_ends(RNG_VECTORS / 2, (uint32_t)first, first_pair, first_block,
+                    (uint32_t)n_blocks, draw, values);
         for (ptrdiff_t i = 0; i < count; ++i) {
-            const ptrdiff_t left = n_columns - 4 * block;
-            float *const to = out + 4 * block;
-            if (left >= 4 || dense_end - to >= 4)
-                memcpy(to, values + 4 * i, 4 * sizeof(float));
+            const int is_last = ++block == n_blocks;
+            if (!is_last || n_last == 4 || at <= most)
+                memcpy(out + at, values + 4 * i, 4 * sizeof(float));
             else
-                for (ptrdiff_t j = 0; j < left; ++j) to[j] = values[4 * i + j];
-            if (++block == n_blocks) {
-                block = 0;
-                out += stride;
-            }
+                for (ptrdiff_t j = 0; j < n_last; ++j) out[at + j] = values[4 * i + j];
+            at += is_last ? stride - 4 * (n_blocks - 1) : 4;
+            if (is_last) block = 0;
         }
     }
 }

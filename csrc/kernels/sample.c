@@ -64,6 +64,26 @@ PEPG_INLINE void R(sample_pair)(const int stream, ptrdiff_t n, const real *mu, c
         R(aligned_row)(stream, n, mu, sigma, z, plus, minus);
 }
 
+/* Whole rows of few columns, one after the other without a gap, as a single row: mu and sigma repeat
+ * themselves in it, and whole vectors can cross from one row to the next. */
+#define NARROW 32
+static void R(sample_narrow)(ptrdiff_t rows, ptrdiff_t n, const real *mu, const real *sigma,
+        const float *z, real *plus, real *minus) {
+    real center[LANES * NARROW], scale[LANES * NARROW];
+    for (ptrdiff_t row = 0; row < LANES && row < rows; ++row)
+        for (ptrdiff_t j = 0; j < n; ++j) {
+            center[row * n + j] = mu[j];
+            scale[row * n + j] = sigma[j];
+        }
+    for (; rows > 0; rows -= LANES) {
+        const ptrdiff_t count = (rows < LANES ? rows : LANES) * n;
+        R(sample_row)(0, count, center, scale, z, plus, minus);
+        z += count;
+        if (plus) plus += count;
+        if (minus) minus += count;
+    }
+}
+
 static void R(mirror_block)(
         pepg_tile tile, const pepg_draw *draw, const real *mu, real *plus, real *minus) {
     const real *epsilon = draw->epsilon;
@@ -76,6 +96,30 @@ static void R(mirror_block)(
 
 /* For rows of fewer columns, finding the line takes longer than the stores that it saves. */
 #define SHORT_ROW 96
+
+/* Rows whose normals are z, `stride` apart. */
+static void R(sample_rows)(int stream, pepg_tile rows, const pepg_draw *draw, const real *mu,
+        const real *sigma, const float *z, ptrdiff_t stride, float *noise, real *plus,
+        real *minus) {
+    const ptrdiff_t n_columns = rows.col_hi - rows.col_lo, dim = draw->dim, col = rows.col_lo;
+    if (dim <= NARROW && !stream) {
+        const ptrdiff_t at = rows.row_lo * dim;
+        R(sample_narrow)(rows.row_hi - rows.row_lo, dim, mu, sigma, z, plus ? plus + at : NULL,
+                minus ? minus + at : NULL);
+        return;
+    }
+    for (ptrdiff_t row = rows.row_lo; row < rows.row_hi; ++row, z += stride) {
+        const ptrdiff_t at = row * dim + col;
+        real *p = plus ? plus + at : NULL, *m = minus ? minus + at : NULL;
+        if (stream)
+            R(sample_pair)(1, n_columns, mu + col, sigma + col, z, p, m);
+        else if (n_columns < SHORT_ROW)
+            R(sample_row)(0, n_columns, mu + col, sigma + col, z, p, m);
+        else
+            R(sample_pair)(0, n_columns, mu + col, sigma + col, z, p, m);
+        if (stream && noise) stream_copy(n_columns, z, noise + at);
+    }
+}
 
 /* One tile of a generation, as many rows at a time as keep their normals in the first-level cache.
  * `noise`, if given, receives the normals; `plus` or `minus` may be left out. `stream`: write past
@@ -103,17 +147,7 @@ R(sample_block)(pepg_tile tile, const pepg_draw *draw, const real *mu, const rea
                 if (noise) ask_for_ends(noise + at, (size_t)n_columns * sizeof(float));
             }
         normals_block(rows, draw, z, stride);
-        for (ptrdiff_t row = rows.row_lo; row < rows.row_hi; ++row, z += stride) {
-            const ptrdiff_t at = row * dim + col;
-            real *p = plus ? plus + at : NULL, *m = minus ? minus + at : NULL;
-            if (stream)
-                R(sample_pair)(1, n_columns, mu + col, sigma + col, z, p, m);
-            else if (n_columns < SHORT_ROW)
-                R(sample_row)(0, n_columns, mu + col, sigma + col, z, p, m);
-            else
-                R(sample_pair)(0, n_columns, mu + col, sigma + col, z, p, m);
-            if (stream && noise) stream_copy(n_columns, z, noise + at);
-        }
+        R(sample_rows)(stream, rows, draw, mu, sigma, z, stride, noise, plus, minus);
         tile.row_lo = rows.row_hi;
     }
     if (stream) stream_done();

@@ -156,14 +156,14 @@ cdef class _NativeRun:
         cdef tuple held = _fill_search(es, g, search)
         if held is None:
             return False
-        self.es, self.g, self.optimizer, self.changes = es, g, (<object>_item(es, "optimizer")).__dict__, held[0]
+        self.es, self.g, self.optimizer, self.changes, gradient = es, g, held[0], held[1], held[2]
         cdef SigmaCore sigma = _item(es, "_sigma")
         self.held = held, sigma.values, sigma.limits, g.drawn, g.noise, g.scratch
         search.minimize = not (<FitnessCore>_item(es, "_fitness")).maximize
         search.step, search.evaluations, search.interactions = es["step"], es["evaluations"], es["interactions"]
         search.best_fitness, search.has_best = best, False
-        self.is_kept = held[1] is not None
-        self.gradient = held[1] if self.is_kept else np.empty_like(mu)
+        self.is_kept = gradient is not None
+        self.gradient = gradient if self.is_kept else np.empty_like(mu)
         search.gradient = cnp.PyArray_DATA(self.gradient)
         self._make_room()
         return True

@@ -272,12 +272,13 @@ cdef bint _fill_draw(dict es, GenerationCore g, pepg_search* s) except -1:
 cdef tuple _fill_search(dict es, GenerationCore g, pepg_search* s):
     """Point a C search at the attributes of a Python search.
 
-    Returns the new values of the optimizer's attributes (a dict), the array that receives the gradient (or None), and
+    Returns the optimizer's attributes and their new values (dicts), the array that receives the gradient (or None), and
     all other objects to which C points. The caller keeps them alive while C runs, because another thread may replace
     the attributes. Returns None if C does not support the search, or would have to refuse it: the update in Python
     raises the error. The caller sets the best candidate, its memory, and the memory for rewards.
     """
     cdef object optimizer = _item(es, "optimizer"), shaping = _item(es, "_fitness")
+    cdef dict attributes
     cdef tuple moments
     cdef SigmaCore sigma
     cdef int width
@@ -290,13 +291,13 @@ cdef tuple _fill_search(dict es, GenerationCore g, pepg_search* s):
     width = cnp.PyArray_TYPE(<cnp.ndarray>mu)
     if sigma.decay != 1.0 or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>mu) or not cnp.PyArray_ISWRITEABLE(sigma.values):
         return None
-    if type(optimizer) is _Adam:
-        moments = _fill_adam((<object>optimizer).__dict__, <cnp.ndarray>mu, &s.step_rule, s.n_threads)
-    elif type(optimizer) is _SGD or type(optimizer) is _ClipUp:
-        moments = _fill_velocity((<object>optimizer).__dict__, type(optimizer) is _ClipUp, <cnp.ndarray>mu, &s.step_rule,
-                                 s.n_threads)
-    else:
+    if not (type(optimizer) is _Adam or type(optimizer) is _SGD or type(optimizer) is _ClipUp):
         return None
+    attributes = optimizer.__dict__
+    if type(optimizer) is _Adam:
+        moments = _fill_adam(attributes, <cnp.ndarray>mu, &s.step_rule, s.n_threads)
+    else:
+        moments = _fill_velocity(attributes, type(optimizer) is _ClipUp, <cnp.ndarray>mu, &s.step_rule, s.n_threads)
     if moments is None:
         return None
     sigma._fill(&s.sigma_rule, sigma_rate, width, g.theta_size)
@@ -309,7 +310,7 @@ cdef tuple _fill_search(dict es, GenerationCore g, pepg_search* s):
         if not _is_plain(gradient, <cnp.ndarray>mu):
             gradient = _zeros_like(<cnp.ndarray>mu)
         s.gradient = cnp.PyArray_DATA(<cnp.ndarray>gradient)
-    return moments[0], gradient, moments, mu, sigma
+    return attributes, moments[0], gradient, moments, mu, sigma
 
 
 cdef dict NO_CHANGES = {}
@@ -391,14 +392,15 @@ cdef bint _scored(dict es, GenerationCore g, rewards) except -1:
     cdef Py_ssize_t best
     cdef bint maximize
     cdef tuple held, found = None, before = None
-    cdef object step = _item(es, "step"), evaluations = _item(es, "evaluations"), changes
+    cdef object step = _item(es, "step"), evaluations = _item(es, "evaluations"), gradient
+    cdef dict optimizer, changes
     if not (g.is_pending and _is_count(step) and _is_count(evaluations) and _is_count(_item(es, "interactions"))
             and g.rewards is not None):
         return False
     held = _fill_search(es, g, &s)
     if held is None:
         return False
-    changes = held[0]
+    optimizer, changes, gradient = held[0], held[1], held[2]
     maximize = (<FitnessCore>_item(es, "_fitness")).maximize
     try:
         best = _read_rewards(rewards, g.rewards, maximize)  # higher is better from here on
@@ -414,18 +416,17 @@ cdef bint _scored(dict es, GenerationCore g, rewards) except -1:
         if found is None:
             return False
     step, evaluations, t = step + 1, evaluations + g.size, s.step_rule.t + 1
-    optimizer = (<object>_item(es, "optimizer")).__dict__
     s.rewards, s.best_fitness = <double*>cnp.PyArray_DATA(g.rewards), INFINITY  # Python keeps the best candidate
-    if found is not None or held[1] is not None:
+    if found is not None or gradient is not None:
         before = _replaced(es)
     run_search_tell(cnp.PyArray_TYPE(g.drawn), &s, s.rewards)
     es["step"], es["evaluations"], g.is_pending = step, evaluations, False
     if s.step_rule.kind == PEPG_ADAM:
-        (<dict>optimizer)["t"] = t
+        optimizer["t"] = t
     if changes is not NO_CHANGES:
         PyDict_Update(optimizer, changes)
-    if held[1] is not None:
-        es["gradient"] = held[1]
+    if gradient is not None:
+        es["gradient"] = gradient
     if found is not None:
         es["best_theta"], es["best_mu"], es["best_sigma"], es["best_fitness"] = found
     return True
