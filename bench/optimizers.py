@@ -1,16 +1,21 @@
 """Compare `minimize` with other black-box optimizers: ``OMP_NUM_THREADS=1 python bench/optimizers.py``.
 
 Every optimizer has its own defaults, the same start, the same initial sigma of 2 (differential evolution has the box
-[-5, 5] instead) and no restarts. The peers cma, cmaes and scipy are measured if they are installed. There are two
-suites: ``functions`` are defined in this file, in 2 to 1,000 dimensions (the seed determines the place of the optimum
-and the rotation, if there is one); ``coco`` is the suite bbob of coco-experiment, whose instances are the seeds.
+[-5, 5] instead) and no restarts. The peers cma, cmaes, fcmaes (its active CMA-ES in C++, ``cmaescpp.ACMA_C``), evosax
+(its SNES) and scipy are measured if they are installed. evosax has no default population, so SNES has the one of its
+paper, and it computes in float64, as the others do. The time that JAX takes to compile it is not counted.
+
+There are two suites: ``functions`` are defined in this file, in 2 to 10,000 dimensions (the seed determines the place
+of the optimum and the rotation, if there is one); ``coco`` is the suite bbob of coco-experiment, whose instances are
+the seeds. Beyond 1,000 dimensions, there are neither rotations nor optimizers whose memory grows with d squared.
 
 Each run is written to the JSON file as soon as it has ended, and an existing file is continued. ``--table`` prints the
-tables of a file.
+tables of a file, and ``--plot FILE.png`` draws its curves on coco (this needs matplotlib).
 """
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import tempfile
@@ -30,7 +35,8 @@ from pepg_fast.benchmarks.report import machine_line, markdown
 
 Array = NDArray[np.float64]
 
-SIGMA, SOLVED, PEERS = 2.0, 1e-6, ("pepg-fast", "cma", "cmaes", "scipy")
+SIGMA, SOLVED = 2.0, 1e-6
+PEERS = ("pepg-fast", "cma", "cmaes", "fcmaes", "evosax", "scipy")
 #: Gaps below which nothing more is asked for, and those that count as targets on coco.
 LEAST, TARGETS = 1e-9, np.logspace(2, -8, 51)
 GROUPS = {
@@ -109,6 +115,10 @@ class Recorder:
         self._function, self._budget, self._seconds = function, budget, seconds
         self.evaluations, self.gap = 0, np.inf
         self.improved: list[tuple[int, float]] = []
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Count the seconds from now on."""
         self._began = time.process_time()
 
     @property
@@ -162,6 +172,43 @@ def by_cmaes(evaluate: Recorder, x: Array, seed: int) -> None:
         es.tell(list(zip(candidates, evaluate(candidates).tolist(), strict=True)))
 
 
+def by_fcmaes(evaluate: Recorder, x: Array, seed: int) -> None:
+    from fcmaes.cmaescpp import ACMA_C
+
+    # Without bounds, its sigma is in units of x.
+    es = ACMA_C(
+        len(x), x0=x, input_sigma=SIGMA, max_evaluations=2**31 - 1, rg=np.random.default_rng(seed)
+    )
+    while not es.tell(evaluate(es.ask())):
+        pass
+
+
+@functools.cache
+def snes(d: int) -> Any:
+    """Return evosax's SNES; one object for each d, because JAX compiles every object again."""
+    from evosax.algorithms import SNES
+
+    return SNES(4 + int(3 * np.log(d)), np.zeros(d))
+
+
+def by_snes(evaluate: Recorder, x: Array, seed: int) -> None:
+    import jax
+
+    def search(function: Callable[[Any], Array], generations: int) -> None:
+        state, key = es.init(jax.random.key(seed), x, parameters), jax.random.key(seed)
+        for _ in range(generations):
+            key, key_ask, key_tell = jax.random.split(key, 3)
+            candidates, state = es.ask(key_ask, state, parameters)
+            state, _ = es.tell(key_tell, candidates, function(candidates), state, parameters)
+
+    with jax.enable_x64(True):
+        es = snes(len(x))
+        parameters = es.default_params.replace(std_init=SIGMA)
+        search(lambda candidates: np.arange(len(candidates), dtype=float), 3)  # compiles
+        evaluate.restart_clock()
+        search(evaluate, 10**12)
+
+
 def by_differential_evolution(evaluate: Recorder, x: Array, seed: int) -> None:
     from scipy.optimize import differential_evolution
 
@@ -176,8 +223,17 @@ OPTIMIZERS: dict[str, tuple[str, Callable[[Recorder, Array, int], None]]] = {
     "cma": ("cma", by_cma),
     "cma, diagonal": ("cma", lambda evaluate, x, seed: by_cma(evaluate, x, seed, True)),
     "cmaes": ("cmaes", by_cmaes),
+    "fcmaes": ("fcmaes", by_fcmaes),
+    "evosax, SNES": ("evosax", by_snes),
     "differential evolution": ("scipy", by_differential_evolution),
 }
+#: Those whose memory does not grow with d squared.
+LINEAR = ("pepg_fast", "cma, diagonal", "evosax, SNES")
+
+
+def is_feasible(name: str, d: int, optimizer: str) -> bool:
+    """Return whether a run needs no d x d matrix, or d is small enough for one."""
+    return d <= 1000 or (optimizer in LINEAR and not name.startswith("rotated"))
 
 
 def run(
@@ -300,6 +356,36 @@ def tables(content: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def shares(runs: list[dict[str, Any]], counts: Array) -> Array:
+    """Return the share of targets that the runs had reached after so many evaluations divided by d."""
+    needed = np.array([reached(one, gap) / one["d"] for one in runs for gap in TARGETS])
+    return (needed[:, np.newaxis] <= counts).mean(axis=0)
+
+
+def plot(runs: list[dict[str, Any]], file: Path) -> None:
+    """Draw the percentage of targets reached against evaluations divided by d, in one panel for each d."""
+    from matplotlib.figure import Figure
+
+    dims, counts = sorted({one["d"] for one in runs}), np.logspace(0, 3, 301)
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    axes = figure.subplots(2, len(dims) // 2 + 1, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis, d in zip(axes, dims, strict=False):
+        for i, name in enumerate(OPTIMIZERS):
+            mine = [one for one in runs if (one["d"], one["optimizer"]) == (d, name)]
+            if mine:
+                style = {"color": f"C{i}", "linestyle": "-" if name in LINEAR else "--"}
+                axis.plot(counts, 100 * shares(mine, counts), **style, label=name)
+        axis.set(title=f"d = {d}", xscale="log", xlim=(1, 1000), ylim=(0, 100))
+        axis.grid(alpha=0.3)
+        axis.tick_params(labelbottom=True)
+    for axis in axes[len(dims) :]:
+        axis.axis("off")
+    axes[len(dims)].legend(*axes[0].get_legend_handles_labels(), loc="center", frameon=False)
+    figure.supxlabel("evaluations / d")
+    figure.supylabel("targets reached (%)")
+    figure.savefig(file, dpi=100)
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -307,7 +393,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--suite", choices=("functions", "coco"), default="functions")
     parser.add_argument("--functions", nargs="+", help="some of them (default: all)")
     parser.add_argument(
-        "--dims", type=int, nargs="+", help="default: 2 10 100 1000, coco 2 5 10 20 40"
+        "--dims", type=int, nargs="+", help="default: 2 10 100 1000 10000, coco 2 5 10 20 40"
     )
     parser.add_argument(
         "--optimizers", nargs="+", choices=tuple(OPTIMIZERS), default=list(OPTIMIZERS)
@@ -323,10 +409,16 @@ def main(arguments: list[str] | None = None) -> None:
         "--json", type=Path, default=Path("optimizers.json"), help="file of the results"
     )
     parser.add_argument("--table", action="store_true", help="only print what is in the file")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="only draw the curves on coco in the file"
+    )
     options = parser.parse_args(arguments)
     content: dict[str, Any] = {"runs": []}
     if options.json.exists():
         content = json.loads(options.json.read_text())
+    if options.plot:
+        plot([one for one in content["runs"] if one["suite"] == "coco"], options.plot)
+        return
     if not options.table:
         has = installed()
         content |= {"machine": machine_line(), "versions": has, "seconds": options.seconds}
@@ -334,13 +426,13 @@ def main(arguments: list[str] | None = None) -> None:
             [f"f{i:03}" for i in range(1, 25)] if options.suite == "coco" else list(FUNCTIONS)
         )
         dims = options.dims or (
-            (2, 5, 10, 20, 40) if options.suite == "coco" else (2, 10, 100, 1000)
+            (2, 5, 10, 20, 40) if options.suite == "coco" else (2, 10, 100, 1000, 10_000)
         )
         done = {tuple(one[name] for name in KEY) for one in content["runs"]}
         wanted = (
             (options.suite, name, d, optimizer, seed, options.budget)
             for d in dims for seed in range(options.seeds) for name in names for optimizer in options.optimizers
-            if OPTIMIZERS[optimizer][0] in has
+            if OPTIMIZERS[optimizer][0] in has and is_feasible(name, d, optimizer)
         )  # fmt: skip
         for each in wanted:
             if each not in done:

@@ -69,6 +69,38 @@ def test_a_recorder_ends_at_the_target_and_when_its_time_is_up():
         recorder(np.zeros((2, 2)))
 
 
+def test_a_clock_that_was_restarted_has_forgotten_the_time_before():
+    recorder = Recorder(lambda x: np.ones(len(x)), 100, 0.05)
+    until = time.process_time() + 0.1
+    while time.process_time() < until:
+        pass
+    recorder.restart_clock()
+    assert len(recorder(np.zeros((2, 2)))) == 2
+
+
+def test_many_dimensions_are_for_those_that_need_no_matrix():
+    for name in optimizers.OPTIMIZERS:
+        is_feasible = optimizers.is_feasible("sphere", 10_000, name)
+        assert is_feasible == (name in optimizers.LINEAR)
+    assert not optimizers.is_feasible("rotated ellipsoid", 10_000, "pepg_fast")
+    assert optimizers.is_feasible("rotated ellipsoid", 1000, "cma")
+
+
+def test_the_shares_of_targets_follow_the_curves():
+    curve = [(2, 150.0), (20, 1.0), (200, 1e-8)]
+    solved = {"d": 2, "gap": 1e-9, "evaluations": 300, "curve": curve}
+    missed = {"d": 2, "gap": 150.0, "evaluations": 300, "curve": curve[:1]}
+    counts = np.array([1.0, 10.0, 99.0, 100.0])
+    np.testing.assert_allclose(optimizers.shares([solved], counts), [0, 11 / 51, 11 / 51, 1])
+    np.testing.assert_allclose(optimizers.shares([solved, missed], counts)[-1], 0.5)
+
+
+def test_the_curves_of_the_results_can_be_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    optimizers.main(["--json", str(RESULTS), "--plot", str(tmp_path / "a.png")])
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_log_file_is_continued_and_keeps_what_it_had(tmp_path, capsys, monkeypatch):
     few = ["--functions", "sphere", "Rosenbrock", "--dims", "2", "--budget", "1000", "--json", str(tmp_path / "a.json"),
            "--optimizers", "pepg_fast", "differential evolution"]  # fmt: skip
@@ -118,6 +150,8 @@ def test_the_page_has_the_tables_of_the_results():
     found = optimizers.tables(content)
     assert len(found) == 3
     assert [table for table in found if table not in page] == []
+    assert "](../results/optimizers.png)" in page
+    assert RESULTS.with_suffix(".png").exists()
 
 
 @pytest.mark.parametrize("names", bounds.searches(), ids=" ".join)
