@@ -17,8 +17,8 @@ turns in one process:
 
 The limit is the ratio that an engine would reach if all processors replayed controls all the time.
 
-With ``--pool``, generations on the `envpool` engine take turns with its pool alone, stepped with known actions and
-reset as in training.
+With ``--pool``, generations on the `envpool` engine take turns with its pool alone, which gets the same seeds and
+actions.
 
 Processor time counts all threads of this process, but not the worker processes of the `gymnasium` engine.
 """
@@ -37,6 +37,8 @@ from typing import Any, NamedTuple
 
 import examples
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from pepg_fast import Simulation, training
 from pepg_fast.benchmarks.report import machine_line, markdown
@@ -45,6 +47,7 @@ from pepg_fast.run.loop import run_with
 from pepg_fast.training import TrainConfig
 from pepg_fast.training import config as configs
 from pepg_fast.training.engines.mujoco_world import _AFTER_STEPS, simulated_by
+from pepg_fast.training.engines.vector_worlds import PoolWorld
 from pepg_fast.training.places import InWorkers
 from pepg_fast.training.rollouts import make_env
 from pepg_fast.training.running import _Run
@@ -199,41 +202,79 @@ def race(
 # ---- EnvPool -----------------------------------------------------------------------------------------------------
 
 
-def known_actions(trainer: Trainer, env_id: str, seeds: np.ndarray) -> tuple[Any, list[Any]]:
-    """Return a world of EnvPool, and the slots and actions of each step of the center's episodes."""
-    from pepg_fast.training.engines.vector_worlds import PoolWorld
+class Calls:
+    """Seeds and actions that the worlds of an engine get: one list of ticks for each world and each time it is reset.
 
-    world = PoolWorld(env_id, {}, None, len(seeds), trainer.config.workers or 1)
-    policy, slots, ticks = trainer.policy_file().policy("center"), np.arange(len(seeds)), []
-    observations = world.reset(slots, seeds)
-    while len(slots):
-        actions = np.stack([np.asarray(policy(each)) for each in observations])
-        ticks.append((slots, actions))
-        step = world.step(slots, actions)
-        going = ~(step.terminated | step.truncated)
-        slots, observations = slots[going], step.observations[going]
-    return world, ticks
+    A tick is the slots that are stepped, and their actions.
+    """
+
+    def __init__(self) -> None:
+        self.seeds: dict[PoolWorld, list[NDArray[Any]]] = defaultdict(list)
+        self.ticks: dict[PoolWorld, list[list[tuple[Any, Any]]]] = defaultdict(list)
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Record the calls of all pools in the meantime."""
+        reset, step = PoolWorld.reset, PoolWorld.step
+
+        def record_reset(world, slots, seeds):  # type: ignore[no-untyped-def]
+            self.seeds[world].append(seeds.copy())
+            self.ticks[world].append([])
+            return reset(world, slots, seeds)
+
+        def record_step(world, slots, actions):  # type: ignore[no-untyped-def]
+            self.ticks[world][-1].append((slots.copy(), np.array(actions)))
+            return step(world, slots, actions)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PoolWorld, "reset", record_reset)
+            patch.setattr(PoolWorld, "step", record_step)
+            yield
+
+    def together(self) -> list[tuple[NDArray[Any], list[tuple[Any, Any]]]]:
+        """Return the seeds and ticks for one pool that has the episodes of all worlds."""
+        found = []
+        for seeds, worlds in zip(
+            zip(*self.seeds.values(), strict=True),
+            zip(*self.ticks.values(), strict=True),
+            strict=True,
+        ):
+            first = np.cumsum([0, *map(len, seeds)])
+            ticks = []
+            for i in range(max(map(len, worlds))):
+                at = [
+                    (lo + ticks[i][0], ticks[i][1])
+                    for lo, ticks in zip(first, worlds, strict=False)
+                    if i < len(ticks)
+                ]
+                ticks.append(tuple(map(np.concatenate, zip(*at, strict=True))))
+            found.append((np.concatenate(seeds), ticks))
+        return found
 
 
 def race_pool(env_id: str, generations: int, rounds: int) -> dict[str, list[Turn]]:
-    """Return the turns of generations on the engine and of its pool with known actions, one for each round."""
+    """Return the turns of generations on the engine, and of one pool with the same seeds and actions."""
     found: dict[str, list[Turn]] = defaultdict(list)
     with trainer_of(env_id, "envpool", ()) as trainer:
+        population, threads = trainer.config.population_size, trainer.config.workers or 1
+        world = PoolWorld(env_id, {}, None, population, threads)
         train(trainer, 1)
         for _ in range(rounds):
-            found["training"].append(timed(lambda: train(trainer, generations)))
-            seeds = np.arange(trainer.config.population_size, dtype=np.int64)
-            world, ticks = known_actions(trainer, env_id, seeds)
+            calls = Calls()
+            with calls.recorded():
+                found["training"].append(timed(lambda: train(trainer, generations)))
 
-            def work(world: Any = world, ticks: Any = ticks, seeds: Any = seeds) -> int:
-                for _ in range(generations):
+            def work(sets: Any = calls.together()) -> int:
+                steps = 0
+                for seeds, ticks in sets:
                     world.reset(np.arange(len(seeds)), seeds)
                     for slots, actions in ticks:
                         world.step(slots, actions)
-                return generations * sum(len(slots) for slots, _ in ticks)
+                        steps += len(slots)
+                return steps
 
             found["known actions"].append(timed(work))
-            world.close()
+        world.close()
     return found
 
 

@@ -2,6 +2,8 @@
 #include "strict.h"
 
 #ifdef _OPENMP
+#include "openmp_team.h"
+#include "poll.h"
 #include "workers.h"
 
 #include <omp.h>
@@ -23,6 +25,9 @@
 
 static int are_teams_forced = 0;
 static _Thread_local int last_team = 1;
+
+/* Values of `are_teams_forced` besides 0: our own workers, or OpenMP's threads. */
+enum { WORKERS = 1, OPENMP = 2 };
 
 void pepg_force_teams(int forced) { are_teams_forced = forced; }
 int pepg_last_team(void) { return last_team; }
@@ -72,6 +77,7 @@ typedef struct {
     pepg_task *task;
     void *context;
     _Atomic ptrdiff_t next;
+    _Atomic ptrdiff_t helped; /* number of tasks that other threads have taken */
 } shared_tasks;
 
 /* Tasks are distributed in small runs, so that a late thread leaves the work to the others. */
@@ -83,55 +89,54 @@ static void take_tasks(int worker, void *context) {
         if (first >= tasks->n_tasks) break;
         const ptrdiff_t left = tasks->n_tasks - first;
         const ptrdiff_t end = first + (left < tasks->run ? left : tasks->run);
+        if (worker > 0) atomic_fetch_add(&tasks->helped, end - first);
         for (ptrdiff_t i = first; i < end; ++i) tasks->task(i, worker, tasks->context);
     }
     is_in_team = 0;
 }
 
-#ifdef _WIN32
-/* OpenMP's own threads. */
-static int open_team(pepg_job *job, int team) {
-    int size = 1;
-#pragma omp parallel num_threads(team)
-    {
-        if (omp_get_thread_num() > 0) {
-            job->work(omp_get_thread_num(), job->context);
-        } else {
-            size = omp_get_num_threads();
-            job->work(0, job->context);
-        }
-    }
-    return size;
-}
-static void close_team(pepg_job *job, void *context, void (*idle)(void *context)) {
-    (void)job, (void)context, (void)idle;
-}
-#else
-static int open_team(pepg_job *job, int team) { return 1 + pepg_hire(job, team - 1); }
-
-/* A thread that has not begun by now is still asleep: on some machines, waking up takes a tick of the
- * scheduler, which is much longer than most calls. The caller waits only for threads that have begun.
- * Such a thread may be assigned to the caller's processor, where it cannot run while the caller spins:
- * so the caller yields. If `idle` or a task forked, there is no thread to wait for in the child. */
-static void close_team(pepg_job *job, void *context, void (*idle)(void *context)) {
-    if (!are_teams_forced) pepg_dismiss(job);
-    while (atomic_load(&job->working) > 0 && !forked) {
-        if (idle) idle(context);
+#ifndef _WIN32
+/* Returns the size of the team. A thread that has not begun when the caller has no more tasks is still
+ * asleep: on some machines, waking up takes a tick of the scheduler, which is much longer than most
+ * calls. The caller waits only for threads that have begun. Such a thread may be assigned to the
+ * caller's processor, where it cannot run while the caller spins: so the caller yields. If `idle` or a
+ * task forked, there is no thread to wait for in the child. */
+static int run_on_workers(shared_tasks *tasks, int team, void (*idle)(void *context)) {
+    pepg_job job = {.work = take_tasks, .context = tasks};
+    const int size = 1 + pepg_hire(&job, team - 1);
+    take_tasks(0, tasks);
+    if (!are_teams_forced) pepg_dismiss(&job);
+    while (atomic_load(&job.working) > 0 && !forked) {
+        if (idle) idle(tasks->context);
         YIELD();
     }
-    if (!forked) pepg_release(job);
+    if (!forked) pepg_release(&job);
+    return size;
+}
+
+static int run_on_team(shared_tasks *tasks, int team, void (*idle)(void *context)) {
+    /* Long tasks are the user's own functions: these may fork, and are not a matter of microseconds. */
+    if (idle || are_teams_forced == WORKERS) return run_on_workers(tasks, team, idle);
+    if (pepg_prefers_openmp() || are_teams_forced == OPENMP)
+        return pepg_run_on_openmp(team, take_tasks, tasks);
+    const double began = seconds_now();
+    const int size = run_on_workers(tasks, team, NULL);
+    const int is_missed = 8 * atomic_load(&tasks->helped) < tasks->n_tasks;
+    if (size > 1) pepg_learn_from_workers(team, seconds_now() - began, is_missed);
+    return size;
+}
+#else
+static int run_on_team(shared_tasks *tasks, int team, UNUSED void (*idle)(void *context)) {
+    return pepg_run_on_openmp(team, take_tasks, tasks);
 }
 #endif
 
 /* Returns how many threads there were. */
-static int run_on_team(
+static int run_tasks(
         ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context)) {
     const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
-    shared_tasks tasks = {n_tasks, run, task, context, 0};
-    pepg_job job = {.work = take_tasks, .context = &tasks};
-    team = open_team(&job, team);
-    take_tasks(0, &tasks);
-    close_team(&job, context, idle);
+    shared_tasks tasks = {n_tasks, run, task, context, 0, 0};
+    team = run_on_team(&tasks, team, idle);
     if (forked) run_alone(n_tasks, task, context); /* work that other threads had begun is lost */
     return team;
 }
@@ -150,7 +155,7 @@ void pepg_parallel_polled(
     last_team = team;
 #ifdef _OPENMP
     if (team > 1) {
-        last_team = run_on_team(n_tasks, team, task, context, idle);
+        last_team = run_tasks(n_tasks, team, task, context, idle);
         return;
     }
 #else

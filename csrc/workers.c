@@ -53,28 +53,30 @@ static void *work_for_good(void *argument) {
     return NULL;
 }
 
-/* The program's own threads handle signals, except for signals of a worker's own faults, which a
+/* The program's own threads handle signals, except for signals of a thread's own faults, which a
  * handler may report or repair. */
-static int start_thread(worker *self) {
+static int start_thread(pthread_t *thread, void *(*work)(void *), void *argument) {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-    pthread_t thread;
     sigset_t blocked, before;
     sigfillset(&blocked);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; ++i) sigdelset(&blocked, faults[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    const int failure = pthread_create(&thread, NULL, work_for_good, self);
+    const int failure = pthread_create(thread, NULL, work, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!failure) pthread_detach(thread);
     return !failure;
 }
 
 static worker *new_worker(void) {
     worker *const self = calloc(1, sizeof *self);
+    pthread_t thread;
     if (!self) return NULL;
     atomic_init(&self->job, NULL);
     if (!pthread_mutex_init(&self->lock, NULL)) {
         if (!pthread_cond_init(&self->has_job, NULL)) {
-            if (start_thread(self)) return self;
+            if (start_thread(&thread, work_for_good, self)) {
+                pthread_detach(thread);
+                return self;
+            }
             pthread_cond_destroy(&self->has_job);
         }
         pthread_mutex_destroy(&self->lock);
@@ -118,6 +120,25 @@ void pepg_release(pepg_job *job) {
         idle_workers = one;
     }
     pthread_mutex_unlock(&list_lock);
+}
+
+static void *wait_for_all(void *lock) {
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+int pepg_can_start(int n) {
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *const threads = malloc((size_t)n * sizeof *threads);
+    int started = 0;
+    if (!threads) return 0;
+    pthread_mutex_lock(&lock);
+    while (started < n && start_thread(threads + started, wait_for_all, &lock)) ++started;
+    pthread_mutex_unlock(&lock);
+    for (int i = 0; i < started; ++i) pthread_join(threads[i], NULL);
+    free(threads);
+    return started == n;
 }
 
 #else

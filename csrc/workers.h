@@ -25,4 +25,7 @@ void pepg_dismiss(pepg_job *job);
 /* Release the threads for other jobs. */
 void pepg_release(pepg_job *job);
 
+/* Whether the system can start this many more threads now. OpenMP ends the process if it cannot. */
+int pepg_can_start(int n);
+
 #endif

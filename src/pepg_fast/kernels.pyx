@@ -112,9 +112,9 @@ def last_team():
     return pepg_last_team()
 
 
-def force_teams(bint forced):
-    """Use a team whenever there is more than one task, however little work there is; for tests."""
-    pepg_force_teams(forced)
+def force_teams(bint forced, *, bint openmp=False):
+    """Use a team, or one of OpenMP's own threads, if there is more than one task, however short; for tests."""
+    pepg_force_teams(2 if forced and openmp else forced)
 
 
 def force_stores(stream):

@@ -9,6 +9,7 @@
  */
 #include "digest.h"
 #include "dispatch.h"
+#include "openmp_team.h"
 #include "parallel.h"
 #include "pepg_fast.h"
 #include "walk.h"
@@ -340,6 +341,36 @@ static void check_hiring(void) {
     for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
 }
 
+#ifdef _OPENMP
+static void *miss_in_a_new_thread(void *argument) {
+    for (int i = 0; i < 3; ++i) pepg_learn_from_workers(2, 1.0, 1);
+#ifndef __clang__ /* whose OpenMP gives it threads that another thread had */
+    CHECK(!pepg_prefers_openmp(), "threads that were created now");
+#endif
+    return argument;
+}
+
+/* A thread uses OpenMP's threads if its workers miss calls while those are awake. */
+static void check_choice(void) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, miss_in_a_new_thread, NULL)) abort();
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 100; ++i) {
+        pepg_learn_from_workers(2, 1.0, 0);
+        pepg_learn_from_workers(2, 1e-6, 1);
+        pepg_learn_from_workers(2, 1.0, i % 2);
+    }
+    CHECK(!pepg_prefers_openmp(), "workers that missed no two calls in a row");
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || pepg_available_threads(0) < 2) return;
+    for (int i = 0; i < 100000 && !pepg_prefers_openmp(); ++i) {
+#pragma omp parallel
+        (void)i;
+        pepg_learn_from_workers(2, 1.0, 1);
+    }
+    CHECK(pepg_prefers_openmp(), "threads that are awake");
+}
+#endif
+
 /* A child of a process that had teams works alone, with the same bits. */
 static void check_fork(void) {
     uint64_t bits[6];
@@ -356,14 +387,18 @@ static void check_fork(void) {
 #endif
 
 int main(int n_arguments, char **arguments) {
-    int forks = 1;
+    int forks = 1, only_workers = 0;
     for (int i = 1; i < n_arguments; ++i) {
         if (!strcmp(arguments[i], "small")) is_small = 1;
         if (!strcmp(arguments[i], "nofork")) forks = 0;
+        if (!strcmp(arguments[i], "workers")) only_workers = 1;
     }
     CHECK(pepg_abi_version() == PEPG_FAST_ABI_VERSION, "-");
     CHECK(pepg_select_isa("none") == -1 && pepg_isa_usable(0) && pepg_isa_built(0), "-");
     CHECK(!pepg_isa_built(-1) && !pepg_isa_built(99) && !pepg_isa_usable(99), "-");
+#if defined(_OPENMP) && !defined(_WIN32)
+    if (!only_workers) check_choice(); /* first, because with many threads none is always awake */
+#endif
     check_refusals_f64();
     check_refusals_f32();
     check_order_f64();
@@ -372,10 +407,12 @@ int main(int n_arguments, char **arguments) {
     check_update_refusals_f32();
     check_option_refusals_f64();
     check_option_refusals_f32();
-    for (int forced = 0; forced < 2; ++forced) {
+    for (int forced = 2; forced >= 0; --forced) {
+        if (forced == 2 ? is_small : only_workers && !forced) continue;
         pepg_force_teams(forced);
         for (int i = 0; isa_name(i); ++i) check_everything_of(i);
     }
+    pepg_force_teams(1);
     check_bits();
     pepg_select_isa(NULL);
     check_threads();

@@ -272,6 +272,47 @@ def test_a_limit_on_threads(shim):
 
 
 @pytest.mark.skipif(not kernels.openmp_version(), reason="no threads")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the affinity of threads")
+def test_openmps_threads_are_tried_when_workers_are_late_and_only_if_they_can_be_created(shim):
+    """OpenMP would end the process if it could not create one."""
+    program = """
+    import ctypes
+    shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
+    threads = lambda: os.listdir("/proc/self/task")
+    def generations(n_threads):
+        es = PEPG(256, 3000, 0.0, 1.0, 0.1, 0.1, rng=1, n_threads=n_threads)
+        for _ in range(50):
+            es.update(np.cos(es.get_parameters()[:, 0]))
+        return es.mu.tobytes()
+    wanted = generations(1)
+    kernels.force_teams(True)
+    assert generations(2) == wanted  # creates a worker
+    kernels.force_teams(False)
+    for thread in threads():  # on one processor, workers cannot begin in time
+        os.sched_setaffinity(int(thread), {min(os.sched_getaffinity(0))})
+    before = len(threads())
+    shim.fail_calls(1, 1 << 30)
+    assert generations(2) == wanted and len(threads()) == before
+    shim.fail_calls(0, 0)
+    while len(threads()) == before:  # until two calls in a row had to do without the worker
+        assert generations(2) == wanted
+    print("done")
+    """
+    assert python(program, LD_PRELOAD=shim, OMP_NUM_THREADS="2") == "done"
+
+
+@pytest.mark.parametrize("openmp", [False, True])
+def test_bits_of_either_team(openmp):
+    program = """
+    wanted = generations(1)
+    kernels.force_teams(True, openmp=sys.argv[1] == "True")
+    assert [generations(n) for n in (2, 4, 3)] == [wanted] * 3
+    print(kernels.last_team())
+    """
+    assert python(program, openmp) == ("3" if kernels.openmp_version() else "1")
+
+
+@pytest.mark.skipif(not kernels.openmp_version(), reason="no threads")
 def test_openmps_limit_is_respected():
     program = "kernels.force_teams(True); generations(4); print(kernels.available_threads(4), kernels.last_team())"
     assert python(program, OMP_THREAD_LIMIT="2") == "2 2"

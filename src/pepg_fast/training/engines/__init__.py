@@ -31,10 +31,15 @@ def rollouts_of(
         return Rollouts(task, is_worker=is_worker, ends_process=ends_process)
     made = task.env, task.env_args, task.max_episode_steps
     shares = [max(threads, 1)]
-    # MuJoCo releases the GIL while it simulates. The functions of a MujocoTask are called in this thread, which Ctrl-C
-    # interrupts, and never by two threads at once.
-    if task.engine == "mujoco" and threads > 1 and not _own_task(task.env):
+    # MuJoCo and EnvPool release the GIL while they simulate. The functions of a MujocoTask are called in this thread,
+    # which Ctrl-C interrupts, and never by two threads at once.
+    if threads > 1 and task.engine == "mujoco" and not _own_task(task.env):
         shares = [threads - threads // 2, threads // 2]
+    elif threads > 1 and task.engine == "envpool":
+        shares = [
+            threads,
+            threads,
+        ]  # they sleep while they wait, so the world that ends last has all processors
     return Batched(task, *(partial(_world, task.engine, made, threads=share) for share in shares))
 
 

@@ -58,7 +58,7 @@ class Batched:
     """Runs episodes in worlds with a number of slots, as `Rollouts` does in single environments.
 
     With two worlds, each in a Python thread of its own, one computes actions, observations and rewards while the other
-    one is in its simulator, so that no processor waits for Python.
+    one is in its simulator, so that no processor waits for Python. Worlds that cannot be refilled begin together.
     """
 
     def __init__(self, task: Task, *makers: Callable[[int], World]) -> None:
@@ -75,7 +75,7 @@ class Batched:
         run, n = _Run(self.task, asked), asked.seeds.size
         with heard(self.task.env):
             worlds = self._worlds_of(n)
-            together = n if worlds[0].refills else worlds[0].n
+            together = n if worlds[0].refills else sum(world.n for world in worlds)
             for lo in range(0, n, together):
                 run.through(worlds, lo, min(lo + together, n))
         errors = run.errors
