@@ -209,8 +209,9 @@ class Calls:
     """
 
     def __init__(self) -> None:
-        self.seeds: dict[PoolWorld, list[NDArray[Any]]] = defaultdict(list)
-        self.ticks: dict[PoolWorld, list[list[tuple[Any, Any]]]] = defaultdict(list)
+        self.sets: dict[PoolWorld, list[tuple[NDArray[Any], list[tuple[Any, Any]]]]] = defaultdict(
+            list
+        )
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
@@ -218,12 +219,11 @@ class Calls:
         reset, step = PoolWorld.reset, PoolWorld.step
 
         def record_reset(world, slots, seeds):  # type: ignore[no-untyped-def]
-            self.seeds[world].append(seeds.copy())
-            self.ticks[world].append([])
+            self.sets[world].append((seeds.copy(), []))
             return reset(world, slots, seeds)
 
         def record_step(world, slots, actions):  # type: ignore[no-untyped-def]
-            self.ticks[world][-1].append((slots.copy(), np.array(actions)))
+            self.sets[world][-1][1].append((slots.copy(), np.array(actions)))
             return step(world, slots, actions)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -234,21 +234,17 @@ class Calls:
     def together(self) -> list[tuple[NDArray[Any], list[tuple[Any, Any]]]]:
         """Return the seeds and ticks for one pool that has the episodes of all worlds."""
         found = []
-        for seeds, worlds in zip(
-            zip(*self.seeds.values(), strict=True),
-            zip(*self.ticks.values(), strict=True),
-            strict=True,
-        ):
-            first = np.cumsum([0, *map(len, seeds)])
+        for sets in zip(*self.sets.values(), strict=True):
+            first = np.cumsum([0, *(len(seeds) for seeds, _ in sets)])
             ticks = []
-            for i in range(max(map(len, worlds))):
-                at = [
-                    (lo + ticks[i][0], ticks[i][1])
-                    for lo, ticks in zip(first, worlds, strict=False)
-                    if i < len(ticks)
+            for i in range(max(len(each) for _, each in sets)):
+                here = [
+                    (lo + each[i][0], each[i][1])
+                    for lo, (_, each) in zip(first, sets, strict=False)
+                    if i < len(each)
                 ]
-                ticks.append(tuple(map(np.concatenate, zip(*at, strict=True))))
-            found.append((np.concatenate(seeds), ticks))
+                ticks.append(tuple(map(np.concatenate, zip(*here, strict=True))))
+            found.append((np.concatenate([seeds for seeds, _ in sets]), ticks))
         return found
 
 

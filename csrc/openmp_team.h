@@ -9,10 +9,10 @@
 /* Call `work` on up to `team` threads, numbered from 0; return how many there were. */
 int pepg_run_on_openmp(int team, void (*work)(int worker, void *context), void *context);
 
-/* Whether this thread's next call should use OpenMP's threads. */
-int pepg_prefers_openmp(void);
+/* Whether this thread's next call should use OpenMP's threads for a team of this size. */
+int pepg_prefers_openmp(int team);
 
-/* A call of this thread's took so many seconds with our workers, who missed all of it, or did their part. */
+/* A call of this thread's took so many seconds with our workers, and they missed most of it or did not. */
 void pepg_learn_from_workers(int team, double seconds, int is_missed);
 
 #endif

@@ -27,7 +27,7 @@ void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context);
 void pepg_parallel_polled(
         ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context));
 
-/* For tests: the number of threads that this thread's last pepg_parallel requested; and teams that are
+/* For tests: the number of threads that this thread's last pepg_parallel obtained; and teams that are
  * opened for any work, and waited for while they wake up (1: of our own threads, 2: of OpenMP's). */
 int pepg_last_team(void);
 void pepg_force_teams(int forced);

@@ -1,5 +1,5 @@
-/* OpenMP runtimes end the process if a thread cannot be created, even if the system was asked just
- * before. So these are POSIX threads, and the work continues without one that cannot be created. */
+/* OpenMP runtimes end the process if a thread cannot be created. So these are POSIX threads, and the work
+ * continues without one that cannot be created. */
 #ifndef _WIN32
 #include "workers.h"
 

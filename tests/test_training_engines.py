@@ -608,7 +608,9 @@ class Counts:
 
 
 #: Whether slots are refilled, and number of groups of slots.
-WORLDS = pytest.mark.parametrize(("refills", "groups"), [(True, 1), (True, 2), (False, 1)])
+WORLDS = pytest.mark.parametrize(
+    ("refills", "groups"), [(True, 1), (True, 2), (False, 1), (False, 2)]
+)
 
 
 @WORLDS

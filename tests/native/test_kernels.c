@@ -19,6 +19,9 @@
 
 #include <float.h>
 #include <math.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -342,32 +345,46 @@ static void check_hiring(void) {
 }
 
 #ifdef _OPENMP
-static void *miss_in_a_new_thread(void *argument) {
-    for (int i = 0; i < 3; ++i) pepg_learn_from_workers(2, 1.0, 1);
+static void *prefers_openmp_in_vain(void *argument) {
+    const int team = pepg_available_threads(0);
+    for (int i = 0; i < 3; ++i) pepg_learn_from_workers(team, 1.0, 1);
 #ifndef __clang__ /* whose OpenMP gives it threads that another thread had */
-    CHECK(!pepg_prefers_openmp(), "threads that were created now");
+    CHECK(!pepg_prefers_openmp(2), "threads that were created now");
 #endif
+    for (int i = 0; i < 100; ++i) {
+        pepg_learn_from_workers(team, 1.0, 0);
+        pepg_learn_from_workers(team, 1e-6, 1);
+        pepg_learn_from_workers(team, 1.0, i % 2);
+    }
+    CHECK(!pepg_prefers_openmp(2), "workers that missed no two calls in a row");
     return argument;
 }
 
-/* A thread uses OpenMP's threads if its workers miss calls while those are awake. */
-static void check_choice(void) {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, miss_in_a_new_thread, NULL)) abort();
-    pthread_join(thread, NULL);
-    for (int i = 0; i < 100; ++i) {
-        pepg_learn_from_workers(2, 1.0, 0);
-        pepg_learn_from_workers(2, 1e-6, 1);
-        pepg_learn_from_workers(2, 1.0, i % 2);
-    }
-    CHECK(!pepg_prefers_openmp(), "workers that missed no two calls in a row");
-    if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || pepg_available_threads(0) < 2) return;
-    for (int i = 0; i < 100000 && !pepg_prefers_openmp(); ++i) {
+/* Workers miss two calls while OpenMP's threads may be awake. */
+static void *may_prefer_openmp(void *found) {
+    const int team = pepg_available_threads(0);
 #pragma omp parallel
-        (void)i;
-        pepg_learn_from_workers(2, 1.0, 1);
-    }
-    CHECK(pepg_prefers_openmp(), "threads that are awake");
+    if (omp_get_thread_num() == 0) *(int *)found = 0;
+    for (int i = 0; i < 2; ++i) pepg_learn_from_workers(team, 1.0, 1);
+    *(int *)found = pepg_prefers_openmp(2);
+    CHECK(!pepg_prefers_openmp(team + 1), "more threads than were tried");
+    return NULL;
+}
+
+static void call_in_a_thread(void *(*call)(void *), void *argument) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, call, argument)) abort();
+    pthread_join(thread, NULL);
+}
+
+/* A thread uses OpenMP's threads if its workers miss calls while those are awake: on a busy machine, in
+ * one of many tries. */
+static void check_choice(void) {
+    int found = 0;
+    call_in_a_thread(prefers_openmp_in_vain, NULL);
+    if (pepg_available_threads(0) < 2 || sysconf(_SC_NPROCESSORS_ONLN) < 2) return;
+    for (int i = 0; i < 3000 && !found; ++i) call_in_a_thread(may_prefer_openmp, &found);
+    CHECK(found, "threads that are awake");
 }
 #endif
 

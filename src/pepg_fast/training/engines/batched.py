@@ -58,7 +58,8 @@ class Batched:
     """Runs episodes in worlds with a number of slots, as `Rollouts` does in single environments.
 
     With two worlds, each in a Python thread of its own, one computes actions, observations and rewards while the other
-    one is in its simulator, so that no processor waits for Python. Worlds that cannot be refilled begin together.
+    one is in its simulator, so that no processor waits for Python. In worlds that cannot be refilled, all episodes
+    begin together.
     """
 
     def __init__(self, task: Task, *makers: Callable[[int], World]) -> None:
@@ -120,7 +121,7 @@ class _Run:
 
     def through(self, worlds: list[World], lo: int, hi: int) -> None:
         """Run the episodes from lo up to hi, each world in a thread of its own."""
-        self._next, self._end = lo, hi
+        self._next, self._end, self.is_stopped = lo, hi, False
         #: How many episodes each world begins with: it may have more slots, from an earlier request.
         self.share = -(-(hi - lo) // len(worlds))
         self.n_threads = None if len(worlds) == 1 else 1
@@ -260,7 +261,7 @@ class _Group:
                 self._fail(k, failed[k])
             elif run.found.statistics is not None:
                 run.found.statistics[self.episode[k]] = found
-        episode = run.taken(len(free))
+        episode = run.taken(len(free) if self.world.refills else 0)
         if len(episode):
             again = free[: len(episode)]
             self.episode[again], self.rows[again] = episode, run.weights[run.member[episode]]

@@ -1,5 +1,6 @@
 """EnvPool pools and Gymnasium's vector environments, in which all episodes begin together."""
 
+import threading
 import warnings
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from .. import env_api
 from ..observations import Observations, OneHot, Several, observations_of
 from ..rollouts import make_env
 from .batched import Step, Unsupported
+
+#: Warnings are ignored for the whole process, so one thread at a time makes a pool.
+_making = threading.Lock()
 
 
 class PoolWorld:
@@ -47,7 +51,7 @@ class PoolWorld:
 
     def _new_pool(self, seeds: list[int]) -> Any:
         try:
-            with warnings.catch_warnings():
+            with _making, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about spaces whose limits have another dtype
                 pool = self._envpool.make(
                     self._id, env_type="gymnasium", num_envs=len(seeds), seed=seeds, **self._options
