@@ -117,7 +117,7 @@ static int run_on_workers(shared_tasks *tasks, int team, void (*idle)(void *cont
 static int run_on_team(shared_tasks *tasks, int team, void (*idle)(void *context)) {
     /* Long tasks are the user's own functions: these may fork, and are not a matter of microseconds. */
     if (idle || are_teams_forced == WORKERS) return run_on_workers(tasks, team, idle);
-    if (are_teams_forced == OPENMP || (!are_teams_forced && pepg_prefers_openmp(team)))
+    if (are_teams_forced == OPENMP || pepg_prefers_openmp(team))
         return pepg_run_on_openmp(team, take_tasks, tasks);
     const double began = seconds_now();
     const int size = run_on_workers(tasks, team, NULL);
