@@ -2,12 +2,13 @@
 #include "strict.h"
 
 #ifdef _OPENMP
-#include "openmp_team.h"
-#include "poll.h"
 #include "workers.h"
 
 #include <omp.h>
 #ifndef _WIN32
+#include "choice.h"
+#include "poll.h"
+
 #include <pthread.h>
 #include <sched.h>
 #define YIELD() sched_yield()
@@ -96,6 +97,71 @@ static void take_tasks(int worker, void *context) {
 }
 
 #ifndef _WIN32
+/* Ends the threads that OpenMP keeps for this one; gcc before version 9 has no function for it. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 9
+#define END_OPENMP_THREADS() ((void)0)
+#else
+#define END_OPENMP_THREADS() omp_pause_resource(omp_pause_soft, omp_get_initial_device())
+#endif
+
+/* If threads have ended since OpenMP's were tried, a region might have to create them. */
+int pepg_prefers_openmp(int team) {
+    return choice.is_openmp && team <= choice.size && omp_get_level() == 0 &&
+            n_threads_now() >= choice.n_threads;
+}
+
+/* The region is as large as the one that was tried: threads that a smaller one leaves out would end, and
+ * the other library would have to start them again. */
+static int run_on_openmp(shared_tasks *tasks, int team) {
+    const double began = seconds_now();
+    double over = began;
+    int size = 1;
+#pragma omp parallel num_threads(choice.size > team ? choice.size : team)
+    {
+        const int worker = omp_get_thread_num();
+        if (worker < team) take_tasks(worker, tasks);
+        if (worker == 0) {
+            size = omp_get_num_threads();
+            over = seconds_now();
+        }
+    }
+    const double ended = seconds_now();
+    if (size < team)
+        choose(0);
+    else if (ended - began > LATE)
+        choose(ended - over < 0.5 * (ended - began));
+    return size < team ? size : team;
+}
+
+/* An empty region shows whether OpenMP's threads are awake. If it has to create them, then nothing else
+ * in this thread uses them, and they are ended again: a child of a fork could not use OpenMP. */
+static void try_openmp(int team) {
+    const int most = omp_get_max_threads(), wanted = team > most ? team : most;
+    const long before = n_threads_now();
+    if (!before || omp_get_level() > 0 || 2 * team < wanted || !pepg_can_start(wanted - 1)) return;
+    for (int i = 0; i < 1000 && n_threads_now() > before; ++i)
+        sched_yield(); /* until those are gone */
+    double over = 0.0;
+    int size = 1;
+#pragma omp parallel num_threads(wanted)
+    if (omp_get_thread_num() == 0) {
+        size = omp_get_num_threads();
+        over = seconds_now();
+    }
+    const double waited = seconds_now() - over;
+    if (n_threads_now() > before) {
+        choice.patience = MOST_PATIENCE;
+        END_OPENMP_THREADS();
+        return;
+    }
+    choice.size = size, choice.n_threads = before;
+    choose(size >= team && waited < LATE);
+}
+
+void pepg_learn_from_workers(int team, double seconds, int is_missed) {
+    if (is_patience_over(seconds, is_missed)) try_openmp(team);
+}
+
 /* Returns the size of the team. A thread that has not begun when the caller has no more tasks is still
  * asleep: on some machines, waking up takes a tick of the scheduler, which is much longer than most
  * calls. The caller waits only for threads that have begun. Such a thread may be assigned to the
@@ -117,8 +183,7 @@ static int run_on_workers(shared_tasks *tasks, int team, void (*idle)(void *cont
 static int run_on_team(shared_tasks *tasks, int team, void (*idle)(void *context)) {
     /* Long tasks are the user's own functions: these may fork, and are not a matter of microseconds. */
     if (idle || are_teams_forced == WORKERS) return run_on_workers(tasks, team, idle);
-    if (are_teams_forced == OPENMP || pepg_prefers_openmp(team))
-        return pepg_run_on_openmp(team, take_tasks, tasks);
+    if (are_teams_forced == OPENMP || pepg_prefers_openmp(team)) return run_on_openmp(tasks, team);
     const double began = seconds_now();
     const int size = run_on_workers(tasks, team, NULL);
     const int is_missed = 8 * atomic_load(&tasks->helped) < tasks->n_tasks;
@@ -127,7 +192,13 @@ static int run_on_team(shared_tasks *tasks, int team, void (*idle)(void *context
 }
 #else
 static int run_on_team(shared_tasks *tasks, int team, UNUSED void (*idle)(void *context)) {
-    return pepg_run_on_openmp(team, take_tasks, tasks);
+    int size = 1;
+#pragma omp parallel num_threads(team)
+    {
+        if (omp_get_thread_num() == 0) size = omp_get_num_threads();
+        take_tasks(omp_get_thread_num(), tasks);
+    }
+    return size;
 }
 #endif
 

@@ -32,6 +32,11 @@ void pepg_parallel_polled(
 int pepg_last_team(void);
 void pepg_force_teams(int forced);
 
+/* For tests: whether this thread's next call would use OpenMP's threads for such a team; and what it
+ * learns from a call that took so many seconds, of which the workers missed most or did not. */
+int pepg_prefers_openmp(int team);
+void pepg_learn_from_workers(int team, double seconds, int is_missed);
+
 /* OpenMP's version date (201511 for 4.5), or 0 if this was built without. */
 int pepg_openmp_version(void);
 

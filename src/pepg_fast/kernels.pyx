@@ -113,7 +113,7 @@ def last_team():
 
 
 def force_teams(bint forced, *, bint openmp=False):
-    """Use a team, or one of OpenMP's own threads, if there is more than one task, however short; for tests."""
+    """Use a team, of our threads or of OpenMP's, if there is more than one task, however short; for tests."""
     pepg_force_teams(2 if forced and openmp else forced)
 
 

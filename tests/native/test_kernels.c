@@ -9,7 +9,6 @@
  */
 #include "digest.h"
 #include "dispatch.h"
-#include "openmp_team.h"
 #include "parallel.h"
 #include "pepg_fast.h"
 #include "walk.h"

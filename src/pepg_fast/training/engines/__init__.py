@@ -36,10 +36,8 @@ def rollouts_of(
     if threads > 1 and task.engine == "mujoco" and not _own_task(task.env):
         shares = [threads - threads // 2, threads // 2]
     elif threads > 1 and task.engine == "envpool":
-        shares = [
-            threads,
-            threads,
-        ]  # they sleep while they wait, so the world that ends last has all processors
+        # Its threads sleep while they wait, so the world that ends last has all processors.
+        shares = [threads, threads]
     return Batched(task, *(partial(_world, task.engine, made, threads=share) for share in shares))
 
 
