@@ -4,9 +4,13 @@ In the situations that are measured, short calls alternate with other work, anot
 the threads of other libraries spin. A separate process measures each situation: calls on one thread and calls on the
 usual number of threads take turns. The program takes about ten minutes, or one minute with ``--quick``. It leaves out
 torch and numba if they are not installed.
+
+``--beside PYTHON`` compares two versions of the package instead: this one and the one that the other interpreter
+imports, both on the usual number of threads, in processes that take turns (half an hour).
 """
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -14,16 +18,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from pepg_fast import PEPG, NeuralNetwork, kernels
-from pepg_fast.benchmarks import host
-from pepg_fast.benchmarks.report import duration, machine_line, markdown
 
 ALTERNATIONS = 30
+TURNS_BESIDE = 3  # turns of a process when two versions are compared, besides the warm-up
 
 
 @dataclass(frozen=True)
@@ -137,18 +140,21 @@ def work_of(situation: Situation) -> Callable[[], object]:
     return spin
 
 
-def measured(situation: Situation, alternations: int) -> dict[str, list[tuple[float, float]]]:
-    """Return, for each case, the mean seconds of a call on one thread and on the usual number, in turns."""
+def measured(
+    situation: Situation, alternations: int, threads: list[int | None]
+) -> dict[str, list[list[float]]]:
+    """Return, for each case and alternation, the mean seconds of a call on each number of threads, in turns."""
     between = work_of(situation)
     between()
     calls = 5 if situation.gap >= 0.02 else 40
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[list[float]]] = {}
     for name, on in CASES.items():
-        contenders = on(1), on(None)
+        contenders = [on(n_threads) for n_threads in threads]
         found[name] = []
         for i in range(alternations + 1):
-            turn = [0.0, 0.0]
-            for k in (0, 1) if i % 2 else (1, 0):
+            turn = [0.0] * len(contenders)
+            order = range(len(contenders))
+            for k in order if i % 2 else reversed(order):
                 time.sleep(0.02)  # so that all threads sleep at the beginning
                 for _ in range(calls):
                     between()
@@ -156,7 +162,7 @@ def measured(situation: Situation, alternations: int) -> dict[str, list[tuple[fl
                     contenders[k]()
                     turn[k] += (time.perf_counter() - start) / calls
             if i:  # the first alternation is a warm-up
-                found[name].append((turn[0], turn[1]))
+                found[name].append(turn)
     return found
 
 
@@ -168,35 +174,73 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return statistics.median(ordered), ordered[low], ordered[high]
 
 
-def rows(situation: Situation, alternations: int) -> list[list[str]]:
-    """Measure a situation in a separate process; return no rows if its library is not installed."""
-    if situation.pool and importlib.util.find_spec(situation.pool) is None:
-        return []
-    spin = "while True: pass"
-    neighbors = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(situation.neighbors)]
+def process(
+    situation: Situation, alternations: int, threads: list[int | None], python: str = sys.executable
+) -> dict[str, list[list[float]]]:
+    """Return what a separate process measures, which may have another version of the package."""
+    task = json.dumps([asdict(situation), alternations, threads])
+    run = subprocess.run(
+        [python, __file__, "--one", task],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=os.environ | situation.environment,
+    )
+    found: dict[str, list[list[float]]] = json.loads(run.stdout)
+    return found
+
+
+@contextlib.contextmanager
+def neighbors(count: int) -> Iterator[None]:
+    """Keep processors busy with other processes for the length of a with block."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        command = [
-            sys.executable,
-            __file__,
-            "--one",
-            json.dumps(asdict(situation)),
-            str(alternations),
-        ]
-        environment = os.environ | situation.environment
-        run = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=True, env=environment
-        )
+        yield
     finally:
-        for neighbor in neighbors:
+        for neighbor in busy:
             neighbor.kill()
             neighbor.wait()
+
+
+def on_threads(situation: Situation, alternations: int) -> dict[str, list[list[float]]]:
+    """Return the seconds of a call on one thread and on the usual number, for each case and alternation."""
+    return process(situation, alternations, [1, None])
+
+
+def beside(python: str) -> Callable[[Situation, int], dict[str, list[list[float]]]]:
+    """Return a function that measures the version of another interpreter and this one, in pairs of processes."""
+
+    def of_versions(situation: Situation, pairs: int) -> dict[str, list[list[float]]]:
+        found: dict[str, list[list[float]]] = {name: [] for name in CASES}
+        for i in range(pairs):
+            both = [python, sys.executable]
+            order = both if i % 2 else both[::-1]
+            turns = {who: process(situation, TURNS_BESIDE, [None], who) for who in order}
+            for name, pair in found.items():
+                pair.append([statistics.median(t for (t,) in turns[who][name]) for who in both])
+        return found
+
+    return of_versions
+
+
+def rows(
+    situation: Situation,
+    alternations: int,
+    measure: Callable[[Situation, int], dict[str, list[list[float]]]],
+) -> list[list[str]]:
+    """Measure a situation; return no rows if its library is not installed."""
+    from pepg_fast.benchmarks.report import duration
+
+    if situation.pool and importlib.util.find_spec(situation.pool) is None:
+        return []
+    with neighbors(situation.neighbors):
+        found = measure(situation, alternations)
     lines = []
-    for name, turns in json.loads(run.stdout).items():
-        alone = statistics.median(one for one, _ in turns)
-        together = statistics.median(both for _, both in turns)
-        middle, low, high = interval([both / one for one, both in turns])
+    for name, turns in found.items():
+        first, second = (statistics.median(column) for column in zip(*turns, strict=True))
+        middle, low, high = interval([b / a for a, b in turns])
         ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        lines.append([situation.name, name, duration(alone), duration(together), ratio])
+        lines.append([situation.name, name, duration(first), duration(second), ratio])
     return lines
 
 
@@ -207,25 +251,39 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="only situations whose names contain this text"
     )
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--beside",
+        metavar="PYTHON",
+        help="interpreter of another version, to compare with this one",
+    )
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        situation = Situation(**json.loads(options.one[0]))
+        fields, alternations, threads = json.loads(options.one)
+        situation = Situation(**fields)
         if situation.processors is not None:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: situation.processors])
-        print(json.dumps(measured(situation, int(options.one[1]))))
+        print(json.dumps(measured(situation, alternations, threads)))
         return
+    # Not at the top, because an older version that is measured may not have these modules.
+    from pepg_fast.benchmarks import host
+    from pepg_fast.benchmarks.report import machine_line, markdown
+
     print(machine_line(), f"Host: {host.measured(quick=True)}.", sep="\n\n", end="\n\n", flush=True)
     alternations = 5 if options.quick else ALTERNATIONS
+    measure = beside(options.beside) if options.beside else on_threads
     found = [
         row
         for situation in SITUATIONS
         if options.only in situation.name
-        for row in rows(situation, alternations)
+        for row in rows(situation, alternations, measure)
     ]
-    threads = kernels.available_threads()
-    columns = ["besides the calls", "call", "1 thread", f"{threads} threads", "ratio (95 %)"]
-    print(markdown(columns, found, n_text=2))
+    contenders = (
+        ["the other version", "this version"]
+        if options.beside
+        else ["1 thread", f"{kernels.available_threads()} threads"]
+    )
+    print(markdown(["besides the calls", "call", *contenders, "ratio (95 %)"], found, n_text=2))
 
 
 if __name__ == "__main__":

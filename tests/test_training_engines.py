@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -17,7 +18,7 @@ gymnasium = pytest.importorskip("gymnasium")
 import envs  # noqa: E402
 
 from pepg_fast import EvaluationError, NeuralNetwork  # noqa: E402
-from pepg_fast.training import MujocoTask, TrainConfig, mujoco_log, score, train  # noqa: E402
+from pepg_fast.training import MujocoTask, TrainConfig, engines, mujoco_log, score, train  # noqa: E402
 from pepg_fast.training.engines import chosen, rollouts_of, spaces_of  # noqa: E402
 from pepg_fast.training.engines.batched import MOST_SLOTS, Batched, Step, Unsupported  # noqa: E402
 from pepg_fast.training.normalization import Normalizer  # noqa: E402
@@ -103,30 +104,35 @@ def actions_for(space, seed, steps):
 
 
 def assert_same_steps(name, args, seeds, steps):
-    """Check that episodes in a world equal those in the environment, whenever the world's other slots are reset."""
+    """Check that episodes in a world equal those in the environment, also if another world continues them."""
     from pepg_fast.training.engines.mujoco_world import MujocoWorld, simulated_by
 
     with mujoco_log.heard(gymnasium.spec(f"{name}-v5")):
         env = make_env(f"{name}-v5", args, steps)
-        world = MujocoWorld(simulated_by(env), len(seeds), 2)
+        world, other = (MujocoWorld(simulated_by(env), len(seeds), 2) for _ in range(2))
         actions = np.array([actions_for(env.action_space, seed, steps) for seed in seeds])
-        running = np.arange(len(seeds))
-        came = [[first] for first in world.reset(running, np.array(seeds))]
+        slots = running = np.arange(len(seeds))
+        came = [[first] for first in world.reset(slots, np.array(seeds))]
         for step in range(steps):
+            if step % 7 == 3:
+                other.take(world, slots)
+                world, other, slots = other, world, np.arange(len(slots))
+            now = world.step(slots, actions[running, step])
+            assert not now.errors
+            for k, episode in enumerate(running):
+                came[episode].append([each[k] for each in now[:4]])
+            rest = ~(now.terminated | now.truncated)
+            slots, running = slots[rest], running[rest]
             if not len(running):
                 break
-            now = world.step(running, actions[running, step])
-            assert not now.errors
-            for k, slot in enumerate(running):
-                came[slot].append([each[k] for each in now[:4]])
-            running = running[~(now.terminated | now.truncated)]
         assert not len(running)
         world.close()
-        for slot, seed in enumerate(seeds):
+        other.close()
+        for episode, seed in enumerate(seeds):
             observation, _ = env.reset(seed=seed)
-            assert observation.tobytes() == came[slot][0].tobytes()
-            for step, (seen, reward, *ends) in enumerate(came[slot][1:]):
-                observation, expected, *expected_ends, _ = env.step(actions[slot, step])
+            assert observation.tobytes() == came[episode][0].tobytes()
+            for step, (seen, reward, *ends) in enumerate(came[episode][1:]):
+                observation, expected, *expected_ends, _ = env.step(actions[episode, step])
                 assert observation.tobytes() == seen.tobytes()
                 assert (float(expected), *expected_ends) == (reward, *ends)
             assert any(ends)
@@ -580,8 +586,8 @@ def test_a_model_that_cannot_be_loaded_leaves_no_file(robot, tmp_path, monkeypat
 class Counts:
     """A world in which the seed is the number of steps of an episode, and each step is rewarded by 1."""
 
-    def __init__(self, n, refills):
-        self.n, self.refills = n, refills
+    def __init__(self, n, refills, takes=False):
+        self.n, self.refills, self.takes = n, refills, takes
         self.left = np.zeros(n, int)
         self.bad = np.zeros(n, bool)
 
@@ -600,6 +606,11 @@ class Counts:
             {int(slot): "the joint broke" for slot in bad},
         )  # fmt: skip
 
+    def take(self, other, slots):
+        n = len(slots)
+        self.left[:n], self.bad[:n] = other.left[slots], other.bad[slots]
+        other.left[slots] = -1
+
     def _seen(self, slots):
         return np.stack([self.left[slots], np.zeros(len(slots))], axis=1).astype(float)
 
@@ -607,18 +618,19 @@ class Counts:
         self.n = 0
 
 
-#: Whether slots are refilled, and number of groups of slots.
+#: Number of groups of slots, and whether slots are refilled and taken.
 WORLDS = pytest.mark.parametrize(
-    ("refills", "groups"), [(True, 1), (True, 2), (False, 1), (False, 2)]
-)
+    ("groups", "refills", "takes"),
+    [(1, True, False), (2, True, False), (1, False, False), (2, False, False), (2, True, True), (3, True, True)],
+)  # fmt: skip
 
 
 @WORLDS
-def test_episodes_depend_only_on_their_seeds(refills, groups, rng):
+def test_episodes_depend_only_on_their_seeds(groups, refills, takes, rng):
     what = task(envs.Walk)
     seeds = rng.integers(1, 40, size=(3 * MOST_SLOTS, 2))
     weights = rng.normal(size=(len(seeds), what.network.number_of_parameters))
-    world = Batched(what, *[lambda n: Counts(n, refills)] * groups)
+    world = Batched(what, *[lambda n: Counts(n, refills, takes)] * groups)
     found = world.run_all(Asked(weights, seeds, None, True))
     np.testing.assert_array_equal(found.lengths, seeds.reshape(-1))
     np.testing.assert_array_equal(found.returns, seeds.reshape(-1))
@@ -629,11 +641,11 @@ def test_episodes_depend_only_on_their_seeds(refills, groups, rng):
 
 
 @WORLDS
-def test_a_slot_that_fails_takes_nothing_with_it(refills, groups):
+def test_a_slot_that_fails_takes_nothing_with_it(groups, refills, takes):
     what = task(envs.Walk, on_failure="worst", retries=2)
     seeds = np.array([[3], [105], [4], [7]])
     weights = np.zeros((4, what.network.number_of_parameters))
-    world = Batched(what, *[lambda n: Counts(n, refills)] * groups)
+    world = Batched(what, *[lambda n: Counts(n, refills, takes)] * groups)
     found = world.run_all(Asked(weights, seeds, None, True))
     np.testing.assert_array_equal(found.returns, [3, np.nan, 4, 7])
     np.testing.assert_array_equal(found.lengths, [3, 0, 4, 7])
@@ -670,6 +682,55 @@ def test_a_group_that_is_interrupted_stops_the_other_one(failing, error):
     with pytest.raises(error):
         Batched(what, made, made).run_all(Asked(weights, np.full((8, 1), 9)))
     assert worlds[1 - failing].steps < most
+
+
+@pytest.mark.parametrize("lengths", [(1, 9), (9, 1)])
+def test_a_group_that_waits_ends_when_the_other_one_fails(lengths):
+    class Fails(Counts):
+        def step(self, slots, actions):
+            if self.left[0] == 2:
+                raise KeyboardInterrupt
+            return super().step(slots, actions)
+
+    what = task(envs.Walk)
+    weights = np.zeros((2, what.network.number_of_parameters))
+    worlds = Batched(what, *[lambda n: Fails(n, True, True)] * 2)
+    with pytest.raises(KeyboardInterrupt):
+        worlds.run_all(Asked(weights, np.array(lengths)[:, None]))
+
+
+def test_a_group_without_episodes_takes_half_of_another_ones(monkeypatch):
+    what, worlds, exchanges = task(envs.Walk), [], []
+
+    class Exchange(engines.batched._Exchange):
+        def __init__(self, *given):
+            super().__init__(*given)
+            exchanges.append(self)
+
+    class Taking(Counts):
+        def __init__(self, n):
+            super().__init__(n, True, True)
+            self.taken = []
+            worlds.append(self)
+
+        def take(self, other, slots):
+            super().take(other, slots)
+            self.taken.append(len(slots))
+
+        def step(self, slots, actions):
+            end = time.monotonic() + 30
+            while len(slots) == 8 and self.left[0] == 9 and not exchanges[0].waiting:
+                assert time.monotonic() < end
+                time.sleep(0.001)
+            return super().step(slots, actions)
+
+    monkeypatch.setattr(engines.batched, "_Exchange", Exchange)
+    seeds = np.array([[1]] * 8 + [[9]] * 8)
+    weights = np.zeros((len(seeds), what.network.number_of_parameters))
+    found = Batched(what, Taking, Taking).run_all(Asked(weights, seeds, None, True))
+    assert worlds[0].taken[:1] == [4] or worlds[1].taken[:1] == [4]
+    np.testing.assert_array_equal(found.lengths, seeds.reshape(-1))
+    assert [count for count, *_ in found.statistics] == seeds.reshape(-1).tolist()
 
 
 def test_the_groups_share_out_episodes_and_have_the_callers_error_handling():

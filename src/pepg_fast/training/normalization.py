@@ -109,6 +109,15 @@ class Moments:
             after.count, after.mean, after.squares,
         )  # fmt: skip
 
+    def take(self, other: "Moments", rows: "NDArray[np.intp]") -> None:
+        """Continue the episodes of some rows of others in the first rows of these."""
+        n = len(rows)
+        self.count[:n], self._filled[:n] = other.count[rows], other._filled[rows]
+        self.mean[:n], self.squares[:n] = other.mean[rows], other.squares[rows]
+        self._block[:n] = other._block[rows]
+        other.count[rows], other.mean[rows], other.squares[rows] = 0.0, 0.0, 0.0
+        other._filled[rows] = 0
+
     def taken(self, row: int) -> tuple[float, Floats, Floats]:
         """End episode `row`, return its count, mean and squares, and clear the row for the next episode."""
         self.end(row)

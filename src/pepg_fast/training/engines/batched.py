@@ -43,12 +43,17 @@ class World(Protocol):
     n: int
     #: Whether `reset` can reset any slots. If not, it resets the first ones, as many as there are seeds.
     refills: bool
+    #: Whether `take` is supported.
+    takes: bool
 
     def reset(self, slots: NDArray[np.intp], seeds: NDArray[np.int64]) -> NDArray[np.float64]:
         """Begin an episode in each of some slots, in order; return the first observations in a new array."""
 
     def step(self, slots: NDArray[np.intp], actions: NDArray[Any]) -> Step:
         """Step some slots, in order."""
+
+    def take(self, other: Any, slots: NDArray[np.intp]) -> None:
+        """Continue the episodes of some slots of another world of this kind in this world's first slots."""
 
     def close(self) -> None:
         """Free the resources of the world."""
@@ -58,8 +63,8 @@ class Batched:
     """Runs episodes in worlds with a number of slots, as `Rollouts` does in single environments.
 
     With two worlds, each in a Python thread of its own, one computes actions, observations and rewards while the other
-    one is in its simulator, so that no processor waits for Python. In worlds that cannot be refilled, all episodes
-    begin together.
+    one is in its simulator, so that no processor waits for Python. When a world has no more episodes, it takes half of
+    another one's, if it can. In worlds that cannot be refilled, all episodes begin together.
     """
 
     def __init__(self, task: Task, *makers: Callable[[int], World]) -> None:
@@ -115,16 +120,15 @@ class _Run:
         )  # fmt: skip
         #: Errors of failed episodes, by episode.
         self.errors: dict[int, str] = {}
-        #: Whether no world may take another step, because one of them has failed.
-        self.is_stopped = False
         self._lock = threading.Lock()
 
     def through(self, worlds: list[World], lo: int, hi: int) -> None:
         """Run the episodes from lo up to hi, each world in a thread of its own."""
-        self._next, self._end, self.is_stopped = lo, hi, False
+        self._next, self._end = lo, hi
         #: How many episodes each world begins with: it may have more slots, from an earlier request.
         self.share = -(-(hi - lo) // len(worlds))
         self.n_threads = None if len(worlds) == 1 else 1
+        self.exchange = _Exchange(len(worlds), worlds[0].takes)
         first, *others = (_Group(self, world) for world in worlds)
         if not others:
             return first.run()
@@ -136,7 +140,7 @@ class _Run:
                 for each in running:
                     each.result()
             finally:
-                self.is_stopped = True  # an interrupt may come while this thread waits
+                self.exchange.stop()  # an interrupt may come while this thread waits
 
     def taken(self, most: int) -> NDArray[np.intp]:
         """Take up to this many of the episodes that have not begun."""
@@ -145,31 +149,85 @@ class _Run:
             return np.arange(lo, self._next)
 
 
+class _Exchange:
+    """Where groups that have no more episodes get some of those of others, if their worlds can take them."""
+
+    def __init__(self, members: int, can_give: bool) -> None:
+        self._members, self._can_give = members, can_give
+        self._changed = threading.Condition()
+        #: Groups that wait for episodes.
+        self.waiting: list[_Group] = []
+        #: Whether no group may take another step: all have ended, or one of them has failed.
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        """End the groups that wait, and the others after their present step."""
+        with self._changed:
+            self.is_stopped = True
+            self._changed.notify_all()
+
+    def wait(self, group: "_Group") -> bool:
+        """Wait until another group has given episodes to this one; return False if none will."""
+        if not self._can_give:
+            return False
+        with self._changed:
+            self.waiting.append(group)
+            if len(self.waiting) >= self._members:
+                self.is_stopped = True
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self.is_stopped or group not in self.waiting)
+            return not self.is_stopped
+
+    def give(self, group: "_Group") -> None:
+        """Give half of this group's episodes to a group that waits for some."""
+        with self._changed:
+            if self.waiting:
+                group.halve(self.waiting[0])
+                del self.waiting[0]
+                self._changed.notify_all()
+
+
 class _Group:
     """Slots of a world, which take the next episode when theirs has ended."""
 
     def __init__(self, run: _Run, world: World) -> None:
         self.world, self.task, self._shared = world, run.task, run
+        size = self.task.interface.observation_size
+        self.moments = None if run.found.statistics is None else Moments(world.n, size)
         #: Errors of episodes that could not begin, by slot; their observations are NaN.
         self.not_begun: dict[int, Exception] = {}
 
     def run(self) -> None:
         """Run episodes until there are no more of them, or another world has failed."""
         run = self._shared
-        self.episode = run.taken(min(self.world.n, run.share))
-        if not (n := len(self.episode)):
-            return
+        exchange = run.exchange
         try:
-            self.slots, self.rows = np.arange(n), run.weights[run.member[self.episode]]
-            self.memory = memory_of(self.task.network, n, self.rows.dtype)
-            size = self.task.interface.observation_size
-            self.moments = None if run.found.statistics is None else Moments(n, size)
-            self.observations = self._begun(self.slots, self.episode)
-            while len(self.slots) and not run.is_stopped:
+            self._begin(run.taken(min(self.world.n, run.share)))
+            while not exchange.is_stopped and (len(self.slots) or exchange.wait(self)):
                 self._tick()
+                if exchange.waiting and len(self.slots) > 1 and not self.not_begun:
+                    exchange.give(self)
         except BaseException:
-            run.is_stopped = True
+            exchange.stop()
             raise
+
+    def _begin(self, episode: NDArray[np.intp]) -> None:
+        n = len(episode)
+        self.slots, self.episode = np.arange(n), episode
+        self.rows = self._shared.weights[self._shared.member[episode]]
+        self.memory = memory_of(self.task.network, n, self.rows.dtype)
+        self.observations = self._begun(self.slots, episode) if n else np.empty((0, 0))
+
+    def halve(self, other: "_Group") -> None:
+        """Give the later half of the slots to a group that has none."""
+        half = np.arange(len(self.slots)) >= len(self.slots) // 2
+        given, other.slots = self.slots[half], np.arange(np.count_nonzero(half))
+        other.world.take(self.world, given)
+        if self.moments is not None and other.moments is not None:
+            other.moments.take(self.moments, given)
+        other.episode, other.rows = self.episode[half], self.rows[half]
+        other.observations, other.memory = self.observations[half], kept(self.memory, half)
+        self._keep(~half)
 
     def _begun(self, slots: NDArray[np.intp], episode: NDArray[np.intp]) -> NDArray[np.float64]:
         """Begin episodes; after an error, begin them one by one, because it does not say which of them failed."""
@@ -270,10 +328,12 @@ class _Group:
                 states[again] = 0
             over[again] = False
         if over.any():
-            rest = ~over
-            self.slots, self.episode = self.slots[rest], self.episode[rest]
-            self.rows, self.observations = self.rows[rest], self.observations[rest]
-            self.memory = kept(self.memory, rest)
+            self._keep(~over)
+
+    def _keep(self, rest: NDArray[np.bool_]) -> None:
+        self.slots, self.episode = self.slots[rest], self.episode[rest]
+        self.rows, self.observations = self.rows[rest], self.observations[rest]
+        self.memory = kept(self.memory, rest)
 
     def _fail(self, k: int, error: Exception) -> None:
         i, task, run = int(self.episode[k]), self.task, self._shared

@@ -26,7 +26,7 @@ class MujocoWorld:
     `has_data` says whether `data` of the first slot is needed.
     """
 
-    refills = True
+    refills = takes = True
 
     def __init__(
         self, simulated: "Simulated", n: int, threads: int, *, has_data: bool = False
@@ -67,6 +67,11 @@ class MujocoWorld:
         truncated = lengths >= (np.inf if self._limit is None else self._limit)
         ended = np.zeros(len(slots), bool) if terminated is False else terminated
         return Step(self._observed(moment), rewards, ended, truncated, errors)
+
+    def take(self, other: "MujocoWorld", slots: NDArray[np.intp]) -> None:
+        """Continue the episodes of some slots of another world in this world's first slots."""
+        self._simulations.take(other._simulations, slots)
+        self._lengths[: len(slots)] = other._lengths[slots]
 
     def _moment(self, slots: NDArray[np.intp]) -> Moment:
         arrays = self._simulations.arrays
@@ -183,6 +188,10 @@ def _rows() -> Any:
                 return {int(slot): self._batch.error(int(slot)) for slot in error.ids}
             return {}
 
+        def take(self, other: "Rows", slots: NDArray[np.intp]) -> None:
+            # Derived fields are computed again in the next step, and nothing that `track` returns depends on them.
+            self._batch.state[: len(slots)] = other._batch.state[slots]
+
         def _ids(self, slots: NDArray[np.intp]) -> Any:
             return None if len(slots) == self._n else slots
 
@@ -200,11 +209,15 @@ class _Simulations:
 
         self._model, self._mujoco = model, mujoco
         self._datas = [mujoco.MjData(model) for _ in range(n)]
-        self.first = self._datas[0]
         self._views = {name: [getattr(data, name) for data in self._datas] for name in fields}
         self.arrays = {name: np.array(views) for name, views in self._views.items()}
         self._threads = min(threads, n)
         self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+
+    @property
+    def first(self) -> Any:
+        """Data of the first simulation."""
+        return self._datas[0]
 
     def reset(self, slots: NDArray[np.intp], qpos: Any, qvel: Any) -> None:
         for k, slot in enumerate(slots.tolist()):
@@ -241,6 +254,15 @@ class _Simulations:
                 mujoco.mj_rnePostConstraint(model, data)
             except mujoco.FatalError as error:
                 errors[slot] = str(error)
+
+    def take(self, other: "_Simulations", slots: NDArray[np.intp]) -> None:
+        lists = [(self._datas, other._datas)]
+        lists += [(views, other._views[name]) for name, views in self._views.items()]
+        for k, slot in enumerate(slots.tolist()):
+            for mine, others in lists:
+                mine[k], others[slot] = others[slot], mine[k]
+        for name, array in self.arrays.items():
+            array[: len(slots)] = other.arrays[name][slots]
 
     def _copy(self, slots: NDArray[np.intp]) -> None:
         is_all = len(slots) == len(self._datas)

@@ -20,7 +20,7 @@ _making = threading.Lock()
 class PoolWorld:
     """An EnvPool pool, which is made again for each set of episodes, because its seeds are fixed when it is made."""
 
-    refills = False
+    refills = takes = False
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class VectorWorld:
     A function determines the number of slots, and its `VectorEnv` has its own limit of steps in addition to this one.
     """
 
-    refills = False
+    refills = takes = False
 
     def __init__(
         self, env: Any, env_args: dict[str, Any], max_episode_steps: int | None, n: int
