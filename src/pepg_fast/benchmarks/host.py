@@ -33,6 +33,9 @@ class Host(NamedTuple):
     read: float
     #: Floating-point operations per second of one core, from NumPy's float32 product of 64x64 matrices.
     flops: float
+    #: Seconds to draw a normal into a cache, on as many threads as the kernels use: for n pairs of d parameters, n d times
+    #: that is the arithmetic limit of a generation.
+    draw: float
     #: Median seconds from waking a sleeping thread until it runs.
     wake_up: float
     #: Number of threads that the kernels use.
@@ -42,14 +45,14 @@ class Host(NamedTuple):
         return (
             f"memory {self.write / 1e9:.0f} GB/s written and {self.read / 1e9:.0f} GB/s read on {self.threads} "
             f"thread{'s' if self.threads > 1 else ''}; {self.flops / 1e9:.0f} GFLOP/s on one core; "
-            f"a thread wakes up in {self.wake_up * 1e6:.0f} µs"
+            f"{self.draw * 1e9:.2f} ns per normal; a thread wakes up in {self.wake_up * 1e6:.0f} µs"
         )
 
 
 def measured(*, quick: bool = False) -> Host:
     """Measure this machine, which takes a few seconds."""
     write, read = bandwidths(QUICK if quick else LARGE)
-    return Host(write, read, flops(), wake_up(), kernels.available_threads())
+    return Host(write, read, flops(), seconds_to_draw(), wake_up(), kernels.available_threads())
 
 
 def fastest(run: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -98,6 +101,17 @@ def flops() -> float:
             np.matmul(a, a, out=product)
 
     return 1000 * 2 * MATRIX**3 / fastest(many)
+
+
+def seconds_to_draw() -> float:
+    """Return the seconds that a normal takes if memory does not matter."""
+    noise, times = np.empty((64, 4096), np.float32), 20
+
+    def many() -> None:
+        for generation in range(times):
+            kernels.normals(1, generation, 0, noise)
+
+    return fastest(many) / (times * noise.size)
 
 
 def wake_up() -> float:
