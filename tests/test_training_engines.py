@@ -682,6 +682,7 @@ def test_a_group_that_is_interrupted_stops_the_other_one(failing, error):
     with pytest.raises(error):
         Batched(what, made, made).run_all(Asked(weights, np.full((8, 1), 9)))
     assert worlds[1 - failing].steps < most
+    assert not any(world.n for world in worlds)  # they are closed
 
 
 @pytest.mark.parametrize("lengths", [(1, 9), (9, 1)])

@@ -33,8 +33,8 @@ class Host(NamedTuple):
     read: float
     #: Floating-point operations per second of one core, from NumPy's float32 product of 64x64 matrices.
     flops: float
-    #: Seconds to draw a normal into a cache, on as many threads as the kernels use: for n pairs of d parameters, n d times
-    #: that is the arithmetic limit of a generation.
+    #: Seconds to draw a normal into a cache, on as many threads as the kernels use; n d times that is the limit of a
+    #: generation of n pairs of d parameters, however fast the memory is.
     draw: float
     #: Median seconds from waking a sleeping thread until it runs.
     wake_up: float

@@ -82,8 +82,12 @@ class Batched:
         with heard(self.task.env):
             worlds = self._worlds_of(n)
             together = n if worlds[0].refills else sum(world.n for world in worlds)
-            for lo in range(0, n, together):
-                run.through(worlds, lo, min(lo + together, n))
+            try:
+                for lo in range(0, n, together):
+                    run.through(worlds, lo, min(lo + together, n))
+            except BaseException:
+                self.close()  # an interrupt may have left an episode in two worlds
+                raise
         errors = run.errors
         return run.found._replace(first_error=errors[min(errors)] if errors else "")
 
