@@ -11,6 +11,7 @@ imports, both on the usual number of threads, in processes that take turns (half
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -92,12 +93,18 @@ def search(population_size: int, dtype: str) -> Callable[[int | None], Callable[
     return on
 
 
-def forward(n_threads: int | None) -> Callable[[], object]:
-    """Return the call that passes one observation through each of 256 networks."""
+@functools.cache
+def population() -> tuple[NeuralNetwork, np.ndarray, np.ndarray]:
+    """Return 256 networks and an observation for each, the same for all contenders: the time depends on their pages."""
     network = NeuralNetwork(24, 4, [64, 64], "tanh", "tanh")
     rng = np.random.default_rng(0)
     solutions = rng.standard_normal((256, network.number_of_parameters))
-    inputs = rng.standard_normal((256, 24))
+    return network, solutions, rng.standard_normal((256, 24))
+
+
+def forward(n_threads: int | None) -> Callable[[], object]:
+    """Return the call that passes one observation through each of 256 networks."""
+    network, solutions, inputs = population()
     return lambda: network.forward_population(solutions, inputs, n_threads=n_threads)
 
 
