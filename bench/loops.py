@@ -6,7 +6,7 @@ usual number of threads take turns. The program takes about ten minutes, or one 
 torch and numba if they are not installed.
 
 ``--beside PYTHON`` compares two versions of the package instead: this one and the one that the other interpreter
-imports, both on the usual number of threads, in processes that take turns (half an hour).
+imports, both on the usual number of threads, in processes that take turns (half an hour). Both need the same libraries.
 """
 
 import argparse
@@ -28,6 +28,9 @@ from pepg_fast import PEPG, NeuralNetwork, kernels
 
 ALTERNATIONS = 30
 TURNS_BESIDE = 3  # turns of a process when two versions are compared, besides the warm-up
+
+#: For each case and alternation, the mean seconds of a call of each contender.
+Turns = dict[str, list[list[float]]]
 
 
 @dataclass(frozen=True)
@@ -147,14 +150,12 @@ def work_of(situation: Situation) -> Callable[[], object]:
     return spin
 
 
-def measured(
-    situation: Situation, alternations: int, threads: list[int | None]
-) -> dict[str, list[list[float]]]:
+def measured(situation: Situation, alternations: int, threads: list[int | None]) -> Turns:
     """Return, for each case and alternation, the mean seconds of a call on each number of threads, in turns."""
     between = work_of(situation)
     between()
     calls = 5 if situation.gap >= 0.02 else 40
-    found: dict[str, list[list[float]]] = {}
+    found: Turns = {}
     for name, on in CASES.items():
         contenders = [on(n_threads) for n_threads in threads]
         found[name] = []
@@ -183,7 +184,7 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 def process(
     situation: Situation, alternations: int, threads: list[int | None], python: str = sys.executable
-) -> dict[str, list[list[float]]]:
+) -> Turns:
     """Return what a separate process measures, which may have another version of the package."""
     task = json.dumps([asdict(situation), alternations, threads])
     run = subprocess.run(
@@ -193,7 +194,7 @@ def process(
         check=True,
         env=os.environ | situation.environment,
     )
-    found: dict[str, list[list[float]]] = json.loads(run.stdout)
+    found: Turns = json.loads(run.stdout)
     return found
 
 
@@ -209,31 +210,27 @@ def neighbors(count: int) -> Iterator[None]:
             neighbor.wait()
 
 
-def on_threads(situation: Situation, alternations: int) -> dict[str, list[list[float]]]:
+def on_threads(situation: Situation, alternations: int) -> Turns:
     """Return the seconds of a call on one thread and on the usual number, for each case and alternation."""
     return process(situation, alternations, [1, None])
 
 
-def beside(python: str) -> Callable[[Situation, int], dict[str, list[list[float]]]]:
-    """Return a function that measures the version of another interpreter and this one, in pairs of processes."""
-
-    def of_versions(situation: Situation, pairs: int) -> dict[str, list[list[float]]]:
-        found: dict[str, list[list[float]]] = {name: [] for name in CASES}
-        for i in range(pairs):
-            both = [python, sys.executable]
-            order = both if i % 2 else both[::-1]
-            turns = {who: process(situation, TURNS_BESIDE, [None], who) for who in order}
-            for name, pair in found.items():
-                pair.append([statistics.median(t for (t,) in turns[who][name]) for who in both])
-        return found
-
-    return of_versions
+def beside(situation: Situation, pairs: int, python: str) -> Turns:
+    """Return the seconds of a call of another interpreter's version and of this one, in pairs of processes."""
+    found: Turns = {name: [] for name in CASES}
+    both = [python, sys.executable]
+    for i in range(pairs):
+        order = both if i % 2 else both[::-1]
+        turns = {who: process(situation, TURNS_BESIDE, [None], who) for who in order}
+        for name, pair in found.items():
+            pair.append([statistics.median(t for (t,) in turns[who][name]) for who in both])
+    return found
 
 
 def rows(
     situation: Situation,
     alternations: int,
-    measure: Callable[[Situation, int], dict[str, list[list[float]]]],
+    measure: Callable[[Situation, int], Turns],
 ) -> list[list[str]]:
     """Measure a situation; return no rows if its library is not installed."""
     from pepg_fast.benchmarks.report import duration
@@ -278,7 +275,7 @@ def main() -> None:
 
     print(machine_line(), f"Host: {host.measured(quick=True)}.", sep="\n\n", end="\n\n", flush=True)
     alternations = 5 if options.quick else ALTERNATIONS
-    measure = beside(options.beside) if options.beside else on_threads
+    measure = functools.partial(beside, python=options.beside) if options.beside else on_threads
     found = [
         row
         for situation in SITUATIONS

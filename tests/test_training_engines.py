@@ -732,6 +732,7 @@ def test_a_group_without_episodes_takes_half_of_another_ones(monkeypatch):
     assert worlds[0].taken[:1] == [4] or worlds[1].taken[:1] == [4]
     np.testing.assert_array_equal(found.lengths, seeds.reshape(-1))
     assert [count for count, *_ in found.statistics] == seeds.reshape(-1).tolist()
+    assert [mean[0] for _, mean, _ in found.statistics] == [1.0] * 8 + [5.0] * 8
 
 
 def test_the_groups_share_out_episodes_and_have_the_callers_error_handling():

@@ -65,6 +65,24 @@ def test_other_episodes_do_not_change_the_bits_of_an_episode(rng):
             assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
 
 
+@pytest.mark.parametrize("step", [1, 256, 300])  # before, at and after the end of a block
+def test_episodes_that_others_take_keep_their_bits(step, rng):
+    episodes = rng.normal(size=(3, 600, 5))
+    expected = collected(episodes, [600] * 3)
+    first, second = Moments(3, 5), Moments(3, 5)
+    for observations in episodes.swapaxes(0, 1)[:step]:
+        first.add(observations, np.arange(3))
+    second.take(first, np.array([0, 2]))
+    for observations in episodes.swapaxes(0, 1)[step:]:
+        second.add(observations[[0, 2]], np.arange(2))
+        first.add(observations[[1]], np.array([1]))
+    found = second.taken(0), first.taken(1), second.taken(1)
+    for one, other in zip(expected, found, strict=True):
+        for part, others in zip(one, other, strict=True):
+            assert np.asarray(part).tobytes() == np.asarray(others).tobytes()
+    assert first.taken(0)[0] == 0.0  # its row is free
+
+
 def test_a_normalizer_gives_mean_0_and_deviation_1_within_its_clip(rng):
     x = rng.normal([5.0, -300.0], [0.5, 40.0], (1000, 2))
     statistics = Statistics.none(2).merged(

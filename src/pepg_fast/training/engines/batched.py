@@ -177,8 +177,7 @@ class _Exchange:
         with self._changed:
             self.waiting.append(group)
             if len(self.waiting) >= self._members:
-                self.is_stopped = True
-                self._changed.notify_all()
+                self.stop()
             self._changed.wait_for(lambda: self.is_stopped or group not in self.waiting)
             return not self.is_stopped
 
