@@ -2,12 +2,13 @@
 #include "strict.h"
 
 #ifdef _OPENMP
+#include "poll.h"
 #include "workers.h"
+#include "worth.h"
 
 #include <omp.h>
 #ifndef _WIN32
 #include "choice.h"
-#include "poll.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -18,7 +19,7 @@
 #endif
 
 /* Waking a team costs a few microseconds, so for less work than this it cannot pay. Measured, see
- * bench/README.md. */
+ * bench/README.md. For more work, the calls themselves show whether it pays (worth.h). */
 #define WORTH_A_TEAM 10000.0
 
 /* More than any machine has. */
@@ -73,27 +74,60 @@ static void run_alone(ptrdiff_t n_tasks, pepg_task *task, void *context) {
 
 #ifdef _OPENMP
 
+/* More than this many threads share ranges; a cache line holds the counter of one. */
+#define MOST_RANGES 64
+#define CACHE_LINE 64
+
+typedef struct {
+    _Alignas(CACHE_LINE) _Atomic ptrdiff_t next;
+} range;
+
 typedef struct {
     ptrdiff_t n_tasks, run;
     pepg_task *task;
     void *context;
-    _Atomic ptrdiff_t next;
     _Atomic ptrdiff_t helped; /* number of tasks that other threads have taken */
+    int n_ranges;
+    range ranges[MOST_RANGES];
 } shared_tasks;
 
-/* Tasks are distributed in small runs, so that a late thread leaves the work to the others. */
-static void take_tasks(int worker, void *context) {
-    shared_tasks *const tasks = context;
-    is_in_team = 1;
+static ptrdiff_t first_of(const shared_tasks *tasks, int range) {
+    return tasks->n_tasks / tasks->n_ranges * range +
+           tasks->n_tasks % tasks->n_ranges * range / tasks->n_ranges;
+}
+
+static void share_out(shared_tasks *tasks, int team) {
+    const ptrdiff_t share = tasks->n_tasks / (8 * (ptrdiff_t)team);
+    tasks->run = share > 1 ? share : 1;
+    tasks->n_ranges = team < MOST_RANGES ? team : MOST_RANGES;
+    for (int i = 0; i < tasks->n_ranges; ++i)
+        atomic_init(&tasks->ranges[i].next, first_of(tasks, i));
+}
+
+/* Takes what is left of a range, in small runs, so that a late thread leaves the work to the others. Returns the
+ * number of tasks. */
+static ptrdiff_t take_range(shared_tasks *tasks, int range, int worker) {
+    const ptrdiff_t last = first_of(tasks, range + 1);
+    ptrdiff_t taken = 0;
     for (;;) {
-        const ptrdiff_t first = atomic_fetch_add(&tasks->next, tasks->run);
-        if (first >= tasks->n_tasks) break;
-        const ptrdiff_t left = tasks->n_tasks - first;
-        const ptrdiff_t end = first + (left < tasks->run ? left : tasks->run);
-        if (worker > 0) atomic_fetch_add(&tasks->helped, end - first);
+        const ptrdiff_t first = atomic_fetch_add(&tasks->ranges[range].next, tasks->run);
+        if (first >= last) return taken;
+        const ptrdiff_t end = last - first < tasks->run ? last : first + tasks->run;
+        taken += end - first;
         for (ptrdiff_t i = first; i < end; ++i) tasks->task(i, worker, tasks->context);
     }
+}
+
+/* A worker begins with the same range in each call, whose data its caches may still have: another core's
+ * may be so far away that fetching it takes longer than the work. Then it helps with the other ranges. */
+static void take_tasks(int worker, void *context) {
+    shared_tasks *const tasks = context;
+    ptrdiff_t taken = 0;
+    is_in_team = 1;
+    for (int i = 0; i < tasks->n_ranges; ++i)
+        taken += take_range(tasks, (worker + i) % tasks->n_ranges, worker);
     is_in_team = 0;
+    if (worker > 0) atomic_fetch_add(&tasks->helped, taken);
 }
 
 #ifndef _WIN32
@@ -205,8 +239,8 @@ static int run_on_team(shared_tasks *tasks, int team, UNUSED void (*idle)(void *
 /* Returns how many threads there were. */
 static int run_tasks(
         ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context)) {
-    const ptrdiff_t share = n_tasks / (8 * (ptrdiff_t)team), run = share > 1 ? share : 1;
-    shared_tasks tasks = {n_tasks, run, task, context, 0, 0};
+    shared_tasks tasks = {.n_tasks = n_tasks, .task = task, .context = context};
+    share_out(&tasks, team);
     team = run_on_team(&tasks, team, idle);
     if (forked) run_alone(n_tasks, task, context); /* work that other threads had begun is lost */
     return team;
@@ -214,27 +248,66 @@ static int run_tasks(
 
 #endif
 
+#ifdef _OPENMP
+/* Of the team that this thread asked for last. */
+static _Thread_local worth *asked = NULL;
+#endif
+
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
+#ifdef _OPENMP
+    asked = NULL;
+#endif
     if (n_threads == 1 || n_tasks < 2) return 1;
     if (!are_teams_forced && work < WORTH_A_TEAM) return 1;
     const int threads = pepg_available_threads(n_threads);
-    return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
+    const int team = (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
+#ifdef _OPENMP
+    if (team > 1 && !are_teams_forced) {
+        asked = worth_of(work, n_tasks, team);
+        if (asked->is_alone) return 1;
+    }
+#endif
+    return team;
 }
 
-void pepg_parallel_polled(
-        ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context)) {
+int pepg_learn_from_call(
+        int n_threads, double work, ptrdiff_t n_tasks, UNUSED double with_team, UNUSED double alone) {
+    const int team = pepg_team(n_threads, work, n_tasks);
+#ifdef _OPENMP
+    if (asked) note_call(asked, team > 1 ? with_team : alone);
+    asked = NULL;
+#endif
+    return team;
+}
+
+static void run(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
+        UNUSED void (*idle)(void *context)) {
     last_team = team;
 #ifdef _OPENMP
     if (team > 1) {
         last_team = run_tasks(n_tasks, team, task, context, idle);
         return;
     }
-#else
-    (void)idle;
 #endif
     run_alone(n_tasks, task, context);
 }
 
+void pepg_parallel_polled(
+        ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context)) {
+    run(n_tasks, team, task, context, idle);
+}
+
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
-    pepg_parallel_polled(n_tasks, team, task, context, NULL);
+#ifdef _OPENMP
+    worth *const timed = asked;
+    asked = NULL;
+    if (timed && n_tasks == timed->n_tasks) {
+        const double began = seconds_now();
+        run(n_tasks, team, task, context, NULL);
+        const double seconds = seconds_now() - began;
+        if (seconds > 0.0) note_call(timed, seconds); /* else the clock was set */
+        return;
+    }
+#endif
+    run(n_tasks, team, task, context, NULL);
 }

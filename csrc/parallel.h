@@ -14,8 +14,8 @@ typedef void pepg_task(ptrdiff_t task, int worker, void *context);
  * OpenMP, inside a parallel region, and in a forked child. */
 int pepg_available_threads(int n_threads);
 
-/* Threads worth using for `work` elementary operations (nanoseconds, roughly) split into `n_tasks`.
- */
+/* Threads worth using for `work` elementary operations (nanoseconds, roughly) split into `n_tasks`,
+ * also by what this thread's former calls of the kind took (worth.h). */
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 
 /* Run tasks 0 .. n_tasks - 1 on `team` threads, or on as many as the system can create; if that is
@@ -36,6 +36,10 @@ void pepg_force_teams(int forced);
  * learns from a call that took so many seconds, of which the workers missed most or did not. */
 int pepg_prefers_openmp(int team);
 void pepg_learn_from_workers(int team, double seconds, int is_missed);
+
+/* For tests: a call that would take so many seconds with a team and alone; returns the team it had. */
+int pepg_learn_from_call(
+        int n_threads, double work, ptrdiff_t n_tasks, double with_team, double alone);
 
 /* OpenMP's version date (201511 for 4.5), or 0 if this was built without. */
 int pepg_openmp_version(void);

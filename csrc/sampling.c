@@ -9,22 +9,33 @@
 
 int pepg_abi_version(void) { return PEPG_FAST_ABI_VERSION; }
 
-/* Column tiles by blocks of pairs; tasks run along a row first. */
+/* Column tiles by blocks of pairs. The tiles make one strip for each thread if there are enough of them, so
+ * that a thread draws the columns that it will read for the gradients. Tasks run through one strip after the
+ * other, and along its rows. */
 typedef struct {
-    ptrdiff_t n_pairs, dim, rows, tiles, n_tasks;
+    ptrdiff_t n_pairs, dim, rows, blocks, tiles, strips, n_tasks;
+    int team;
 } pepg_grid;
 
-static pepg_grid sample_grid(ptrdiff_t n_pairs, ptrdiff_t dim) {
+/* `work` is the cost of an element (tasks.h). */
+static pepg_grid sample_grid(ptrdiff_t n_pairs, ptrdiff_t dim, double work, int n_threads) {
     const ptrdiff_t columns = min_size(dim, PEPG_COLUMNS);
     pepg_grid grid = {.n_pairs = n_pairs, .dim = dim};
     grid.rows = SAMPLE_TASK / columns > 1 ? SAMPLE_TASK / columns : 1;
+    grid.blocks = (n_pairs + grid.rows - 1) / grid.rows;
     grid.tiles = column_blocks(dim);
-    grid.n_tasks = (n_pairs + grid.rows - 1) / grid.rows * grid.tiles;
+    grid.n_tasks = grid.blocks * grid.tiles;
+    grid.team = pepg_team(n_threads, work * (double)n_pairs * (double)dim, grid.n_tasks);
+    grid.strips = grid.team <= grid.tiles ? grid.team : 1;
     return grid;
 }
 
 static pepg_tile grid_tile(const pepg_grid *grid, ptrdiff_t task) {
-    const ptrdiff_t row = task / grid->tiles * grid->rows, col = task % grid->tiles * PEPG_COLUMNS;
+    const ptrdiff_t strip = ((task / grid->blocks + 1) * grid->strips - 1) / grid->tiles;
+    const ptrdiff_t first = strip * grid->tiles / grid->strips;
+    const ptrdiff_t n = (strip + 1) * grid->tiles / grid->strips - first;
+    const ptrdiff_t at = task - first * grid->blocks;
+    const ptrdiff_t row = at / n * grid->rows, col = (first + at % n) * PEPG_COLUMNS;
     return (pepg_tile){row, min_size(row + grid->rows, grid->n_pairs), col,
             min_size(col + PEPG_COLUMNS, grid->dim)};
 }
@@ -59,10 +70,9 @@ static void normals_task(ptrdiff_t task, UNUSED int worker, void *context) {
 
 static pepg_status draw_normals(const pepg_draw *draw, float *noise, double *wide, int n_threads) {
     if (!is_draw_valid(draw) || (!noise && !wide)) return PEPG_EINVAL;
-    normals_job job = {draw, sample_grid(draw->n_pairs, draw->dim), noise, wide};
-    const double work = DRAW_COST * (double)draw->n_pairs * (double)draw->dim;
-    pepg_parallel(
-            job.grid.n_tasks, pepg_team(n_threads, work, job.grid.n_tasks), normals_task, &job);
+    normals_job job = {
+            draw, sample_grid(draw->n_pairs, draw->dim, DRAW_COST, n_threads), noise, wide};
+    pepg_parallel(job.grid.n_tasks, job.grid.team, normals_task, &job);
     return PEPG_OK;
 }
 

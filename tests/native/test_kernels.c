@@ -359,6 +359,29 @@ static void *prefers_openmp_in_vain(void *argument) {
     return argument;
 }
 
+/* Of so many calls that take so many microseconds, those that had a team. */
+static int teams_of(int calls, double work, double with_team, double alone) {
+    int teams = 0;
+    for (int i = 0; i < calls; ++i)
+        teams += pepg_learn_from_call(2, work, 16, 1e-6 * with_team, 1e-6 * alone) > 1;
+    return teams;
+}
+
+/* Both ways are tried, and the faster one is used, until it is the slower one. */
+static void check_worth(void) {
+    CHECK(teams_of(24, 1e6, 50.0, 100.0) == 16, "the second of three windows is alone");
+    CHECK(teams_of(5000, 1e6, 50.0, 100.0) > 4900, "a team that pays");
+    CHECK(teams_of(5000, 1e6, 200.0, 100.0) < 100, "a team that no longer pays");
+    CHECK(teams_of(5000, 1e6, 99.0, 100.0) > 4300, "a team again");
+    CHECK(teams_of(1000, 1e6, 102.0, 100.0) > 950, "hardly slower");
+    CHECK(teams_of(5000, 2e6, 2000.0, 100.0) == 5000, "long calls are not compared");
+    CHECK(teams_of(5000, 9e3, 50.0, 100.0) == 0, "less work than a team is ever worth");
+    CHECK(teams_of(100, 1e6, 50.0, 100.0) > 90, "kinds of calls are told apart");
+    pepg_force_teams(1);
+    CHECK(teams_of(1000, 1e6, 200.0, 100.0) == 1000, "teams that are forced");
+    pepg_force_teams(0);
+}
+
 /* Workers miss two calls while OpenMP's threads may be awake. */
 static void *may_prefer_openmp(void *found) {
     const int team = pepg_available_threads(0);
@@ -380,6 +403,7 @@ static void call_in_a_thread(void *(*call)(void *), void *argument) {
  * one of many tries. */
 static void check_choice(void) {
     int found = 0;
+    check_worth();
     call_in_a_thread(prefers_openmp_in_vain, NULL);
     if (pepg_available_threads(0) < 2 || sysconf(_SC_NPROCESSORS_ONLN) < 2) return;
     for (int i = 0; i < 3000 && !found; ++i) call_in_a_thread(may_prefer_openmp, &found);

@@ -25,8 +25,9 @@ C = [
     # blocks of columns and rows
     ("csrc/tasks.h", "n / PEPG_COLUMNS + (n % PEPG_COLUMNS != 0)", "n / PEPG_COLUMNS + 1"),
     ("csrc/tasks.h", "n / PEPG_COLUMNS + (n % PEPG_COLUMNS != 0)", "n / PEPG_COLUMNS + (n % PEPG_COLUMNS > 1)"),
-    ("csrc/sampling.c", "(n_pairs + grid.rows - 1) / grid.rows * grid.tiles", "n_pairs / grid.rows * grid.tiles"),
-    ("csrc/sampling.c", "task / grid->tiles * grid->rows, col", "task % grid->tiles * grid->rows, col"),
+    ("csrc/sampling.c", "(n_pairs + grid.rows - 1) / grid.rows", "n_pairs / grid.rows"),
+    ("csrc/sampling.c", "at / n * grid->rows, col", "at % n * grid->rows, col"),
+    ("csrc/sampling.c", "((task / grid->blocks + 1) * grid->strips - 1)", "task / grid->blocks * grid->strips"),
     ("csrc/sampling.c", "min_size(row + grid->rows, grid->n_pairs)", "row + grid->rows"),
     ("csrc/sampling.c", "min_size(col + PEPG_COLUMNS, grid->dim)", "col + PEPG_COLUMNS"),
     ("csrc/step.c", "if (t & 1) result *= b;", "result *= b;"),
@@ -217,6 +218,12 @@ C = [
     ("csrc/simulation.c", "atomic_load(&job->poll.is_stopped) ? PEPG_EINTERRUPTED : PEPG_OK", "PEPG_OK"),
     # threads
     ("csrc/parallel.c", "if (forked || is_in_team ||", "if (is_in_team ||"),
+    ("csrc/parallel.c", "tasks->n_tasks % tasks->n_ranges * range / tasks->n_ranges", "0"),
+    ("csrc/parallel.c", "end = last - first < tasks->run ? last : first + tasks->run", "end = first + tasks->run"),
+    ("csrc/worth.h", "alone > 0.0 && alone < WORTH_STAYING_ALONE * team", "alone > WORTH_STAYING_ALONE * team"),
+    ("csrc/worth.h", "!is_better && team < LONGEST_COMPARED", "!is_better"),
+    ("csrc/worth.h", "of->typical[of->is_alone] =", "of->typical[0] ="),
+    ("csrc/worth.h", "window % WAY_WINDOWS == 0 ||", ""),
 ]  # fmt: skip
 
 #: file under src/pepg_fast, before, after, and the tests that must notice
