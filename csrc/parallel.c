@@ -19,7 +19,7 @@
 #endif
 
 /* Waking a team costs a few microseconds, so for less work than this it cannot pay. Measured, see
- * bench/README.md. For more work, the calls themselves show whether it pays (worth.h). */
+ * bench/README.md. */
 #define WORTH_A_TEAM 10000.0
 
 /* More than any machine has. */
@@ -74,7 +74,7 @@ static void run_alone(ptrdiff_t n_tasks, pepg_task *task, void *context) {
 
 #ifdef _OPENMP
 
-/* More than this many threads share ranges; a cache line holds the counter of one. */
+/* With more threads than this, some share a range. Each counter has a cache line of its own. */
 #define MOST_RANGES 64
 #define CACHE_LINE 64
 
@@ -109,8 +109,10 @@ static void share_out(shared_tasks *tasks, int team) {
 static ptrdiff_t take_range(shared_tasks *tasks, int range, int worker) {
     const ptrdiff_t last = first_of(tasks, range + 1);
     ptrdiff_t taken = 0;
+    _Atomic ptrdiff_t *const next = &tasks->ranges[range].next;
     for (;;) {
-        const ptrdiff_t first = atomic_fetch_add(&tasks->ranges[range].next, tasks->run);
+        if (atomic_load_explicit(next, memory_order_relaxed) >= last) return taken;
+        const ptrdiff_t first = atomic_fetch_add(next, tasks->run);
         if (first >= last) return taken;
         const ptrdiff_t end = last - first < tasks->run ? last : first + tasks->run;
         taken += end - first;
@@ -118,8 +120,8 @@ static ptrdiff_t take_range(shared_tasks *tasks, int range, int worker) {
     }
 }
 
-/* A worker begins with the same range in each call, whose data its caches may still have: another core's
- * may be so far away that fetching it takes longer than the work. Then it helps with the other ranges. */
+/* A worker begins with the same range in each call, whose data may still be in its own caches: to fetch
+ * them from another core's may take longer than the work. Then it helps with the other ranges. */
 static void take_tasks(int worker, void *context) {
     shared_tasks *const tasks = context;
     ptrdiff_t taken = 0;
@@ -248,31 +250,30 @@ static int run_tasks(
 
 #endif
 
-#ifdef _OPENMP
-/* Of the team that this thread asked for last. */
-static _Thread_local worth *asked = NULL;
-#endif
-
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
-#ifdef _OPENMP
-    asked = NULL;
-#endif
     if (n_threads == 1 || n_tasks < 2) return 1;
     if (!are_teams_forced && work < WORTH_A_TEAM) return 1;
     const int threads = pepg_available_threads(n_threads);
-    const int team = (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
+    return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
+}
+
 #ifdef _OPENMP
-    if (team > 1 && !are_teams_forced) {
-        asked = worth_of(work, n_tasks, team);
-        if (asked->is_alone) return 1;
-    }
+/* What is known of the call that this thread asked for last, until it is made. */
+static _Thread_local worth *asked = NULL;
+#endif
+
+int pepg_tried_team(int n_threads, double work, ptrdiff_t n_tasks, UNUSED pepg_task *task) {
+    const int team = pepg_team(n_threads, work, n_tasks);
+#ifdef _OPENMP
+    asked = team > 1 && !are_teams_forced ? worth_of(task, work, n_tasks, team) : NULL;
+    if (asked && asked->way == ALONE) return 1;
 #endif
     return team;
 }
 
-int pepg_learn_from_call(
-        int n_threads, double work, ptrdiff_t n_tasks, UNUSED double with_team, UNUSED double alone) {
-    const int team = pepg_team(n_threads, work, n_tasks);
+int pepg_learn_from_call(int n_threads, double work, ptrdiff_t n_tasks, pepg_task *task,
+        UNUSED double with_team, UNUSED double alone) {
+    const int team = pepg_tried_team(n_threads, work, n_tasks, task);
 #ifdef _OPENMP
     if (asked) note_call(asked, team > 1 ? with_team : alone);
     asked = NULL;
@@ -280,7 +281,7 @@ int pepg_learn_from_call(
     return team;
 }
 
-static void run(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
+void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
         UNUSED void (*idle)(void *context)) {
     last_team = team;
 #ifdef _OPENMP
@@ -292,22 +293,17 @@ static void run(ptrdiff_t n_tasks, int team, pepg_task *task, void *context,
     run_alone(n_tasks, task, context);
 }
 
-void pepg_parallel_polled(
-        ptrdiff_t n_tasks, int team, pepg_task *task, void *context, void (*idle)(void *context)) {
-    run(n_tasks, team, task, context, idle);
-}
-
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
 #ifdef _OPENMP
     worth *const timed = asked;
-    asked = NULL;
-    if (timed && n_tasks == timed->n_tasks) {
+    if (timed) {
         const double began = seconds_now();
-        run(n_tasks, team, task, context, NULL);
+        asked = NULL;
+        pepg_parallel_polled(n_tasks, team, task, context, NULL);
         const double seconds = seconds_now() - began;
-        if (seconds > 0.0) note_call(timed, seconds); /* else the clock was set */
+        if (seconds > 0.0) note_call(timed, seconds); /* else the clock is coarse, or was set */
         return;
     }
 #endif
-    run(n_tasks, team, task, context, NULL);
+    pepg_parallel_polled(n_tasks, team, task, context, NULL);
 }

@@ -14,9 +14,13 @@ typedef void pepg_task(ptrdiff_t task, int worker, void *context);
  * OpenMP, inside a parallel region, and in a forked child. */
 int pepg_available_threads(int n_threads);
 
-/* Threads worth using for `work` elementary operations (nanoseconds, roughly) split into `n_tasks`,
- * also by what this thread's former calls of the kind took (worth.h). */
+/* Threads worth using for `work` elementary operations (nanoseconds, roughly) split into `n_tasks`.
+ */
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
+
+/* The same, or 1 if this thread's earlier calls of that task were faster alone (worth.h). Its next call of
+ * pepg_parallel must be the one that was asked for: it is timed. */
+int pepg_tried_team(int n_threads, double work, ptrdiff_t n_tasks, pepg_task *task);
 
 /* Run tasks 0 .. n_tasks - 1 on `team` threads, or on as many as the system can create; if that is
  * one, on the calling thread and in order. */
@@ -38,8 +42,8 @@ int pepg_prefers_openmp(int team);
 void pepg_learn_from_workers(int team, double seconds, int is_missed);
 
 /* For tests: a call that would take so many seconds with a team and alone; returns the team it had. */
-int pepg_learn_from_call(
-        int n_threads, double work, ptrdiff_t n_tasks, double with_team, double alone);
+int pepg_learn_from_call(int n_threads, double work, ptrdiff_t n_tasks, pepg_task *task,
+        double with_team, double alone);
 
 /* OpenMP's version date (201511 for 4.5), or 0 if this was built without. */
 int pepg_openmp_version(void);

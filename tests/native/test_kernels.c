@@ -359,26 +359,42 @@ static void *prefers_openmp_in_vain(void *argument) {
     return argument;
 }
 
+static void no_task(ptrdiff_t task, int worker, void *context) {
+    (void)task, (void)worker, (void)context;
+}
+
+static void other_task(ptrdiff_t task, int worker, void *context) {
+    no_task(task, worker, context);
+}
+
 /* Of so many calls that take so many microseconds, those that had a team. */
-static int teams_of(int calls, double work, double with_team, double alone) {
+static int teams_of(int calls, pepg_task *task, double with_team, double alone) {
     int teams = 0;
     for (int i = 0; i < calls; ++i)
-        teams += pepg_learn_from_call(2, work, 16, 1e-6 * with_team, 1e-6 * alone) > 1;
+        teams += pepg_learn_from_call(2, 1e6, 16, task, 1e-6 * with_team, 1e-6 * alone) > 1;
     return teams;
 }
 
 /* Both ways are tried, and the faster one is used, until it is the slower one. */
 static void check_worth(void) {
-    CHECK(teams_of(24, 1e6, 50.0, 100.0) == 16, "the second of three windows is alone");
-    CHECK(teams_of(5000, 1e6, 50.0, 100.0) > 4900, "a team that pays");
-    CHECK(teams_of(5000, 1e6, 200.0, 100.0) < 100, "a team that no longer pays");
-    CHECK(teams_of(5000, 1e6, 99.0, 100.0) > 4300, "a team again");
-    CHECK(teams_of(1000, 1e6, 102.0, 100.0) > 950, "hardly slower");
-    CHECK(teams_of(5000, 2e6, 2000.0, 100.0) == 5000, "long calls are not compared");
-    CHECK(teams_of(5000, 9e3, 50.0, 100.0) == 0, "less work than a team is ever worth");
-    CHECK(teams_of(100, 1e6, 50.0, 100.0) > 90, "kinds of calls are told apart");
+    CHECK(teams_of(8, no_task, 50.0, 90.0) == 8, "first a team");
+    CHECK(teams_of(8, no_task, 50.0, 90.0) == 0, "then a window alone");
+    CHECK(teams_of(8, no_task, 50.0, 90.0) == 8, "then the better way");
+    CHECK(teams_of(8, no_task, 50.0, 90.0) == 0, "the other one soon again");
+    CHECK(teams_of(16, no_task, 50.0, 90.0) == 16, "after two windows");
+    CHECK(teams_of(8, no_task, 50.0, 90.0) == 0, "and again");
+    CHECK(teams_of(9000, no_task, 50.0, 90.0) > 8800, "a team that pays");
+    CHECK(teams_of(9000, no_task, 190.0, 100.0) < 300, "a team that no longer pays");
+    CHECK(teams_of(9000, no_task, 99.0, 100.0) > 7500, "a team again");
+    CHECK(teams_of(9000, no_task, 102.0, 100.0) > 8800, "hardly slower");
+    CHECK(teams_of(9000, no_task, 10.0, 300.0) > 8950, "a trial ends with a slow call");
+    CHECK(teams_of(64000, no_task, 10.0, 300.0) > 63990, "trials that cost more are rarer");
+    CHECK(teams_of(100, other_task, 50.0, 90.0) < 80, "kinds of calls are told apart");
+    for (int i = 0; i < 100; ++i)
+        CHECK(pepg_learn_from_call(2, 2e6, 16, no_task, 2e-3, 1e-4) > 1, "a long call, alone");
+    CHECK(pepg_learn_from_call(2, 9e3, 16, other_task, 1e-6, 1e-3) == 1, "too little work");
     pepg_force_teams(1);
-    CHECK(teams_of(1000, 1e6, 200.0, 100.0) == 1000, "teams that are forced");
+    CHECK(teams_of(1000, no_task, 200.0, 100.0) == 1000, "teams that are forced");
     pepg_force_teams(0);
 }
 
