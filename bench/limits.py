@@ -11,7 +11,15 @@ import numpy as np
 
 import pepg_fast
 from pepg_fast import kernels
-from pepg_fast.benchmarks.host import ROUNDS, bandwidths, fastest, seconds_to_draw, seconds_to_read
+from pepg_fast.benchmarks.cases import SEARCH_SETTINGS, SEARCHES, SearchCase
+from pepg_fast.benchmarks.host import (
+    ROUNDS,
+    bandwidths,
+    fastest,
+    seconds_to_draw,
+    seconds_to_read,
+    seconds_to_write,
+)
 from pepg_fast.benchmarks.report import duration, machine_line, markdown, ratio
 
 POPULATION, DIM = 1000, 100_000
@@ -94,6 +102,51 @@ def bandwidth_rows(write: float, read: float) -> list[list[str]]:
     return rows + [forwarding_beside_reading(dtype) for dtype in ("float64", "float32")]
 
 
+def generation_beside_its_limits(case: SearchCase, dtype: str) -> list[str]:
+    """A row on whole generations. They, drawing their normals into a cache, and writing and reading their bytes take
+    turns; the longer one of the last two is the limit."""
+    es = pepg_fast.PEPG(
+        case.population_size, case.theta_size, **SEARCH_SETTINGS, rng=0, dtype=dtype
+    )
+    rewards, pairs = case.rewards(), case.population_size // 2
+    theta = np.ones((case.population_size, case.theta_size), dtype)
+    noise = np.ones((pairs, case.theta_size), np.float32)
+
+    def generation() -> None:
+        es.get_parameters()
+        es.update(rewards)
+
+    turns = [
+        (
+            fastest(generation, 3),
+            seconds_to_draw() * noise.size,
+            seconds_to_write(theta, 3) + seconds_to_write(noise, 3) + seconds_to_read(noise, 3),
+        )
+        for _ in range(3 * ROUNDS)
+    ]
+    seconds, drawing, moving = (float(np.median(column)) for column in zip(*turns, strict=True))
+    what = "drawing its normals" if drawing > moving else "writing and reading its bytes"
+    limit = max(drawing, moving)
+    name = f"generation, {case}, {dtype}"
+    return [
+        name,
+        f"{what}, alternately",
+        duration(seconds),
+        duration(limit),
+        ratio(seconds / limit),
+    ]
+
+
+def generation_rows() -> list[list[str]]:
+    """Return the rows of whole generations beyond the first caches."""
+    return [
+        generation_beside_its_limits(case, dtype)
+        for case in SEARCHES
+        if case.theta_size > 1000
+        for dtype in ("float64", "float32")
+    ]
+
+
 def in_cache_rows() -> list[list[str]]:
     """Return the rows of kernels whose data stays in a cache: arithmetic and calls."""
     noise = np.empty((64, 1024), np.float32)
@@ -133,7 +186,7 @@ def main() -> None:
     print(
         markdown(
             ["Kernel", "Limit", "takes", "limit takes", "times the limit"],
-            bandwidth_rows(write, read),
+            bandwidth_rows(write, read) + generation_rows(),
             n_text=2,
         )
     )

@@ -81,14 +81,18 @@ def seconds_to_read(array: Array, rounds: int = ROUNDS) -> float:
     )
 
 
+def seconds_to_write(array: Array, rounds: int = ROUNDS) -> float:
+    """Return the seconds that the fastest way to write an array takes."""
+    return min(
+        on_all_threads(work, array, rounds)
+        for work in (lambda a: a.fill(1.0), lambda a: a.view("u1").fill(1))
+    )
+
+
 def bandwidths(size: int = LARGE) -> tuple[float, float]:
     """Return the bytes per second written to and read from warm memory, with an array of `size` float64 numbers."""
     array = np.ones(size)
-    writing = min(
-        on_all_threads(work, array)
-        for work in (lambda a: a.fill(1.0), lambda a: a.view("u1").fill(1))
-    )
-    return array.nbytes / writing, array.nbytes / seconds_to_read(array)
+    return array.nbytes / seconds_to_write(array), array.nbytes / seconds_to_read(array)
 
 
 def flops() -> float:
