@@ -18,12 +18,12 @@
 #define WAY_CALLS 8
 #define WAY_COUNTED 5
 
-/* A trial of the other way ends with its first call if that takes so many times as long. */
+/* The other way is tried in the second window, in those that are powers of four, and in every so many. A
+ * trial ends with a call that takes more than so many times as long, and where that is so, trials are
+ * rarer. Otherwise all kinds of calls in a loop are tried in the same windows: a search that draws on one
+ * thread and adds up on two is slower than with either. */
+#define TRIAL_WINDOWS 64u
 #define MUCH_SLOWER 2.0
-
-/* Windows between two trials: few at first and after a change, then twice as many each time, up to this
- * number times the slower way's time divided by the faster one's, so that trials cost the same share. */
-#define MOST_WINDOWS 64.0
 
 /* Alone must be faster by this factor: late threads cost little, but are awake for the next calls. */
 #define WORTH_STAYING_ALONE 0.97
@@ -42,15 +42,15 @@ typedef struct {
     double work;
     ptrdiff_t n_tasks;
     int threads;
-    /* The better way, that of this window (the other one in a trial), and what each typically takes, in
+    /* The better way, that of this call (the other one in a trial), and what each typically takes, in
      * seconds; 0 if it has not been used. */
     int better, way;
     double typical[2];
-    /* The calls of this window, and what they took. */
-    int calls;
+    /* The calls of this window, what they took, and whether its trial has ended early. */
+    int calls, has_ended;
     double took[WAY_COUNTED];
-    /* Windows between two trials, and until the next one. */
-    double gap, left;
+    /* The windows so far, and for how many the better way has been the slower one. */
+    unsigned windows, slower;
 } worth;
 
 static _Thread_local worth known[KINDS];
@@ -69,8 +69,7 @@ static worth *worth_of(pepg_task *task, double work, ptrdiff_t n_tasks, int thre
     worth *const found = known + mixed(bits ^ (uint64_t)n_tasks << 16) % KINDS;
     if (found->task != task || found->work != work || found->n_tasks != n_tasks ||
             found->threads != threads)
-        *found = (worth){
-                .task = task, .work = work, .n_tasks = n_tasks, .threads = threads, .gap = 1};
+        *found = (worth){.task = task, .work = work, .n_tasks = n_tasks, .threads = threads};
     return found;
 }
 
@@ -85,29 +84,42 @@ static double median_of(double took[WAY_COUNTED]) {
     return took[WAY_COUNTED / 2];
 }
 
-/* After a window: the better way, and the way of the next window. */
+static int is_trial_due(const worth *of) {
+    const double team = of->typical[WITH_TEAM], alone = of->typical[ALONE];
+    if (of->better == WITH_TEAM && team > LONGEST_COMPARED) return 0;
+    if (of->windows == 1 || of->windows == 4 || of->windows == 16) return 1;
+    unsigned every = TRIAL_WINDOWS;
+    const double fast = alone < team ? alone : team, slow = alone < team ? team : alone;
+    for (double times = MUCH_SLOWER; fast > 0.0 && slow > times * fast && times < 1e3; times *= 2)
+        every *= 2;
+    return of->windows % every == 0;
+}
+
+/* After a window. A trial decides at once, while one bad window of the better way does not. */
 static void choose_way(worth *of) {
     const double team = of->typical[WITH_TEAM], alone = of->typical[ALONE];
-    const int better = alone > 0.0 && alone < WORTH_STAYING_ALONE * team ? ALONE : WITH_TEAM;
-    if (better != of->better) of->gap = 1;
-    of->better = of->way = better;
-    if (--of->left > 0 || (better == WITH_TEAM && team > LONGEST_COMPARED)) return;
-    const double ratio = better == ALONE ? team / alone : alone > team ? alone / team : 1.0;
-    const double most = MOST_WINDOWS * ratio;
-    of->way = !better;
-    of->left = of->gap + 1; /* the trial counts, too */
-    of->gap = 2 * of->gap < most ? 2 * of->gap : most;
+    const int seems = alone > 0.0 && alone < WORTH_STAYING_ALONE * team ? ALONE : WITH_TEAM;
+    of->slower = seems == of->better ? 0 : of->slower + 1;
+    if (of->slower == 2 || (of->slower && of->way != of->better)) {
+        of->better = seems;
+        of->slower = 0;
+    }
+    ++of->windows;
+    of->way = is_trial_due(of) ? !of->better : of->better;
 }
 
 /* Record what a call took. */
 static void note_call(worth *of, double seconds) {
     const int counted = of->calls++ - (WAY_CALLS - WAY_COUNTED);
-    const double other = of->typical[!of->way];
-    const int is_over = of->way != of->better && other > 0.0 && seconds > MUCH_SLOWER * other;
     if (counted >= 0) of->took[counted] = seconds;
-    if (of->calls < WAY_CALLS && !is_over) return;
-    of->typical[of->way] = is_over ? seconds : median_of(of->took);
-    of->calls = 0;
+    if (of->way != of->better && seconds > MUCH_SLOWER * of->typical[of->better]) {
+        of->typical[of->way] = seconds;
+        of->way = of->better;
+        of->has_ended = 1;
+    }
+    if (of->calls < WAY_CALLS) return;
+    if (!of->has_ended) of->typical[of->way] = median_of(of->took);
+    of->calls = of->has_ended = 0;
     choose_way(of);
 }
 

@@ -379,17 +379,21 @@ static int teams_of(int calls, pepg_task *task, double with_team, double alone) 
 static void check_worth(void) {
     CHECK(teams_of(8, no_task, 50.0, 90.0) == 8, "first a team");
     CHECK(teams_of(8, no_task, 50.0, 90.0) == 0, "then a window alone");
-    CHECK(teams_of(8, no_task, 50.0, 90.0) == 8, "then the better way");
-    CHECK(teams_of(8, no_task, 50.0, 90.0) == 0, "the other one soon again");
-    CHECK(teams_of(16, no_task, 50.0, 90.0) == 16, "after two windows");
-    CHECK(teams_of(8, no_task, 50.0, 90.0) == 0, "and again");
-    CHECK(teams_of(9000, no_task, 50.0, 90.0) > 8800, "a team that pays");
-    CHECK(teams_of(9000, no_task, 190.0, 100.0) < 300, "a team that no longer pays");
-    CHECK(teams_of(9000, no_task, 99.0, 100.0) > 7500, "a team again");
-    CHECK(teams_of(9000, no_task, 102.0, 100.0) > 8800, "hardly slower");
-    CHECK(teams_of(9000, no_task, 10.0, 300.0) > 8950, "a trial ends with a slow call");
-    CHECK(teams_of(64000, no_task, 10.0, 300.0) > 63990, "trials that cost more are rarer");
-    CHECK(teams_of(100, other_task, 50.0, 90.0) < 80, "kinds of calls are told apart");
+    CHECK(teams_of(16, no_task, 50.0, 90.0) == 16, "then the better way");
+    CHECK(teams_of(8, no_task, 50.0, 90.0) == 0, "soon the other one again");
+    CHECK(teams_of(8 * 59, no_task, 50.0, 90.0) == 8 * 58, "and in the sixteenth window");
+    CHECK(teams_of(512, no_task, 50.0, 90.0) == 504, "a trial in 64 windows");
+    CHECK(teams_of(16, no_task, 190.0, 100.0) == 8, "a bad window after a trial");
+    CHECK(teams_of(8, no_task, 50.0, 100.0) == 8, "does not decide");
+    CHECK(teams_of(24, no_task, 190.0, 100.0) == 16, "two in a row do");
+    CHECK(teams_of(58 * 8, no_task, 190.0, 100.0) == 0, "a team that no longer pays");
+    CHECK(teams_of(8, no_task, 99.0, 100.0) == 8, "is tried again");
+    CHECK(teams_of(63 * 8, no_task, 99.0, 100.0) == 63 * 8, "and wins");
+    CHECK(teams_of(8, no_task, 102.0, 100.0) == 0, "alone");
+    CHECK(teams_of(63 * 8, no_task, 102.0, 100.0) == 63 * 8, "is hardly faster");
+    CHECK(teams_of(8, no_task, 10.0, 300.0) == 7, "a trial ends with a slow call");
+    CHECK(teams_of(51200, no_task, 10.0, 300.0) > 51190, "costly trials are rarer");
+    CHECK(teams_of(100, other_task, 50.0, 90.0) == 84, "kinds of calls are told apart");
     for (int i = 0; i < 100; ++i)
         CHECK(pepg_learn_from_call(2, 2e6, 16, no_task, 2e-3, 1e-4) > 1, "a long call, alone");
     CHECK(pepg_learn_from_call(2, 9e3, 16, other_task, 1e-6, 1e-3) == 1, "too little work");

@@ -221,11 +221,11 @@ C = [
     ("csrc/parallel.c", "tasks->n_tasks % tasks->n_ranges * range / tasks->n_ranges", "0"),
     ("csrc/parallel.c", "end = last - first < tasks->run ? last : first + tasks->run", "end = first + tasks->run"),
     ("csrc/worth.h", "alone > 0.0 && alone < WORTH_STAYING_ALONE * team", "alone > WORTH_STAYING_ALONE * team"),
-    ("csrc/worth.h", "(better == WITH_TEAM && team > LONGEST_COMPARED)", "0"),
-    ("csrc/worth.h", "of->typical[of->way] = is_over", "of->typical[0] = is_over"),
-    ("csrc/worth.h", "if (better != of->better) of->gap = 1;", ""),
-    ("csrc/worth.h", "2 * of->gap < most ?", "1 ?"),
-    ("csrc/worth.h", "of->calls < WAY_CALLS && !is_over", "of->calls < WAY_CALLS"),
+    ("csrc/worth.h", "if (of->better == WITH_TEAM && team > LONGEST_COMPARED) return 0;", ""),
+    ("csrc/worth.h", "if (!of->has_ended) of->typical[of->way] =", "if (!of->has_ended) of->typical[0] ="),
+    ("csrc/worth.h", "if (of->slower == 2 ||", "if (of->slower == 1 ||"),
+    ("csrc/worth.h", "        every *= 2;", "        ;"),
+    ("csrc/worth.h", "        of->way = of->better;", "        ;"),
     ("csrc/worth.h", "found->task != task ||", ""),
 ]  # fmt: skip
 
