@@ -55,6 +55,7 @@ typedef struct {
 
 static _Thread_local worth known[KINDS];
 
+/* The mixing function of SplitMix64 (Steele, Lea and Flood 2014), so that all bits count. */
 static uint64_t mixed(uint64_t bits) {
     bits = (bits ^ bits >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
     bits = (bits ^ bits >> 27) * UINT64_C(0x94D049BB133111EB);
