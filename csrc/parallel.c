@@ -93,7 +93,7 @@ typedef struct {
 
 static ptrdiff_t first_of(const shared_tasks *tasks, int range) {
     return tasks->n_tasks / tasks->n_ranges * range +
-           tasks->n_tasks % tasks->n_ranges * range / tasks->n_ranges;
+            tasks->n_tasks % tasks->n_ranges * range / tasks->n_ranges;
 }
 
 static void share_out(shared_tasks *tasks, int team) {
