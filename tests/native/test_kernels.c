@@ -288,6 +288,23 @@ static void *drive(void *argument) {
     return NULL;
 }
 
+static void count_task(ptrdiff_t task, int worker, void *context) {
+    (void)worker;
+    atomic_fetch_add((atomic_int *)context + task, 1);
+}
+
+/* Each task is done once, whatever the size of the runs in which threads take them. */
+static void check_each_task_once(void) {
+    static atomic_int times[1100];
+    for (ptrdiff_t n = 1; n <= 1000; n = 2 * n + 3)
+        for (int team = 1; team <= 5; ++team) {
+            for (int i = 0; i < 1100; ++i) atomic_store(times + i, 0);
+            pepg_parallel(n, team, count_task, times);
+            for (int i = 0; i < 1100; ++i)
+                CHECK(atomic_load(times + i) == (i < n), "task %d of %td, team of %d", i, n, team);
+        }
+}
+
 /* Eight threads call at the same time, each with its own team. */
 static void check_threads(void) {
     pthread_t threads[8];
@@ -475,6 +492,7 @@ int main(int n_arguments, char **arguments) {
     pepg_force_teams(1);
     check_bits();
     pepg_select_isa(NULL);
+    check_each_task_once();
     check_threads();
 #ifndef _WIN32
     check_hiring();
