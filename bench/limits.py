@@ -11,7 +11,8 @@ import numpy as np
 
 import pepg_fast
 from pepg_fast import kernels
-from pepg_fast.benchmarks.cases import SEARCH_SETTINGS, SEARCHES, SearchCase
+from pepg_fast.benchmarks import impls
+from pepg_fast.benchmarks.cases import SEARCHES, SearchCase
 from pepg_fast.benchmarks.host import (
     ROUNDS,
     bandwidths,
@@ -20,6 +21,7 @@ from pepg_fast.benchmarks.host import (
     seconds_to_read,
     seconds_to_write,
 )
+from pepg_fast.benchmarks.impls import Implementation
 from pepg_fast.benchmarks.report import duration, machine_line, markdown, ratio
 
 POPULATION, DIM = 1000, 100_000
@@ -102,23 +104,15 @@ def bandwidth_rows(write: float, read: float) -> list[list[str]]:
     return rows + [forwarding_beside_reading(dtype) for dtype in ("float64", "float32")]
 
 
-def generation_beside_its_limits(case: SearchCase, dtype: str) -> list[str]:
+def generation_beside_its_limits(case: SearchCase, impl: Implementation) -> list[str]:
     """A row on whole generations. They, drawing their normals into a cache, and writing and reading their bytes take
     turns; the longer one of the last two is the limit."""
-    es = pepg_fast.PEPG(
-        case.population_size, case.theta_size, **SEARCH_SETTINGS, rng=0, dtype=dtype
-    )
-    rewards, pairs = case.rewards(), case.population_size // 2
-    theta = np.ones((case.population_size, case.theta_size), dtype)
-    noise = np.ones((pairs, case.theta_size), np.float32)
-
-    def generation() -> None:
-        es.get_parameters()
-        es.update(rewards)
-
+    run = impls.generation(impl, case)
+    theta = np.ones((case.population_size, case.theta_size), impl.dtype)
+    noise = np.ones((case.population_size // 2, case.theta_size), np.float32)
     turns = [
         (
-            fastest(generation, 3),
+            fastest(run, 3),
             seconds_to_draw() * noise.size,
             seconds_to_write(theta, 3) + seconds_to_write(noise, 3) + seconds_to_read(noise, 3),
         )
@@ -127,7 +121,7 @@ def generation_beside_its_limits(case: SearchCase, dtype: str) -> list[str]:
     seconds, drawing, moving = (float(np.median(column)) for column in zip(*turns, strict=True))
     what = "drawing its normals" if drawing > moving else "writing and reading its bytes"
     limit = max(drawing, moving)
-    name = f"generation, {case}, {dtype}"
+    name = f"generation, {case}, {np.dtype(impl.dtype)}"
     return [
         name,
         f"{what}, alternately",
@@ -140,10 +134,10 @@ def generation_beside_its_limits(case: SearchCase, dtype: str) -> list[str]:
 def generation_rows() -> list[list[str]]:
     """Return the rows of whole generations beyond the first caches."""
     return [
-        generation_beside_its_limits(case, dtype)
+        generation_beside_its_limits(case, impl)
         for case in SEARCHES
         if case.theta_size > 1000
-        for dtype in ("float64", "float32")
+        for impl in (impls.FAST, impls.FAST_F32)
     ]
 
 

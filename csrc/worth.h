@@ -18,10 +18,10 @@
 #define WAY_CALLS 8
 #define WAY_COUNTED 5
 
-/* The other way is tried in the second window, in those that are powers of four, and in every so many. A
- * trial ends with a call that takes more than so many times as long, and where that is so, trials are
- * rarer. Otherwise all kinds of calls in a loop are tried in the same windows: a search that draws on one
- * thread and adds up on two is slower than with either. */
+/* The other way is tried in windows 1, 4 and 16, counted from 0, and in every so many. A trial ends with a
+ * call that takes more than so many times as long as the better way, and trials of such calls are rarer.
+ * All others are tried in the same windows: in a search, the time of the update depends on how the noise
+ * was drawn, so the two must be tried together. */
 #define TRIAL_WINDOWS 64u
 #define MUCH_SLOWER 2.0
 

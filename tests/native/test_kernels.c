@@ -440,7 +440,6 @@ static void call_in_a_thread(void *(*call)(void *), void *argument) {
  * one of many tries. */
 static void check_choice(void) {
     int found = 0;
-    check_worth();
     call_in_a_thread(prefers_openmp_in_vain, NULL);
     if (pepg_available_threads(0) < 2 || sysconf(_SC_NPROCESSORS_ONLN) < 2) return;
     for (int i = 0; i < 3000 && !found; ++i) call_in_a_thread(may_prefer_openmp, &found);
@@ -474,6 +473,7 @@ int main(int n_arguments, char **arguments) {
     CHECK(pepg_select_isa("none") == -1 && pepg_isa_usable(0) && pepg_isa_built(0), "-");
     CHECK(!pepg_isa_built(-1) && !pepg_isa_built(99) && !pepg_isa_usable(99), "-");
 #if defined(_OPENMP) && !defined(_WIN32)
+    check_worth();
     if (!only_workers) check_choice(); /* first, because with many threads none is always awake */
 #endif
     check_refusals_f64();
