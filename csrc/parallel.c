@@ -257,26 +257,22 @@ int pepg_team(int n_threads, double work, ptrdiff_t n_tasks) {
     return (ptrdiff_t)threads < n_tasks ? threads : (int)n_tasks;
 }
 
-#ifdef _OPENMP
-/* What is known of the call that this thread asked for last, until it is made. */
-static _Thread_local worth *asked = NULL;
-#endif
-
-int pepg_tried_team(int n_threads, double work, ptrdiff_t n_tasks, UNUSED pepg_task *task) {
+int pepg_tried_team(int n_threads, double work, ptrdiff_t n_tasks, UNUSED pepg_task *task,
+        UNUSED uint64_t whole) {
     const int team = pepg_team(n_threads, work, n_tasks);
 #ifdef _OPENMP
-    asked = team > 1 && !are_teams_forced ? worth_of(task, work, n_tasks, team) : NULL;
-    if (asked && asked->way == ALONE) return 1;
+    asked.of = NULL;
+    if (team > 1 && !are_teams_forced && way_of(task, work, n_tasks, team, whole) == ALONE)
+        return 1;
 #endif
     return team;
 }
 
 int pepg_learn_from_call(int n_threads, double work, ptrdiff_t n_tasks, pepg_task *task,
-        UNUSED double with_team, UNUSED double alone) {
-    const int team = pepg_tried_team(n_threads, work, n_tasks, task);
+        uint64_t whole, UNUSED double with_team, UNUSED double alone) {
+    const int team = pepg_tried_team(n_threads, work, n_tasks, task, whole);
 #ifdef _OPENMP
-    if (asked) note_call(asked, team > 1 ? with_team : alone);
-    asked = NULL;
+    note_asked(team > 1 ? with_team : alone);
 #endif
     return team;
 }
@@ -295,13 +291,10 @@ void pepg_parallel_polled(ptrdiff_t n_tasks, int team, pepg_task *task, void *co
 
 void pepg_parallel(ptrdiff_t n_tasks, int team, pepg_task *task, void *context) {
 #ifdef _OPENMP
-    worth *const timed = asked;
-    if (timed) {
+    if (asked.of) {
         const double began = seconds_now();
-        asked = NULL;
         pepg_parallel_polled(n_tasks, team, task, context, NULL);
-        const double seconds = seconds_now() - began;
-        if (seconds > 0.0) note_call(timed, seconds); /* else the clock is coarse, or was set */
+        note_asked(seconds_now() - began);
         return;
     }
 #endif

@@ -3,6 +3,7 @@
 #define PEPG_PARALLEL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* A parameter that a function has only because its type does. */
 #define UNUSED __attribute__((unused))
@@ -19,8 +20,10 @@ int pepg_available_threads(int n_threads);
 int pepg_team(int n_threads, double work, ptrdiff_t n_tasks);
 
 /* The same, or 1 if this thread's earlier calls of that task were faster alone (worth.h). Its next call of
- * pepg_parallel must be the one that was asked for: it is timed. */
-int pepg_tried_team(int n_threads, double work, ptrdiff_t n_tasks, pepg_task *task);
+ * pepg_parallel must be the one that was asked for: it is timed. Calls of two tasks that share data have
+ * the same `whole`, other than 0: the second call is made in the way of the first one, and their times
+ * count together. */
+int pepg_tried_team(int n_threads, double work, ptrdiff_t n_tasks, pepg_task *task, uint64_t whole);
 
 /* Run tasks 0 .. n_tasks - 1 on `team` threads, or on as many as the system can create; if that is
  * one, on the calling thread and in order. */
@@ -43,7 +46,7 @@ void pepg_learn_from_workers(int team, double seconds, int is_missed);
 
 /* For tests: a call that would take so many seconds with a team and alone; returns the team it had. */
 int pepg_learn_from_call(int n_threads, double work, ptrdiff_t n_tasks, pepg_task *task,
-        double with_team, double alone);
+        uint64_t whole, double with_team, double alone);
 
 /* OpenMP's version date (201511 for 4.5), or 0 if this was built without. */
 int pepg_openmp_version(void);

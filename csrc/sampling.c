@@ -18,16 +18,15 @@ typedef struct {
 } pepg_grid;
 
 /* `cost` is that of an element (tasks.h). */
-static pepg_grid sample_grid(
-        ptrdiff_t n_pairs, ptrdiff_t dim, double cost, int n_threads, pepg_task *task) {
-    const ptrdiff_t columns = min_size(dim, PEPG_COLUMNS);
+static pepg_grid sample_grid(const pepg_draw *draw, double cost, int n_threads, pepg_task *task) {
+    const ptrdiff_t n_pairs = draw->n_pairs, dim = draw->dim, columns = min_size(dim, PEPG_COLUMNS);
     pepg_grid grid = {.n_pairs = n_pairs, .dim = dim};
     grid.rows = SAMPLE_TASK / columns > 1 ? SAMPLE_TASK / columns : 1;
     grid.blocks = (n_pairs + grid.rows - 1) / grid.rows;
     grid.tiles = column_blocks(dim);
     grid.n_tasks = grid.blocks * grid.tiles;
     const double work = cost * (double)n_pairs * (double)dim;
-    grid.team = pepg_tried_team(n_threads, work, grid.n_tasks, task);
+    grid.team = pepg_tried_team(n_threads, work, grid.n_tasks, task, generation_id(draw));
     grid.strips = grid.team <= grid.tiles ? grid.team : 1;
     return grid;
 }
@@ -72,8 +71,7 @@ static void normals_task(ptrdiff_t task, UNUSED int worker, void *context) {
 
 static pepg_status draw_normals(const pepg_draw *draw, float *noise, double *wide, int n_threads) {
     if (!is_draw_valid(draw) || (!noise && !wide)) return PEPG_EINVAL;
-    normals_job job = {draw,
-            sample_grid(draw->n_pairs, draw->dim, DRAW_COST, n_threads, normals_task), noise, wide};
+    normals_job job = {draw, sample_grid(draw, DRAW_COST, n_threads, normals_task), noise, wide};
     pepg_parallel(job.grid.n_tasks, job.grid.team, normals_task, &job);
     return PEPG_OK;
 }

@@ -25,4 +25,9 @@ static inline double draw_cost(const pepg_draw *draw) {
     return cost * (double)draw->n_pairs;
 }
 
+/* The same for sampling and the gradients of a generation; 0 if it was not drawn from a key. */
+static inline uint64_t generation_id(const pepg_draw *draw) {
+    return draw->key ^ draw->generation * UINT64_C(0x9E3779B97F4A7C15);
+}
+
 #endif

@@ -19,17 +19,15 @@
 #define WAY_COUNTED 5
 
 /* The other way is tried in windows 1, 4 and 16, counted from 0, and in every so many. A trial ends with a
- * call that takes more than so many times as long as the better way, and trials of such calls are rarer.
- * All others are tried in the same windows: in a search, the time of the update depends on how the noise
- * was drawn, so the two must be tried together. */
+ * call that takes more than so many times as long as the better way, and trials of such calls are rarer. */
 #define TRIAL_WINDOWS 64u
 #define MUCH_SLOWER 2.0
 
 /* Alone must be faster by this factor: late threads cost little, but are awake for the next calls. */
 #define WORTH_STAYING_ALONE 0.97
 
-/* Seconds. Calls that take longer with a team are not tried alone. */
-#define LONGEST_COMPARED 1e-3
+/* Seconds. What takes longer with a team is not tried alone. */
+#define LONGEST_COMPARED 2e-3
 
 /* Kinds of calls that a thread of the program remembers. */
 #define KINDS 64
@@ -122,6 +120,44 @@ static void note_call(worth *of, double seconds) {
     if (!of->has_ended) of->typical[of->way] = median_of(of->took);
     of->calls = of->has_ended = 0;
     choose_way(of);
+}
+
+/* A call that was asked for and is not made yet, or the first of two parts of a whole. */
+typedef struct {
+    worth *of;
+    pepg_task *task;
+    uint64_t whole; /* 0 if this call completes it */
+    double seconds; /* so far */
+} timed_call;
+
+static _Thread_local timed_call asked, begun;
+
+/* The way of the call that is asked for. The parts of a whole must not choose for themselves: the time of
+ * each depends on where the other one left the data, and only a team for both, or for neither, may be
+ * faster than what there is. */
+static int way_of(pepg_task *task, double work, ptrdiff_t n_tasks, int threads, uint64_t whole) {
+    const int is_known = begun.of && begun.of->task == begun.task; /* else its place was taken */
+    if (is_known && whole == begun.whole && task != begun.task) {
+        asked = begun;
+        asked.whole = 0;
+    } else {
+        if (is_known && whole) note_call(begun.of, begun.seconds); /* it had no second part */
+        asked = (timed_call){worth_of(task, work, n_tasks, threads), task, whole, 0.0};
+    }
+    if (whole) begun.of = NULL;
+    return asked.of->way;
+}
+
+/* Record what the call that was asked for took. */
+static void note_asked(double seconds) {
+    timed_call call = asked;
+    asked.of = NULL;
+    if (!call.of || seconds <= 0.0) return; /* the clock is coarse, or was set */
+    call.seconds += seconds;
+    if (call.whole)
+        begun = call;
+    else
+        note_call(call.of, call.seconds);
 }
 
 #endif

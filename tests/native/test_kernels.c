@@ -384,12 +384,48 @@ static void other_task(ptrdiff_t task, int worker, void *context) {
     no_task(task, worker, context);
 }
 
+static void third_task(ptrdiff_t task, int worker, void *context) {
+    other_task(task, worker, context);
+}
+
 /* Of so many calls that take so many microseconds, those that had a team. */
 static int teams_of(int calls, pepg_task *task, double with_team, double alone) {
     int teams = 0;
     for (int i = 0; i < calls; ++i)
-        teams += pepg_learn_from_call(2, 1e6, 16, task, 1e-6 * with_team, 1e-6 * alone) > 1;
+        teams += pepg_learn_from_call(2, 1e6, 16, task, 0, 1e-6 * with_team, 1e-6 * alone) > 1;
     return teams;
+}
+
+/* A part of a generation: with a team, or alone, it takes so many microseconds. */
+static int has_team(pepg_task *task, uint64_t generation, double with_team, double alone) {
+    return pepg_learn_from_call(2, 1e6, 32, task, generation, 1e-6 * with_team, 1e-6 * alone) > 1;
+}
+
+/* The first part is faster with a team and the second one alone: what counts is their sum. */
+static void check_parts(void) {
+    int firsts = 0, seconds = 0, odd = 0;
+    for (uint64_t i = 1; i <= 512; ++i) {
+        const int first = has_team(no_task, i, 30.0, 60.0);
+        CHECK(has_team(third_task, 0, 50.0, 20.0) >= 0, "a call in between");
+        firsts += first;
+        seconds += has_team(other_task, i, 70.0, 60.0) == first;
+    }
+    CHECK(firsts > 450 && seconds == 512, "%d teams, %d alike", firsts, seconds);
+    firsts = seconds = 0;
+    for (uint64_t i = 1; i <= 1024; ++i) {
+        const int first = has_team(no_task, i, 40.0, 60.0);
+        firsts += first;
+        seconds += has_team(other_task, i, 90.0, 60.0) == first;
+    }
+    CHECK(firsts < 100 && seconds == 1024, "%d teams, %d alike", firsts, seconds);
+    firsts = 0;
+    for (uint64_t i = 1; i <= 1024; ++i) { /* two searches in turns: each call is by itself */
+        firsts += has_team(no_task, i, 40.0, 60.0);
+        odd += has_team(no_task, i << 32, 40.0, 60.0);
+        seconds += has_team(other_task, i, 90.0, 60.0);
+    }
+    CHECK(firsts > 900 && odd > 900, "%d and %d teams", firsts, odd);
+    CHECK(seconds < 1024 + 100, "%d teams", seconds - 1024);
 }
 
 /* Both ways are tried, and the faster one is used, until it is the slower one. */
@@ -411,9 +447,14 @@ static void check_worth(void) {
     CHECK(teams_of(8, no_task, 10.0, 300.0) == 7, "a trial ends with a slow call");
     CHECK(teams_of(51200, no_task, 10.0, 300.0) > 51190, "costly trials are rarer");
     CHECK(teams_of(100, other_task, 50.0, 90.0) == 84, "kinds of calls are told apart");
+    for (ptrdiff_t n = 17; n < 1000; ++n) { /* of all these, some have the same place */
+        for (int i = 0; i < 16; ++i) pepg_learn_from_call(2, 1e6, n, no_task, 0, 2e-4, 1e-4);
+        CHECK(pepg_learn_from_call(2, 1e6, n, no_task, 0, 2e-4, 1e-4) == 1, "alone");
+        CHECK(pepg_learn_from_call(2, 1e6, n, other_task, 0, 2e-4, 1e-4) > 1, "a kind that is new");
+    }
     for (int i = 0; i < 100; ++i)
-        CHECK(pepg_learn_from_call(2, 2e6, 16, no_task, 2e-3, 1e-4) > 1, "a long call, alone");
-    CHECK(pepg_learn_from_call(2, 9e3, 16, other_task, 1e-6, 1e-3) == 1, "too little work");
+        CHECK(pepg_learn_from_call(2, 2e6, 16, no_task, 0, 3e-3, 1e-4) > 1, "a long call, alone");
+    CHECK(pepg_learn_from_call(2, 9e3, 16, other_task, 0, 1e-6, 1e-3) == 1, "too little work");
     pepg_force_teams(1);
     CHECK(teams_of(1000, no_task, 200.0, 100.0) == 1000, "teams that are forced");
     pepg_force_teams(0);
@@ -474,6 +515,7 @@ int main(int n_arguments, char **arguments) {
     CHECK(!pepg_isa_built(-1) && !pepg_isa_built(99) && !pepg_isa_usable(99), "-");
 #if defined(_OPENMP) && !defined(_WIN32)
     check_worth();
+    check_parts();
     if (!only_workers) check_choice(); /* first, because with many threads none is always awake */
 #endif
     check_refusals_f64();

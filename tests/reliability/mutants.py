@@ -227,6 +227,10 @@ C = [
     ("csrc/worth.h", "        every *= 2;", "        ;"),
     ("csrc/worth.h", "        of->way = of->better;", "        ;"),
     ("csrc/worth.h", "found->task != task ||", ""),
+    ("csrc/worth.h", "whole == begun.whole && task != begun.task", "task != begun.task"),
+    ("csrc/worth.h", "    call.seconds += seconds;", "    call.seconds = seconds;"),
+    ("csrc/worth.h", "    if (whole) begun.of = NULL;", "    begun.of = NULL;"),
+    ("csrc/worth.h", "if (is_known && whole) note_call(begun.of, begun.seconds);", ""),
 ]  # fmt: skip
 
 #: file under src/pepg_fast, before, after, and the tests that must notice
